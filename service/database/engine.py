@@ -1,0 +1,64 @@
+"""One engine and one pool: ORM sessions for what is cold, the driver's own connection for what is hot (design §2)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import asyncpg
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+_encoder = msgspec.json.Encoder()
+Connection = asyncpg.Connection[asyncpg.Record]
+
+
+def create_engine(url: str, *, pool_size: int = 12) -> AsyncEngine:
+    """An engine for `postgresql+asyncpg://…`; on the driver connection jsonb goes in and comes out as `str`."""
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=8,
+        pool_timeout=30,
+        pool_pre_ping=True,
+        # SQLAlchemy wants str here; bytes fail in the asyncpg dialect.
+        json_serializer=lambda value: _encoder.encode(value).decode(),
+        json_deserializer=msgspec.json.decode,
+        connect_args={
+            "timeout": 10,
+            "command_timeout": 60,
+            # Pictures are found by search with very uneven hit counts; JIT and generic plans only lose (perf-choices §2).
+            "server_settings": {"application_name": "darkroom", "jit": "off"},
+        },
+    )
+
+
+class Database:
+    """The pool, in two dialects of use."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self.sessions = async_sessionmaker(engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """An ORM session in one transaction: committed at the end, rolled back on error."""
+        async with self.sessions.begin() as session:
+            yield session
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """The driver's connection, autocommitting each statement."""
+        async with self.engine.connect() as pooled:
+            raw = await pooled.get_raw_connection()
+            yield cast(Connection, cast(Any, raw.driver_connection))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """The driver's connection in one transaction (read committed)."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def close(self) -> None:
+        await self.engine.dispose()

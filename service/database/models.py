@@ -1,0 +1,397 @@
+"""The whole schema (design §4). Times are timestamptz in UTC; ids are UUIDv7, so id order is time order."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+RETRIEVAL_STATUSES = ("pending", "retrieving", "completed", "failed", "gone")
+STEP_STATUSES = ("pending", "processing", "completed", "failed", "canceled")
+BATCH_STATES = ("prepared", "posted", "enqueued", "refused")
+ITEM_STATUSES = ("pending", "in_progress", "waiting", "completed", "failed", "canceled", "gone")
+PHOTO_SOURCES = ("uploaded", "generated", "mirrored", "imported")
+
+LIVE = "deleted_at IS NULL AND purged_at IS NULL"
+"""A photo in the library: neither in the trash nor a tombstone (rule 11)."""
+
+
+def one_of(column: str, values: tuple[str, ...]) -> str:
+    return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        str: Text,
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        list[str]: ARRAY(Text),
+        list[int]: ARRAY(BigInteger),
+    }
+
+
+class Backend(Base):
+    __tablename__ = "backends"
+    __table_args__ = (
+        UniqueConstraint("url", "queue_id"),
+        CheckConstraint(one_of("kind", ("server", "demo", "runpod", "command")), name="kind"),
+        CheckConstraint(one_of("mirror", ("all", "own")), name="mirror"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    kind: Mapped[str] = mapped_column(server_default="server")
+    url: Mapped[str]
+    queue_id: Mapped[str] = mapped_column(server_default="default")
+    credentials: Mapped[dict[str, Any] | None]
+    """{email, password}; write-only in the API."""
+    enabled: Mapped[bool] = mapped_column(server_default=text("true"))
+    mirror: Mapped[str] = mapped_column(server_default="all")
+    version: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    last_seen_at: Mapped[datetime | None]
+    gallery_watermark: Mapped[datetime | None]
+    """InvokeAI's clock (rule 6)."""
+
+
+class Photo(Base):
+    __tablename__ = "photos"
+    __table_args__ = (
+        UniqueConstraint("invoke_id"),
+        CheckConstraint(one_of("source", PHOTO_SOURCES), name="source"),
+        CheckConstraint(one_of("retrieval_status", RETRIEVAL_STATUSES), name="retrieval_status"),
+        CheckConstraint("rating BETWEEN 0 AND 5", name="rating"),
+        CheckConstraint("pick IN ('pick', 'reject')", name="pick"),
+        CheckConstraint(
+            "retrieval_status <> 'completed' OR purged_at IS NOT NULL"
+            " OR (local_storage_path IS NOT NULL AND file_size IS NOT NULL AND sha256 IS NOT NULL)",
+            name="completed_is_home",
+        ),
+        CheckConstraint(
+            "(retrieval_status = 'retrieving') = (retrieval_claim IS NOT NULL)", name="claim_while_retrieving"
+        ),
+        Index("ix_photos_live", text("id DESC"), postgresql_where=text(LIVE)),
+        Index("ix_photos_trash", text("id DESC"), postgresql_where=text("deleted_at IS NOT NULL AND purged_at IS NULL")),
+        Index("ix_photos_model", "model_key", text("id DESC"), postgresql_where=text(LIVE)),
+        Index("ix_photos_model_name", "model_name", text("id DESC"), postgresql_where=text(LIVE)),
+        Index("ix_photos_generated", "is_generated", text("id DESC"), postgresql_where=text(LIVE)),
+        Index("ix_photos_source", "source", text("id DESC"), postgresql_where=text(LIVE)),
+        Index("ix_photos_favorite", text("id DESC"), postgresql_where=text(f"favorite AND {LIVE}")),
+        Index("ix_photos_rating", text("rating DESC"), text("id DESC"), postgresql_where=text(LIVE)),
+        Index(
+            "ix_photos_due",
+            "next_retrieval_attempt",
+            postgresql_where=text("retrieval_status = 'pending' AND purged_at IS NULL"),
+        ),
+        Index(
+            "ix_photos_leased", "retrieval_lease_until", postgresql_where=text("retrieval_status = 'retrieving'")
+        ),
+        Index(
+            "ix_photos_not_home",
+            "retrieval_status",
+            text("id DESC"),
+            postgresql_where=text("retrieval_status <> 'completed'"),
+        ),
+        Index("ix_photos_ledger", "backend_id", "retrieval_status", postgresql_where=text("purged_at IS NULL")),
+        Index("ix_photos_invoke_session", "invoke_session_id", postgresql_where=text("invoke_session_id IS NOT NULL")),
+        Index("ix_photos_descent", "source_image_id", postgresql_where=text("source_image_id IS NOT NULL")),
+        Index("ix_photos_uploaded_bytes", "sha256", postgresql_where=text("source IN ('uploaded', 'imported')")),
+        Index("ix_photos_local_storage_path", "local_storage_path", unique=True),
+        Index("ix_photos_seed", "seed", postgresql_where=text("seed IS NOT NULL")),
+        Index("ix_photos_tags", "tags", postgresql_using="gin"),
+        Index("ix_photos_loras", "loras", postgresql_using="gin"),
+        Index("ix_photos_search", "search", postgresql_using="gin"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    """UUIDv7 minted from created_at."""
+    filename: Mapped[str]
+    width: Mapped[int]
+    height: Mapped[int]
+    file_size: Mapped[int | None] = mapped_column(BigInteger)
+    """Bytes; null until home."""
+    mime_type: Mapped[str]
+    created_at: Mapped[datetime]
+    """InvokeAI's own for what InvokeAI made."""
+
+    is_generated: Mapped[bool] = mapped_column(server_default=text("false"))
+    generation_prompt: Mapped[str | None]
+    generation_negative_prompt: Mapped[str | None]
+    generation_params: Mapped[dict[str, Any] | None]
+    """InvokeAI's metadata as it gives it."""
+    source_image_id: Mapped[UUID | None] = mapped_column(ForeignKey("photos.id"))
+    source: Mapped[str]
+
+    invoke_id: Mapped[str | None]
+    """InvokeAI's image name, a uuid4 (rule 5)."""
+    backend_id: Mapped[UUID | None] = mapped_column(ForeignKey("backends.id", ondelete="SET NULL"))
+    """Where to fetch it; not identity."""
+    invoke_session_id: Mapped[str | None]
+    model_key: Mapped[str | None]
+    model_hash: Mapped[str | None]
+    model_name: Mapped[str | None]
+    model_base: Mapped[str | None]
+    loras: Mapped[list[str] | None]
+    seed: Mapped[Decimal | None] = mapped_column(Numeric(20, 0))
+
+    retrieval_status: Mapped[str] = mapped_column(server_default="pending")
+    retrieval_attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    last_retrieval_attempt: Mapped[datetime | None]
+    next_retrieval_attempt: Mapped[datetime | None] = mapped_column(server_default=func.now())
+    """When it is due; null once final."""
+    retrieval_claim: Mapped[UUID | None]
+    """The worker's lease token; every outcome is guarded by it (rule 9)."""
+    retrieval_lease_until: Mapped[datetime | None]
+    retrieval_error: Mapped[str | None]
+
+    local_storage_path: Mapped[str | None]
+    """Relative to the data folder; fixed when recorded, changed only by selection."""
+    local_thumbnail_path: Mapped[str | None]
+    """Null where there is no thumbnail (undecodable, and InvokeAI had none)."""
+    sha256: Mapped[str | None]
+    thumbhash: Mapped[str | None]
+    """Base64."""
+
+    favorite: Mapped[bool] = mapped_column(server_default=text("false"))
+    rating: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    pick: Mapped[str | None]
+    caption: Mapped[str | None]
+    tags: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    deleted_at: Mapped[datetime | None]
+    """In the trash since."""
+    purged_at: Mapped[datetime | None]
+    """A tombstone since (rule 11)."""
+    search: Mapped[str | None] = mapped_column(
+        TSVECTOR,
+        Computed(
+            "setweight(to_tsvector('english'::regconfig, coalesce(caption, '') || ' ' || coalesce(generation_prompt, '')), 'A')"
+            " || setweight(to_tsvector('simple'::regconfig, coalesce(model_name, '') || ' ' || filename), 'B')"
+            " || setweight(array_to_tsvector(tags), 'B')"
+            " || setweight(to_tsvector('english'::regconfig, coalesce(generation_negative_prompt, '')), 'D')",
+            persisted=True,
+        ),
+    )
+
+
+class Album(Base):
+    __tablename__ = "albums"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    description: Mapped[str | None]
+    cover_photo_id: Mapped[UUID | None] = mapped_column(ForeignKey("photos.id", ondelete="SET NULL"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class AlbumPhoto(Base):
+    __tablename__ = "album_photo"
+    __table_args__ = (Index("ix_album_photo_order", "album_id", "position"),)
+
+    album_id: Mapped[UUID] = mapped_column(ForeignKey("albums.id", ondelete="CASCADE"), primary_key=True)
+    photo_id: Mapped[UUID] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True, index=True)
+    position: Mapped[int]
+    added_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class GenerationSession(Base):
+    __tablename__ = "generation_sessions"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    deleted_at: Mapped[datetime | None]
+
+
+class GenerationStep(Base):
+    __tablename__ = "generation_steps"
+    __table_args__ = (
+        UniqueConstraint("correlation_id"),
+        CheckConstraint(one_of("status", STEP_STATUSES), name="status"),
+        CheckConstraint("batch_size BETWEEN 1 AND 100", name="batch_size"),
+        Index("ix_generation_steps_session", "session_id", "position"),
+        Index(
+            "ix_generation_steps_live",
+            "backend_id",
+            postgresql_where=text("status IN ('pending', 'processing') AND deleted_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("generation_sessions.id"))
+    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("generation_steps.id"), index=True)
+    source_photo_id: Mapped[UUID | None] = mapped_column(ForeignKey("photos.id"))
+    prompt: Mapped[str]
+    negative_prompt: Mapped[str] = mapped_column(server_default="")
+    parameters: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    model_key: Mapped[str]
+    model_hash: Mapped[str]
+    model_name: Mapped[str | None]
+    backend_id: Mapped[UUID | None] = mapped_column(ForeignKey("backends.id", ondelete="SET NULL"))
+    batch_id: Mapped[str | None]
+    """The latest of its batches."""
+    correlation_id: Mapped[str | None]
+    """The client's own key: posting the same again gives the existing step."""
+    position: Mapped[int]
+    batch_size: Mapped[int] = mapped_column(server_default=text("1"))
+    status: Mapped[str] = mapped_column(server_default="pending")
+    error_message: Mapped[str | None]
+    selected_image_id: Mapped[UUID | None] = mapped_column(ForeignKey("photos.id", ondelete="SET NULL"))
+    selected_at: Mapped[datetime | None]
+    cancel_requested_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    submitted_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]
+
+
+class StepBatch(Base):
+    """One `enqueue_batch` of ours (rule 7): prepared → posted → enqueued | refused; posted → prepared when certainly unsent."""
+
+    __tablename__ = "step_batches"
+    __table_args__ = (
+        CheckConstraint(one_of("state", BATCH_STATES), name="state"),
+        CheckConstraint("cardinality(seeds) = wanted", name="a_seed_each"),
+        Index("ix_step_batches_step", "step_id", "ordinal"),
+        Index("ix_step_batches_unsent", "backend_id", postgresql_where=text("state IN ('prepared', 'posted')")),
+    )
+
+    batch_id: Mapped[str] = mapped_column(primary_key=True)
+    step_id: Mapped[UUID] = mapped_column(ForeignKey("generation_steps.id"))
+    backend_id: Mapped[UUID] = mapped_column(ForeignKey("backends.id", ondelete="CASCADE"))
+    ordinal: Mapped[int] = mapped_column(Identity())
+    """Order among batches; alternatives are positioned by it."""
+    wanted: Mapped[int]
+    enqueued: Mapped[int] = mapped_column(server_default=text("0"))
+    seeds: Mapped[list[int]]
+    state: Mapped[str] = mapped_column(server_default="prepared")
+    refusal: Mapped[str | None]
+    """InvokeAI's words when refused."""
+    posted_at: Mapped[datetime | None]
+    answered_at: Mapped[datetime | None]
+    """When its fate was known; a reading begun before proves no absence (rule 8)."""
+    lost_at: Mapped[datetime | None]
+    """Given up after rule 7's window (state refused); should it arrive later it is canceled, and what it saved filed here."""
+
+
+class QueueItem(Base):
+    """InvokeAI's queue items of ours; item ids restart with a new InvokeAI database, so the batch is part of the key."""
+
+    __tablename__ = "queue_items"
+    __table_args__ = (
+        CheckConstraint(one_of("status", ITEM_STATUSES), name="status"),
+        Index("ix_queue_items_step", "step_id"),
+        Index("ix_queue_items_session", "invoke_session_id"),
+        Index("ix_queue_items_unsettled", "batch_id", postgresql_where=text("settled_at IS NULL")),
+    )
+
+    batch_id: Mapped[str] = mapped_column(ForeignKey("step_batches.batch_id", ondelete="CASCADE"), primary_key=True)
+    item_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    step_id: Mapped[UUID] = mapped_column(ForeignKey("generation_steps.id"))
+    ordinal: Mapped[int | None]
+    """k of `seeds[k]`; a retried item inherits it; null until known."""
+    retried_from_item_id: Mapped[int | None] = mapped_column(BigInteger)
+    invoke_session_id: Mapped[str | None]
+    status: Mapped[str] = mapped_column(server_default="pending")
+    status_sequence: Mapped[int | None]
+    error: Mapped[str | None]
+    absent_since: Mapped[datetime | None]
+    """The first reading that lacked it (rule 8)."""
+    settled_at: Mapped[datetime | None]
+    """Ended, read once after it ended, and its last sighting recorded (rule 3)."""
+    created_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+
+
+class StepAlternative(Base):
+    __tablename__ = "step_alternatives"
+    __table_args__ = (UniqueConstraint("photo_id"), Index("ix_step_alternatives_order", "step_id", "position"))
+
+    step_id: Mapped[UUID] = mapped_column(ForeignKey("generation_steps.id", ondelete="CASCADE"), primary_key=True)
+    photo_id: Mapped[UUID] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger)
+    """By batch, item ordinal, created_at; gaps allowed."""
+
+
+class BackendUpload(Base):
+    """Photos of ours that we uploaded to InvokeAI: not mirrored back (rule 6)."""
+
+    __tablename__ = "backend_uploads"
+
+    backend_id: Mapped[UUID] = mapped_column(ForeignKey("backends.id", ondelete="CASCADE"), primary_key=True)
+    image_name: Mapped[str] = mapped_column(primary_key=True)
+    photo_id: Mapped[UUID] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), index=True)
+
+
+class Model(Base):
+    __tablename__ = "models"
+
+    backend_id: Mapped[UUID] = mapped_column(ForeignKey("backends.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    hash: Mapped[str]
+    name: Mapped[str]
+    base: Mapped[str]
+    type: Mapped[str]
+    format: Mapped[str | None]
+    description: Mapped[str | None]
+    default_settings: Mapped[dict[str, Any] | None]
+    seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Setting(Base):
+    __tablename__ = "settings"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[Any] = mapped_column(JSONB)
+
+
+class ApiToken(Base):
+    __tablename__ = "api_tokens"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    """SHA-256 of the token; the token itself is shown once."""
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    last_used_at: Mapped[datetime | None]
+
+
+class WebSession(Base):
+    __tablename__ = "web_sessions"
+
+    token_hash: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime] = mapped_column(index=True)
