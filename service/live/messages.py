@@ -1,0 +1,284 @@
+"""What the API and the feed speak of: one struct per resource, one tagged union of feed messages (api.md)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+RetrievalStatus = Literal["pending", "retrieving", "completed", "failed", "gone"]
+StepStatus = Literal["pending", "processing", "completed", "failed", "canceled"]
+ItemStatus = Literal["pending", "in_progress", "waiting", "completed", "failed", "canceled", "gone"]
+BackendState = Literal["connected", "connecting", "unreachable", "unauthorized", "disabled"]
+
+
+class Resource(msgspec.Struct, kw_only=True, frozen=True):
+    """Base of everything that leaves by REST or feed."""
+
+
+class AlbumRef(Resource):
+    id: UUID
+    name: str
+
+
+class Photo(Resource):
+    id: UUID
+    filename: str
+    width: int
+    height: int
+    file_size: int | None
+    mime_type: str
+    created_at: datetime
+    is_generated: bool
+    generation_prompt: str | None
+    generation_negative_prompt: str | None
+    generation_params: msgspec.Raw | None
+    source_image_id: UUID | None
+    source: Literal["uploaded", "generated", "mirrored", "imported"]
+    invoke_id: str | None
+    backend_id: UUID | None
+    invoke_session_id: str | None
+    model_key: str | None
+    model_hash: str | None
+    model_name: str | None
+    model_base: str | None
+    loras: list[str] | None
+    seed: int | str | None
+    """A string beyond 2^53."""
+    retrieval_status: RetrievalStatus
+    retrieval_attempts: int
+    last_retrieval_attempt: datetime | None
+    next_retrieval_attempt: datetime | None
+    retrieval_error: str | None
+    sha256: str | None
+    thumbhash: str | None
+    favorite: bool
+    rating: int
+    pick: Literal["pick", "reject"] | None
+    caption: str | None
+    tags: list[str]
+    deleted_at: datetime | None
+    url: str
+    thumbnail_url: str
+    albums: list[AlbumRef]
+    step_id: UUID | None
+    session_id: UUID | None
+    selected: bool
+
+
+class Album(Resource):
+    id: UUID
+    name: str
+    description: str | None
+    cover_photo_id: UUID | None
+    created_at: datetime
+    updated_at: datetime
+    count: int
+
+
+class Progress(Resource):
+    """Where a running item stands; `percentage` 0–1, or null while InvokeAI does not say."""
+
+    percentage: float | None
+    message: str
+    device: str | None
+    eta_seconds: float | None
+    preview_url: str | None
+    width: int | None
+    height: int | None
+
+
+class Item(Resource):
+    """A queue item of InvokeAI's; `step_id` null when it is not ours."""
+
+    backend_id: UUID
+    item_id: int
+    batch_id: str
+    step_id: UUID | None
+    ordinal: int | None
+    status: ItemStatus
+    error: str | None
+    created_at: datetime | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    progress: Progress | None
+
+
+class Step(Resource):
+    id: UUID
+    session_id: UUID
+    parent_id: UUID | None
+    source_photo_id: UUID | None
+    prompt: str
+    negative_prompt: str
+    parameters: msgspec.Raw
+    model_key: str
+    model_hash: str
+    model_name: str | None
+    backend_id: UUID | None
+    batch_id: str | None
+    correlation_id: str | None
+    position: int
+    batch_size: int
+    status: StepStatus
+    error_message: str | None
+    selected_image_id: UUID | None
+    selected_at: datetime | None
+    cancel_requested_at: datetime | None
+    created_at: datetime
+    submitted_at: datetime | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    deleted_at: datetime | None
+    alternatives: list[Photo]
+    items: list[Item]
+
+
+class Session(Resource):
+    id: UUID
+    name: str
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+    step_count: int
+    cover_photo_id: UUID | None
+    """The latest pick, else the latest alternative that is home."""
+
+
+class SessionDetail(Session):
+    steps: list[Step]
+
+
+class BackendLedger(Resource):
+    """Rule 10: made = retrieved + waiting + failed + gone; expected = made + live items + what batches still want."""
+
+    expected: int
+    made: int
+    retrieved: int
+    waiting: int
+    failed: int
+    gone: int
+    home: bool
+
+
+class Ledger(Resource):
+    total: BackendLedger
+    backends: dict[str, BackendLedger]
+
+
+class QueueCounts(Resource):
+    pending: int
+    in_progress: int
+    ours: int
+    """How many of these are ours."""
+
+
+class Backend(Resource):
+    id: UUID
+    name: str
+    kind: Literal["server", "demo", "runpod", "command"]
+    url: str
+    queue_id: str
+    enabled: bool
+    mirror: Literal["all", "own"]
+    state: BackendState
+    version: str | None
+    device: str | None
+    queue: QueueCounts
+    ledger: BackendLedger
+    created_at: datetime
+    last_seen_at: datetime | None
+    last_event_at: datetime | None
+    videos: int
+    """Videos seen there, which this release does not retrieve (rule 6)."""
+    error: str | None
+
+
+class Model(Resource):
+    backend_id: UUID
+    key: str
+    hash: str
+    name: str
+    base: str
+    type: str
+    format: str | None
+    description: str | None
+    default_settings: msgspec.Raw | None
+    seen_at: datetime
+
+
+class Removed(Resource):
+    id: UUID
+
+
+class ModelsUpdated(Resource):
+    backend_id: UUID
+
+
+class ItemProgress(Progress):
+    backend_id: UUID
+    item_id: int
+    batch_id: str
+    step_id: UUID | None
+
+
+class QueueStatus(QueueCounts):
+    backend_id: UUID
+
+
+class Hello(Resource):
+    """The snapshot that opens every feed; its `seq` is where durable messages stand."""
+
+    epoch: str
+    version: str
+    backends: list[Backend]
+    steps: list[Step]
+    items: list[Item]
+    ledger: Ledger
+
+
+DURABLE = frozenset(
+    {
+        "step.updated",
+        "item.updated",
+        "photo.added",
+        "photo.ready",
+        "photo.failed",
+        "photo.updated",
+        "photo.removed",
+        "album.updated",
+        "album.removed",
+        "session.updated",
+        "session.removed",
+        "models.updated",
+    }
+)
+"""Each raises `seq` by exactly one; a gap means: refetch by REST."""
+
+PASSING = frozenset({"item.progress", "backend.status", "queue.status", "ledger"})
+"""Repeat the last `seq`; the last value wins."""
+
+Data = (
+    Hello
+    | Step
+    | Item
+    | Photo
+    | Album
+    | Session
+    | Removed
+    | ModelsUpdated
+    | ItemProgress
+    | Backend
+    | QueueStatus
+    | Ledger
+)
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One feed message; `type` says what `data` is."""
+
+    type: str
+    seq: int
+    data: Data
