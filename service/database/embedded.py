@@ -1,0 +1,209 @@
+"""The embedded PostgreSQL: a private server on a unix socket, started with Darkroom and never outliving it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import asyncpg
+import structlog
+
+from service.database import cluster
+from service.database.account import Account, can_search
+from service.database.binaries import reachable_installation
+from service.database.child import Child, spawn
+from service.database.locks import server_lock, supervisor_lock
+from service.errors import StartupError
+
+log = structlog.get_logger()
+
+INITDB_SECONDS = 120
+RECOVERY_SECONDS = 600
+"""After a power cut PostgreSQL replays its log before it accepts anyone."""
+SOCKET_FOLDER_PREFIX = "darkroom-"
+SOCKET_FOLDER_BYTES = 80
+"""A socket's whole path may have 103 bytes (macOS) or 107 (Linux)."""
+
+INITDB = (
+    "--username=postgres",
+    "--auth-local=trust",  # whoever reaches the socket in its 0700 folder
+    "--auth-host=reject",
+    "--encoding=UTF8",
+    # The same collation everywhere, whatever locales the machine has.
+    "--locale=C",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+)
+OPTIONS = {
+    "listen_addresses": "",
+    "shared_buffers": "256MB",
+    # Works in a container's 64 MB /dev/shm, and a killed server leaves nothing there.
+    "dynamic_shared_memory_type": "mmap",
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+}
+
+
+class EmbeddedPostgres:
+    """One PostgreSQL for one data folder. A second Darkroom is refused; a server left by a killed one is ended first.
+
+    `options` are added to the server's own (tests: fsync=off). `elsewhere` is where root keeps what its unprivileged
+    stand-in cannot reach in place.
+    """
+
+    def __init__(
+        self, folder: Path, options: Mapping[str, str] | None = None, *, elsewhere: Path = cluster.ELSEWHERE
+    ) -> None:
+        self._folder = folder.absolute()
+        self._options = OPTIONS | dict(options or {})
+        self._elsewhere = elsewhere
+        self._locks: list[int] = []
+        self._server: Child | None = None
+        self._sockets: Path | None = None
+
+    async def start(self) -> str:
+        """Make the cluster if there is none, start the server, and return its SQLAlchemy URL once it accepts connections.
+
+        Called from the main thread: the kernel ties the server to the thread that started it.
+        """
+        if self._locks:
+            raise RuntimeError("the embedded PostgreSQL is running already")
+        began = time.monotonic()
+        try:
+            sockets = await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+        log.info("database started", seconds=round(time.monotonic() - began, 3))
+        # Everything is spelled out, so that PG* variables of the environment mean nothing to the driver.
+        return f"postgresql+asyncpg://postgres@/postgres?host={sockets}&port=5432&ssl=disable&target_session_attrs=any"
+
+    async def stop(self) -> None:
+        """End the server (fast: open transactions are rolled back) and let go of the folder; harmless when not started."""
+        if self._server is not None:
+            await self._server.end((signal.SIGINT, 30), (signal.SIGQUIT, 10))
+        if self._sockets is not None:
+            _remove_sockets(self._sockets)
+            self._sockets = None
+        # The server first, the supervisor's last: whoever gets that one finds everything let go.
+        while self._locks:
+            os.close(self._locks.pop())
+
+    @property
+    def exited(self) -> asyncio.Future[int]:
+        """Done, with the return code, when the server has ended, asked for or not."""
+        if self._server is None:
+            raise RuntimeError("the embedded PostgreSQL has not been started")
+        return self._server.exited
+
+    async def _start(self) -> Path:
+        home = await asyncio.to_thread(cluster.home_for, self._folder, self._elsewhere)
+        account = cluster.account_for(home)
+        self._locks.append(supervisor_lock(home))
+        lock = await server_lock(home)
+        self._locks.append(lock)
+        programs = await asyncio.to_thread(reachable_installation, account, self._elsewhere) / "bin"
+        output = home / "postgres.log"
+        if output.exists():
+            output.replace(home / "postgres.log.1")
+        if not (home / "cluster").exists():
+            await _initialise(home, account, programs / "initdb", lock)
+        cluster.check_version(home / "cluster")
+        # No server of this cluster is alive, as the lock proves: the file can only name a dead, reused or zombie pid.
+        (home / "cluster" / "postmaster.pid").unlink(missing_ok=True)
+        self._sockets = _socket_folder(home, account)
+        options = self._options | {"unix_socket_directories": str(self._sockets)}
+        self._server = spawn(
+            [programs / "postgres", "-D", home / "cluster", *(f"--{name}={value}" for name, value in options.items())],
+            account=account,
+            output=output,
+            inherit=lock,
+            ends_with_us=signal.SIGINT,
+        )
+        await _accepting(self._server, self._sockets, output)
+        return self._sockets
+
+
+async def _initialise(home: Path, account: Account | None, initdb: Path, lock: int) -> None:
+    """Fill a partial folder and rename it: a cluster is whole or absent. The lock keeps the next start waiting for a killed one's end."""
+    partial = await asyncio.to_thread(cluster.new_partial, home, account)
+    output = home / "postgres.log"
+    child = spawn(
+        [initdb, "-D", partial, *INITDB], account=account, output=output, inherit=lock, ends_with_us=signal.SIGKILL
+    )
+    try:
+        async with asyncio.timeout(INITDB_SECONDS):
+            code = await child.exited
+    finally:
+        await child.end()
+    if code != 0:
+        raise StartupError(f"PostgreSQL's initdb failed in {home}:\n{_tail(output)}")
+    cluster.adopt(partial)
+
+
+async def _accepting(server: Child, sockets: Path, output: Path) -> None:
+    """Returns with the first successful connection; raises when the server ends instead."""
+    try:
+        async with asyncio.timeout(RECOVERY_SECONDS):
+            while server.running:
+                if await _connects(sockets):
+                    return
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise StartupError(f"PostgreSQL accepts no connection:\n{_tail(output)}") from None
+    raise StartupError(f"PostgreSQL ended while starting (code {await server.exited}):\n{_tail(output)}")
+
+
+async def _connects(sockets: Path) -> bool:
+    try:
+        connection = await asyncpg.connect(
+            host=str(sockets),
+            port=5432,
+            user="postgres",
+            database="postgres",
+            ssl="disable",
+            target_session_attrs="any",
+            timeout=10,
+        )
+    except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError):
+        return False
+    await connection.close(timeout=10)
+    return True
+
+
+def _socket_folder(home: Path, account: Account | None) -> Path:
+    """A short, private folder; the link beside the cluster shows where it is, and lets the next start remove a killed one's."""
+    link = home / "sockets"
+    if link.is_symlink():
+        _remove_sockets(link.readlink())
+        link.unlink()
+    parent = Path(tempfile.gettempdir())
+    if len(os.fsencode(parent)) > SOCKET_FOLDER_BYTES or (account is not None and not can_search(account, parent)):
+        parent = Path("/tmp")
+    folder = Path(tempfile.mkdtemp(prefix=SOCKET_FOLDER_PREFIX, dir=parent))
+    if account is not None:
+        os.chown(folder, account.uid, account.gid)
+    link.symlink_to(folder)
+    return folder
+
+
+def _remove_sockets(folder: Path) -> None:
+    """By name and only what PostgreSQL puts there: the link that names the folder may have been tampered with."""
+    if folder.name.startswith(SOCKET_FOLDER_PREFIX) and folder.is_dir():
+        for file in folder.glob(".s.PGSQL.*"):
+            file.unlink(missing_ok=True)
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _tail(output: Path) -> str:
+    return "\n".join(output.read_text(errors="replace").splitlines()[-20:])

@@ -1,0 +1,76 @@
+"""The two locks of a cluster: one says that a Darkroom supervises it, one that a server of it is alive. Both go with their processes."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import structlog
+
+from service.errors import StartupError
+
+log = structlog.get_logger()
+
+LEFTOVER_SECONDS = 60
+
+
+def supervisor_lock(home: Path) -> int:
+    """Held while this process supervises the cluster; a second one is refused at once."""
+    descriptor = os.open(home / "supervisor.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    if not _taken_by_us(descriptor):
+        os.close(descriptor)
+        raise StartupError(f"another Darkroom is using the database in {home}")
+    return descriptor
+
+
+async def server_lock(home: Path) -> int:
+    """Inherited by the server and all its processes: having it proves that none is alive, which no pid file can.
+
+    A server whose Darkroom was killed is shutting down by PDEATHSIG and is waited for; where the system has none, it is told to.
+    """
+    descriptor = os.open(home / "server.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        async with asyncio.timeout(LEFTOVER_SECONDS):
+            told = False
+            while not _taken_by_us(descriptor):
+                told = told or await asyncio.to_thread(_tell_leftover, home / "cluster")
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        os.close(descriptor)
+        raise StartupError(f"a PostgreSQL left over in {home} does not end: stop it by hand") from None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _taken_by_us(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _tell_leftover(cluster: Path) -> bool:
+    """Ask for a fast shutdown, if the pid file names a process that is PostgreSQL on this very cluster."""
+    try:
+        pid = int((cluster / "postmaster.pid").read_text().splitlines()[0])
+        if str(cluster) not in _command_line(pid):
+            return False
+        os.kill(pid, signal.SIGINT)
+    except (OSError, ValueError, IndexError):
+        return False
+    log.warning("ending the database that a killed Darkroom left over", pid=pid)
+    return True
+
+
+def _command_line(pid: int) -> str:
+    if Path("/proc/self").exists():
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    listing = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, timeout=5, check=False)
+    return listing.stdout
