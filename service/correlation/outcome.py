@@ -1,0 +1,176 @@
+"""What a step has come to: a function of its batches and items (rule 8), and the one place that writes a step's status."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+
+from service.correlation.correlate import NO_LONGER_THERE, TERMINAL
+from service.database.engine import Connection
+
+NOTHING_MADE = "InvokeAI finished without making an image"
+LIVE_BATCHES = frozenset({"prepared", "posted"})
+
+
+class BatchState(msgspec.Struct, frozen=True, kw_only=True):
+    batch_id: str
+    state: str
+    wanted: int
+    enqueued: int
+    seeds: tuple[int, ...]
+    refusal: str | None
+
+
+class ItemState(msgspec.Struct, frozen=True, kw_only=True):
+    batch_id: str
+    item_id: int
+    ordinal: int | None
+    status: str
+    error: str | None
+    settled: bool
+    retried_from_item_id: int | None
+    made: bool
+    """It has an image among the step's alternatives."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    status: str
+    error_message: str | None
+
+
+def outcome(
+    *,
+    batch_size: int,
+    canceled_by_owner: bool,
+    made: int,
+    unplaced: int,
+    batches: list[BatchState],
+    items: list[ItemState],
+) -> Outcome:
+    """A step's status and message. `made` counts its alternatives, whatever became of them since; `unplaced` those of them
+    that belong to no item whose ordinal is known."""
+    started = bool(items) or made > 0 or any(batch.state == "enqueued" for batch in batches)
+    if _live(batches, items):
+        return Outcome("processing" if started else "pending", None)
+    if not batches and not started and not canceled_by_owner:
+        return Outcome("pending", None)
+    last_tries = _last_tries(items)
+    if made:
+        short = batch_size - _delivered(unplaced, batches, items)
+        if short <= 0:
+            return Outcome("completed", None)
+        reason = _reason(canceled_by_owner, batches, last_tries) or "canceled"
+        return Outcome("completed", f"{batch_size - short} of {batch_size} made: {reason}")
+    if canceled_by_owner or any(item.status == "canceled" and item.error is None for item in last_tries):
+        return Outcome("canceled", None)
+    return Outcome("failed", _reason(False, batches, last_tries) or NOTHING_MADE)
+
+
+def _live(batches: list[BatchState], items: list[ItemState]) -> bool:
+    """Something may still come: an unsettled item, items of a batch not yet seen, or a batch whose fate is open."""
+    if any(item.status not in TERMINAL or not item.settled for item in items):
+        return True
+    seen: dict[str, int] = {}
+    for item in items:
+        if item.retried_from_item_id is None:
+            seen[item.batch_id] = seen.get(item.batch_id, 0) + 1
+    return any(
+        batch.state in LIVE_BATCHES or (batch.state == "enqueued" and seen.get(batch.batch_id, 0) < batch.enqueued)
+        for batch in batches
+    )
+
+
+def _last_tries(items: list[ItemState]) -> list[ItemState]:
+    """Without those that InvokeAI retried: their successors speak for them."""
+    retried = {(item.batch_id, item.retried_from_item_id) for item in items}
+    return [item for item in items if (item.batch_id, item.item_id) not in retried]
+
+
+def _delivered(unplaced: int, batches: list[BatchState], items: list[ItemState]) -> int:
+    """How many of the wanted seeds have an image, an image of no placed item counting for one of the others."""
+    seeds = {batch.batch_id: batch.seeds for batch in batches}
+    done = {
+        seeds[item.batch_id][item.ordinal]
+        for item in items
+        if item.made and item.ordinal is not None and item.ordinal < len(seeds.get(item.batch_id, ()))
+    }
+    return len(done) + unplaced
+
+
+def _reason(canceled_by_owner: bool, batches: list[BatchState], last_tries: list[ItemState]) -> str | None:
+    """Why something is missing, in the words of whoever said it; the latest batch speaks first."""
+    if canceled_by_owner:
+        return "canceled"
+    for batch in reversed(batches):
+        if batch.refusal:
+            return batch.refusal
+    for status in ("failed", "canceled", "gone"):
+        for item in reversed(last_tries):
+            if item.status == status and item.error:
+                return item.error
+    if any(item.status == "gone" for item in last_tries):
+        return NO_LONGER_THERE
+    if any(item.status == "canceled" for item in last_tries):
+        return "canceled in InvokeAI"
+    return None
+
+
+STEP = """
+    SELECT batch_size, status, error_message, cancel_requested_at IS NOT NULL AS canceled_by_owner
+      FROM generation_steps WHERE id = $1 FOR UPDATE
+"""
+BATCHES = """
+    SELECT batch_id, state, wanted, enqueued, seeds, refusal
+      FROM step_batches WHERE step_id = $1 ORDER BY ordinal
+"""
+ITEMS = """
+    SELECT i.batch_id, i.item_id, i.ordinal, i.status, i.error, i.settled_at IS NOT NULL AS settled,
+           i.retried_from_item_id,
+           EXISTS (SELECT FROM photos p JOIN step_alternatives a ON a.photo_id = p.id
+                    WHERE p.invoke_session_id = i.invoke_session_id AND a.step_id = i.step_id) AS made
+      FROM queue_items i WHERE i.step_id = $1 ORDER BY i.batch_id, i.item_id
+"""
+MADE = """
+    SELECT count(*) AS made,
+           count(*) FILTER (WHERE NOT EXISTS (
+               SELECT FROM queue_items i JOIN photos p ON p.invoke_session_id = i.invoke_session_id
+                WHERE p.id = a.photo_id AND i.step_id = a.step_id AND i.ordinal IS NOT NULL)) AS unplaced
+      FROM step_alternatives a WHERE a.step_id = $1
+"""
+WRITE = """
+    UPDATE generation_steps SET
+           status = $2, error_message = $3,
+           started_at = coalesce(started_at, (SELECT min(started_at) FROM queue_items WHERE step_id = $1)),
+           completed_at = CASE WHEN $2 IN ('completed', 'failed', 'canceled') THEN coalesce(completed_at, now()) END
+     WHERE id = $1
+"""
+
+
+async def lock_step(connection: Connection, step_id: UUID) -> bool:
+    """Takes the step's row first, as the lock order asks; False when there is no such step."""
+    return await connection.fetchrow("SELECT FROM generation_steps WHERE id = $1 FOR UPDATE", step_id) is not None
+
+
+async def refresh_step(connection: Connection, step_id: UUID) -> bool:
+    """Recomputes the step's status inside the caller's transaction, locking the step; True when it changed."""
+    step = await connection.fetchrow(STEP, step_id)
+    if step is None:
+        return False
+    batches = msgspec.convert([dict(row) for row in await connection.fetch(BATCHES, step_id)], list[BatchState])
+    items = msgspec.convert([dict(row) for row in await connection.fetch(ITEMS, step_id)], list[ItemState])
+    counts = await connection.fetchrow(MADE, step_id)
+    assert counts is not None  # an aggregate always has its row
+    now = outcome(
+        batch_size=step["batch_size"],
+        canceled_by_owner=step["canceled_by_owner"],
+        made=counts["made"],
+        unplaced=counts["unplaced"],
+        batches=batches,
+        items=items,
+    )
+    if (now.status, now.error_message) == (step["status"], step["error_message"]):
+        return False
+    await connection.execute(WRITE, step_id, now.status, now.error_message)
+    return True
+
