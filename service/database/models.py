@@ -107,7 +107,7 @@ class Photo(Base):
         Index("ix_photos_generated", "is_generated", text("id DESC"), postgresql_where=text(LIVE)),
         Index("ix_photos_model_base", "model_base", text("id DESC"), postgresql_where=text(LIVE)),
         Index("ix_photos_source", "source", text("id DESC"), postgresql_where=text(LIVE)),
-        Index("ix_photos_name", "filename", text("id DESC"), postgresql_where=text(LIVE)),
+        Index("ix_photos_name", "filename", "id", postgresql_where=text(LIVE)),
         Index("ix_photos_favorite", text("id DESC"), postgresql_where=text(f"favorite AND {LIVE}")),
         Index("ix_photos_rating", text("rating DESC"), text("id DESC"), postgresql_where=text(LIVE)),
         Index(
