@@ -1,0 +1,72 @@
+"""The envelopes of REST answers, opened by the client (FACTS §7)."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from service.invokeai.events import Model, QueueCounts
+
+
+class Version(Struct):
+    """`demo` is the mark of Darkroom's own stand-in."""
+
+    version: str
+    demo: bool = False
+
+
+class OpenAPI(Struct):
+    paths: dict[str, msgspec.Raw]
+
+
+class AuthStatus(Struct):
+    multiuser_enabled: bool = False
+
+
+class Processor(Struct):
+    is_started: bool = True
+    is_processing: bool = False
+
+
+class QueueAndProcessor(Struct):
+    queue: QueueCounts
+    processor: Processor
+
+
+class Batch(Struct):
+    batch_id: str
+
+
+class Enqueued(Struct):
+    """`item_ids` come newest first; older servers have none (FACTS §3, §11)."""
+
+    enqueued: int
+    requested: int
+    batch: Batch
+    item_ids: list[int] | None = None
+
+
+class ItemIds(Struct):
+    item_ids: list[int]
+
+
+class ListedItem(Struct):
+    item_id: int
+    priority: int = 0
+
+
+class ListPage(Struct):
+    items: list[ListedItem]
+    has_more: bool = False
+
+
+class Canceled(Struct):
+    canceled: int
+
+
+class Retried(Struct):
+    retried_item_ids: list[int]
+
+
+class Models(Struct):
+    models: list[Model]
