@@ -36,6 +36,9 @@ PHOTO_SOURCES = ("uploaded", "generated", "mirrored", "imported")
 LIVE = "deleted_at IS NULL AND purged_at IS NULL"
 """A photo in the library: neither in the trash nor a tombstone (rule 11)."""
 
+WAITING = "retrieval_status = 'pending' AND purged_at IS NULL"
+"""A photo that retrieval may claim once it is due (rule 9)."""
+
 
 def one_of(column: str, values: tuple[str, ...]) -> str:
     return f"{column} IN ({', '.join(repr(value) for value in values)})"
@@ -110,10 +113,13 @@ class Photo(Base):
         Index("ix_photos_name", "filename", "id", postgresql_where=text(LIVE)),
         Index("ix_photos_favorite", text("id DESC"), postgresql_where=text(f"favorite AND {LIVE}")),
         Index("ix_photos_rating", text("rating DESC"), text("id DESC"), postgresql_where=text(LIVE)),
+        # Claims look backend by backend, so that what waits for an unreachable one costs the others nothing.
+        Index("ix_photos_due", "backend_id", "next_retrieval_attempt", postgresql_where=text(WAITING)),
+        Index("ix_photos_fresh", "backend_id", text("id DESC"), postgresql_where=text(WAITING)),
         Index(
-            "ix_photos_due",
-            "next_retrieval_attempt",
-            postgresql_where=text("retrieval_status = 'pending' AND purged_at IS NULL"),
+            "ix_photos_purged_files",
+            "purged_at",
+            postgresql_where=text("purged_at IS NOT NULL AND local_storage_path IS NOT NULL"),
         ),
         Index(
             "ix_photos_leased", "retrieval_lease_until", postgresql_where=text("retrieval_status = 'retrieving'")
