@@ -13,6 +13,7 @@ from pathlib import Path
 
 import asyncpg
 import structlog
+from asyncpg.connect_utils import SessionAttribute
 
 from service.database import cluster
 from service.database.account import Account, can_search
@@ -171,7 +172,7 @@ async def _connects(sockets: Path) -> bool:
             user="postgres",
             database="postgres",
             ssl="disable",
-            target_session_attrs="any",
+            target_session_attrs=SessionAttribute.any,
             timeout=10,
         )
     except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError):

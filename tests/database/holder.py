@@ -1,0 +1,30 @@
+"""A process that runs an embedded PostgreSQL until it is killed: prints the server's URL and waits.
+
+`--no-death-signal` leaves the server alive when this process is killed, as systems without PDEATHSIG do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import structlog
+import uvloop
+
+from service.database import child
+from service.database.embedded import EmbeddedPostgres
+
+
+async def hold(folder: Path) -> None:
+    postgres = EmbeddedPostgres(folder)
+    print(await postgres.start(), flush=True)
+    await postgres.exited
+
+
+if __name__ == "__main__":
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    if "--no-death-signal" in sys.argv:
+        child.sys = SimpleNamespace(platform="darwin")  # type: ignore[attr-defined]
+    uvloop.run(hold(Path(sys.argv[1])))

@@ -1,0 +1,131 @@
+"""Started by root, whom PostgreSQL refuses: an unprivileged user runs it, and nothing of the user's is opened to do so."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from pathlib import Path
+
+import psutil
+import pytest
+from sqlalchemy import make_url
+
+from service.database import account, binaries
+from service.database.embedded import EmbeddedPostgres
+from service.errors import StartupError
+from tests.database.test_embedded import run, servers_of
+
+
+@pytest.fixture
+def elsewhere(place: Path) -> Path:
+    return place / "var-lib"
+
+
+@pytest.fixture
+def closed(place: Path) -> Path:
+    """A folder only root may enter."""
+    folder = place / "closed"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+async def use(folder: Path, elsewhere: Path, *statements: str) -> object:
+    postgres = EmbeddedPostgres(folder, elsewhere=elsewhere)
+    url = await postgres.start()
+    try:
+        return await run(url, *statements)
+    finally:
+        await postgres.stop()
+
+
+REMEMBER = ("CREATE TABLE kept (n int)", "INSERT INTO kept VALUES (7) RETURNING n")
+RECALL = "SELECT n FROM kept"
+IS_EMPTY = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+
+
+async def test_the_server_is_not_root_and_its_sockets_are_private(place: Path, elsewhere: Path) -> None:
+    postgres = EmbeddedPostgres(place / "db", elsewhere=elsewhere)
+    url = await postgres.start()
+    (server,) = servers_of(place / "db")
+    assert psutil.Process(server).uids().real != 0
+    assert psutil.Process(server).gids().real != 0
+    sockets = Path(str(make_url(url).query["host"]))
+    assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
+    assert stat.S_IMODE((place / "db" / "cluster").stat().st_mode) == 0o700
+    await postgres.stop()
+
+
+async def test_under_a_closed_parent_the_cluster_lives_elsewhere_and_no_parent_is_opened(closed: Path, elsewhere: Path) -> None:
+    await use(closed / "data" / "db", elsewhere, *REMEMBER)
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+    assert not (closed / "data" / "db" / "cluster").exists()
+    assert await use(closed / "data" / "db", elsewhere, RECALL) == 7
+
+
+async def test_programs_it_cannot_reach_are_copied_with_their_libraries(
+    closed: Path, place: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = binaries.installation()
+    site_packages = closed / "site-packages"
+    shutil.copytree(original, site_packages / binaries.PACKAGE / binaries.INSTALLATION, symlinks=True)
+    libraries = f"{binaries.PACKAGE}.libs"
+    shutil.copytree(original.parent.with_name(libraries), site_packages / libraries, symlinks=True)
+    monkeypatch.setattr(binaries, "installation", lambda: site_packages / binaries.PACKAGE / binaries.INSTALLATION)
+    assert await use(place / "db", elsewhere, "SELECT 1") == 1
+    (copy,) = (elsewhere / "postgresql").iterdir()
+    assert await use(place / "db", elsewhere, "SELECT 1") == 1
+    assert [copy] == list((elsewhere / "postgresql").iterdir())
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+
+
+async def test_a_data_folder_that_moves_keeps_its_cluster(closed: Path, elsewhere: Path) -> None:
+    await use(closed / "before" / "db", elsewhere, *REMEMBER)
+    (closed / "before").rename(closed / "after")
+    assert await use(closed / "after" / "db", elsewhere, RECALL) == 7
+    # and, brought back from a backup under its old name, too
+    shutil.copytree(closed / "after", closed / "before")
+    shutil.rmtree(closed / "after")
+    assert await use(closed / "before" / "db", elsewhere, RECALL) == 7
+
+
+async def test_a_copy_of_a_data_folder_does_not_take_the_originals_cluster(closed: Path, elsewhere: Path) -> None:
+    await use(closed / "original" / "db", elsewhere, *REMEMBER)
+    shutil.copytree(closed / "original", closed / "copy")
+    with pytest.raises(StartupError, match="is a copy of"):
+        await use(closed / "copy" / "db", elsewhere, RECALL)
+    assert await use(closed / "original" / "db", elsewhere, RECALL) == 7
+
+
+async def test_a_new_data_folder_in_a_deleted_ones_place_begins_empty(closed: Path, elsewhere: Path) -> None:
+    await use(closed / "db", elsewhere, *REMEMBER)
+    shutil.rmtree(closed / "db")
+    assert await use(closed / "db", elsewhere, IS_EMPTY) == 0
+
+
+async def test_a_data_folder_whose_cluster_is_missing_is_refused(closed: Path, elsewhere: Path) -> None:
+    await use(closed / "db", elsewhere, *REMEMBER)
+    shutil.rmtree(elsewhere / "clusters")
+    with pytest.raises(StartupError, match="is missing"):
+        await use(closed / "db", elsewhere, RECALL)
+
+
+async def test_an_ordinary_users_cluster_is_run_as_that_user(place: Path, elsewhere: Path) -> None:
+    await use(place / "db", elsewhere, *REMEMBER)
+    for path in (place / "db" / "cluster", *(place / "db" / "cluster").rglob("*")):
+        shutil.chown(path, 54321, 54321)  # nobody's entry in the user database, as in many containers
+    assert await use(place / "db", elsewhere, RECALL) == 7
+
+
+async def test_a_cluster_given_to_root_is_refused_with_the_way_to_mend_it(place: Path, elsewhere: Path) -> None:
+    await use(place / "db", elsewhere, *REMEMBER)
+    shutil.chown(place / "db" / "cluster", 0, 0)
+    with pytest.raises(StartupError, match="chown -R nobody"):
+        await use(place / "db", elsewhere, RECALL)
+
+
+async def test_without_any_unprivileged_user_it_says_what_to_do(
+    place: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account, "CANDIDATES", ("no-such-user",))
+    with pytest.raises(StartupError, match="DARKROOM_DATABASE_URL"):
+        await use(place / "db", elsewhere, "SELECT 1")
