@@ -1,0 +1,111 @@
+"""The migrations make exactly the schema of models.py, from any state and from several processes at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, NullPool, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from service.database.migrate import configuration, upgrade
+from service.database.models import Base
+from service.errors import StartupError
+
+SCHEMA = """
+    SELECT 'column', attrelid::regclass::text, attname, format_type(atttypid, atttypmod), attnotnull, attidentity::text,
+           attgenerated::text, pg_get_expr(adbin, adrelid)
+      FROM pg_attribute
+      JOIN pg_class ON pg_class.oid = attrelid AND relkind = 'r' AND relnamespace = 'public'::regnamespace
+      LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+     WHERE attnum > 0 AND NOT attisdropped AND relname <> 'alembic_version'
+    UNION ALL
+    SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid), null, null, null, null
+      FROM pg_constraint
+     WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version'
+    UNION ALL
+    SELECT 'index', tablename, indexname, indexdef, null, null, null, null
+      FROM pg_indexes
+     WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+"""
+
+
+@pytest.fixture
+async def engine(empty_database_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(empty_database_url, poolclass=NullPool)
+    yield engine
+    await engine.dispose()
+
+
+async def schema(engine: AsyncEngine) -> set[tuple[object, ...]]:
+    async with engine.connect() as connection:
+        return {tuple(row) for row in await connection.execute(text(SCHEMA))}
+
+
+async def downgrade(engine: AsyncEngine) -> None:
+    def run(connection: Connection) -> None:
+        config = configuration()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+
+    async with engine.begin() as connection:
+        await connection.run_sync(run)
+
+
+async def test_migrating_from_empty_gives_the_models_to_the_last_constraint_and_index(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    from_models = await schema(engine)
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.drop_all)
+    assert await schema(engine) == set()
+    await upgrade(engine)
+    assert await schema(engine) == from_models
+
+
+async def test_alembic_finds_nothing_left_to_migrate(engine: AsyncEngine) -> None:
+    await upgrade(engine)
+
+    def differences(connection: Connection) -> object:
+        options = {"compare_type": True, "compare_server_default": True}
+        return compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata)
+
+    async with engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_down_to_nothing_and_up_again_is_the_same(engine: AsyncEngine) -> None:
+    await upgrade(engine)
+    before = await schema(engine)
+    await downgrade(engine)
+    assert await schema(engine) == set()
+    await upgrade(engine)
+    assert await schema(engine) == before
+
+
+async def test_several_processes_may_migrate_at_once(engine: AsyncEngine) -> None:
+    await asyncio.gather(*(upgrade(engine) for _ in range(4)))
+    async with engine.connect() as connection:
+        assert await connection.scalar(text("SELECT count(*) FROM alembic_version")) == 1
+    assert await schema(engine)
+
+
+async def test_a_migration_that_fails_leaves_the_database_as_it_was(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE queue_items (stranger int)"))
+    before = await schema(engine)
+    with pytest.raises(Exception, match="already exists"):
+        await upgrade(engine)
+    assert await schema(engine) == before
+
+
+async def test_the_database_of_a_newer_darkroom_is_refused(engine: AsyncEngine) -> None:
+    await upgrade(engine)
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = 'f00d'"))
+    with pytest.raises(StartupError, match="newer Darkroom"):
+        await upgrade(engine)
