@@ -1,0 +1,46 @@
+"""Graphs InvokeAI runs, a builder per base."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from service.invokeai.graphs.batch import MAX_SEED, SCHEDULERS, SUPPORTED_BASES, Defaults, defaults, enqueue_body
+from service.invokeai.graphs.graph import Lora, ModelRef, Request
+
+__all__ = ["MAX_SEED", "SCHEDULERS", "SUPPORTED_BASES", "Defaults", "Lora", "ModelRef", "build", "defaults"]
+
+
+def build(
+    model: ModelRef,
+    *,
+    prompt: str,
+    negative_prompt: str,
+    width: int,
+    height: int,
+    steps: int,
+    cfg_scale: float,
+    scheduler: str,
+    seeds: Sequence[int],
+    batch_id: object,
+    step_id: object,
+    vae: ModelRef | None = None,
+    loras: Sequence[Lora] = (),
+) -> dict[str, Any]:
+    """The body of `enqueue_batch`: one text-to-image item per seed. Raises `ValidationError` for what InvokeAI would choke on."""
+    request = Request(
+        model=model,
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        width=width,
+        height=height,
+        steps=steps,
+        cfg_scale=cfg_scale,
+        scheduler=scheduler,
+        seeds=list(seeds),
+        batch_id=str(batch_id),
+        step_id=str(step_id),
+        vae=vae,
+        loras=tuple(loras),
+    )
+    return enqueue_body(request)

@@ -1,0 +1,73 @@
+"""What a picture is asked for with, and the graph that InvokeAI runs for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+
+class ModelRef(Struct, frozen=True):
+    """A model as graphs name it: all five fields, of which InvokeAI uses the key."""
+
+    key: str
+    hash: str
+    name: str
+    base: str
+    type: str
+
+
+class Lora(Struct, frozen=True):
+    model: ModelRef
+    weight: float = 0.75
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """One text-to-image batch: a picture for each seed. `vae` replaces the model's own."""
+
+    model: ModelRef
+    prompt: str
+    negative_prompt: str
+    width: int
+    height: int
+    steps: int
+    cfg_scale: float
+    scheduler: str
+    seeds: list[int]
+    batch_id: str
+    step_id: str
+    vae: ModelRef | None = None
+    loras: tuple[Lora, ...] = ()
+
+
+class Graph:
+    """Nodes and edges. An edge is written `connect("loader.unet", "denoise.unet")`."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._nodes: dict[str, dict[str, Any]] = {}
+        self._edges: list[tuple[str, str]] = []
+
+    def add(self, node_id: str, kind: str, **fields: Any) -> None:
+        """A helper node unless `fields` says otherwise: its images are intermediate, its result cacheable (not InvokeAI's defaults)."""
+        base = {"id": node_id, "type": kind, "is_intermediate": True, "use_cache": True}
+        self._nodes[node_id] = base | msgspec.to_builtins(fields)
+
+    def connect(self, source: str, destination: str) -> None:
+        """Of two edges into one field InvokeAI silently keeps the last; here the second is an error, but for collect nodes."""
+        kind = self._nodes[_end(destination)["node_id"]]["type"]
+        if kind != "collect" and any(taken == destination for _, taken in self._edges):
+            raise ValueError(f"{destination} is connected already")
+        if _end(source)["node_id"] not in self._nodes:
+            raise ValueError(f"no node for {source}")
+        self._edges.append((source, destination))
+
+    def body(self) -> dict[str, Any]:
+        edges = [{"source": _end(source), "destination": _end(destination)} for source, destination in self._edges]
+        return {"id": self._name, "nodes": self._nodes, "edges": edges}
+
+
+def _end(end: str) -> dict[str, str]:
+    node_id, field = end.split(".")
+    return {"node_id": node_id, "field": field}
