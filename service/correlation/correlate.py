@@ -13,8 +13,8 @@ import msgspec
 from service.invokeai.events import (
     AnyItemEvent,
     InvocationComplete,
-    InvocationProgress,
     InvocationEvent,
+    InvocationProgress,
     ItemStatusChanged,
     PreviewImage,
 )
@@ -74,7 +74,7 @@ class Absence(msgspec.Struct, frozen=True, kw_only=True):
 
     began_at: datetime
     answered_at: datetime | None
-    """When the POST was answered; a reading begun before proves nothing."""
+    """When the POST's fate was known; a reading begun before, or while it is open, proves nothing."""
     gallery_read_from: datetime | None
     """When the last complete gallery reading began."""
 
@@ -185,7 +185,7 @@ def _read(known: Known, reading: Reading) -> tuple[Known, tuple[Fact, ...]]:
 
 
 def _absent(known: Known, absence: Absence) -> tuple[Known, tuple[Fact, ...]]:
-    if known.settled or (absence.answered_at is not None and absence.began_at < absence.answered_at):
+    if known.settled or absence.answered_at is None or absence.began_at < absence.answered_at:
         return known, ()
     if known.absent_since is None:
         now = msgspec.structs.replace(known, absent_since=absence.began_at)

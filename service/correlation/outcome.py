@@ -173,4 +173,3 @@ async def refresh_step(connection: Connection, step_id: UUID) -> bool:
         return False
     await connection.execute(WRITE, step_id, now.status, now.error_message)
     return True
-

@@ -18,12 +18,12 @@ class Resource(msgspec.Struct, kw_only=True, frozen=True):
     """Base of everything that leaves by REST or feed."""
 
 
-class AlbumRef(Resource):
+class AlbumRef(Resource, frozen=True, kw_only=True):
     id: UUID
     name: str
 
 
-class Photo(Resource):
+class Photo(Resource, frozen=True, kw_only=True):
     id: UUID
     filename: str
     width: int
@@ -68,7 +68,7 @@ class Photo(Resource):
     selected: bool
 
 
-class Album(Resource):
+class Album(Resource, frozen=True, kw_only=True):
     id: UUID
     name: str
     description: str | None
@@ -78,7 +78,7 @@ class Album(Resource):
     count: int
 
 
-class Progress(Resource):
+class Progress(Resource, frozen=True, kw_only=True):
     """Where a running item stands; `percentage` 0–1, or null while InvokeAI does not say."""
 
     percentage: float | None
@@ -90,7 +90,7 @@ class Progress(Resource):
     height: int | None
 
 
-class Item(Resource):
+class Item(Resource, frozen=True, kw_only=True):
     """A queue item of InvokeAI's; `step_id` null when it is not ours."""
 
     backend_id: UUID
@@ -106,7 +106,7 @@ class Item(Resource):
     progress: Progress | None
 
 
-class Step(Resource):
+class Step(Resource, frozen=True, kw_only=True):
     id: UUID
     session_id: UUID
     parent_id: UUID | None
@@ -136,7 +136,7 @@ class Step(Resource):
     items: list[Item]
 
 
-class Session(Resource):
+class Session(Resource, frozen=True, kw_only=True):
     id: UUID
     name: str
     created_at: datetime
@@ -147,11 +147,11 @@ class Session(Resource):
     """The latest pick, else the latest alternative that is home."""
 
 
-class SessionDetail(Session):
+class SessionDetail(Session, frozen=True, kw_only=True):
     steps: list[Step]
 
 
-class BackendLedger(Resource):
+class BackendLedger(Resource, frozen=True, kw_only=True):
     """Rule 10: made = retrieved + waiting + failed + gone; expected = made + live items + what batches still want."""
 
     expected: int
@@ -163,19 +163,19 @@ class BackendLedger(Resource):
     home: bool
 
 
-class Ledger(Resource):
+class Ledger(Resource, frozen=True, kw_only=True):
     total: BackendLedger
     backends: dict[str, BackendLedger]
 
 
-class QueueCounts(Resource):
+class QueueCounts(Resource, frozen=True, kw_only=True):
     pending: int
     in_progress: int
     ours: int
     """How many of these are ours."""
 
 
-class Backend(Resource):
+class Backend(Resource, frozen=True, kw_only=True):
     id: UUID
     name: str
     kind: Literal["server", "demo", "runpod", "command"]
@@ -196,7 +196,7 @@ class Backend(Resource):
     error: str | None
 
 
-class Model(Resource):
+class Model(Resource, frozen=True, kw_only=True):
     backend_id: UUID
     key: str
     hash: str
@@ -209,26 +209,26 @@ class Model(Resource):
     seen_at: datetime
 
 
-class Removed(Resource):
+class Removed(Resource, frozen=True, kw_only=True):
     id: UUID
 
 
-class ModelsUpdated(Resource):
+class ModelsUpdated(Resource, frozen=True, kw_only=True):
     backend_id: UUID
 
 
-class ItemProgress(Progress):
+class ItemProgress(Progress, frozen=True, kw_only=True):
     backend_id: UUID
     item_id: int
     batch_id: str
     step_id: UUID | None
 
 
-class QueueStatus(QueueCounts):
+class QueueStatus(QueueCounts, frozen=True, kw_only=True):
     backend_id: UUID
 
 
-class Hello(Resource):
+class Hello(Resource, frozen=True, kw_only=True):
     """The snapshot that opens every feed; its `seq` is where durable messages stand."""
 
     epoch: str

@@ -1,0 +1,343 @@
+"""One ordered queue per backend (design §2): socket events and readings go in, facts are kept and shown.
+
+The consumer awaits nothing but its queue and the database: names to look up, items to read and batches to cancel are handed on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from service.correlation import items as rows
+from service.correlation.correlate import (
+    Absence,
+    Canceled,
+    Fact,
+    ImageSighted,
+    ItemChanged,
+    ItemEnded,
+    ItemProgressed,
+    ItemRead,
+    Observation,
+    Reading,
+    SessionLearned,
+    correlate,
+)
+from service.correlation.tracking import Tracked, Tracking
+from service.database.engine import Database
+from service.invokeai import events
+from service.invokeai.events import REDACTED, AnyItemEvent, ItemStatusChanged, ItemSummary, QueueItem
+from service.live.announce import Announcer
+from service.live.hub import Hub
+from service.live.messages import QueueStatus
+
+log = structlog.get_logger()
+
+PROGRESS_LIMIT = 512
+"""Queue length from which progress is dropped."""
+QUEUE_LIMIT = 2048
+"""Queue length from which events are dropped too, and everything is read again instead (rule 1)."""
+
+
+class SocketEvent(msgspec.Struct, frozen=True):
+    """As it came off the socket; decoded in turn, not in the handler."""
+
+    name: str
+    payload: Any
+
+
+class ItemReading(msgspec.Struct, frozen=True):
+    """An item as REST told it; a summary only moves foreign items."""
+
+    item: QueueItem | ItemSummary
+    across_reconnect: bool = False
+
+
+class ItemAbsence(msgspec.Struct, frozen=True):
+    batch_id: str
+    item_id: int
+    absence: Absence
+
+
+class UnseenItems(msgspec.Struct, frozen=True):
+    """Items a batch of ours should have and no complete reading showed; they are absent like any other (rule 8)."""
+
+    batch_id: str
+    ordinals: tuple[int, ...]
+    absence: Absence
+
+
+class ForeignItems(msgspec.Struct, frozen=True):
+    """Ids of all that is live in the queue: other foreign items we show have gone without a word."""
+
+    live_ids: frozenset[int]
+    newest: int | None
+    """The newest id the reading knew of: later ones it can say nothing about. None after a reconnect, for ids may restart."""
+
+
+Entry = SocketEvent | ItemReading | ItemAbsence | UnseenItems | ForeignItems
+
+
+class Downstream(Protocol):
+    """Where facts lead; every call returns at once."""
+
+    def sight(self, image_name: str) -> None: ...
+    def settle(self, batch_id: str, item_id: int, step_id: UUID, image_names: Sequence[str]) -> None: ...
+    def read_items(self, item_ids: Sequence[int]) -> None: ...
+    def read_everything(self) -> None: ...
+    def batch_seen(self, batch_id: str) -> None: ...
+    def models_changed(self) -> None: ...
+
+
+class Consumer:
+    """Applies what is said of one backend's queue, in the order it was said."""
+
+    def __init__(
+        self,
+        backend_id: UUID,
+        queue_id: str,
+        database: Database,
+        hub: Hub,
+        announcer: Announcer,
+        tracking: Tracking,
+        downstream: Downstream,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.backend_id = backend_id
+        self.queue_id = queue_id
+        self.tracking = tracking
+        self._database = database
+        self._hub = hub
+        self._announcer = announcer
+        self._downstream = downstream
+        self._clock = clock
+        self._queue: asyncio.Queue[Entry] = asyncio.Queue(QUEUE_LIMIT)
+        self._batches: dict[str, rows.OurBatch] = {}
+        self.dropped_events = 0
+        self.dropped_progress = 0
+
+    # --- intake ---
+
+    def offer(self, name: str, payload: Any) -> None:
+        """Takes a socket event without waiting; when full, progress is dropped first, then everything is to be read again."""
+        length = self._queue.qsize()
+        if name == "invocation_progress" and length >= PROGRESS_LIMIT:
+            self.dropped_progress += 1
+        elif length >= QUEUE_LIMIT:
+            self.dropped_events += 1
+            self._downstream.read_everything()
+        else:
+            self._queue.put_nowait(SocketEvent(name, payload))
+
+    async def put(self, entry: Entry) -> None:
+        """Takes a reading, waiting while the queue is full."""
+        await self._queue.put(entry)
+
+    # --- the loop ---
+
+    async def run(self) -> None:
+        """Supervised. After a failure what was being applied is lost, so everything is read again."""
+        await self.load()
+        while True:
+            entry = await self._queue.get()
+            try:
+                await self.apply(entry)
+            except msgspec.ValidationError as error:
+                name = entry.name if isinstance(entry, SocketEvent) else type(entry).__name__
+                log.warning("event_malformed", backend_id=str(self.backend_id), event_name=name, error=str(error))
+                self._downstream.read_everything()
+            except Exception:
+                self._downstream.read_everything()
+                raise
+            finally:
+                self._queue.task_done()
+
+    async def load(self) -> None:
+        """Starts from the database: what of ours is unsettled."""
+        self._batches.clear()
+        async with self._database.connection() as connection:
+            ours = await rows.unsettled(connection, self.backend_id)
+        self.tracking.restore([item for item, _ in ours])
+
+    async def settle_queue(self) -> None:
+        """Returns when all that was taken in has been applied."""
+        await self._queue.join()
+
+    async def apply(self, entry: Entry) -> None:
+        match entry:
+            case SocketEvent():
+                await self._apply_event(entry)
+            case ItemReading():
+                await self._apply_reading(entry)
+            case ItemAbsence():
+                tracked = self.tracking.get(entry.batch_id, entry.item_id)
+                if tracked is not None:
+                    await self._apply(tracked, entry.absence)
+            case UnseenItems():
+                await self._apply_unseen(entry)
+            case ForeignItems():
+                for item in self.tracking.lose_foreign(entry.live_ids, entry.newest):
+                    self._hub.publish("item.updated", item)
+
+    async def _apply_event(self, entry: SocketEvent) -> None:
+        event = events.decode(entry.name, entry.payload)
+        match event:
+            case None:
+                return
+            case events.ModelsChanged():
+                self._downstream.models_changed()
+                return
+        if event.queue_id != self.queue_id:
+            return  # Single-user servers send every queue's events to every socket (FACTS §1).
+        match event:
+            case events.BatchEnqueued():
+                if event.origin == rows.ORIGIN and await self._our_batch(event.batch_id):
+                    self._downstream.batch_seen(event.batch_id)
+            case events.ItemsCanceled():
+                for tracked in self.tracking.by_ids(event.canceled_item_ids):
+                    await self._apply(tracked, Canceled())
+            case events.ItemsRetried() | events.QueueCleared():
+                self._downstream.read_everything()
+            case _:
+                await self._apply_item_event(event)
+
+    async def _apply_item_event(self, event: AnyItemEvent) -> None:
+        if REDACTED in (event.user_id, event.batch_id):
+            return  # Another user's, on a multiuser server (rule 2).
+        tracked = await self._track(event.batch_id, event.item_id, event.origin, event.destination)
+        await self._apply(tracked, event)
+        if isinstance(event, ItemStatusChanged) and event.queue_counts is not None:
+            counts = event.queue_counts
+            self.show_queue(counts.pending, counts.in_progress)
+
+    async def _apply_reading(self, entry: ItemReading) -> None:
+        item = entry.item
+        if REDACTED in (item.user_id, item.batch_id):
+            return
+        tracked = await self._track(item.batch_id, item.item_id, item.origin, item.destination)
+        if tracked.batch is not None:
+            tracked.learn_ordinal(item.field_values)
+        whole = isinstance(item, QueueItem)
+        reading = Reading(
+            status=item.status,
+            created_at=item.created_at,
+            started_at=item.started_at,
+            completed_at=item.completed_at,
+            across_reconnect=entry.across_reconnect,
+            whole=whole,
+        )
+        if isinstance(item, QueueItem):
+            tracked.retried_from = tracked.retried_from or item.retried_from_item_id
+            reading = msgspec.structs.replace(
+                reading,
+                status_sequence=item.status_sequence,
+                session_id=item.session_id,
+                error=item.error_message or item.error_type,
+                image_names=item.image_names,
+            )
+        await self._apply(tracked, reading)
+
+    async def _apply_unseen(self, entry: UnseenItems) -> None:
+        """Gives each its own negative id, that no item of InvokeAI's has: absent twice, they are gone like the others."""
+        batch = await self._our_batch(entry.batch_id)
+        if batch is None:
+            return
+        for ordinal in entry.ordinals:
+            tracked = self.tracking.track(batch.batch_id, -1 - ordinal, batch)
+            tracked.ordinal = ordinal
+            await self._apply(tracked, entry.absence)
+
+    # --- one observation of one item ---
+
+    async def _track(self, batch_id: str, item_id: int, origin: str | None, destination: str | None) -> Tracked:
+        tracked = self.tracking.get(batch_id, item_id)
+        if tracked is not None:
+            return tracked
+        batch = None
+        if origin == rows.ORIGIN and (destination or "").startswith(rows.DESTINATION):
+            batch = await self._our_batch(batch_id)
+        if batch is None:
+            return self.tracking.track(batch_id, item_id, None)
+        async with self._database.connection() as connection:
+            stored = await rows.our_item(connection, batch_id, item_id)
+        if stored is not None:
+            return self.tracking.restore([stored])[0]
+        return self.tracking.track(batch_id, item_id, batch)
+
+    async def _our_batch(self, batch_id: str) -> rows.OurBatch | None:
+        batch = self._batches.get(batch_id)
+        if batch is None:
+            async with self._database.connection() as connection:
+                batch = await rows.our_batch(connection, self.backend_id, batch_id)
+            if batch is not None:
+                if len(self._batches) >= QUEUE_LIMIT:
+                    self._batches.clear()
+                self._batches[batch_id] = batch
+        return batch
+
+    async def _apply(self, tracked: Tracked, observation: Observation) -> None:
+        first = not tracked.shown
+        tracked.known, facts = correlate(tracked.known, observation)
+        for fact in facts:
+            if isinstance(fact, ImageSighted):
+                self._downstream.sight(fact.image_name)
+        if tracked.batch is not None:
+            if first or any(isinstance(fact, ItemChanged) for fact in facts):
+                await self._keep(tracked, tracked.batch, facts)
+            if first:
+                self._downstream.batch_seen(tracked.batch.batch_id)
+            self._hand_on(tracked, tracked.batch, facts)
+        self._show(tracked, facts, first)
+
+    async def _keep(self, tracked: Tracked, batch: rows.OurBatch, facts: tuple[Fact, ...]) -> None:
+        async with self._database.transaction() as connection:
+            stored = await rows.store(
+                connection,
+                batch,
+                tracked.known,
+                ordinal=tracked.ordinal,
+                retried_from=tracked.retried_from,
+                new_session=any(isinstance(fact, SessionLearned) for fact in facts),
+            )
+        new_to_step = not tracked.shown or stored.ordinal != tracked.ordinal
+        tracked.ordinal = stored.ordinal
+        if stored.adopted:
+            self._announcer.photos_updated(stored.adopted)
+        if stored.step_changed or stored.adopted or new_to_step:
+            self._announcer.steps_updated([batch.step_id])
+            self._announcer.ledger_changed(self.backend_id)
+
+    def _hand_on(self, tracked: Tracked, batch: rows.OurBatch, facts: tuple[Fact, ...]) -> None:
+        for fact in facts:
+            if isinstance(fact, ItemEnded) and not tracked.known.settled:
+                self._downstream.read_items([tracked.known.item_id])
+            elif isinstance(fact, ItemRead):
+                self._downstream.settle(batch.batch_id, tracked.known.item_id, batch.step_id, fact.image_names)
+
+    def _show(self, tracked: Tracked, facts: tuple[Fact, ...], first: bool) -> None:
+        changed = first
+        for fact in facts:
+            if isinstance(fact, ItemProgressed):
+                self._hub.progress(self.tracking.progressed(tracked, fact, self._clock()))
+            changed = changed or isinstance(fact, ItemChanged)
+        if changed:
+            tracked.shown = True
+            self._hub.publish("item.updated", self.tracking.resource(tracked))
+        if any(isinstance(fact, ItemEnded) for fact in facts):
+            self.tracking.end(tracked)
+            self._announcer.ledger_changed(self.backend_id)
+
+    def show_queue(self, pending: int, in_progress: int) -> None:
+        """Shows the queue's counts, which InvokeAI gives with every change of status."""
+        self.tracking.pending, self.tracking.in_progress = pending, in_progress
+        status = QueueStatus(
+            backend_id=self.backend_id, pending=pending, in_progress=in_progress, ours=self.tracking.ours_live
+        )
+        self._hub.passing("queue.status", str(self.backend_id), status)

@@ -1,0 +1,196 @@
+"""Queue items of ours in the database: whose batch it is, what is unsettled, and the guarded write of one item."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from service.correlation.correlate import Known
+from service.correlation.outcome import lock_step, refresh_step
+from service.database.engine import Connection
+
+ORIGIN = "darkroom"
+DESTINATION = "step:"
+
+
+class OurBatch(msgspec.Struct, frozen=True):
+    """A batch of ours, as its `step_batches` row says; everything that names it is that step's work (rule 2)."""
+
+    batch_id: str
+    step_id: UUID
+    seeds: tuple[int, ...]
+
+
+class OurItem(msgspec.Struct, frozen=True):
+    batch: OurBatch
+    ordinal: int | None
+    known: Known
+
+
+class Unsettled(msgspec.Struct, frozen=True):
+    """What a reading must look at: one item, and since when its batch's absence can mean anything (rule 8)."""
+
+    batch_id: str
+    item_id: int
+    answered_at: datetime | None
+
+
+class Unseen(msgspec.Struct, frozen=True):
+    """A batch of which fewer items are known than InvokeAI said it took."""
+
+    batch_id: str
+    step_id: UUID
+    missing: tuple[int, ...]
+    """Ordinals without an item."""
+    answered_at: datetime | None
+
+
+BATCH = "SELECT batch_id, step_id, seeds FROM step_batches WHERE batch_id = $1 AND backend_id = $2"
+
+ITEMS = """
+    SELECT i.batch_id, i.item_id, i.step_id, i.ordinal, i.invoke_session_id, i.status, i.status_sequence, i.error,
+           i.absent_since, i.settled_at, i.created_at, i.started_at, i.completed_at, b.seeds,
+           coalesce(b.answered_at, b.lost_at) AS answered_at
+      FROM queue_items i JOIN step_batches b USING (batch_id)
+"""
+UNSETTLED = ITEMS + "WHERE b.backend_id = $1 AND i.settled_at IS NULL ORDER BY i.item_id"
+ONE_ITEM = ITEMS + "WHERE i.batch_id = $1 AND i.item_id = $2"
+
+UNSEEN = """
+    SELECT b.batch_id, b.step_id, b.answered_at,
+           ARRAY(SELECT k FROM generate_series(0, b.enqueued - 1) AS k
+                  WHERE NOT EXISTS (SELECT FROM queue_items i WHERE i.batch_id = b.batch_id AND i.ordinal = k)
+                  ORDER BY k) AS missing
+      FROM step_batches b
+     WHERE b.backend_id = $1 AND b.state = 'enqueued'
+       AND b.enqueued > (SELECT count(*) FROM queue_items i
+                          WHERE i.batch_id = b.batch_id AND i.retried_from_item_id IS NULL)
+"""
+
+STORE = """
+    INSERT INTO queue_items AS known
+           (batch_id, item_id, step_id, ordinal, retried_from_item_id, invoke_session_id, status, status_sequence, error,
+            absent_since, settled_at, created_at, started_at, completed_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, CASE WHEN $11 THEN now() END, $12, $13, $14)
+    ON CONFLICT (batch_id, item_id) DO UPDATE SET
+           ordinal = coalesce(known.ordinal, excluded.ordinal),
+           retried_from_item_id = coalesce(known.retried_from_item_id, excluded.retried_from_item_id),
+           invoke_session_id = coalesce(known.invoke_session_id, excluded.invoke_session_id),
+           status = excluded.status, status_sequence = excluded.status_sequence, error = excluded.error,
+           absent_since = excluded.absent_since,
+           settled_at = CASE WHEN $11 THEN coalesce(known.settled_at, now())
+                             WHEN known.status = 'gone' AND excluded.status <> 'gone' THEN NULL
+                             ELSE known.settled_at END,
+           created_at = coalesce(known.created_at, excluded.created_at),
+           started_at = coalesce(known.started_at, excluded.started_at),
+           completed_at = coalesce(excluded.completed_at, known.completed_at)
+     -- A terminal state absorbs (rule 3); `gone` is our own word and yields to InvokeAI's.
+     WHERE known.status NOT IN ('completed', 'failed', 'canceled') OR known.status = excluded.status
+    RETURNING ordinal
+"""
+
+# Positions are (batch, item ordinal); within an item photo ids, which are in time order, decide.
+POSITION = "(b.ordinal::bigint << 32) + (coalesce(i.ordinal, 65535)::bigint << 8)"
+
+PLACE = f"""
+    UPDATE step_alternatives a SET position = {POSITION}
+      FROM photos p, queue_items i JOIN step_batches b USING (batch_id)
+     WHERE p.id = a.photo_id AND i.step_id = a.step_id AND i.batch_id = $1 AND i.item_id = $2
+       AND p.invoke_session_id = i.invoke_session_id
+"""
+
+ADOPT = f"""
+    WITH adopted AS (
+        INSERT INTO step_alternatives (step_id, photo_id, position)
+        SELECT i.step_id, p.id, {POSITION}
+          FROM queue_items i JOIN step_batches b USING (batch_id) JOIN photos p ON p.invoke_session_id = i.invoke_session_id
+         WHERE i.batch_id = $1 AND i.item_id = $2 AND p.purged_at IS NULL
+        ON CONFLICT DO NOTHING
+        RETURNING photo_id)
+    UPDATE photos SET source = 'generated' WHERE id IN (SELECT photo_id FROM adopted) RETURNING id
+"""
+
+
+class Stored(msgspec.Struct, frozen=True):
+    ordinal: int | None
+    step_changed: bool
+    adopted: tuple[UUID, ...]
+    """Photos already here that turned out to be this item's work (rule 4)."""
+
+
+async def our_batch(connection: Connection, backend_id: UUID, batch_id: str) -> OurBatch | None:
+    row = await connection.fetchrow(BATCH, batch_id, backend_id)
+    return None if row is None else OurBatch(row["batch_id"], row["step_id"], tuple(row["seeds"]))
+
+
+async def our_item(connection: Connection, batch_id: str, item_id: int) -> OurItem | None:
+    row = await connection.fetchrow(ONE_ITEM, batch_id, item_id)
+    return None if row is None else _our_item(row)
+
+
+async def unsettled(connection: Connection, backend_id: UUID) -> list[tuple[OurItem, Unsettled]]:
+    """Every item of ours on this backend of which something is still expected; with what a reading needs of each."""
+    rows = await connection.fetch(UNSETTLED, backend_id)
+    return [(_our_item(row), Unsettled(row["batch_id"], row["item_id"], row["answered_at"])) for row in rows]
+
+
+def _our_item(row: asyncpg.Record) -> OurItem:
+    known = Known(
+        batch_id=row["batch_id"],
+        item_id=row["item_id"],
+        status=row["status"],
+        status_sequence=row["status_sequence"],
+        session_id=row["invoke_session_id"],
+        error=row["error"],
+        absent_since=row["absent_since"],
+        settled=row["settled_at"] is not None,
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        completed_at=row["completed_at"],
+    )
+    return OurItem(OurBatch(row["batch_id"], row["step_id"], tuple(row["seeds"])), row["ordinal"], known)
+
+
+async def unseen(connection: Connection, backend_id: UUID) -> list[Unseen]:
+    rows = await connection.fetch(UNSEEN, backend_id)
+    return [Unseen(r["batch_id"], r["step_id"], tuple(r["missing"]), r["answered_at"]) for r in rows]
+
+
+async def store(
+    connection: Connection,
+    batch: OurBatch,
+    known: Known,
+    *,
+    ordinal: int | None,
+    retried_from: int | None,
+    new_session: bool,
+) -> Stored:
+    """Writes one item and what follows from it for its step; in the caller's transaction, step locked first."""
+    await lock_step(connection, batch.step_id)
+    stored_ordinal = await connection.fetchval(
+        STORE,
+        known.batch_id,
+        known.item_id,
+        batch.step_id,
+        ordinal,
+        retried_from,
+        known.session_id,
+        known.status,
+        known.status_sequence,
+        known.error,
+        known.absent_since,
+        known.settled,
+        known.created_at,
+        known.started_at,
+        known.completed_at,
+    )
+    adopted: tuple[UUID, ...] = ()
+    if new_session:
+        adopted = tuple(r["id"] for r in await connection.fetch(ADOPT, known.batch_id, known.item_id))
+    if ordinal is not None:
+        await connection.execute(PLACE, known.batch_id, known.item_id)
+    changed = await refresh_step(connection, batch.step_id)
+    return Stored(stored_ordinal if stored_ordinal is not None else ordinal, changed, adopted)

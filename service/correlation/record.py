@@ -1,0 +1,253 @@
+"""From an image InvokeAI has to a photo row, exactly once (rule 5): whose work it is, and the one transaction that says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from service.correlation.items import POSITION
+from service.correlation.outcome import lock_step, refresh_step
+from service.database.engine import Connection, Database
+from service.errors import InvokeFailed, InvokeNotFound
+from service.invokeai.client import InvokeClient
+from service.invokeai.events import ImageDTO
+from service.live.announce import Announcer
+from service.media.identity import photo_id
+from service.media.layout import generated_path, mirror_path
+
+METADATA_AT_ONCE = 4
+UPLOADED = "user"
+"""The category of pictures people upload to InvokeAI (FACTS §4, §10)."""
+
+
+class Settling(msgspec.Struct, frozen=True):
+    """An ended item that was read: with these names recorded, nothing more is expected of it (rule 3)."""
+
+    batch_id: str
+    item_id: int
+    step_id: UUID
+    image_names: tuple[str, ...]
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """The step an image belongs to, and what the step knows of it before any file is home."""
+
+    step_id: UUID
+    session_id: UUID
+    position: int
+    prompt: str
+    negative_prompt: str
+    model_key: str
+    model_hash: str
+    model_name: str | None
+    source_photo_id: UUID | None
+    seed: int | None
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    added: tuple[UUID, ...]
+    steps: tuple[UUID, ...]
+    """Steps that have something new, or are settled further."""
+
+
+OWNER = f"""
+    SELECT s.id AS step_id, s.session_id, {POSITION} AS position, s.prompt, s.negative_prompt,
+           s.model_key, s.model_hash, s.model_name, s.source_photo_id, b.seeds[i.ordinal + 1] AS seed
+"""
+OWNER_BY_SESSION = (
+    "SELECT i.invoke_session_id AS key, o.* FROM queue_items i, LATERAL ("
+    + OWNER
+    + """ FROM step_batches b JOIN generation_steps s ON s.id = b.step_id WHERE b.batch_id = i.batch_id
+           AND b.backend_id = $2) o WHERE i.invoke_session_id = ANY($1)"""
+)
+OWNER_BY_BATCH = (
+    "SELECT b.batch_id AS key, o.* FROM step_batches b, LATERAL ("
+    + OWNER
+    + """ FROM generation_steps s LEFT JOIN queue_items i ON false WHERE s.id = b.step_id) o
+          WHERE b.batch_id = ANY($1) AND b.backend_id = $2"""
+)
+INSERT = """
+    INSERT INTO photos AS known
+           (id, filename, width, height, mime_type, created_at, is_generated, source, invoke_id, backend_id,
+            invoke_session_id, local_storage_path, generation_prompt, generation_negative_prompt,
+            model_key, model_hash, model_name, source_image_id, seed)
+    VALUES ($1, $2, $3, $4, 'image/png', $5, true, $6, $2, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+    ON CONFLICT (invoke_id) DO UPDATE SET
+           source = CASE WHEN excluded.source = 'generated' THEN 'generated' ELSE known.source END,
+           backend_id = coalesce(known.backend_id, excluded.backend_id),
+           invoke_session_id = coalesce(known.invoke_session_id, excluded.invoke_session_id)
+    RETURNING id, (xmax = 0) AS inserted, purged_at IS NOT NULL AS purged
+"""
+ALTERNATIVE = """
+    INSERT INTO step_alternatives (step_id, photo_id, position) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING photo_id
+"""
+SETTLE = """
+    UPDATE queue_items SET settled_at = now()
+     WHERE batch_id = $1 AND item_id = $2 AND settled_at IS NULL AND status IN ('completed', 'failed', 'canceled', 'gone')
+"""
+UPLOADS = "SELECT image_name FROM backend_uploads WHERE backend_id = $1 AND image_name = ANY($2)"
+KNOWN = "SELECT invoke_id FROM photos WHERE invoke_id = ANY($1)"
+
+
+class Recorder:
+    """Records images of one backend. `mirror` tells whether images that are nobody's step are taken too (rule 6)."""
+
+    def __init__(
+        self,
+        backend_id: UUID,
+        client: InvokeClient,
+        database: Database,
+        announcer: Announcer,
+        *,
+        mirror: bool,
+        wake_retrieval: Callable[[], None],
+        batch_seen: Callable[[str], None],
+        settled: Callable[[str, int], None],
+    ) -> None:
+        self.backend_id = backend_id
+        self.mirror = mirror
+        self._client = client
+        self._database = database
+        self._announcer = announcer
+        self._wake_retrieval = wake_retrieval
+        self._batch_seen = batch_seen
+        self._settled = settled
+
+    async def unknown(self, names: Sequence[str]) -> list[str]:
+        """Those of the names that no photo, and no tombstone, has."""
+        async with self._database.connection() as connection:
+            known = {row["invoke_id"] for row in await connection.fetch(KNOWN, list(names))}
+        return [name for name in names if name not in known]
+
+    async def record(self, images: Sequence[ImageDTO], settlings: Sequence[Settling] = ()) -> Recorded:
+        """Takes what is to be taken of the images, and settles. Raises InvokeError; then nothing was written."""
+        images = [image for image in images if not image.is_intermediate]
+        batches = await self._batches_named(images)
+        async with self._database.transaction() as connection:
+            await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", str(self.backend_id))
+            owners = await self._owners(connection, images, batches)
+            taken = await self._to_take(connection, images, owners)
+            steps = {owner.step_id for owner in owners.values()} | {settling.step_id for settling in settlings}
+            for step_id in sorted(steps):
+                await lock_step(connection, step_id)
+            added, touched = [], set()
+            for image in taken:
+                owner = owners.get(image.image_name)
+                row_id, inserted, placed = await self._insert(connection, image, owner)
+                if inserted:
+                    added.append(row_id)
+                if owner is not None and placed:
+                    touched.add(owner.step_id)
+            for settling in settlings:
+                if await connection.execute(SETTLE, settling.batch_id, settling.item_id) == "UPDATE 1":
+                    touched.add(settling.step_id)
+            for step_id in sorted(steps):
+                if await refresh_step(connection, step_id):
+                    touched.add(step_id)
+        recorded = Recorded(tuple(added), tuple(touched))
+        self._tell(recorded, settlings, batches.values())
+        return recorded
+
+    def _tell(self, recorded: Recorded, settlings: Sequence[Settling], batch_ids: Any) -> None:
+        if recorded.added:
+            self._announcer.photos_added(recorded.added)
+            self._wake_retrieval()
+        if recorded.steps:
+            self._announcer.steps_updated(recorded.steps)
+        if recorded.added or recorded.steps:
+            self._announcer.ledger_changed(self.backend_id)
+        for settling in settlings:
+            self._settled(settling.batch_id, settling.item_id)
+        for batch_id in set(batch_ids):
+            self._batch_seen(batch_id)
+
+    async def _batches_named(self, images: Sequence[ImageDTO]) -> dict[str, str]:
+        """Image name → `darkroom_batch` of its metadata, for images whose session is none of ours (rule 4)."""
+        sessions = [image.session_id for image in images if image.session_id]
+        async with self._database.connection() as connection:
+            ours = {row["key"] for row in await connection.fetch(OWNER_BY_SESSION, sessions, self.backend_id)}
+        unknown = [image for image in images if image.session_id not in ours and image.image_category != UPLOADED]
+        limit = asyncio.Semaphore(METADATA_AT_ONCE)
+
+        async def batch_of(image: ImageDTO) -> tuple[str, str | None]:
+            try:
+                async with limit:
+                    metadata = await self._client.metadata(image.image_name)
+            except (InvokeNotFound, InvokeFailed):
+                # Deleted just now, or unreadable for good: one such image must not hold up the others.
+                metadata = None
+            batch_id = (metadata or {}).get("darkroom_batch")
+            return image.image_name, batch_id if isinstance(batch_id, str) else None
+
+        named = await asyncio.gather(*(batch_of(image) for image in unknown))
+        return {name: batch_id for name, batch_id in named if batch_id is not None}
+
+    async def _owners(
+        self, connection: Connection, images: Sequence[ImageDTO], batches: dict[str, str]
+    ) -> dict[str, Owner]:
+        """Image name → owner; a session known to be ours outweighs what the metadata says."""
+        sessions = [image.session_id for image in images if image.session_id]
+        by_session = _owners(await connection.fetch(OWNER_BY_SESSION, sessions, self.backend_id))
+        by_batch = _owners(await connection.fetch(OWNER_BY_BATCH, list(batches.values()), self.backend_id))
+        owners = {}
+        for image in images:
+            owner = by_session.get(image.session_id or "") or by_batch.get(batches.get(image.image_name, ""))
+            if owner is not None:
+                owners[image.image_name] = owner
+        return owners
+
+    async def _to_take(
+        self, connection: Connection, images: Sequence[ImageDTO], owners: dict[str, Owner]
+    ) -> list[ImageDTO]:
+        rows = await connection.fetch(UPLOADS, self.backend_id, [image.image_name for image in images])
+        uploads = {row["image_name"] for row in rows}
+        return [
+            image
+            for image in images
+            if image.image_name in owners
+            or (self.mirror and image.image_category != UPLOADED and image.image_name not in uploads)
+        ]
+
+    async def _insert(self, connection: Connection, image: ImageDTO, owner: Owner | None) -> tuple[UUID, bool, bool]:
+        """→ photo id, whether it is new, whether it became an alternative just now."""
+        new_id = photo_id(image.created_at)
+        path = self._path(new_id, image.created_at, owner)
+        row = await connection.fetchrow(
+            INSERT,
+            new_id,
+            image.image_name,
+            image.width,
+            image.height,
+            image.created_at,
+            "generated" if owner else "mirrored",
+            self.backend_id,
+            image.session_id,
+            path,
+            owner.prompt if owner else None,
+            owner.negative_prompt if owner else None,
+            owner.model_key if owner else None,
+            owner.model_hash if owner else None,
+            owner.model_name if owner else None,
+            owner.source_photo_id if owner else None,
+            owner.seed if owner else None,
+        )
+        assert row is not None  # the upsert returns its row whichever way it went
+        if owner is None or row["purged"]:
+            return row["id"], row["inserted"], False
+        placed = await connection.fetchval(ALTERNATIVE, owner.step_id, row["id"], owner.position)
+        return row["id"], row["inserted"], placed is not None
+
+    def _path(self, new_id: UUID, created_at: datetime, owner: Owner | None) -> str:
+        if owner is None:
+            return mirror_path(self.backend_id, created_at, new_id)
+        return generated_path(owner.session_id, owner.step_id, new_id)
+
+
+def _owners(rows: list[asyncpg.Record]) -> dict[str, Owner]:
+    return {row["key"]: msgspec.convert(dict(row), Owner) for row in rows}

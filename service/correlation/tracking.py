@@ -1,0 +1,198 @@
+"""The items of one backend held in memory: ours and other people's, live ones and, for late events, lately ended ones."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+import msgspec
+
+from service.correlation.correlate import GONE, ItemProgressed, Known
+from service.correlation.items import OurBatch, OurItem
+from service.correlation.pace import Pace, paced
+from service.invokeai.events import FieldValue
+from service.live.messages import Item, ItemProgress, Progress
+from service.live.previews import Previews, preview_url
+
+ENDED_LIMIT = 2000
+"""Ended items remembered, so that late events find them ended."""
+FOREIGN_LIMIT = 500
+"""Other people's live items shown; a queue may hold 10,000."""
+
+Key = tuple[str, int]
+
+
+class Tracked:
+    """One item: what is known of it, whose it is, and how far it is."""
+
+    __slots__ = ("batch", "known", "ordinal", "pace", "progress", "retried_from", "shown")
+
+    def __init__(self, known: Known, batch: OurBatch | None) -> None:
+        self.known = known
+        self.batch = batch
+        self.ordinal: int | None = None
+        self.retried_from: int | None = None
+        self.progress: Progress | None = None
+        self.pace: Pace | None = None
+        self.shown = False
+        """Whether browsers, and for ours the database, have it."""
+
+    @property
+    def key(self) -> Key:
+        return self.known.batch_id, self.known.item_id
+
+    def learn_ordinal(self, field_values: Sequence[FieldValue] | None) -> None:
+        """The item's place in its batch, from the seed InvokeAI put into it; a retried item inherits it so."""
+        if self.ordinal is not None or self.batch is None or not field_values:
+            return
+        for field in field_values:
+            if field.node_path == "seed" and field.field_name == "value" and field.value in self.batch.seeds:
+                self.ordinal = self.batch.seeds.index(field.value)
+
+
+class Tracking:
+    def __init__(self, backend_id: UUID, previews: Previews) -> None:
+        self.backend_id = backend_id
+        self.pending = 0
+        self.in_progress = 0
+        self._previews = previews
+        self._live: dict[Key, Tracked] = {}
+        self._ended: OrderedDict[Key, Tracked] = OrderedDict()
+
+    def get(self, batch_id: str, item_id: int) -> Tracked | None:
+        return self._live.get((batch_id, item_id)) or self._ended.get((batch_id, item_id))
+
+    def track(self, batch_id: str, item_id: int, batch: OurBatch | None) -> Tracked:
+        """The item, begun as pending when it is new."""
+        tracked = self.get(batch_id, item_id)
+        if tracked is None:
+            tracked = Tracked(Known(batch_id=batch_id, item_id=item_id), batch)
+            if batch is None:
+                self._make_room_for_foreign()
+            self._live[tracked.key] = tracked
+        return tracked
+
+    def restore(self, stored: Iterable[OurItem]) -> list[Tracked]:
+        """Ours as the database has them, in place of what memory held of them."""
+        restored = []
+        for item in stored:
+            tracked = Tracked(item.known, item.batch)
+            tracked.ordinal = item.ordinal
+            tracked.shown = True
+            self._live.pop(tracked.key, None)
+            self._ended.pop(tracked.key, None)
+            (self._ended if item.known.ended else self._live)[tracked.key] = tracked
+            restored.append(tracked)
+        return restored
+
+    def by_ids(self, item_ids: Iterable[int]) -> list[Tracked]:
+        wanted = set(item_ids)
+        return [tracked for tracked in self._live.values() if tracked.known.item_id in wanted]
+
+    def end(self, tracked: Tracked) -> None:
+        """Takes an ended item out of the live ones; its preview goes (api.md: 404 after the end)."""
+        tracked.progress = None
+        self._previews.drop(self.backend_id, tracked.known.item_id)
+        if self._live.pop(tracked.key, None) is not None:
+            self._ended[tracked.key] = tracked
+            while len(self._ended) > ENDED_LIMIT:
+                self._ended.popitem(last=False)
+
+    def settled(self, batch_id: str, item_id: int) -> None:
+        tracked = self.get(batch_id, item_id)
+        if tracked is not None:
+            tracked.known = msgspec.structs.replace(tracked.known, settled=True)
+
+    def lose_foreign(self, live_ids: frozenset[int], newest: int | None) -> list[Item]:
+        """Ends the foreign items, up to the newest id given, that are not live in the queue; returns them as they are now."""
+        lost = [
+            tracked
+            for tracked in self._live.values()
+            if tracked.batch is None
+            and tracked.known.item_id not in live_ids
+            and (newest is None or tracked.known.item_id <= newest)
+        ]
+        for tracked in lost:
+            tracked.known = msgspec.structs.replace(tracked.known, status=GONE)
+            self.end(tracked)
+        return [self.resource(tracked) for tracked in lost if tracked.shown]
+
+    def progressed(self, tracked: Tracked, fact: ItemProgressed, now: float) -> ItemProgress:
+        """The item's progress after one more word of it; a preview stays until a newer one comes."""
+        before = tracked.progress
+        eta = None
+        if fact.percentage is not None:
+            tracked.pace = paced(tracked.pace, fact.percentage, now)
+            eta = tracked.pace.eta(now)
+        url = before.preview_url if before else None
+        width, height = (before.width, before.height) if before else (None, None)
+        if fact.image is not None:
+            width, height = fact.image.width, fact.image.height
+            url = self._keep_preview(tracked.known.item_id, fact.image.dataURL) or url
+        tracked.progress = Progress(
+            percentage=fact.percentage,
+            message=fact.message,
+            device=fact.device,
+            eta_seconds=eta,
+            preview_url=url,
+            width=width,
+            height=height,
+        )
+        return ItemProgress(
+            backend_id=self.backend_id,
+            item_id=tracked.known.item_id,
+            batch_id=tracked.known.batch_id,
+            step_id=tracked.batch.step_id if tracked.batch else None,
+            **msgspec.structs.asdict(tracked.progress),
+        )
+
+    def _keep_preview(self, item_id: int, data_url: str) -> str | None:
+        try:
+            version = self._previews.put(self.backend_id, item_id, data_url)
+        except ValueError:
+            return None  # a picture that is no JPEG is no reason to lose the progress it came with
+        return preview_url(self.backend_id, item_id, version)
+
+    @property
+    def ours_live(self) -> int:
+        return sum(tracked.batch is not None for tracked in self._live.values())
+
+    @property
+    def foreign_live(self) -> int:
+        return len(self._live) - self.ours_live
+
+    @property
+    def live_items(self) -> list[Item]:
+        """All live ones, ours and foreign, oldest first."""
+        return [
+            self.resource(tracked) for _, tracked in sorted(self._live.items(), key=lambda pair: pair[1].known.item_id)
+        ]
+
+    def progress_of(self, item_id: int) -> Progress | None:
+        return next((t.progress for t in self._live.values() if t.known.item_id == item_id), None)
+
+    def device(self) -> str | None:
+        """Where the running item runs, as InvokeAI says; null on CPU (FACTS §2)."""
+        return next((t.progress.device for t in self._live.values() if t.progress and t.progress.device), None)
+
+    def resource(self, tracked: Tracked) -> Item:
+        known = tracked.known
+        return Item(
+            backend_id=self.backend_id,
+            item_id=known.item_id,
+            batch_id=known.batch_id,
+            step_id=tracked.batch.step_id if tracked.batch else None,
+            ordinal=tracked.ordinal,
+            status=known.status,  # type: ignore[arg-type]  # correlate lets only known statuses in
+            error=known.error,
+            created_at=known.created_at,
+            started_at=known.started_at,
+            completed_at=known.completed_at,
+            progress=tracked.progress,
+        )
+
+    def _make_room_for_foreign(self) -> None:
+        foreign = [key for key, tracked in self._live.items() if tracked.batch is None]
+        for key in foreign[: max(0, len(foreign) - FOREIGN_LIMIT + 1)]:
+            del self._live[key]
