@@ -1,0 +1,50 @@
+import { useRef } from "preact/hooks";
+import { Redirect, Route, Switch, useLocation } from "wouter-preact";
+import { signedOut } from "../api/client";
+import { ActivityPage } from "../activity/activity-page";
+import { LibraryPage } from "../library/library-page";
+import { SettingsPage } from "../settings/settings-page";
+import { Frame } from "../shell/frame";
+import { Login } from "../shell/login";
+import { StudioPage } from "../studio/studio-page";
+import { type KeyMap, useKeys } from "./keys";
+
+export function App() {
+  return signedOut.value ? <Login /> : <SignedIn />;
+}
+
+function SignedIn() {
+  useGoKeys();
+  return (
+    <Frame>
+      <Switch>
+        <Route path="/">{() => <LibraryPage key="library" trashed={false} />}</Route>
+        <Route path="/trash">{() => <LibraryPage key="trash" trashed />}</Route>
+        <Route path="/studio/:session?/:step?">{(at) => <StudioPage sessionId={at.session ?? null} stepId={at.step ?? null} />}</Route>
+        <Route path="/activity" component={ActivityPage} />
+        <Route path="/settings" component={SettingsPage} />
+        <Route>
+          <Redirect to="/" replace />
+        </Route>
+      </Switch>
+    </Frame>
+  );
+}
+
+const GO_WITHIN_MS = 1_200;
+const PLACES: Record<string, string> = { l: "/", s: "/studio", a: "/activity", t: "/trash" };
+
+/** `g`, then where to. */
+function useGoKeys(): void {
+  const [, navigate] = useLocation();
+  const pressed = useRef(0);
+  const keys: KeyMap = { g: () => (pressed.current = Date.now()) };
+  for (const [key, place] of Object.entries(PLACES)) {
+    keys[key] = () => {
+      if (Date.now() - pressed.current > GO_WITHIN_MS) return;
+      pressed.current = 0;
+      navigate(place);
+    };
+  }
+  useKeys(keys);
+}

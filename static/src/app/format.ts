@@ -1,0 +1,73 @@
+const numbers = new Intl.NumberFormat();
+
+export function count(value: number, one: string, many = `${one}s`): string {
+  return `${numbers.format(value)} ${value === 1 ? one : many}`;
+}
+
+export function number(value: number): string {
+  return numbers.format(value);
+}
+
+export function bytes(value: number): string {
+  if (value < 1_000) return `${value} B`;
+  if (value < 1_000_000) return `${Math.round(value / 1_000)} KB`;
+  return `${(value / 1_000_000).toFixed(1)} MB`;
+}
+
+/** "6 s", "1 min 20 s", "2 h 5 min". */
+export function duration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min${whole % 60 ? ` ${whole % 60} s` : ""}`;
+  const minutes = Math.round((whole % 3600) / 60);
+  return `${Math.floor(whole / 3600)} h${minutes ? ` ${minutes} min` : ""}`;
+}
+
+const thisYear = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
+const otherYear = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+
+/** The reader's own calendar day, as a key that sorts. */
+export function dayKey(iso: string): string {
+  const date = new Date(iso);
+  return `${date.getFullYear()}-${String(date.getMonth() + 1).padStart(2, "0")}-${String(date.getDate()).padStart(2, "0")}`;
+}
+
+/** "Today", "Yesterday", "Sunday 22 November". */
+export function dayName(key: string, now = new Date()): string {
+  const [year, month, day] = key.split("-").map(Number) as [number, number, number];
+  const date = new Date(year, month - 1, day);
+  const today = new Date(now.getFullYear(), now.getMonth(), now.getDate());
+  const days = Math.round((today.getTime() - date.getTime()) / 86_400_000);
+  if (days === 0) return "Today";
+  if (days === 1) return "Yesterday";
+  return (year === now.getFullYear() ? thisYear : otherYear).format(date);
+}
+
+export function dateTime(iso: string): string {
+  return moment.format(new Date(iso));
+}
+
+/** "just now", "4 min ago", "14:05", "Nov 20, 2026, 14:05". */
+export function ago(iso: string, now = Date.now()): string {
+  const seconds = (now - Date.parse(iso)) / 1000;
+  if (seconds < 10) return "just now";
+  if (seconds < 60) return `${Math.floor(seconds)} s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  return dayKey(iso) === dayKey(new Date(now).toISOString()) ? clock.format(new Date(iso)) : dateTime(iso);
+}
+
+const BASES: Record<string, string> = {
+  "sd-1": "SD 1",
+  "sd-2": "SD 2",
+  "sd-3": "SD 3",
+  sdxl: "SDXL",
+  "sdxl-refiner": "SDXL refiner",
+  flux: "FLUX",
+};
+
+/** A model base as its users write it. */
+export function baseName(base: string): string {
+  return BASES[base] ?? base;
+}

@@ -1,0 +1,58 @@
+import { useEffect, useRef } from "preact/hooks";
+
+/** Keys as `event.key` says them, lower-case letters; "ctrl+a" for Ctrl or ⌘. */
+export type KeyMap = Record<string, (event: KeyboardEvent) => void>;
+
+interface Scope {
+  keys: () => KeyMap;
+  /** Nothing beneath hears what this scope does not use. */
+  modal: boolean;
+}
+
+const scopes: Scope[] = [];
+
+function isTyping(target: EventTarget | null): boolean {
+  if (!(target instanceof HTMLElement)) return false;
+  if (target instanceof HTMLInputElement) return target.type !== "range" && target.type !== "checkbox" && target.type !== "radio";
+  return target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement || target.isContentEditable;
+}
+
+/** Keys that a focused control already means something by. */
+function isControls(event: KeyboardEvent): boolean {
+  if (!(event.target instanceof HTMLElement)) return false;
+  if (event.target instanceof HTMLInputElement) return event.key.startsWith("Arrow") || event.key === " ";
+  if (event.key !== "Enter" && event.key !== " ") return false;
+  return event.target.closest("button, a[href], summary") !== null && event.target.dataset.keys !== "page";
+}
+
+function nameOf(event: KeyboardEvent): string {
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  return event.ctrlKey || event.metaKey ? `ctrl+${key}` : event.shiftKey && event.key.length > 1 ? `shift+${key}` : key;
+}
+
+export function listenForKeys(): void {
+  window.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || event.altKey || isTyping(event.target) || isControls(event)) return;
+    if (document.querySelector("dialog[open]")) return;
+    const name = nameOf(event);
+    for (const scope of [...scopes].reverse()) {
+      const act = scope.keys()[name];
+      if (act) {
+        event.preventDefault();
+        return act(event);
+      }
+      if (scope.modal) return;
+    }
+  });
+}
+
+/** Hears keys while the component stands; later scopes are asked first. */
+export function useKeys(keys: KeyMap, modal = false): void {
+  const latest = useRef(keys);
+  latest.current = keys;
+  useEffect(() => {
+    const scope: Scope = { keys: () => latest.current, modal };
+    scopes.push(scope);
+    return () => void scopes.splice(scopes.indexOf(scope), 1);
+  }, [modal]);
+}

@@ -1,0 +1,27 @@
+import "photoswipe/style.css";
+import "../styles/tokens.css";
+import "../styles/base.css";
+import "../styles/controls.css";
+import "../styles/shell.css";
+import "../styles/library.css";
+import "../styles/inspector.css";
+import "../styles/viewer.css";
+import "../styles/studio.css";
+import "../styles/compose.css";
+import "../styles/activity.css";
+import "../styles/settings.css";
+
+import { effect } from "@preact/signals";
+import { render } from "preact";
+import { signedOut } from "../api/client";
+import { closeFeed, openFeed } from "../feed/connection";
+import { dispatch, resync } from "../feed/dispatch";
+import { App } from "./app";
+import { listenForKeys } from "./keys";
+
+listenForKeys();
+openFeed(dispatch, resync);
+effect(() => {
+  if (signedOut.value) closeFeed();
+});
+render(<App />, document.getElementById("app")!);

@@ -1,0 +1,13 @@
+import { signal, type ReadonlySignal } from "@preact/signals";
+
+function media(query: string): ReadonlySignal<boolean> {
+  const list = matchMedia(query);
+  const value = signal(list.matches);
+  list.addEventListener("change", (event) => (value.value = event.matches));
+  return value;
+}
+
+export const isPhone = media("(max-width: 599px)");
+/** Room for an inspector beside the content. */
+export const isWide = media("(min-width: 1000px)");
+export const isStill = media("(prefers-reduced-motion: reduce)");

@@ -1,0 +1,31 @@
+import { signal } from "@preact/signals";
+import { reasonOf } from "../api/client";
+
+export interface Toast {
+  id: number;
+  text: string;
+  tone: "plain" | "bad";
+  action?: { label: string; run: () => void };
+}
+
+const SHOWN_MS = 7_000;
+const AT_ONCE = 4;
+
+export const toasts = signal<readonly Toast[]>([]);
+let last = 0;
+
+/** One line, bottom left. What went wrong stays until dismissed. */
+export function toast(text: string, options: Partial<Pick<Toast, "tone" | "action">> = {}): void {
+  const one: Toast = { id: ++last, text, tone: "plain", ...options };
+  toasts.value = [...toasts.value.filter((other) => other.text !== text), one].slice(-AT_ONCE);
+  if (one.tone !== "bad") setTimeout(() => dismiss(one.id), SHOWN_MS);
+}
+
+export function dismiss(id: number): void {
+  toasts.value = toasts.value.filter((one) => one.id !== id);
+}
+
+/** Says what failed and why. */
+export function toastFailure(what: string, failure: unknown): void {
+  toast(`${what} ${reasonOf(failure)}`, { tone: "bad" });
+}

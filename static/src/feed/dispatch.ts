@@ -1,0 +1,66 @@
+import type { Photo } from "../api/types";
+import { putBackend, putBackends, putLedger, putQueue, version } from "../state/backends";
+import { photoEvents, resyncEvents } from "../state/feed-events";
+import { putItem, putProgress, replaceItems } from "../state/items";
+import { loadModels, models } from "../state/models";
+import { forgetPhoto, putPhoto } from "../state/photos";
+import { dropSession, loadSessions, putSession, sessions } from "../state/sessions";
+import { addAlternative, putStep, putStepItem } from "../state/steps";
+import type { Hello, Message } from "./messages";
+
+/** Puts one feed message where the page keeps such things. */
+export function dispatch(message: Message): void {
+  switch (message.type) {
+    case "hello":
+      return applyHello(message.data);
+    case "photo.added":
+      return applyPhoto(message.data, "added");
+    case "photo.ready":
+    case "photo.failed":
+    case "photo.updated":
+      return applyPhoto(message.data, "updated");
+    case "photo.removed":
+      photoEvents.emit({ kind: "removed", id: message.data.id });
+      return forgetPhoto(message.data.id);
+    case "step.updated":
+      return void putStep(message.data);
+    case "item.updated":
+      putItem(message.data);
+      return putStepItem(message.data);
+    case "item.progress":
+      return putProgress(message.data);
+    case "session.updated":
+      return putSession(message.data);
+    case "session.removed":
+      return dropSession(message.data.id);
+    case "models.updated":
+      return void loadModels();
+    case "backend.status":
+      return putBackend(message.data);
+    case "queue.status":
+      return putQueue(message.data);
+    case "ledger":
+      return putLedger(message.data);
+  }
+}
+
+/** What the page shows may be stale: read it again. */
+export function resync(): void {
+  if (sessions.peek() !== null) void loadSessions();
+  if (models.peek() !== null) void loadModels();
+  resyncEvents.emit();
+}
+
+function applyHello(hello: Hello): void {
+  version.value = hello.version;
+  putBackends(hello.backends);
+  putLedger(hello.ledger);
+  for (const step of hello.steps) putStep(step);
+  replaceItems(hello.items);
+}
+
+function applyPhoto(photo: Photo, kind: "added" | "updated"): void {
+  putPhoto(photo);
+  addAlternative(photo);
+  photoEvents.emit({ kind, id: photo.id });
+}

@@ -1,0 +1,38 @@
+import type { Backend, Item, ItemProgress, Ledger, Photo, QueueCounts, Session, Step } from "../api/types";
+
+export interface Hello {
+  epoch: string;
+  version: string;
+  backends: Backend[];
+  steps: Step[];
+  items: Item[];
+  ledger: Ledger;
+}
+
+interface Payloads {
+  hello: Hello;
+  "step.updated": Step;
+  "item.updated": Item;
+  "photo.added": Photo;
+  "photo.ready": Photo;
+  "photo.failed": Photo;
+  "photo.updated": Photo;
+  "photo.removed": { id: string };
+  "session.updated": Session;
+  "session.removed": { id: string };
+  "models.updated": { backend_id: string };
+  "item.progress": ItemProgress;
+  "backend.status": Backend;
+  "queue.status": QueueCounts & { backend_id: string };
+  ledger: Ledger;
+}
+
+/** One message of `WS /api/v1/feed`. */
+export type Message = { [T in keyof Payloads]: { type: T; seq: number; data: Payloads[T] } }[keyof Payloads];
+
+/** Messages that repeat the last `seq`; every other type raises it by exactly one. */
+const PASSING: ReadonlySet<string> = new Set(["item.progress", "backend.status", "queue.status", "ledger"]);
+
+export function isPassing(type: string): boolean {
+  return PASSING.has(type);
+}

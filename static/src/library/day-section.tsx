@@ -1,0 +1,65 @@
+import { count, dayName } from "../app/format";
+import { getPhoto } from "../state/photos";
+import type { Day } from "./days";
+import type { Selection } from "./selection";
+import { Tile } from "./tile";
+
+interface DaySectionProps {
+  day: Day;
+  start: number;
+  height: number;
+  /** The rows near the view. */
+  rows: readonly number[];
+  /** False while older photos of this day may not be loaded: the count would be a guess. */
+  whole: boolean;
+  selection: Selection;
+  addressOf: (id: string) => string;
+  onOpen: (id: string) => void;
+  onChoose: (id: string, extend: boolean) => void;
+}
+
+/** One day: a header that stays in view, and the rows near the view. */
+export function DaySection({ day, start, height, rows, whole, selection, addressOf, onOpen, onChoose }: DaySectionProps) {
+  const name = dayName(day.key);
+  const chosen = selection.chosen.value;
+  const all = day.ids.every((id) => chosen.has(id));
+  return (
+    <section class="day" aria-label={name} style={{ top: `${start}px`, height: `${height}px` }}>
+      <header>
+        <h2>{name}</h2>
+        {whole && <span class="small muted">{count(day.ids.length, "photo")}</span>}
+        <button
+          type="button"
+          class="small day-all"
+          aria-pressed={all}
+          onClick={() => (all ? selection.drop(day.ids) : selection.chooseAll(day.ids))}
+        >
+          {all ? "Clear" : "Select all"}
+        </button>
+      </header>
+      <ul class={selection.choosing.value ? "choosing" : ""}>
+        {rows.map((index) => {
+          const row = day.rows[index]!;
+          return row.boxes.map((box) => {
+            const photo = getPhoto(box.id);
+            return (
+              photo && (
+                <Tile
+                  key={box.id}
+                  photo={photo}
+                  href={addressOf(box.id)}
+                  chosen={chosen.has(box.id)}
+                  active={selection.active.value === box.id}
+                  choosing={chosen.size > 0}
+                  box={{ top: row.top, left: box.left, width: box.width, height: row.height }}
+                  onOpen={onOpen}
+                  onChoose={onChoose}
+                />
+              )
+            );
+          });
+        })}
+      </ul>
+    </section>
+  );
+}

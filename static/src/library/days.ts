@@ -1,0 +1,75 @@
+import { dayKey } from "../app/format";
+import { getPhoto } from "../state/photos";
+import { GAP, layOutRows, type Row } from "./layout";
+
+export interface Day {
+  key: string;
+  ids: string[];
+  rows: Row[];
+}
+
+/** One line of the virtual list: a day's header, or one of its rows. */
+export interface Line {
+  day: number;
+  /** Null for the header. */
+  row: number | null;
+  size: number;
+}
+
+export const HEADER = 44;
+const DAY_GAP = 12;
+
+function groupByDay(ids: readonly string[]): { key: string; ids: string[] }[] {
+  const days: { key: string; ids: string[] }[] = [];
+  for (const id of ids) {
+    const key = dayKey(getPhoto(id)!.peek().created_at);
+    const last = days.at(-1);
+    if (last?.key === key) last.ids.push(id);
+    else days.push({ key, ids: [id] });
+  }
+  return days;
+}
+
+function ratioOf(id: string): number {
+  const { width, height } = getPhoto(id)!.peek();
+  return width > 0 && height > 0 ? Math.min(4, Math.max(0.25, width / height)) : 1;
+}
+
+function sameIds(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((id, index) => id === b[index]);
+}
+
+/** Lays days out, and only those again that changed since `before`. */
+export function layOutDays(ids: readonly string[], width: number, target: number, before: readonly Day[]): Day[] {
+  const known = new Map(before.map((day) => [day.key, day]));
+  return groupByDay(ids).map(({ key, ids: own }) => {
+    const old = known.get(key);
+    if (old && sameIds(old.ids, own)) return old;
+    return { key, ids: own, rows: layOutRows(own, own.map(ratioOf), width, target) };
+  });
+}
+
+export function linesOf(days: readonly Day[]): Line[] {
+  return days.flatMap((day, index) => [
+    { day: index, row: null, size: HEADER },
+    ...day.rows.map((row, at) => ({ day: index, row: at, size: row.height + (at === day.rows.length - 1 ? DAY_GAP : GAP) })),
+  ]);
+}
+
+export type Direction = "left" | "right" | "up" | "down";
+
+/** The photo next to `from` in a direction; up and down go to the nearest middle. */
+export function neighbour(days: readonly Day[], from: string | null, direction: Direction): string | null {
+  const rows = days.flatMap((day) => day.rows);
+  const at = rows.findIndex((row) => row.boxes.some((box) => box.id === from));
+  if (at < 0) return rows[0]?.boxes[0]?.id ?? null;
+  const own = rows[at]!.boxes.findIndex((box) => box.id === from);
+  const box = rows[at]!.boxes[own]!;
+  if (direction === "left") return rows[at]!.boxes[own - 1]?.id ?? rows[at - 1]?.boxes.at(-1)?.id ?? null;
+  if (direction === "right") return rows[at]!.boxes[own + 1]?.id ?? rows[at + 1]?.boxes[0]?.id ?? null;
+  const row = rows[direction === "up" ? at - 1 : at + 1];
+  if (!row) return null;
+  const middle = box.left + box.width / 2;
+  const distance = (one: { left: number; width: number }) => Math.abs(one.left + one.width / 2 - middle);
+  return row.boxes.reduce((best, one) => (distance(one) < distance(best) ? one : best)).id;
+}

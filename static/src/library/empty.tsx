@@ -1,0 +1,79 @@
+import { Link } from "wouter-preact";
+import { backends, backendsKnown } from "../state/backends";
+import { Blank } from "../shell/blank";
+import { CloudOff, Images, Search, Trash2 } from "../shell/icons";
+import type { PhotoFilter } from "../state/photo-list";
+
+/** An empty library says what happens next; an empty filter, how to leave it. */
+export function Empty({ filter, onShowAll }: { filter: PhotoFilter; onShowAll: () => void }) {
+  if (filter.trashed) {
+    return (
+      <Blank icon={Trash2} title="The trash is empty">
+        <p>Photos you trash stay here until you empty it, and can be restored until then.</p>
+      </Blank>
+    );
+  }
+  if (filter.source !== null || filter.session !== null) {
+    return (
+      <Blank icon={Search} title="No photos match">
+        <p>Nothing in the library fits this choice yet.</p>
+        <button type="button" class="button" onClick={onShowAll}>
+          Show all photos
+        </button>
+      </Blank>
+    );
+  }
+  const connected = backends.value.find((backend) => backend.state === "connected");
+  if (backendsKnown.value && !connected) {
+    return (
+      <Blank icon={CloudOff} title="Waiting for InvokeAI">
+        <p>No server is connected yet. As soon as one is, every image it finishes appears here.</p>
+        <Link href="/activity" class="button">
+          See the servers
+        </Link>
+      </Blank>
+    );
+  }
+  return (
+    <Blank icon={Images} title="Your library is ready">
+      <p>
+        Darkroom watches {connected?.name ?? "your InvokeAI"}. Every image finished there appears here by itself, whether you make it in the studio
+        or in InvokeAI.
+      </p>
+      <Link href="/studio" class="button primary">
+        Make the first picture
+      </Link>
+    </Blank>
+  );
+}
+
+export function Failed({ reason, onRetry }: { reason: string; onRetry: () => void }) {
+  return (
+    <Blank icon={CloudOff} title="The library cannot be read">
+      <p>{reason}</p>
+      <button type="button" class="button" onClick={onRetry}>
+        Try again
+      </button>
+    </Blank>
+  );
+}
+
+/** Rows of dim boxes while the first page loads. */
+export function Loading() {
+  const rows = [
+    [3, 2, 3, 4, 2],
+    [4, 3, 2, 3],
+    [2, 4, 3, 2, 3],
+  ];
+  return (
+    <div class="grid-loading" role="status" aria-label="Loading the library">
+      {rows.map((row, index) => (
+        <div key={index}>
+          {row.map((share, at) => (
+            <i key={at} style={{ flexGrow: share }} />
+          ))}
+        </div>
+      ))}
+    </div>
+  );
+}

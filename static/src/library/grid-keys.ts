@@ -1,0 +1,70 @@
+import type { Virtualizer } from "@tanstack/virtual-core";
+import { useKeys } from "../app/keys";
+import { trashPhotos } from "../state/photo-actions";
+import { getPhoto } from "../state/photos";
+import { type Day, type Direction, type Line, neighbour } from "./days";
+import type { Selection } from "./selection";
+
+interface GridKeys {
+  days: readonly Day[];
+  lines: readonly Line[];
+  selection: Selection;
+  virtual: Virtualizer<HTMLElement, Element>;
+  scroller: { current: HTMLElement | null };
+  onOpen: (id: string) => void;
+}
+
+/** Arrows, view, choose, trash: the grid by keyboard. */
+export function useGridKeys({ days, lines, selection, virtual, scroller, onOpen }: GridKeys): void {
+  const move = (direction: Direction, extend: boolean) => {
+    const from = selection.active.peek();
+    const to = neighbour(days, from, direction);
+    if (to === null) return;
+    const ids = days.flatMap((day) => day.ids);
+    if (extend && from !== null && !selection.chosen.peek().has(from)) selection.toggle(from);
+    if (extend) selection.extendTo(to, ids);
+    selection.activate(to);
+    reveal(to);
+  };
+
+  const reveal = (id: string) => {
+    const line = lines.findIndex((one) => one.row !== null && days[one.day]!.rows[one.row]!.boxes.some((box) => box.id === id));
+    if (line < 0) return;
+    // The first row comes with its day's header.
+    virtual.scrollToIndex(lines[line]!.row === 0 ? line - 1 : line, { align: "auto" });
+    requestAnimationFrame(() => {
+      scroller.current?.querySelector<HTMLElement>(`[data-photo="${id}"] > a`)?.focus({ preventScroll: true });
+    });
+  };
+
+  const withActive = (act: (id: string) => void) => () => {
+    const id = selection.active.peek();
+    if (id !== null) act(id);
+  };
+
+  useKeys({
+    ArrowLeft: () => move("left", false),
+    ArrowRight: () => move("right", false),
+    ArrowUp: () => move("up", false),
+    ArrowDown: () => move("down", false),
+    "shift+ArrowLeft": () => move("left", true),
+    "shift+ArrowRight": () => move("right", true),
+    "shift+ArrowUp": () => move("up", true),
+    "shift+ArrowDown": () => move("down", true),
+    Enter: withActive(onOpen),
+    " ": withActive(onOpen),
+    x: withActive(selection.toggle),
+    "ctrl+a": () => selection.chooseAll(days.flatMap((day) => day.ids)),
+    Escape: () => selection.clear(),
+    Delete: () => {
+      const chosen = [...selection.chosen.peek()];
+      const active = selection.active.peek();
+      const ids = (chosen.length ? chosen : active ? [active] : []).filter((id) => getPhoto(id)?.peek().deleted_at === null);
+      if (!ids.length) return;
+      const next = active && ids.includes(active) ? neighbour(days, active, "right") : active;
+      selection.drop(ids);
+      selection.activate(next);
+      void trashPhotos(ids);
+    },
+  });
+}

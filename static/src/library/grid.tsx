@@ -1,0 +1,146 @@
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { rowHeight } from "../app/preferences";
+import { isPhone } from "../app/responsive";
+import { useVirtual } from "../app/virtual";
+import type { PhotoList } from "../state/photo-list";
+import { type Day, HEADER, layOutDays, linesOf } from "./days";
+import { DaySection } from "./day-section";
+import { useGridKeys } from "./grid-keys";
+import type { Selection } from "./selection";
+
+interface GridProps {
+  list: PhotoList;
+  /** Nothing new may come in above, wherever the reader has scrolled to. */
+  held: boolean;
+  selection: Selection;
+  addressOf: (id: string) => string;
+  onOpen: (id: string) => void;
+}
+
+/** Above this the reader is at the top, and new photos may push the rest down. */
+const AT_TOP = 24;
+const MARGIN = 16;
+/** Fetch on when so little is left below, in pixels. */
+const AHEAD = 2_400;
+
+export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const width = useWidth(scroller) - (isPhone.value ? 0 : 2 * MARGIN);
+  const target = isPhone.value ? Math.min(rowHeight.value, 160) : rowHeight.value;
+  const ids = list.ids.value;
+
+  const before = useRef<{ days: Day[]; width: number; target: number }>({ days: [], width: 0, target: 0 });
+  const days = useMemo(() => {
+    const same = before.current.width === width && before.current.target === target;
+    const laidOut = width > 0 ? layOutDays(ids, width, target, same ? before.current.days : []) : [];
+    before.current = { days: laidOut, width, target };
+    return laidOut;
+  }, [ids, width, target]);
+  const lines = useMemo(() => linesOf(days), [days]);
+
+  const virtual = useVirtual(
+    {
+      count: lines.length,
+      getScrollElement: () => scroller.current,
+      estimateSize: (index) => lines[index]!.size,
+      overscan: 3,
+      scrollPaddingStart: HEADER,
+    },
+    lines,
+  );
+
+  useLoadAhead(list, scroller, virtual.getTotalSize());
+  useHolding(list, held, scroller);
+  useGridKeys({ days, lines, selection, virtual, scroller, onOpen });
+
+  const visible = virtual.getVirtualItems();
+  const shownDays = [...new Set(visible.map((line) => lines[line.index]?.day))].filter((day) => day !== undefined);
+  const starts = useMemo(() => dayStarts(lines), [lines]);
+
+  return (
+    <div class="grid scroll" ref={scroller} data-testid="grid">
+      <div class="grid-days" style={{ height: `${virtual.getTotalSize()}px` }}>
+        {shownDays.map((index) => {
+          const day = days[index]!;
+          const rows = visible.filter((line) => lines[line.index]?.day === index).map((line) => lines[line.index]!.row);
+          return (
+            <DaySection
+              key={day.key}
+              day={day}
+              start={starts[index]!}
+              height={(starts[index + 1] ?? virtual.getTotalSize()) - starts[index]!}
+              rows={rows.filter((row) => row !== null)}
+              whole={!list.more.value || index < days.length - 1}
+              selection={selection}
+              addressOf={addressOf}
+              onOpen={onOpen}
+              onChoose={(id, extend) => (extend ? selection.extendTo(id, ids) : selection.toggle(id))}
+            />
+          );
+        })}
+      </div>
+      {list.waiting.value > 0 && (
+        <button
+          type="button"
+          class="new-pill"
+          data-testid="new-pill"
+          onClick={() => {
+            list.release();
+            scroller.current?.scrollTo({ top: 0, behavior: "smooth" });
+          }}
+        >
+          {list.waiting.value} new
+        </button>
+      )}
+    </div>
+  );
+}
+
+function dayStarts(lines: readonly { row: number | null; size: number }[]): number[] {
+  const starts: number[] = [];
+  let top = 0;
+  for (const line of lines) {
+    if (line.row === null) starts.push(top);
+    top += line.size;
+  }
+  return starts;
+}
+
+function useWidth(element: { current: HTMLElement | null }): number {
+  const [width, setWidth] = useState(0);
+  useLayoutEffect(() => {
+    const target = element.current!;
+    const observer = new ResizeObserver(() => setWidth(target.clientWidth));
+    observer.observe(target);
+    setWidth(target.clientWidth);
+    return () => observer.disconnect();
+  }, []);
+  return width;
+}
+
+function useLoadAhead(list: PhotoList, scroller: { current: HTMLElement | null }, total: number): void {
+  useEffect(() => {
+    const element = scroller.current!;
+    const check = () => {
+      const left = element.scrollHeight - element.scrollTop - element.clientHeight;
+      if (left < AHEAD && list.more.peek() && !list.loading.peek() && !list.error.peek()) void list.loadMore();
+    };
+    check();
+    element.addEventListener("scroll", check, { passive: true });
+    return () => element.removeEventListener("scroll", check);
+  }, [list, total]);
+}
+
+/** While the reader is further down, newer photos wait behind the pill. */
+function useHolding(list: PhotoList, held: boolean, scroller: { current: HTMLElement | null }): void {
+  useEffect(() => {
+    const element = scroller.current!;
+    const check = () => {
+      list.holding.value = held || element.scrollTop > AT_TOP;
+      if (!list.holding.value && list.waiting.peek() > 0) list.release();
+    };
+    check();
+    element.addEventListener("scroll", check, { passive: true });
+    return () => element.removeEventListener("scroll", check);
+  }, [list, held]);
+}

@@ -1,0 +1,112 @@
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { useLocation, useSearch } from "wouter-preact";
+import type { PhotoSource } from "../api/types";
+import { useKeys } from "../app/keys";
+import { usePhotoAddress } from "../app/photo-address";
+import { inspectorOpen } from "../app/preferences";
+import { Confirm } from "../shell/dialog";
+import { TopBar } from "../shell/top-bar";
+import { openPhotoList, type PhotoFilter } from "../state/photo-list";
+import { purgeTrash } from "../state/photo-actions";
+import { loadSessions } from "../state/sessions";
+import { InspectorPanel } from "../viewer/inspector-panel";
+import { Viewer } from "../viewer/viewer";
+import { Empty, Failed, Loading } from "./empty";
+import { Grid } from "./grid";
+import { createSelection } from "./selection";
+import { SelectionBar } from "./selection-bar";
+import { Toolbar } from "./toolbar";
+
+/** The filter stands in the address, so that it can be linked to and survives a reload. */
+function useFilter(trashed: boolean) {
+  const [path, navigate] = useLocation();
+  const search = new URLSearchParams(useSearch());
+  const filter: PhotoFilter = { trashed, source: search.get("source") as PhotoSource | null, session: search.get("session") };
+  const change = (next: Partial<PhotoFilter>) => {
+    const query = new URLSearchParams();
+    const { source, session } = { ...filter, ...next };
+    if (source) query.set("source", source);
+    if (session) query.set("session", session);
+    const text = query.toString();
+    navigate(text ? `${path}?${text}` : path, { replace: true });
+  };
+  return { filter, change };
+}
+
+export function LibraryPage({ trashed }: { trashed: boolean }) {
+  const { filter, change } = useFilter(trashed);
+  const list = useMemo(() => openPhotoList(filter), [filter.trashed, filter.source, filter.session]);
+  const selection = useMemo(createSelection, [list]);
+  const address = usePhotoAddress();
+  const [purging, askPurge] = useState(false);
+
+  useEffect(() => list.close, [list]);
+  useEffect(() => void loadSessions(), []);
+  useKeys({ i: () => (inspectorOpen.value = !inspectorOpen.value) });
+
+  const open = (id: string) => {
+    selection.activate(id);
+    address.open(id);
+  };
+
+  const empty = list.ids.value.length === 0;
+  return (
+    <>
+      <TopBar>
+        {selection.choosing.value ? (
+          <SelectionBar selection={selection} trashed={trashed} />
+        ) : (
+          <Toolbar filter={filter} onFilter={change}>
+            {trashed && !empty && (
+              <button type="button" class="button danger" onClick={() => askPurge(true)}>
+                Empty the trash
+              </button>
+            )}
+          </Toolbar>
+        )}
+      </TopBar>
+      <div class="library">
+        <div class="library-content">
+          {!empty && <Grid list={list} held={address.shown !== null} selection={selection} addressOf={address.addressOf} onOpen={open} />}
+          {empty && list.error.value !== null && <Failed reason={list.error.value} onRetry={() => void list.reload()} />}
+          {empty && list.error.value === null && !list.loaded.value && <Loading />}
+          {empty && list.error.value === null && list.loaded.value && (
+            <Empty filter={filter} onShowAll={() => change({ source: null, session: null })} />
+          )}
+          {!empty && list.error.value !== null && (
+            <p class="lost-note" role="alert">
+              <span class="dot bad" />
+              {list.error.value}
+              <button type="button" class="button compact" onClick={() => void list.reload()}>
+                Try again
+              </button>
+            </p>
+          )}
+        </div>
+        {!address.shown && <InspectorPanel id={selection.active.value} />}
+      </div>
+      {address.shown && (
+        <Viewer
+          ids={list.ids.value}
+          shown={address.shown}
+          more={list.more.value}
+          onMore={list.loadMore}
+          onMove={(id) => {
+            selection.activate(id);
+            address.move(id);
+          }}
+          onClose={address.close}
+        />
+      )}
+      {purging && (
+        <Confirm
+          title="Empty the trash?"
+          text="Every photo in the trash is deleted for good, with its file. This cannot be undone."
+          action="Delete for good"
+          onConfirm={() => void purgeTrash().then(list.reload)}
+          onClose={() => askPurge(false)}
+        />
+      )}
+    </>
+  );
+}

@@ -1,0 +1,74 @@
+import type { Signal } from "@preact/signals";
+import { useMemo, useState } from "preact/hooks";
+import type { Photo } from "../api/types";
+import { Icon } from "../shell/icon";
+import { CircleAlert, ImageOff, RotateCcw } from "../shell/icons";
+import { Ring } from "../shell/ring";
+import { itemOfPhoto } from "../state/items";
+import { retryRetrieval } from "../state/photo-actions";
+import { isHome, isLost } from "../state/photos";
+import { previewOf } from "../state/previews";
+import { thumbhashUrl } from "./thumbhash";
+
+/** Pictures that were on screen before come back without a fade. */
+const seen = new Set<string>();
+
+/** Whatever there is of a photo: hash, last preview, thumbnail; or why there is none. Fills its box. */
+export function Picture({ photo, full = false }: { photo: Signal<Photo>; full?: boolean }) {
+  const now = photo.value;
+  const source = full ? now.url : now.thumbnail_url;
+  const [shown, setShown] = useState(seen.has(source));
+  const [broken, setBroken] = useState(false);
+  // What stood there before the photo was home must not vanish when its item is forgotten.
+  const preview = useMemo(() => {
+    const item = isHome(now) ? undefined : itemOfPhoto(now);
+    return item === undefined ? null : previewOf(item);
+  }, [now.id]);
+  const behind = preview?.value ?? (now.thumbhash ? thumbhashUrl(now.thumbhash) : null);
+  const home = isHome(now);
+  const lost = isLost(now);
+
+  return (
+    <span class={`picture ${lost ? "lost" : ""} ${behind ? "" : "bare"}`}>
+      {behind && <img class="behind" src={behind} alt="" />}
+      {home && !broken && (
+        <img
+          class={`front ${shown ? "shown" : ""} ${preview ? "developing" : ""}`}
+          src={source}
+          alt=""
+          decoding="async"
+          draggable={false}
+          onLoad={() => {
+            seen.add(source);
+            setShown(true);
+          }}
+          onError={() => setBroken(true)}
+        />
+      )}
+      {home && broken && <Icon of={ImageOff} />}
+      {!home && !lost && <Ring portion={null} />}
+      {lost && (
+        <span class="why">
+          <Icon of={CircleAlert} />
+          <span class="small reason">{lostReason(now)}</span>
+        </span>
+      )}
+    </span>
+  );
+}
+
+/** Why a photo is not here, in words. */
+export function lostReason(photo: Photo): string {
+  if (photo.retrieval_status === "gone") return photo.retrieval_error ?? "Gone from InvokeAI before it came home";
+  return photo.retrieval_error ?? "It did not come home";
+}
+
+/** Asks for a photo again whose retrieval was given up. */
+export function RetryRetrieval({ photo }: { photo: Photo }) {
+  return (
+    <button type="button" class="button compact retry" onClick={() => void retryRetrieval(photo.id)}>
+      <Icon of={RotateCcw} />
+      Retry
+    </button>
+  );
+}

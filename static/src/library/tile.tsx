@@ -1,0 +1,82 @@
+import type { Signal } from "@preact/signals";
+import { useRef } from "preact/hooks";
+import type { Photo } from "../api/types";
+import { Icon } from "../shell/icon";
+import { Check } from "../shell/icons";
+import { isLost, photoName } from "../state/photos";
+import { Picture, RetryRetrieval } from "./picture";
+
+const LONG_PRESS_MS = 450;
+
+export interface TileProps {
+  photo: Signal<Photo>;
+  href: string;
+  chosen: boolean;
+  active: boolean;
+  choosing: boolean;
+  box: { top: number; left: number; width: number; height: number };
+  onOpen: (id: string) => void;
+  onChoose: (id: string, extend: boolean) => void;
+}
+
+/** One picture of the grid: a link to the viewer, and a circle to choose it. */
+export function Tile({ photo, href, chosen, active, choosing, box, onOpen, onChoose }: TileProps) {
+  const { id } = photo.value;
+  const name = photoName(photo.value);
+  const press = useRef<{ timer?: ReturnType<typeof setTimeout>; long: boolean }>({ long: false });
+
+  const endPress = () => clearTimeout(press.current.timer);
+
+  function click(event: MouseEvent) {
+    event.preventDefault();
+    if (press.current.long) press.current.long = false;
+    else if (choosing || event.shiftKey || event.ctrlKey || event.metaKey) onChoose(id, event.shiftKey);
+    else onOpen(id);
+  }
+
+  /** On touch, holding a picture chooses it, as in a phone's photo app. */
+  function startPress(event: PointerEvent) {
+    if (event.pointerType !== "touch") return;
+    press.current.long = false;
+    press.current.timer = setTimeout(() => {
+      press.current.long = true;
+      onChoose(id, false);
+    }, LONG_PRESS_MS);
+  }
+
+  return (
+    <li
+      class={`tile ${chosen ? "chosen" : ""} ${active ? "active" : ""}`}
+      style={{ top: `${box.top}px`, left: `${box.left}px`, width: `${box.width}px`, height: `${box.height}px` }}
+      data-testid="tile"
+      data-photo={id}
+      data-status={photo.value.retrieval_status}
+    >
+      <a
+        href={href}
+        aria-label={name}
+        data-keys="page"
+        draggable={false}
+        onClick={click}
+        onPointerDown={startPress}
+        onPointerUp={endPress}
+        onPointerCancel={endPress}
+        onPointerLeave={endPress}
+        onContextMenu={(event) => press.current.long && event.preventDefault()}
+      >
+        <Picture photo={photo} />
+      </a>
+      {isLost(photo.value) && <RetryRetrieval photo={photo.value} />}
+      <button
+        type="button"
+        class="choose"
+        role="checkbox"
+        aria-checked={chosen}
+        aria-label={`Select ${name}`}
+        onClick={(event) => onChoose(id, event.shiftKey)}
+      >
+        <Icon of={Check} />
+      </button>
+    </li>
+  );
+}

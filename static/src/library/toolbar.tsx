@@ -1,0 +1,78 @@
+import type { ComponentChildren } from "preact";
+import type { PhotoSource } from "../api/types";
+import { inspectorOpen, rowHeight } from "../app/preferences";
+import { IconButton } from "../shell/icon";
+import { PanelRight } from "../shell/icons";
+import { sessions } from "../state/sessions";
+import type { PhotoFilter } from "../state/photo-list";
+
+const SOURCES: { value: PhotoSource | null; label: string; meaning: string }[] = [
+  { value: null, label: "All", meaning: "Every photo" },
+  { value: "generated", label: "Studio", meaning: "Made from Darkroom's studio" },
+  { value: "mirrored", label: "InvokeAI", meaning: "Made in InvokeAI's own UI" },
+];
+
+interface ToolbarProps {
+  filter: PhotoFilter;
+  onFilter: (change: Partial<PhotoFilter>) => void;
+  children?: ComponentChildren;
+}
+
+/** What to show, how large, and the inspector's switch. */
+export function Toolbar({ filter, onFilter, children }: ToolbarProps) {
+  return (
+    <>
+      {filter.trashed ? <h1>Trash</h1> : <Filters filter={filter} onFilter={onFilter} />}
+      {children}
+      <div class="rest" />
+      <input
+        type="range"
+        class="row-height"
+        min={120}
+        max={320}
+        step={10}
+        aria-label="Size of the pictures"
+        title="Size of the pictures"
+        value={rowHeight.value}
+        onInput={(event) => (rowHeight.value = event.currentTarget.valueAsNumber)}
+      />
+      <IconButton
+        icon={PanelRight}
+        label="How it was made"
+        keys="i"
+        class="inspector-switch"
+        pressed={inspectorOpen.value}
+        onClick={() => (inspectorOpen.value = !inspectorOpen.value)}
+      />
+    </>
+  );
+}
+
+function Filters({ filter, onFilter }: ToolbarProps) {
+  return (
+    <>
+      <div class="segments" role="group" aria-label="Where photos came from">
+        {SOURCES.map(({ value, label, meaning }) => (
+          <button key={label} type="button" title={meaning} aria-pressed={filter.source === value} onClick={() => onFilter({ source: value })}>
+            {label}
+          </button>
+        ))}
+      </div>
+      {sessions.value !== null && sessions.value.length > 0 && (
+        <select
+          class="input session-filter"
+          aria-label="Session"
+          value={filter.session ?? ""}
+          onChange={(event) => onFilter({ session: event.currentTarget.value || null })}
+        >
+          <option value="">Every session</option>
+          {sessions.value.map((session) => (
+            <option key={session.id} value={session.id}>
+              {session.name}
+            </option>
+          ))}
+        </select>
+      )}
+    </>
+  );
+}

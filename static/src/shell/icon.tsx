@@ -1,0 +1,32 @@
+import type { LucideIcon } from "lucide-preact";
+
+/** Decoration beside a word, or inside a control that has a name: never read aloud. */
+export function Icon({ of: Glyph }: { of: LucideIcon }) {
+  return <Glyph class="icon" size={18} strokeWidth={1.75} aria-hidden="true" />;
+}
+
+interface IconButtonProps {
+  icon: LucideIcon;
+  label: string;
+  onClick: (event: MouseEvent) => void;
+  keys?: string;
+  pressed?: boolean;
+  disabled?: boolean;
+  class?: string;
+}
+
+export function IconButton({ icon, label, onClick, keys, pressed, disabled, class: extra = "" }: IconButtonProps) {
+  return (
+    <button
+      type="button"
+      class={`icon-button ${extra}`}
+      aria-label={label}
+      title={keys ? `${label} (${keys})` : label}
+      aria-pressed={pressed}
+      disabled={disabled}
+      onClick={onClick}
+    >
+      <Icon of={icon} />
+    </button>
+  );
+}

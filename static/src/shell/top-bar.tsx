@@ -1,0 +1,39 @@
+import type { ComponentChildren } from "preact";
+import { connection, type Connection } from "../feed/connection";
+import { hasDemo } from "../state/backends";
+import { isPhone } from "../app/responsive";
+
+const WORDS: Record<Connection, { word: string; tone: string; meaning: string }> = {
+  connecting: { word: "Connecting…", tone: "", meaning: "Opening the live connection to Darkroom." },
+  live: { word: "Live", tone: "ok", meaning: "Connected to Darkroom: changes appear as they happen." },
+  reconnecting: { word: "Reconnecting…", tone: "warn", meaning: "The connection to Darkroom was lost. Trying again; nothing made meanwhile is missed." },
+  offline: { word: "Offline", tone: "bad", meaning: "Darkroom does not answer. It is tried again every few seconds; what you see may be out of date." },
+};
+
+export function ConnectionState() {
+  const { word, tone, meaning } = WORDS[connection.value];
+  const quiet = isPhone.value && connection.value === "live";
+  return (
+    <span class="connection" role="status" title={meaning} data-testid="connection" data-state={connection.value}>
+      <span class={`dot ${tone}`} />
+      <span class={quiet ? "hidden-text" : ""}>{word}</span>
+    </span>
+  );
+}
+
+/** The bar over a page: its controls left, the live connection right. */
+export function TopBar({ children }: { children: ComponentChildren }) {
+  return (
+    <>
+      <header class="topbar">
+        {children}
+        <ConnectionState />
+      </header>
+      {hasDemo.value && (
+        <p class="demo-note" data-testid="demo-note">
+          Demo: these pictures are drawn by Darkroom itself, no InvokeAI is connected.
+        </p>
+      )}
+    </>
+  );
+}

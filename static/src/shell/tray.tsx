@@ -1,0 +1,52 @@
+import { useLocation } from "wouter-preact";
+import { duration } from "../app/format";
+import { backendName } from "../state/backends";
+import { type LiveItem, runningItems } from "../state/items";
+import { previewOf } from "../state/previews";
+import { getStep } from "../state/steps";
+import { Ring } from "./ring";
+
+const SHOWN = 5;
+
+/** What is being made right now, wherever the reader is. Hidden where the page shows it anyway, and when idle. */
+export function Tray() {
+  const [path, navigate] = useLocation();
+  const running = runningItems.value;
+  if (running.length === 0 || path.startsWith("/studio") || path === "/activity") return null;
+  const beyond = running.length - SHOWN;
+  return (
+    <aside class="tray" aria-label="Being made now" data-testid="tray">
+      {running.slice(0, SHOWN).map((live) => (
+        <TrayTile key={live.key} live={live} go={navigate} />
+      ))}
+      {beyond > 0 && (
+        <button type="button" class="tray-more" onClick={() => navigate("/activity")} aria-label={`${beyond} more being made`}>
+          +{beyond}
+        </button>
+      )}
+    </aside>
+  );
+}
+
+function TrayTile({ live, go }: { live: LiveItem; go: (to: string) => void }) {
+  const item = live.item.value;
+  const progress = live.progress.value;
+  const frame = previewOf(live.key).value;
+  const step = getStep(item.step_id)?.value;
+  const percent = progress?.percentage === null || progress === null ? "" : `${Math.round(progress.percentage * 100)} %, `;
+  const name = `${step ? step.prompt : `Work on ${backendName(item.backend_id)}`}: ${percent}${progress?.message ?? "starting"}`;
+  return (
+    <button
+      type="button"
+      class="tray-tile"
+      data-testid="tray-tile"
+      aria-label={name}
+      title={name}
+      onClick={() => go(step ? `/studio/${step.session_id}/${step.id}` : "/activity")}
+    >
+      {frame && <img src={frame} alt="" />}
+      <Ring portion={progress?.percentage ?? null} />
+      {progress?.eta_seconds != null && <span class="left">{duration(progress.eta_seconds)}</span>}
+    </button>
+  );
+}

@@ -1,0 +1,23 @@
+/** Durable facts of the feed, passed on to whoever shows them. */
+
+type PhotoEvent = { kind: "added" | "updated"; id: string } | { kind: "removed"; id: string };
+
+function channel<T>() {
+  const listeners = new Set<(value: T) => void>();
+  return {
+    emit: (value: T) => {
+      for (const listener of [...listeners]) listener(value);
+    },
+    /** Returns the function that ends the subscription. */
+    listen: (listener: (value: T) => void) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+  };
+}
+
+/** A photo was recorded, changed or taken away; its newest version already stands in `photos`. */
+export const photoEvents = channel<PhotoEvent>();
+
+/** What is shown may be stale: fetch it again. */
+export const resyncEvents = channel<void>();

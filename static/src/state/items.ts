@@ -1,0 +1,97 @@
+import { computed, signal, type Signal } from "@preact/signals";
+import type { Item, ItemProgress, Photo, Progress } from "../api/types";
+import { followPreview, forgetPreview } from "./previews";
+
+/** A queue item that has not ended. Progress stands apart from the rest: a frame redraws one tile. */
+export interface LiveItem {
+  key: string;
+  item: Signal<Item>;
+  progress: Signal<Progress | null>;
+}
+
+const LIVE: ReadonlySet<string> = new Set(["pending", "in_progress", "waiting"]);
+const KEPT_AFTER_END = 64;
+
+const items = new Map<string, LiveItem>();
+const present = signal<readonly LiveItem[]>([]);
+
+/** Items that ended a moment ago: a photo may be recorded after its item's end. */
+const ended = new Map<string, Item>();
+
+export function itemKey(item: { backend_id: string; item_id: number }): string {
+  return `${item.backend_id}/${item.item_id}`;
+}
+
+export function isLive(item: Item): boolean {
+  return LIVE.has(item.status);
+}
+
+export function getItem(key: string): LiveItem | undefined {
+  return items.get(key);
+}
+
+/** The snapshot of the feed: whatever it lacks has ended. */
+export function replaceItems(snapshot: readonly Item[]): void {
+  const known = new Set(snapshot.map(itemKey));
+  for (const key of items.keys()) if (!known.has(key)) end(key);
+  for (const item of snapshot) put(item);
+  present.value = [...items.values()];
+}
+
+export function putItem(item: Item): void {
+  const before = items.size;
+  put(item);
+  if (items.size !== before) present.value = [...items.values()];
+}
+
+function put(item: Item): void {
+  const key = itemKey(item);
+  const known = items.get(key);
+  if (known) known.item.value = item;
+  else if (isLive(item)) items.set(key, { key, item: signal(item), progress: signal(item.progress) });
+  if (item.progress?.preview_url) followPreview(key, item.progress.preview_url);
+  if (!isLive(item)) end(key);
+}
+
+function end(key: string): void {
+  const known = items.get(key);
+  if (!known) return;
+  items.delete(key);
+  forgetPreview(key);
+  ended.set(key, known.item.peek());
+  for (const old of [...ended.keys()].slice(0, Math.max(0, ended.size - KEPT_AFTER_END))) ended.delete(old);
+}
+
+export function putProgress(message: ItemProgress): void {
+  const known = items.get(itemKey(message));
+  if (!known) return;
+  known.progress.value = message;
+  if (message.preview_url) followPreview(known.key, message.preview_url);
+}
+
+/** Live items in the order they run. */
+export const liveItems = computed(() =>
+  [...present.value].sort((a, b) => turn(a.item.value) - turn(b.item.value) || a.item.value.item_id - b.item.value.item_id),
+);
+
+export const runningItems = computed(() => present.value.filter((live) => live.item.value.status === "in_progress"));
+
+function turn(item: Item): number {
+  return item.status === "in_progress" ? 0 : 1;
+}
+
+/** The item whose run saved this photo, by InvokeAI's own times; its last preview stands in until the photo is home. */
+export function itemOfPhoto(photo: Photo): string | undefined {
+  const candidates = [...[...items.values()].map((live) => live.item.peek()), ...ended.values()];
+  const maker = candidates.find(
+    (item) => item.backend_id === photo.backend_id && item.step_id === photo.step_id && ranDuring(item, photo.created_at),
+  );
+  return maker && itemKey(maker);
+}
+
+/** Was the item running at that time? InvokeAI stamps photos and items by one clock. */
+export function ranDuring(item: Item, time: string): boolean {
+  if (item.started_at === null) return false;
+  const at = Date.parse(time);
+  return Date.parse(item.started_at) <= at && (item.completed_at === null || at <= Date.parse(item.completed_at));
+}

@@ -1,0 +1,22 @@
+import { signal } from "@preact/signals";
+import { api, reasonOf } from "../api/client";
+import type { Model } from "../api/types";
+
+/** The main models of every server; null before the first answer. */
+export const models = signal<readonly Model[] | null>(null);
+export const modelsError = signal<string | null>(null);
+
+export async function loadModels(): Promise<void> {
+  try {
+    models.value = (await api.get<{ items: Model[] }>("/models", { type: "main" })).items;
+    modelsError.value = null;
+  } catch (failure) {
+    modelsError.value = reasonOf(failure);
+  }
+}
+
+/** Asks every server again which models it has. */
+export async function refreshModels(): Promise<void> {
+  await api.post("/models/refresh");
+  await loadModels();
+}

@@ -1,0 +1,38 @@
+import { signal, type Signal } from "@preact/signals";
+import type { Photo } from "../api/types";
+
+const photos = new Map<string, Signal<Photo>>();
+
+/** Remembers the newest version of a photo; whoever shows it redraws alone. */
+export function putPhoto(photo: Photo): Signal<Photo> {
+  const known = photos.get(photo.id);
+  if (known) {
+    known.value = photo;
+    return known;
+  }
+  const fresh = signal(photo);
+  photos.set(photo.id, fresh);
+  return fresh;
+}
+
+export function getPhoto(id: string): Signal<Photo> | undefined {
+  return photos.get(id);
+}
+
+export function forgetPhoto(id: string): void {
+  photos.delete(id);
+}
+
+export function isHome(photo: Photo): boolean {
+  return photo.retrieval_status === "completed";
+}
+
+/** Nothing more will be tried by itself. */
+export function isLost(photo: Photo): boolean {
+  return photo.retrieval_status === "gone" || (photo.retrieval_status === "failed" && photo.next_retrieval_attempt === null);
+}
+
+/** What a reader hears, and what stands under a picture that cannot be shown. */
+export function photoName(photo: Photo): string {
+  return photo.caption || photo.generation_prompt || photo.filename;
+}

@@ -1,0 +1,72 @@
+import { signal, type Signal } from "@preact/signals";
+import type { Item, Photo, Step } from "../api/types";
+import { itemKey } from "./items";
+import { getPhoto, putPhoto } from "./photos";
+
+/** A step whose photos stand in `photos`: here only their ids, in position order. */
+export interface StepState extends Omit<Step, "alternatives"> {
+  alternatives: readonly string[];
+}
+
+const steps = new Map<string, Signal<StepState>>();
+const bySession = new Map<string, Signal<readonly string[]>>();
+
+export function getStep(id: string | null | undefined): Signal<StepState> | undefined {
+  return id ? steps.get(id) : undefined;
+}
+
+/** The ids of a session's steps, oldest first, or undefined before it was read. */
+export function stepsOf(sessionId: string): Signal<readonly string[]> | undefined {
+  return bySession.get(sessionId);
+}
+
+export function putSessionSteps(sessionId: string, all: readonly Step[]): void {
+  const ids = all.map((step) => putStep(step).id);
+  const known = bySession.get(sessionId);
+  if (known) known.value = ids;
+  else bySession.set(sessionId, signal(ids));
+}
+
+export function putStep(step: Step): StepState {
+  const next: StepState = { ...step, alternatives: step.alternatives.map((photo) => putPhoto(photo).peek().id) };
+  const known = steps.get(step.id);
+  if (known) known.value = next;
+  else steps.set(step.id, signal(next));
+  placeInSession(next);
+  return next;
+}
+
+function placeInSession(step: StepState): void {
+  const ids = bySession.get(step.session_id);
+  if (!ids) return;
+  if (step.deleted_at !== null) ids.value = ids.value.filter((id) => id !== step.id);
+  else if (!ids.value.includes(step.id)) ids.value = [...ids.value, step.id];
+}
+
+/** A photo recorded between two versions of its step shows at once, at the end. */
+export function addAlternative(photo: Photo): void {
+  const step = getStep(photo.step_id);
+  if (!step || step.peek().alternatives.includes(photo.id)) return;
+  step.value = { ...step.peek(), alternatives: [...step.peek().alternatives, photo.id] };
+}
+
+export function putStepItem(item: Item): void {
+  const step = getStep(item.step_id);
+  if (!step) return;
+  const key = itemKey(item);
+  const items = step.peek().items;
+  const known = items.some((one) => itemKey(one) === key && one.batch_id === item.batch_id);
+  step.value = {
+    ...step.peek(),
+    items: known ? items.map((one) => (itemKey(one) === key && one.batch_id === item.batch_id ? item : one)) : [...items, item],
+  };
+}
+
+export function isStepLive(step: { status: Step["status"] }): boolean {
+  return step.status === "pending" || step.status === "processing";
+}
+
+/** The photos of a step that were not trashed. */
+export function shownAlternatives(step: StepState): string[] {
+  return step.alternatives.filter((id) => getPhoto(id)?.value.deleted_at === null);
+}

@@ -1,0 +1,1 @@
+export function StudioPage(_: { sessionId: string | null; stepId: string | null }) { return null; }

@@ -1,0 +1,15 @@
+import type { Signal } from "@preact/signals";
+import type { Photo } from "../api/types";
+import { Picture, RetryRetrieval } from "../library/picture";
+import { isLost } from "../state/photos";
+
+/** In the viewer, a photo whose file is not home yet, or never came. */
+export function Absent({ photo }: { photo: Signal<Photo> }) {
+  const { width, height } = photo.value;
+  return (
+    <div class="absent-picture" style={{ aspectRatio: `${width} / ${height}` }}>
+      <Picture photo={photo} />
+      {isLost(photo.value) && photo.value.retrieval_status === "failed" && <RetryRetrieval photo={photo.value} />}
+    </div>
+  );
+}

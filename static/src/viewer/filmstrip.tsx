@@ -1,0 +1,40 @@
+import { useEffect, useRef } from "preact/hooks";
+import { useVirtual } from "../app/virtual";
+import { Picture } from "../library/picture";
+import { getPhoto, photoName } from "../state/photos";
+
+const CELL = 60;
+
+/** The neighbours of the shown photo, one row of thumbnails. */
+export function Filmstrip({ ids, index, onMove }: { ids: readonly string[]; index: number; onMove: (id: string) => void }) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const virtual = useVirtual(
+    { count: ids.length, getScrollElement: () => scroller.current, estimateSize: () => CELL, horizontal: true, overscan: 6 },
+    ids.length,
+  );
+  useEffect(() => virtual.scrollToIndex(index, { align: "center" }), [index, ids.length]);
+  return (
+    <div class="filmstrip" ref={scroller} data-testid="filmstrip">
+      <ul style={{ width: `${virtual.getTotalSize()}px` }}>
+        {virtual.getVirtualItems().map((cell) => {
+          const id = ids[cell.index]!;
+          const photo = getPhoto(id);
+          return (
+            photo && (
+              <li key={id} style={{ left: `${cell.start}px` }}>
+                <button
+                  type="button"
+                  aria-label={photoName(photo.value)}
+                  aria-current={cell.index === index ? "true" : undefined}
+                  onClick={() => onMove(id)}
+                >
+                  <Picture photo={photo} />
+                </button>
+              </li>
+            )
+          );
+        })}
+      </ul>
+    </div>
+  );
+}

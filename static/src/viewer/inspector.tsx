@@ -1,0 +1,97 @@
+import type { Signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
+import { Link } from "wouter-preact";
+import type { Photo } from "../api/types";
+import { toast } from "../app/toasts";
+import { lostReason, RetryRetrieval } from "../library/picture";
+import { IconButton } from "../shell/icon";
+import { Check, Copy } from "../shell/icons";
+import { isHome, isLost } from "../state/photos";
+import { type Fact, fileFacts, madeWith } from "./facts";
+
+const CONFIRMED_MS = 1_500;
+
+/** All that is known of one photo. */
+export function Inspector({ photo }: { photo: Signal<Photo> }) {
+  const now = photo.value;
+  return (
+    <div class="inspector-facts" data-testid="inspector">
+      <Retrieval photo={now} />
+      {now.generation_prompt && (
+        <Part name="Prompt" copy={now.generation_prompt}>
+          <p class="prompt">{now.generation_prompt}</p>
+        </Part>
+      )}
+      {now.generation_negative_prompt && (
+        <Part name="Negative" copy={now.generation_negative_prompt}>
+          <p class="prompt muted">{now.generation_negative_prompt}</p>
+        </Part>
+      )}
+      <Part name={now.is_generated ? "Made with" : "Picture"}>
+        <Facts facts={madeWith(now)} />
+      </Part>
+      <Part name="File">
+        <Facts facts={fileFacts(now)} />
+      </Part>
+      {now.session_id && now.step_id && (
+        <Link href={`/studio/${now.session_id}/${now.step_id}`} class="button">
+          Open in the studio
+        </Link>
+      )}
+    </div>
+  );
+}
+
+function Retrieval({ photo }: { photo: Photo }) {
+  if (isHome(photo)) return null;
+  if (!isLost(photo)) return <p class="note warn small">On its way home from InvokeAI.</p>;
+  return (
+    <div class="note small">
+      <p class="bad">{lostReason(photo)}</p>
+      {photo.retrieval_status === "failed" && <RetryRetrieval photo={photo} />}
+    </div>
+  );
+}
+
+function Part({ name, copy, children }: { name: string; copy?: string; children: ComponentChildren }) {
+  return (
+    <section>
+      <header>
+        <h3 class="label">{name}</h3>
+        {copy && <CopyButton text={copy} what={name.toLowerCase()} />}
+      </header>
+      {children}
+    </section>
+  );
+}
+
+function Facts({ facts }: { facts: readonly Fact[] }) {
+  return (
+    <dl>
+      {facts.map(({ name, value, mono, copy }) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd class={mono ? "mono" : ""} title={value}>
+            {value}
+          </dd>
+          {copy && <CopyButton text={value} what={name.toLowerCase()} />}
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function CopyButton({ text, what }: { text: string; what: string }) {
+  const [copied, setCopied] = useState(false);
+  async function copy() {
+    try {
+      await navigator.clipboard.writeText(text);
+      setCopied(true);
+      setTimeout(() => setCopied(false), CONFIRMED_MS);
+    } catch {
+      toast("The browser did not allow copying. Select the text and copy it by hand.", { tone: "bad" });
+    }
+  }
+  return <IconButton class="copy" icon={copied ? Check : Copy} label={copied ? "Copied" : `Copy the ${what}`} onClick={() => void copy()} />;
+}

@@ -1,0 +1,29 @@
+import { type Signal, useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { api, reasonOf } from "../api/client";
+import type { Photo } from "../api/types";
+import { getPhoto, putPhoto } from "../state/photos";
+
+/** A photo by id, read from the service when the page does not know it yet. */
+export function usePhoto(id: string | null): { photo: Signal<Photo> | null; error: string | null } {
+  const error = useSignal<string | null>(null);
+  const read = useSignal(0);
+  useEffect(() => {
+    error.value = null;
+    if (id === null || getPhoto(id)) return;
+    const abort = new AbortController();
+    api
+      .get<Photo>(`/photos/${id}`, {}, abort.signal)
+      .then((photo) => {
+        putPhoto(photo);
+        read.value += 1;
+      })
+      .catch((failure: unknown) => {
+        if (!abort.signal.aborted) error.value = reasonOf(failure);
+      });
+    return () => abort.abort();
+  }, [id]);
+  void read.value;
+  return { photo: (id !== null && getPhoto(id)) || null, error: error.value };
+}
+

@@ -1,0 +1,125 @@
+import { useEffect, useRef } from "preact/hooks";
+import { useKeys } from "../app/keys";
+import { filmstripOpen, inspectorOpen } from "../app/preferences";
+import { isPhone } from "../app/responsive";
+import { IconButton } from "../shell/icon";
+import { X } from "../shell/icons";
+import { restorePhotos, trashPhotos } from "../state/photo-actions";
+import { photoName } from "../state/photos";
+import { Filmstrip } from "./filmstrip";
+import { Inspector } from "./inspector";
+import { useIdle } from "./use-idle";
+import { usePhoto } from "./use-photo";
+import { useStage } from "./use-stage";
+import { ViewerBar } from "./viewer-bar";
+
+interface ViewerProps {
+  ids: readonly string[];
+  shown: string;
+  /** Is there more beyond the last id? */
+  more: boolean;
+  onMore: () => Promise<void>;
+  onMove: (id: string) => void;
+  onClose: () => void;
+}
+
+const STRIP = 76;
+const NEAR_END = 20;
+
+/** One photo on black, its neighbours a swipe or an arrow away. */
+export function Viewer({ ids: all, shown, more, onMore, onMove, onClose }: ViewerProps) {
+  const { ids, index } = usePlace(all, shown, onMove, onClose);
+  const { photo, error } = usePhoto(shown);
+  const root = useRef<HTMLDivElement>(null);
+  const strip = filmstripOpen.value && ids.length > 1 && !isPhone.value;
+  const { idle, toggle } = useIdle(root);
+  const host = useRef<HTMLDivElement>(null);
+  const stage = useStage({ host, ids, index, known: photo !== null, below: strip ? STRIP : 0, onShow: onMove, onTap: toggle, onClose });
+  useFocus(root);
+
+  useEffect(() => {
+    if (more && index > ids.length - NEAR_END) void onMore();
+  }, [index, ids.length, more]);
+
+  const step = (by: number) => {
+    const next = ids[index + by];
+    if (next !== undefined) onMove(next);
+  };
+  const trash = () => {
+    if (photo) void (photo.value.deleted_at === null ? trashPhotos([shown]) : restorePhotos([shown]));
+  };
+  const download = useRef<HTMLAnchorElement>(null);
+
+  useKeys(
+    {
+      ArrowLeft: () => step(-1),
+      ArrowRight: () => step(1),
+      Escape: onClose,
+      " ": onClose,
+      i: () => (inspectorOpen.value = !inspectorOpen.value),
+      t: () => (filmstripOpen.value = !filmstripOpen.value),
+      d: () => download.current?.click(),
+      z: () => stage.current?.swipe.toggleZoom(),
+      Delete: trash,
+    },
+    true,
+  );
+
+  return (
+    <div
+      ref={root}
+      class={`viewer ${idle ? "idle" : ""} ${inspectorOpen.value ? "inspecting" : ""} ${strip ? "with-strip" : ""}`}
+      role="dialog"
+      aria-modal="true"
+      aria-label={photo ? photoName(photo.value) : "Photo"}
+      tabIndex={-1}
+      data-testid="viewer"
+      data-photo={shown}
+    >
+      <div class="viewer-stage" ref={host} />
+      {error !== null && <p class="viewer-error">{error}</p>}
+      <ViewerBar
+        photo={photo}
+        place={ids.length > 1 ? `${index + 1} of ${ids.length}${more ? "+" : ""}` : ""}
+        download={download}
+        onTrash={trash}
+        onClose={onClose}
+        onBefore={index > 0 ? () => step(-1) : null}
+        onAfter={index < ids.length - 1 ? () => step(1) : null}
+      />
+      {strip && <Filmstrip ids={ids} index={index} onMove={onMove} />}
+      {inspectorOpen.value && photo && (
+        <aside class="inspector scroll" aria-label="How it was made">
+          <IconButton class="inspector-close" icon={X} label="Close" keys="i" onClick={() => (inspectorOpen.value = false)} />
+          <Inspector photo={photo} key={shown} />
+        </aside>
+      )}
+    </div>
+  );
+}
+
+/** Where the shown photo stands in the list; when it leaves the list, the one that took its place is shown. */
+function usePlace(all: readonly string[], shown: string, onMove: (id: string) => void, onClose: () => void) {
+  const before = useRef<{ ids: readonly string[]; index: number } | null>(null);
+  const index = all.indexOf(shown);
+  const left = index < 0 && before.current?.ids[before.current.index] === shown && before.current.ids.length > 1;
+  if (index >= 0) before.current = { ids: all, index };
+  else if (!left) before.current = { ids: [shown], index: 0 };
+  useEffect(() => {
+    if (!left) return;
+    const next = all[Math.min(before.current!.index, all.length - 1)];
+    if (next === undefined) onClose();
+    else onMove(next);
+  }, [left]);
+  return before.current!;
+}
+
+function useFocus(root: { current: HTMLElement | null }): void {
+  useEffect(() => {
+    const before = document.activeElement;
+    root.current?.focus({ preventScroll: true });
+    return () => {
+      if (before instanceof HTMLElement) before.focus({ preventScroll: true });
+    };
+  }, []);
+}

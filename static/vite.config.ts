@@ -1,0 +1,13 @@
+import { defineConfig, loadEnv } from "vite";
+
+export default defineConfig(({ mode }) => {
+  const service = loadEnv(mode, ".", "DARKROOM_").DARKROOM_DEV_SERVICE ?? "http://127.0.0.1:8000";
+  return {
+    oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
+    build: { target: "es2023", assetsInlineLimit: 0 },
+    server: {
+      // The service accepts only its own origin, so the proxy speaks in its name.
+      proxy: { "/api": { target: service, ws: true, changeOrigin: true, headers: { origin: service } } },
+    },
+  };
+});
