@@ -1,0 +1,134 @@
+"""How InvokeAI's web server answers: compact JSON, gzip, `{"detail"}` errors, the web app for unknown paths (FACTS §7)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+Json = dict[str, Any]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+WEB_APP = """<!DOCTYPE html>
+<html lang="en">
+
+<head>
+  <meta charset="UTF-8" />
+  <title>Invoke - Community Edition</title>
+</head>
+
+<body>
+  <div id="root"></div>
+</body>
+
+</html>
+"""
+
+
+class Problem(Exception):
+    """An answer other than success: its status and `detail`."""
+
+    def __init__(self, status: int, detail: Any) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+def invalid(kind: str, loc: list[str | int], message: str, value: Any, ctx: Json | None = None) -> Problem:
+    """One 422 entry, in the shape of FACTS §7."""
+    entry: Json = {"type": kind, "loc": loc, "msg": message, "input": value}
+    return Problem(422, [entry | ({"ctx": ctx} if ctx else {})])
+
+
+def json_answer(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    body = msgspec.json.encode(data)
+    return web.Response(body=body, status=status, content_type="application/json", headers=headers)
+
+
+def web_app() -> web.Response:
+    headers = {"Cache-Control": "max-age=0, no-cache, no-store, , must-revalidate"}
+    return web.Response(text=WEB_APP, content_type="text/html", charset="utf-8", headers=headers)
+
+
+async def read_json(request: web.Request) -> Any:
+    body = await request.read()
+    if not body:
+        return None
+    try:
+        return json.loads(body)
+    except json.JSONDecodeError as error:
+        raise invalid("json_invalid", ["body", error.pos], "JSON decode error", {}, {"error": error.msg}) from error
+
+
+async def read_field(request: web.Request, name: str) -> Any:
+    body = await read_json(request)
+    if not isinstance(body, dict) or name not in body:
+        raise invalid("missing", ["body", name], "Field required", None)
+    return body[name]
+
+
+def query_int(request: web.Request, name: str, default: int, *, maximum: int | None = None) -> int:
+    text = request.query.get(name)
+    if text is None:
+        return default
+    value = _int(text, ["query", name])
+    if value < 0:
+        message = "Input should be greater than or equal to 0"
+        raise invalid("greater_than_equal", ["query", name], message, text, {"ge": 0})
+    if maximum is not None and value > maximum:
+        message = f"Input should be less than or equal to {maximum}"
+        raise invalid("less_than_equal", ["query", name], message, text, {"le": maximum})
+    return value
+
+
+def query_bool(request: web.Request, name: str) -> bool | None:
+    text = request.query.get(name)
+    if text is None:
+        return None
+    if text.lower() not in ("true", "false", "1", "0"):
+        message = "Input should be a valid boolean, unable to interpret input"
+        raise invalid("bool_parsing", ["query", name], message, text)
+    return text.lower() in ("true", "1")
+
+
+def path_int(request: web.Request, name: str) -> int:
+    return _int(request.match_info[name], ["path", name])
+
+
+def _int(text: str, loc: list[str | int]) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        message = "Input should be a valid integer, unable to parse string as an integer"
+        raise invalid("int_parsing", loc, message, text) from None
+
+
+@web.middleware
+async def answer_like_invokeai(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Errors as `{"detail"}`; what no route takes is the web app for GET and HEAD, 405 otherwise."""
+    try:
+        if any("/" in part for part in request.match_info.values()):  # names with %2F
+            raise web.HTTPNotFound
+        response = await handler(request)
+    except Problem as problem:
+        response = json_answer({"detail": problem.detail}, problem.status)
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
+        if request.path.startswith("/ws/"):
+            response = web.Response(status=404, text="Not Found")
+        elif request.method in ("GET", "HEAD"):
+            response = web_app()
+        else:
+            response = json_answer({"detail": "Method Not Allowed"}, 405)
+    return _compressed(request, response)
+
+
+def _compressed(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+    """JSON and HTML, however small, are chunked and gzipped for those who accept it (FACTS §5)."""
+    accepts = "gzip" in request.headers.get("Accept-Encoding", "")
+    if accepts and not response.prepared and response.content_type in ("application/json", "text/html"):
+        response.enable_chunked_encoding()
+        response.enable_compression(web.ContentCoding.gzip)
+    return response
