@@ -1,0 +1,53 @@
+"""Opaque cursors: where a list goes on, bound to the filters and order it was made for."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from service.errors import ValidationError
+
+
+class Position(msgspec.Struct, frozen=True):
+    """The last photo of a page: its id, and the value the list is ordered by where that is not the id."""
+
+    id: UUID
+    key: str | int | None = None
+
+
+class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    filters: str
+    id: UUID
+    key: str | int | None
+
+
+def fingerprint(filters: msgspec.Struct) -> str:
+    """The same for the same filters, whatever the order of a filter's values."""
+    canonical = {
+        name: sorted(set(map(str, value))) if isinstance(value, list) else value
+        for name, value in msgspec.structs.asdict(filters).items()
+    }
+    return hashlib.blake2b(msgspec.json.encode(canonical, order="sorted"), digest_size=9).hexdigest()
+
+
+def encode(filters: msgspec.Struct, position: Position) -> str:
+    content = msgspec.json.encode(_Cursor(fingerprint(filters), position.id, position.key))
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def decode(filters: msgspec.Struct, cursor: str, key_type: Any) -> Position:
+    """The position; ValidationError when it is no cursor of ours or was made for other filters."""
+    try:
+        content = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        found = msgspec.json.decode(content, type=_Cursor)
+        key = msgspec.convert(found.key, key_type)
+    except (ValueError, binascii.Error, msgspec.MsgspecError) as error:
+        raise ValidationError("cursor: not one of this service's cursors") from error
+    if found.filters != fingerprint(filters):
+        raise ValidationError("cursor: made for other filters; start again without it")
+    return Position(found.id, key)

@@ -1,0 +1,206 @@
+"""The filters of a photo list (api.md, Photos): their query parameters and what each asks of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Literal, TypeVar
+from uuid import UUID
+
+import msgspec
+from litestar.params import FromQuery, QueryParameter
+
+from service.database.models import LIVE
+from service.errors import ValidationError
+from service.library.search import tsquery
+from service.library.sql import Arguments
+from service.live.messages import RetrievalStatus
+
+MAX_VALUES = 50
+MAX_TEXT = 500
+MAX_PIXELS = 2**31 - 1
+MAX_SEED = 10**20 - 1
+TRASHED = "deleted_at IS NOT NULL AND purged_at IS NULL"
+
+T = TypeVar("T")
+Order = Literal["newest", "oldest", "rating", "name"]
+Source = Literal["uploaded", "generated", "mirrored", "imported"]
+Pick = Literal["pick", "reject", "none"]
+
+
+def _described(description: str, **bounds: Any) -> QueryParameter:
+    return QueryParameter(description=description, **bounds)
+
+
+Many = Annotated[list[T] | None, _described("May be repeated: any of them")]
+Edge = Annotated[int | None, _described("Pixels", ge=0, le=MAX_PIXELS)]
+
+
+class PhotoFilters(msgspec.Struct, kw_only=True, frozen=True):
+    """What a list shows, and in which order. Filters are joined by *and*, the values of a repeated one by *or*."""
+
+    generated: FromQuery[bool | None] = None
+    status: Many[RetrievalStatus] = None
+    model: Annotated[list[str] | None, _described("The model's key or name")] = None
+    lora: Annotated[list[str] | None, _described("The LoRA's key or name")] = None
+    base: Annotated[list[str] | None, _described("The model's base, such as `sdxl`")] = None
+    album_id: Many[UUID] = None
+    session_id: Many[UUID] = None
+    step_id: Many[UUID] = None
+    backend_id: Many[UUID] = None
+    q: Annotated[
+        str | None,
+        _described('Search: words, `"a phrase"`, `or`, `-not`', max_length=MAX_TEXT),
+    ] = None
+    tag: Many[str] = None
+    seed: Many[int] = None
+    favorite: FromQuery[bool | None] = None
+    pick: Annotated[list[Pick] | None, _described("`none`: neither picked nor rejected")] = None
+    rating_min: Annotated[int | None, _described("Stars", ge=0, le=5)] = None
+    source: Many[Source] = None
+    width_min: Edge = None
+    width_max: Edge = None
+    height_min: Edge = None
+    height_max: Edge = None
+    created_from: Annotated[str | None, _described("From this moment, or the start of this day (UTC), on")] = None
+    created_to: Annotated[str | None, _described("Up to this moment, or the end of this day (UTC)")] = None
+    trashed: Annotated[bool, _described("True: only the trash. False: only what is not in it")] = False
+    order: FromQuery[Order] = "newest"
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """The conditions every row meets, and the alternatives of which it meets at least one.
+
+    Each alternative is an equality that an index answers in list order, so a page is merged from a page of each,
+    however many rows they have; a plain OR would have to sort them all.
+    """
+
+    conditions: list[str]
+    alternatives: list[str]
+
+    def where(self) -> str:
+        """All of it as one condition, for counting."""
+        return " AND ".join(
+            [
+                *self.conditions,
+                *([f"({' OR '.join(self.alternatives)})"] if self.alternatives else []),
+            ]
+        )
+
+
+def select(filters: PhotoFilters, arguments: Arguments) -> Selection:
+    """The SQL of `filters` over `photos`; ValidationError names the parameter that cannot be."""
+    _check(filters)
+    conditions = [TRASHED if filters.trashed else LIVE]
+
+    def ask(
+        value: Any,
+        sql: Callable[[str], str],
+        convert: Callable[[Any], Any] = lambda value: value,
+    ) -> None:
+        if value is not None:
+            conditions.append(sql(arguments.add(convert(value))))
+
+    if filters.generated is not None:
+        conditions.append("is_generated" if filters.generated else "NOT is_generated")
+    if filters.favorite is not None:
+        conditions.append("favorite" if filters.favorite else "NOT favorite")
+    ask(filters.status, lambda p: f"retrieval_status = ANY({p}::text[])")
+    ask(filters.lora, lambda p: f"loras && {p}::text[]")
+    ask(filters.tag, lambda p: f"tags && {p}::text[]")
+    ask(
+        filters.seed,
+        lambda p: f"seed = ANY({p}::numeric[])",
+        lambda seeds: [Decimal(seed) for seed in seeds],
+    )
+    ask(filters.backend_id, lambda p: f"backend_id = ANY({p}::uuid[])")
+    ask(filters.pick, lambda p: f"coalesce(pick, 'none') = ANY({p}::text[])")
+    ask(filters.rating_min, lambda p: f"rating >= {p}::smallint")
+    ask(filters.width_min, lambda p: f"width >= {p}")
+    ask(filters.width_max, lambda p: f"width <= {p}")
+    ask(filters.height_min, lambda p: f"height >= {p}")
+    ask(filters.height_max, lambda p: f"height <= {p}")
+    ask(
+        filters.album_id,
+        lambda p: f"id IN (SELECT photo_id FROM album_photo WHERE album_id = ANY({p}::uuid[]))",
+    )
+    ask(filters.step_id, lambda p: f"id IN ({OF_STEPS} AND s.id = ANY({p}::uuid[]))")
+    ask(
+        filters.session_id,
+        lambda p: f"id IN ({OF_STEPS} AND s.session_id = ANY({p}::uuid[]))",
+    )
+    conditions.extend(_created(filters, arguments))
+    if filters.q is not None and (query := tsquery(filters.q, arguments)):
+        conditions.append(f"search @@ ({query})")
+    return _split(filters, conditions, arguments)
+
+
+OF_STEPS = """SELECT a.photo_id FROM step_alternatives a JOIN generation_steps s ON s.id = a.step_id
+               WHERE s.deleted_at IS NULL"""
+
+
+def _split(filters: PhotoFilters, conditions: list[str], arguments: Arguments) -> Selection:
+    """Alternatives are made of the most telling of model, base and source; of the others, a plain condition."""
+    alternatives: list[str] = []
+    for columns, values in (
+        (("model_key", "model_name"), filters.model),
+        (("model_base",), filters.base),
+        (("source",), filters.source),
+    ):
+        if values is None:
+            continue
+        asked = [f"{column} = {parameter}" for parameter in map(arguments.add, values) for column in columns]
+        if alternatives or len(asked) == 1:
+            conditions.append(f"({' OR '.join(asked)})")
+        else:
+            alternatives = asked
+    return Selection(conditions, alternatives)
+
+
+def _created(filters: PhotoFilters, arguments: Arguments) -> list[str]:
+    """Also as a range of ids, which begin with `created_at` in milliseconds and are what the list is ordered by."""
+    conditions = []
+    if filters.created_from is not None:
+        start = _moment("created_from", filters.created_from, end_of_day=False)
+        conditions.append(f"created_at >= {arguments.add(start)} AND id >= {arguments.add(_id_at(start, -1))}")
+    if filters.created_to is not None:
+        end = _moment("created_to", filters.created_to, end_of_day=True)
+        conditions.append(f"created_at <= {arguments.add(end)} AND id < {arguments.add(_id_at(end, 2))}")
+    return conditions
+
+
+def _id_at(moment: datetime, milliseconds_later: int) -> UUID:
+    """The least id of that millisecond (RFC 9562 §5.7: 48 bits of Unix time lead a UUIDv7)."""
+    milliseconds = int(moment.timestamp() * 1000) + milliseconds_later
+    return UUID(int=min(max(milliseconds, 0), 2**48 - 1) << 80)
+
+
+def _moment(name: str, given: str, *, end_of_day: bool) -> datetime:
+    """A moment as given, in UTC where it names no offset; a bare date is the start or the very end of that day."""
+    try:
+        if len(given) == len("2026-01-31"):
+            start = datetime.combine(date.fromisoformat(given), time(), UTC)
+            return start + timedelta(days=1, microseconds=-1) if end_of_day else start
+        # A `+` that was not percent-encoded arrives as a space.
+        moment = datetime.fromisoformat(given.replace(" ", "+") if "T" in given else given)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValidationError(f"{name}: not an ISO 8601 date or time") from error
+
+
+def storable(text: str) -> bool:
+    """PostgreSQL's text holds neither NUL nor lone surrogates."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _check(filters: PhotoFilters) -> None:
+    for name, value in msgspec.structs.asdict(filters).items():
+        values = value if isinstance(value, list) else [value]
+        if len(values) > MAX_VALUES:
+            raise ValidationError(f"{name}: at most {MAX_VALUES} values")
+        for one in values:
+            if isinstance(one, str) and (len(one) > MAX_TEXT or not storable(one)):
+                raise ValidationError(f"{name}: at most {MAX_TEXT} characters of text")
+    if any(not 0 <= seed <= MAX_SEED for seed in filters.seed or ()):
+        raise ValidationError("seed: not a seed")

@@ -1,0 +1,179 @@
+"""Photos as the API and the feed show them, read with plain SQL (perf-critical: lists, snapshots)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from service.database.engine import Connection
+from service.library import cursor as cursors
+from service.library.cursor import Position
+from service.library.filters import PhotoFilters, Selection, select
+from service.library.sql import Arguments
+from service.live.messages import AlbumRef, Photo, Resource
+
+EXACT_IN_JSON = 2**53
+
+PHOTO_COLUMNS = """id, filename, width, height, file_size, mime_type, created_at, is_generated, generation_prompt,
+    generation_negative_prompt, generation_params::text, source_image_id, source, invoke_id, backend_id,
+    invoke_session_id, model_key, model_hash, model_name, model_base, loras, seed, retrieval_status, retrieval_attempts,
+    last_retrieval_attempt, next_retrieval_attempt, retrieval_error, sha256, thumbhash, favorite, rating, pick, caption,
+    tags, deleted_at"""
+# A deleted step or session is no longer anywhere to go to from its photos.
+WHOLE = """
+    SELECT p.*, t.id AS step_id, t.session_id, coalesce(t.selected_image_id = p.id, false) AS selected,
+           (SELECT json_agg(json_build_object('id', b.id, 'name', b.name) ORDER BY b.name, b.id)::text
+              FROM album_photo m JOIN albums b ON b.id = m.album_id WHERE m.photo_id = p.id) AS albums
+      FROM ({photos}) p
+      LEFT JOIN step_alternatives a ON a.photo_id = p.id
+      LEFT JOIN (generation_steps t JOIN generation_sessions g ON g.id = t.session_id AND g.deleted_at IS NULL)
+             ON t.id = a.step_id AND t.deleted_at IS NULL
+"""
+BY_IDS = WHOLE.format(photos=f"SELECT {PHOTO_COLUMNS} FROM photos WHERE id = ANY($1::uuid[]) AND purged_at IS NULL")
+
+# Per order: what leads the list besides the id, which way it runs, and the type of a cursor's key.
+ORDERS: dict[str, tuple[str | None, str, Any]] = {
+    "newest": (None, "DESC", None),
+    "oldest": (None, "ASC", None),
+    "rating": ("rating", "DESC", int),
+    "name": ("filename", "ASC", str),
+}
+
+_album_refs = msgspec.json.Decoder(list[AlbumRef])
+
+
+class PhotoList(Resource, frozen=True):
+    items: list[Photo]
+    total: int | None
+    """Exact; null with a cursor or with `count=false`."""
+    limit: int
+    offset: int | None
+    next_cursor: str | None
+    """Where the next page begins; null on the last."""
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Which part of a list: after `cursor`, or from `offset` on."""
+
+    limit: int
+    offset: int = 0
+    cursor: str | None = None
+    count: bool = True
+
+
+async def photos_by_ids(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Photo]:
+    """Those that exist and are not purged, in the trash or not."""
+    rows = await connection.fetch(BY_IDS, list(ids))
+    return {row["id"]: to_photo(row) for row in rows}
+
+
+async def list_photos(connection: Connection, filters: PhotoFilters, page: Page) -> PhotoList:
+    """One page; ValidationError for a filter or cursor that cannot be."""
+    arguments = Arguments()
+    selection = select(filters, arguments)
+    counting = f"SELECT count(*) FROM photos WHERE {selection.where()}", *arguments.values
+    reading = _page_query(filters, selection, page, arguments), *arguments.values
+    async with _planning(connection, filters):
+        rows = await connection.fetch(*reading)
+        total = await connection.fetchval(*counting) if page.count and page.cursor is None else None
+    items = [to_photo(row) for row in rows[: page.limit]]
+    return PhotoList(
+        items=items,
+        total=total,
+        limit=page.limit,
+        offset=None if page.cursor is not None else page.offset,
+        next_cursor=cursors.encode(filters, _position(filters, items[-1])) if len(rows) > page.limit else None,
+    )
+
+
+@asynccontextmanager
+async def _planning(connection: Connection, filters: PhotoFilters) -> AsyncIterator[None]:
+    """Searches are planned with the words known: hit counts are so uneven that a plan made without can be a thousand
+    times too slow. For everything else a plan is kept with its prepared statement."""
+    if filters.q is None:
+        yield
+        return
+    async with connection.transaction(readonly=True):
+        await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+        yield
+
+
+def _position(filters: PhotoFilters, last: Photo) -> Position:
+    key = ORDERS[filters.order][0]
+    return Position(last.id, getattr(last, key) if key else None)
+
+
+def _page_query(filters: PhotoFilters, selection: Selection, page: Page, arguments: Arguments) -> str:
+    """The page and one more, which tells whether another follows. The limit is spelled out: as a parameter it would
+    hide from the planner that the page is small."""
+    key, direction, key_type = ORDERS[filters.order]
+    order = f"{key} {direction}, id {direction}" if key else f"id {direction}"
+    conditions = list(selection.conditions)
+    if page.cursor is not None:
+        conditions.append(
+            _after(
+                cursors.decode(filters, page.cursor, key_type),
+                key,
+                direction,
+                arguments,
+            )
+        )
+    wanted = page.limit + 1
+    if not selection.alternatives:
+        photos = _ordered(PHOTO_COLUMNS, conditions, order, wanted, page.offset)
+    else:
+        columns = f"id, {key}" if key else "id"
+        pages = (
+            f"({_ordered(columns, [*conditions, alternative], order, wanted + page.offset, 0)})"
+            for alternative in selection.alternatives
+        )
+        merged = f"SELECT id FROM ({' UNION '.join(pages)}) u ORDER BY {order} LIMIT {wanted} OFFSET {page.offset}"
+        photos = f"SELECT {PHOTO_COLUMNS} FROM photos WHERE id IN ({merged})"
+    return f"{WHOLE.format(photos=photos)} ORDER BY {', '.join(f'p.{term}' for term in order.split(', '))}"
+
+
+def _ordered(columns: str, conditions: list[str], order: str, limit: int, offset: int) -> str:
+    return (
+        f"SELECT {columns} FROM photos WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT {limit} OFFSET {offset}"
+    )
+
+
+def _after(position: Position, key: str | None, direction: str, arguments: Arguments) -> str:
+    operator = "<" if direction == "DESC" else ">"
+    if key is None:
+        return f"id {operator} {arguments.add(position.id)}"
+    return f"({key}, id) {operator} ({arguments.add(position.key)}, {arguments.add(position.id)})"
+
+
+def to_photo(row: asyncpg.Record) -> Photo:
+    """A row of `WHOLE` as the resource."""
+    values = dict(row)
+    photo_id, params, seed, albums = (
+        values["id"],
+        values["generation_params"],
+        values["seed"],
+        values["albums"],
+    )
+    values["generation_params"] = msgspec.Raw(params.encode()) if params is not None else None
+    values["seed"] = exact_in_json(seed) if seed is not None else None
+    values["albums"] = _album_refs.decode(albums) if albums is not None else []
+    values["url"] = f"/api/v1/photos/{photo_id}/file"
+    values["thumbnail_url"] = thumbnail_url(photo_id, values["sha256"])
+    return Photo(**values)
+
+
+def exact_in_json(seed: Decimal) -> int | str:
+    """A number, or a string beyond 2^53, where JSON readers lose digits."""
+    number = int(seed)
+    return number if number <= EXACT_IN_JSON else str(number)
+
+
+def thumbnail_url(photo_id: UUID, sha256: str | None) -> str:
+    """With a version once the photo is home, so that nothing cached while it was waiting is shown afterwards."""
+    return f"/api/v1/photos/{photo_id}/thumbnail" + (f"?v={sha256[:8]}" if sha256 else "")
