@@ -1,4 +1,4 @@
-"""The envelopes of REST answers, opened by the client (FACTS §7)."""
+"""The envelopes of REST answers, opened by the client (FACTS §7), and what they say of the server."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ import msgspec
 from msgspec import Struct
 
 from service.invokeai.events import Model, QueueCounts
+
+
+class ServerInfo(Struct, frozen=True):
+    """Read anew on each connect. `routes` are OpenAPI paths, e.g. `/api/v1/queue/{queue_id}/item_ids`."""
+
+    version: str
+    routes: frozenset[str]
+    multiuser: bool
+    demo: bool
 
 
 class Version(Struct):

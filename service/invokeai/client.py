@@ -23,6 +23,7 @@ from service.invokeai.answers import (
     OpenAPI,
     QueueAndProcessor,
     Retried,
+    ServerInfo,
     Version,
 )
 from service.invokeai.events import (
@@ -51,17 +52,8 @@ IMAGES_PER_CALL = 200
 LIST_PAGE = 500
 
 
-class ServerInfo(msgspec.Struct, frozen=True):
-    """What a server is, read anew on each connect. `routes` are OpenAPI paths, e.g. `/api/v1/queue/{queue_id}/item_ids`."""
-
-    version: str
-    routes: frozenset[str]
-    multiuser: bool
-    demo: bool
-
-
 class InvokeClient:
-    """One server, one queue. Every call raises an `InvokeError` or returns; none waits longer than the timeout per request."""
+    """One server, one queue. Every call returns or raises an `InvokeError`, within the timeout for each request."""
 
     def __init__(
         self,

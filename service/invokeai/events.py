@@ -74,7 +74,7 @@ class PreviewImage(Said, frozen=True, kw_only=True):
 
     width: int
     height: int
-    dataURL: str
+    dataURL: str  # noqa: N815 (InvokeAI's name)
 
 
 class FieldValue(Said, frozen=True, kw_only=True):

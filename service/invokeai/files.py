@@ -22,7 +22,7 @@ class RemoteFile:
         self.content_length = None if packed else response.content_length
 
     async def iter(self, size: int = CHUNK) -> AsyncIterator[bytes]:
-        """The bytes, in pieces of at most `size`. Raises `InvokeInterrupted` when the stream breaks, stalls or ends early."""
+        """The bytes, at most `size` at a time. `InvokeInterrupted` when the stream breaks, stalls or ends early."""
         try:
             async for chunk in self._response.content.iter_chunked(size):
                 yield chunk

@@ -16,7 +16,7 @@ from service.errors import InvokeInterrupted, InvokeUnreachable
 from service.invokeai.transport import describe
 
 MAX_MESSAGE = 64 * 1024 * 1024
-"""A failed item's event carries its traceback, a preview of a large picture its JPEG; the library's 4 MiB would cut the connection."""
+"""aiohttp's own limit of 4 MiB would cut the connection at a large preview or batch."""
 CLOSE_TIMEOUT = 10.0
 
 
@@ -33,8 +33,8 @@ class _Json:
 
 
 class _Opener:
-    """What engineio uses of an HTTP session. It remembers the websocket, which engineio forgets when the handshake breaks off,
-    and is not ours to close: engineio closes a session it finds open when it is collected."""
+    """What engineio uses of an HTTP session. It remembers the websocket, which engineio forgets when the handshake
+    breaks off, and shields the shared session, which engineio would close if it found it open at its own end."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self.closed = False
@@ -52,7 +52,7 @@ class _Opener:
 
 
 class QueueSocket:
-    """`open` once, then `lost` is done when the connection has ended; `close` always. `hear(name, payload)` is called in order."""
+    """`open` once, `close` always. Each event is handed to `hear(name, payload)`, in order."""
 
     def __init__(self, session: aiohttp.ClientSession, hear: Callable[[str, Any], None]) -> None:
         self._opener = _Opener(session)
@@ -72,24 +72,27 @@ class QueueSocket:
         if isinstance(reason, dict):
             self._rejection = f"InvokeAI rejected it: {reason.get('message', 'no reason given')}"
 
-    async def open(self, url: str, token: str | None, queue_id: str, timeout: float) -> asyncio.Task[None]:
-        """Connects and subscribes; the answer is done when the connection is lost. Raises `InvokeUnreachable` or `InvokeInterrupted`."""
+    async def open(self, url: str, token: str | None, queue_id: str, within: float) -> asyncio.Task[None]:
+        """Connects and subscribes; what it returns is done when the connection is lost.
+
+        Raises `InvokeUnreachable` or `InvokeInterrupted`.
+        """
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(within):
                 await self._client.connect(
                     url,
                     auth={"token": token} if token else None,
                     transports=["websocket"],
                     namespaces=["/"],
                     socketio_path=f"{urlsplit(url).path.strip('/')}/ws/socket.io",
-                    wait_timeout=timeout,
+                    wait_timeout=within,
                 )
                 lost: asyncio.Task[None] | None = self._client.eio.read_loop_task
                 if lost is None:
                     raise InvokeInterrupted("the socket was lost while connecting")
                 await self._subscribe(queue_id, lost)
         except TimeoutError:
-            raise InvokeInterrupted(f"the socket did not answer within {timeout:g} s") from None
+            raise InvokeInterrupted(f"the socket did not answer within {within:g} s") from None
         except (socketio.exceptions.SocketIOError, aiohttp.ClientError, OSError) as error:
             raise InvokeUnreachable(f"no socket: {self._rejection or describe(_root(error))}") from error
         return lost

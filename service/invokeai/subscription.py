@@ -26,7 +26,8 @@ class SubscriptionState(StrEnum):
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """Seconds. Waits double from `first_wait` to `longest_wait` until a connection has lasted `settled`; a socket silent for `quiet` is checked by REST."""
+    """Seconds. Waits double from `first_wait` to `longest_wait` until a connection has lasted `settled`; a socket
+    silent for `quiet` is checked by REST."""
 
     first_wait: float = 0.5
     longest_wait: float = 30.0
@@ -35,11 +36,14 @@ class Pace(msgspec.Struct, frozen=True):
 
 
 PACE = Pace()
+UNANSWERED = 2
+"""Liveness checks in a row after which a silent socket is given up."""
 
 
 class Subscription:
-    """Hands over `(name, payload)` of the events we use, of our queue only, in the order they came. Nothing is replayed after a
-    reconnect: whoever hears CONNECTED reads by REST (rule 1). Both callbacks are plain functions that must not raise or wait."""
+    """Hands over `(name, payload)` of the events we use, of our queue only, in order. Nothing is replayed after a
+    reconnect: whoever hears CONNECTED reads by REST (rule 1). Both callbacks are plain functions that neither raise nor
+    wait."""
 
     def __init__(
         self,
@@ -106,7 +110,7 @@ class Subscription:
     async def _until_lost(self, lost: asyncio.Task[None]) -> str:
         """engine.io's own pings find a dead connection; this finds a server that pings but no longer answers."""
         failures = 0
-        while failures < 2:
+        while failures < UNANSWERED:
             await asyncio.wait({lost}, timeout=self._pace.quiet)
             if lost.done():
                 return "the socket was lost"

@@ -1,4 +1,4 @@
-"""One HTTP exchange with InvokeAI: login, timeouts, retries, and failures told apart by what may be done next (errors.py)."""
+"""One HTTP exchange with InvokeAI: login, timeouts, retries, and failures told apart by what may be done next."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import aiohttp
@@ -100,7 +101,7 @@ class Transport:
         form: Callable[[], aiohttp.FormData] | None = None,
         idempotent: bool = True,
     ) -> T:
-        """The decoded answer, within the timeout over all tries. What is not idempotent is sent once, on a connection of its own."""
+        """The decoded answer, within the timeout over all tries. What is not idempotent is sent once."""
         request = _Request(method, path, query, None if body is None else msgspec.json.encode(body), form)
         try:
             async with asyncio.timeout(self.timeout):
@@ -195,7 +196,7 @@ class Transport:
                 allow_redirects=False,
             )
             self._note(response)
-            if response.status != 200 or response.content_type == "text/html":
+            if response.status != HTTPStatus.OK or response.content_type == "text/html":
                 async with response:
                     _raise_for(response, await response.content.read(64 * 1024))
             return response
@@ -241,30 +242,34 @@ def describe(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+SUCCESS, REDIRECTION, SERVER_ERROR = 2, 3, 5
+"""A status by its first digit: proxies answer ones that no standard names."""
+
+_BY_STATUS: dict[int, type[InvokeAnswered]] = {
+    HTTPStatus.UNAUTHORIZED: InvokeUnauthorized,
+    HTTPStatus.METHOD_NOT_ALLOWED: InvokeNoSuchRoute,
+    HTTPStatus.REQUEST_TIMEOUT: InvokeFailed,
+    HTTPStatus.CONFLICT: InvokeConflict,
+    HTTPStatus.TOO_MANY_REQUESTS: InvokeConflict,
+}
+
+
 def _raise_for(response: aiohttp.ClientResponse, content: bytes) -> None:
     status, is_page = response.status, response.content_type == "text/html"
-    if 200 <= status < 300 and not is_page:
+    if status // 100 == SUCCESS and not is_page:
         return
-    if 300 <= status < 400:
+    if status // 100 == REDIRECTION:
         raise InvokeRefused(status, f"redirects to {response.headers.get('Location', 'nowhere')}")
     words = words_of(content)
-    raise _refusal(status, words is not None, is_page)(status, words or _plain(content, is_page))
+    raise _refusal(status, words is not None)(status, words or _plain(content, is_page))
 
 
-def _refusal(status: int, in_json: bool, is_page: bool) -> type[InvokeAnswered]:
-    if 200 <= status < 300 and is_page:
+def _refusal(status: int, in_its_words: bool) -> type[InvokeAnswered]:
+    if status // 100 == SUCCESS:
         return InvokeNoSuchRoute
-    if status == 401:
-        return InvokeUnauthorized
-    if status == 404:
-        return InvokeNotFound if in_json else InvokeNoSuchRoute
-    if status == 405:
-        return InvokeNoSuchRoute
-    if status in (409, 429):
-        return InvokeConflict
-    if status == 408 or status >= 500:
-        return InvokeFailed
-    return InvokeRefused
+    if status == HTTPStatus.NOT_FOUND:
+        return InvokeNotFound if in_its_words else InvokeNoSuchRoute
+    return _BY_STATUS.get(status, InvokeFailed if status // 100 == SERVER_ERROR else InvokeRefused)
 
 
 class _Problem(msgspec.Struct):
@@ -277,7 +282,7 @@ class _Detail(msgspec.Struct):
 
 
 def words_of(content: bytes) -> str | None:
-    """InvokeAI's own words in `{"detail": …}`, shortened (a 422 may carry 12 KB); None when the body is not InvokeAI's."""
+    """InvokeAI's words in `{"detail": …}`, shortened (a 422 may carry 12 KB); None when the body is not its own."""
     try:
         detail = msgspec.json.decode(content, type=_Detail).detail
     except msgspec.DecodeError:

@@ -27,7 +27,7 @@ def build(
     vae: ModelRef | None = None,
     loras: Sequence[Lora] = (),
 ) -> dict[str, Any]:
-    """The body of `enqueue_batch`: one text-to-image item per seed. Raises `ValidationError` for what InvokeAI would choke on."""
+    """The body of `enqueue_batch`, one text-to-image item a seed. `ValidationError` for what InvokeAI chokes on."""
     request = Request(
         model=model,
         prompt=prompt,

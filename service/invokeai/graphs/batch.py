@@ -1,4 +1,4 @@
-"""A request as the body of `enqueue_batch`, checked: InvokeAI takes wrong types and then stops its whole queue (FACTS §7)."""
+"""A request as the body of `enqueue_batch`, checked: one wrong type in it can stop a whole queue (FACTS §7)."""
 
 from __future__ import annotations
 

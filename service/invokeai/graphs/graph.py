@@ -50,12 +50,12 @@ class Graph:
         self._edges: list[tuple[str, str]] = []
 
     def add(self, node_id: str, kind: str, **fields: Any) -> None:
-        """A helper node unless `fields` says otherwise: its images are intermediate, its result cacheable (not InvokeAI's defaults)."""
+        """A helper: its images intermediate, its result cacheable, unless `fields` say otherwise."""
         base = {"id": node_id, "type": kind, "is_intermediate": True, "use_cache": True}
         self._nodes[node_id] = base | msgspec.to_builtins(fields)
 
     def connect(self, source: str, destination: str) -> None:
-        """Of two edges into one field InvokeAI silently keeps the last; here the second is an error, but for collect nodes."""
+        """Of two edges into one field InvokeAI silently keeps the last; only collect nodes take several."""
         kind = self._nodes[_end(destination)["node_id"]]["type"]
         if kind != "collect" and any(taken == destination for _, taken in self._edges):
             raise ValueError(f"{destination} is connected already")

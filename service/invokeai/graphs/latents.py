@@ -17,7 +17,7 @@ def add_inputs(graph: Graph, request: Request) -> None:
 
 
 def add_loras(graph: Graph, request: Request, loader: str, sources: dict[str, str]) -> dict[str, str]:
-    """Leads `sources` (field → output) through the LoRAs' loader; the outputs to use instead. Nothing is added when there are none."""
+    """Leads `sources` (field → output) through the LoRAs, if any; answers the outputs to use instead."""
     if not request.loras:
         return sources
     graph.add("lora_collector", "collect")
