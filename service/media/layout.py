@@ -1,0 +1,59 @@
+"""Where files live, relative to the data folder (design §5). Pure: built from ids and dates alone, so no path leads elsewhere."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from uuid import UUID
+
+PHOTOS = "photos"
+THUMBNAILS = f"{PHOTOS}/thumbnails"
+EXTENSIONS = frozenset({".png", ".jpg", ".webp", ".avif", ".heic", ".gif", ".tiff"})
+
+
+def generated_path(session_id: UUID, step_id: UUID, photo_id: UUID) -> str:
+    """An alternative of a step, not picked."""
+    return f"{PHOTOS}/generated/sessions/{session_id}/{step_id}/variants/{photo_id}.png"
+
+
+def selected_path(session_id: UUID, step_id: UUID, photo_id: UUID) -> str:
+    """The picked alternative of a step."""
+    return f"{PHOTOS}/generated/sessions/{session_id}/{step_id}/selected/{photo_id}.png"
+
+
+def completed_path(picked_at: datetime, photo_id: UUID) -> str:
+    """The pick's second name, by the day it was picked."""
+    return f"{PHOTOS}/generated/completed/{_day(picked_at)}/{photo_id}.png"
+
+
+def mirror_path(backend_id: UUID, created_at: datetime, photo_id: UUID) -> str:
+    """An image made in InvokeAI's own UI."""
+    return f"{PHOTOS}/generated/mirror/{backend_id}/{_day(created_at)}/{photo_id}.png"
+
+
+def uploaded_path(created_at: datetime, photo_id: UUID, extension: str) -> str:
+    """`extension` is one of `EXTENSIONS`."""
+    return f"{PHOTOS}/uploaded/{_day(created_at)}/{photo_id}{_known(extension)}"
+
+
+def imported_path(created_at: datetime, photo_id: UUID, extension: str) -> str:
+    """`extension` is one of `EXTENSIONS`."""
+    return f"{PHOTOS}/imported/{_day(created_at)}/{photo_id}{_known(extension)}"
+
+
+def thumbnail_path(path: str) -> str:
+    """Of the photo at `path`: the same path below the thumbnails, as WebP."""
+    inside = PurePosixPath(path).relative_to(PHOTOS).with_suffix(".webp")
+    return f"{THUMBNAILS}/{inside}"
+
+
+def _day(moment: datetime) -> str:
+    if moment.tzinfo is None:
+        raise ValueError("a time without a zone has no day")
+    return moment.astimezone(UTC).strftime("%Y-%m-%d")
+
+
+def _known(extension: str) -> str:
+    if extension not in EXTENSIONS:
+        raise ValueError(f"no photo has the extension {extension!r}")
+    return extension

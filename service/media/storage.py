@@ -1,0 +1,197 @@
+"""The data folder on a local disk. What is written appears under its name whole and durable, or not at all.
+
+Everything here blocks: call it in a thread.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, NamedTuple
+from uuid import UUID
+
+from service.errors import StartupError
+from service.media.layout import PHOTOS
+
+MARKER = ".darkroom"
+TEMPORARY = ".part"
+
+
+class Stray(NamedTuple):
+    """A temporary file that was found, and whose token its name carries."""
+
+    path: Path
+    token: UUID
+
+
+class LocalStorage:
+    """Files by their path relative to `root`, as layout.py builds it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+
+    # --- Whose folder this is ---
+
+    def marker(self) -> UUID | None:
+        """The library the folder belongs to; None in a new folder, and in an empty mount point."""
+        try:
+            return UUID((self.root / MARKER).read_text().strip())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise StartupError(f"{self.root / MARKER} is damaged: it should hold the library's id") from error
+
+    def create_marker(self, library_id: UUID) -> None:
+        """Makes the folder the library's own."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.replace(MARKER, f"{library_id}\n".encode(), library_id)
+
+    def check_marker(self, library_id: UUID) -> None:
+        """Raises `StartupError` unless the folder is that library's: an unmounted disk must not pass for an empty library."""
+        found = self.marker()
+        if found is None:
+            raise StartupError(
+                f"{self.root} is not the data folder this library's pictures are in: there is no {MARKER} file."
+                " Is the disk mounted, and DARKROOM_DATA right?"
+            )
+        if found != library_id:
+            raise StartupError(
+                f"{self.root} holds the pictures of another library: check DARKROOM_DATA and DARKROOM_DATABASE_URL"
+            )
+
+    # --- Names ---
+
+    def path(self, relative: str) -> Path:
+        """The absolute path. Raises `ValueError` for a path that could lead out of the data folder."""
+        parts = PurePosixPath(relative)
+        if parts.is_absolute() or ".." in parts.parts or not parts.parts or "\0" in relative:
+            raise ValueError(f"{relative!r} is no path inside the data folder")
+        return self.root / parts
+
+    def temporary(self, relative: str, token: UUID) -> Path:
+        """The name under which `relative` is being written by the holder of `token`: hidden, in the same folder."""
+        final = self.path(relative)
+        return final.with_name(f".{final.name}.{token}{TEMPORARY}")
+
+    # --- Writing ---
+
+    def create(self, relative: str, token: UUID) -> BinaryIO:
+        """The temporary file, empty and unbuffered; its folder is made."""
+        temporary = self.temporary(relative, token)
+        _make_folder(temporary.parent)
+        return temporary.open("wb", buffering=0)
+
+    def publish(self, relative: str, token: UUID) -> None:
+        """Makes the temporary file durable and gives it its name, in place of whatever has it."""
+        temporary = self.temporary(relative, token)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(self.path(relative))
+        _sync_folder(temporary.parent)
+
+    def replace(self, relative: str, content: bytes, token: UUID) -> None:
+        """Writes `content` under the name, whole and durable."""
+        try:
+            with self.create(relative, token) as file:
+                write_all(file, content)
+            self.publish(relative, token)
+        finally:
+            self.discard(relative, token)
+
+    def discard(self, relative: str, token: UUID) -> None:
+        """Removes the temporary file, if it is still there."""
+        self.temporary(relative, token).unlink(missing_ok=True)
+
+    def link(self, existing: str, relative: str) -> None:
+        """A second name for the same bytes; harmless when it exists already."""
+        source, target = self.path(existing), self.path(relative)
+        _make_folder(target.parent)
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            if not source.samefile(target):
+                raise
+        _sync_folder(target.parent)
+
+    def unlink(self, relative: str) -> None:
+        """Removes the name, if it is there."""
+        self.path(relative).unlink(missing_ok=True)
+
+    # --- Reading ---
+
+    def open(self, relative: str) -> BinaryIO:
+        return self.path(relative).open("rb")
+
+    def exists(self, relative: str) -> bool:
+        return self.path(relative).is_file()
+
+    def free_bytes(self) -> int:
+        """What an unprivileged process may still write."""
+        return shutil.disk_usage(self.root).free
+
+    def check_writable(self) -> None:
+        """Raises `OSError` when the folder cannot be written."""
+        with tempfile.TemporaryFile(dir=self.root):
+            pass
+
+    def strays(self, relative: str) -> list[Stray]:
+        """The temporary files of one name, whoever wrote them."""
+        final = self.path(relative)
+        if not final.parent.is_dir():
+            return []
+        with os.scandir(final.parent) as entries:
+            return [
+                Stray(path, token) for path, token in _temporary(entries) if path.name.startswith(f".{final.name}.")
+            ]
+
+    def all_strays(self, before: float) -> Iterator[Stray]:
+        """Every temporary file last written before that moment (seconds since 1970). Walks the whole library."""
+        for folder, _, names in os.walk(self.root / PHOTOS):
+            for name in names:
+                stray = _stray(Path(folder, name)) if name.endswith(TEMPORARY) else None
+                if stray is not None and stray.path.lstat().st_mtime < before:
+                    yield stray
+
+
+def write_all(file: BinaryIO, content: bytes) -> None:
+    """A raw file may take less than it is given."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def _temporary(entries: Iterator[os.DirEntry[str]]) -> Iterator[Stray]:
+    for entry in entries:
+        stray = _stray(Path(entry.path)) if entry.name.endswith(TEMPORARY) else None
+        if stray is not None:
+            yield stray
+
+
+def _stray(path: Path) -> Stray | None:
+    """None for a file that only looks like one of ours."""
+    try:
+        return Stray(path, UUID(path.name.removesuffix(TEMPORARY).rpartition(".")[2]))
+    except ValueError:
+        return None
+
+
+def _make_folder(folder: Path) -> None:
+    """With its parents, each durable in the one above."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for new in reversed(missing):
+        new.mkdir(exist_ok=True)
+        _sync_folder(new.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,280 @@
+"""Verifying, decoding and hashing pictures: nothing damaged passes, nothing hostile is decoded."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import pyvips
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.media import png, thumbhash
+from service.media.imaging import Imaging, TooManyPixels, Undecodable
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def picture(width: int = 400, height: int = 300, bands: int = 3) -> Pixels:
+    y, x = np.mgrid[0:height, 0:width]
+    colours = np.zeros((height, width, bands), np.uint8)
+    for band in range(bands):
+        colours[..., band] = (x * (band + 1) + y * 3) % 256
+    return colours
+
+
+def encoded(pixels: Pixels, suffix: str = ".png", **options: object) -> bytes:
+    image = pyvips.Image.new_from_array(pixels, interpretation="b-w" if pixels.shape[-1] == 1 else "srgb")
+    content: bytes = image.write_to_buffer(suffix, **options)
+    return content
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def handmade(*chunks: bytes) -> bytes:
+    return png.SIGNATURE + b"".join(chunks)
+
+
+def header(width: int, height: int) -> bytes:
+    return chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+
+
+END = chunk(b"IEND", b"")
+WHOLE = encoded(picture())
+
+
+@pytest.fixture(scope="module")
+def imaging() -> Iterator[Imaging]:
+    imaging = Imaging(max_pixels=2_000_000)
+    yield imaging
+    imaging.close()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "[odd] name.png"
+
+
+def walk(file: Path, content: bytes) -> png.Png:
+    file.write_bytes(content)
+    return png.walk(file)
+
+
+# --- The walk over chunks ---
+
+
+def test_a_whole_png_tells_its_size(file: Path) -> None:
+    assert walk(file, WHOLE) == png.Png(400, 300, None)
+
+
+@given(cut=st.integers(0, len(WHOLE) - 1))
+def test_a_png_cut_anywhere_is_damaged(cut: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with pytest.raises(png.Damaged):
+        walk(tmp_path_factory.getbasetemp() / "cut.png", WHOLE[:cut])
+
+
+@given(at=st.integers(0, len(WHOLE) - 1), bit=st.integers(0, 7))
+def test_a_single_flipped_bit_anywhere_is_damage(at: int, bit: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    flipped = bytearray(WHOLE)
+    flipped[at] ^= 1 << bit
+    with pytest.raises(png.Damaged):
+        walk(tmp_path_factory.getbasetemp() / "flipped.png", bytes(flipped))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"<!DOCTYPE html>", "not a PNG"),
+        (encoded(picture(), ".jpg"), "not a PNG"),
+        (b"", "not a PNG"),
+        (handmade(END), "begin with its header"),
+        (handmade(header(0, 5), END), "no size"),
+        (handmade(header(5, 5), END), "no pixels"),
+        (handmade(header(5, 5), chunk(b"IDAT", b"x")), "before its end chunk"),
+        (handmade(header(5, 5), struct.pack(">I4s", 2**31, b"IDAT") + b"x" * 64), "cut off inside"),
+    ],
+)
+def test_what_is_no_whole_png_is_refused_with_the_reason(file: Path, content: bytes, reason: str) -> None:
+    with pytest.raises(png.Damaged, match=reason):
+        walk(file, content)
+
+
+def test_bytes_after_the_end_belong_to_the_file(file: Path) -> None:
+    assert walk(file, WHOLE + b"appended by somebody").width == 400
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (chunk(b"tEXt", b'invokeai_metadata\0{"seed": 7}'), '{"seed": 7}'),
+        (chunk(b"iTXt", b'invokeai_metadata\0\0\0\0\0{"p": "' + "zażółć".encode() + b'"}'), '{"p": "zażółć"}'),
+        (chunk(b"iTXt", b"invokeai_metadata\0\1\0\0\0compressed"), None),
+        (chunk(b"iTXt", b"invokeai_metadata\0\0"), None),
+        (chunk(b"tEXt", b"invokeai_graph\0{}"), None),
+    ],
+)
+def test_invokeais_own_text_is_found_inside(file: Path, text: bytes, found: str | None) -> None:
+    content = handmade(header(5, 5), text, chunk(b"IDAT", b"x"), END)
+    assert walk(file, content).metadata == found
+
+
+# --- Thumbnails ---
+
+
+def thumbnail(imaging: Imaging, file: Path, content: bytes) -> tuple[pyvips.Image, bytes]:
+    file.write_bytes(content)
+    made = imaging.thumbnail(file, quality=85)
+    return pyvips.Image.new_from_buffer(made.webp, ""), base64.b64decode(made.thumbhash)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((400, 300), (300, 225)), ((300, 900), (100, 300)), ((64, 64), (64, 64)), ((4000, 3), (300, 1)), ((1, 1), (1, 1))],
+)
+def test_a_thumbnail_is_300_on_its_long_side_and_never_enlarged(
+    imaging: Imaging, file: Path, size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    small, _ = thumbnail(imaging, file, encoded(picture(*size)))
+    assert (small.width, small.height) == expected
+    assert small.get("vips-loader") == "webpload_buffer"
+
+
+@pytest.mark.parametrize("bands", [1, 3, 4])
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+def test_colour_grey_and_transparency_come_through(imaging: Imaging, file: Path, bands: int, suffix: str) -> None:
+    small, hashed = thumbnail(imaging, file, encoded(picture(bands=bands), suffix))
+    assert small.hasalpha() == (bands == 4)
+    assert bool(hashed[2] & 0x80) == (bands == 4)
+
+
+def test_the_thumbnail_shows_the_picture(imaging: Imaging, file: Path) -> None:
+    halves = np.zeros((600, 600, 3), np.uint8)
+    halves[:, :300] = (250, 10, 10)
+    halves[:, 300:] = (10, 10, 250)
+    small, hashed = thumbnail(imaging, file, encoded(halves))
+    left, right = small.numpy()[:, :140].mean(axis=(0, 1)), small.numpy()[:, 160:].mean(axis=(0, 1))
+    assert np.abs(left - (250, 10, 10)).max() < 6
+    assert np.abs(right - (10, 10, 250)).max() < 6
+    assert np.abs(average(hashed)[:3] - np.array([130, 10, 130]) / 255).max() < 0.04
+
+
+def test_a_wide_gamut_picture_is_shown_in_srgb(imaging: Imaging, file: Path) -> None:
+    plain = pyvips.Image.new_from_array(np.full((50, 50, 3), (200, 80, 60), np.uint8), interpretation="srgb")
+    file.write_bytes(plain.pngsave_buffer(profile="p3"))
+    small, _ = thumbnail(imaging, file, file.read_bytes())
+    assert small.numpy().mean(axis=(0, 1))[0] > 205
+    assert small.get_typeof("icc-profile-data") == 0
+
+
+def test_nothing_but_pixels_goes_into_the_thumbnail(imaging: Imaging, file: Path) -> None:
+    secret = chunk(b"tEXt", b"Comment\0secret")
+    file.write_bytes(WHOLE[: -len(END)] + secret + END)
+    assert b"secret" in file.read_bytes()
+    assert b"secret" not in imaging.thumbnail(file, 85).webp
+
+
+def test_too_many_pixels_are_refused_by_the_header_alone(imaging: Imaging, file: Path) -> None:
+    file.write_bytes(handmade(header(50_000, 50_000), chunk(b"IDAT", zlib.compress(b"")), END))
+    with pytest.raises(TooManyPixels, match="50000x50000"):
+        imaging.thumbnail(file, 85)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        WHOLE[: len(WHOLE) // 2],
+        WHOLE[:-30],
+        handmade(header(40, 40), chunk(b"IDAT", b"no zlib stream"), END),
+        encoded(picture(), ".gif"),
+        encoded(picture(), ".tif"),
+        b'<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"/>',
+        b"",
+    ],
+    ids=["half", "tail", "pixels", "gif", "tiff", "svg", "empty"],
+)
+def test_what_is_damaged_or_no_allowed_format_is_undecodable(imaging: Imaging, file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+    with pytest.raises(Undecodable, match=r"\S"):
+        imaging.thumbnail(file, 85)
+
+
+async def test_work_runs_in_a_bounded_number_of_threads_beside_the_loop(imaging: Imaging) -> None:
+    names = await asyncio.gather(*(imaging.run(lambda: threading.current_thread().name) for _ in range(50)))
+    assert all(name.startswith("imaging") for name in names)
+
+
+# --- ThumbHash ---
+
+
+def drawn(kind: str, width: int, height: int) -> Pixels:
+    y, x = np.mgrid[0:height, 0:width]
+    pixels = np.zeros((height, width, 4), np.uint8)
+    if kind == "slope":
+        bands = (255 * x // width, 255 * y // height, (x * 7 + y * 13) % 256, np.full_like(x, 255))
+    else:
+        bands = (x * 5 % 256, y * 3 % 256, np.full_like(x, 120), 255 * x // width)
+    for band, values in enumerate(bands):
+        pixels[..., band] = values
+    return pixels
+
+
+PUBLISHED = [
+    ("slope", 100, 60, "df070a349a707787707878777777808008f887"),
+    ("slope", 60, 100, "dff709341a700787777777787777808008f778"),
+    ("slope", 100, 1, "54f62a71be7677878888088995874f8808"),
+    ("slope", 33, 32, "df070a379a70877770888778767785789887070a79708f07"),
+    ("faded", 80, 50, "1a57861388372af6b088772ab0a7f27480778888887888"),
+    ("faded", 50, 100, "a16886130837d0a208ca36d0a200ddf580878888787887"),
+]
+"""What the published encoder (thumbhash 0.1.1) makes of the same pixels."""
+
+
+@pytest.mark.parametrize(("kind", "width", "height", "expected"), PUBLISHED)
+def test_the_hash_is_the_published_encoders(kind: str, width: int, height: int, expected: str) -> None:
+    ours, theirs = thumbhash.encode(drawn(kind, width, height)), bytes.fromhex(expected)
+    head = 6 if theirs[2] & 0x80 else 5
+    assert (len(ours), ours[:head]) == (len(theirs), theirs[:head])
+    # Sums in another order may round a tie of a sixteenth the other way.
+    differences = [abs(a - b) for a, b in zip(nibbles(ours[head:]), nibbles(theirs[head:]), strict=True)]
+    assert max(differences) <= 1
+    assert sum(differences) <= 6
+
+
+@pytest.mark.parametrize("colour", [(200, 40, 90, 255), (0, 0, 0, 255), (255, 255, 255, 255), (10, 200, 30, 128)])
+def test_a_plain_colour_decodes_to_itself(colour: tuple[int, int, int, int]) -> None:
+    pixels = np.full((20, 30, 4), colour, np.uint8)
+    assert np.abs(average(thumbhash.encode(pixels)) - np.array(colour) / 255).max() < 0.04
+
+
+def test_a_wholly_transparent_picture_has_a_hash() -> None:
+    assert average(thumbhash.encode(np.zeros((10, 10, 4), np.uint8)))[3] == 0
+
+
+@pytest.mark.parametrize("shape", [(101, 10, 4), (10, 101, 4), (10, 10, 3), (0, 10, 4)])
+def test_only_small_rgba_pictures_are_hashed(shape: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match="at most 100"):
+        thumbhash.encode(np.zeros(shape, np.uint8))
+
+
+def nibbles(packed: bytes) -> list[int]:
+    return [half for byte in packed for half in (byte & 15, byte >> 4)]
+
+
+def average(hashed: bytes) -> npt.NDArray[np.float64]:
+    """Red, green, blue and alpha, as the published decoder reads the average colour."""
+    bits = int.from_bytes(hashed[:3], "little")
+    luminance, p, q = (bits & 63) / 63, (bits >> 6 & 63) / 31.5 - 1, (bits >> 12 & 63) / 31.5 - 1
+    alpha = (hashed[5] & 15) / 15 if bits >> 23 else 1.0
+    blue = luminance - 2 / 3 * p
+    red = (3 * luminance - blue + q) / 2
+    return np.clip(np.array([red, red - q, blue, alpha]), 0, 1)
