@@ -1,0 +1,194 @@
+"""One backend at work: its client, socket, consumer, readings and recordings, wired together and supervised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import msgspec
+import structlog
+
+from service.correlation.consumer import Consumer
+from service.correlation.gallery import Gallery
+from service.correlation.reconcile import Reconciler
+from service.correlation.record import Recorder
+from service.correlation.sightings import Sightings
+from service.correlation.tracking import Tracking
+from service.database.engine import Database
+from service.errors import InvokeError
+from service.invokeai.client import Credentials, InvokeClient
+from service.invokeai.subscription import Subscription, SubscriptionState
+from service.live.announce import Announcer
+from service.live.hub import Hub
+from service.live.messages import BackendState, Progress, QueueCounts
+from service.live.previews import Previews
+from service.supervisor import Supervisor
+
+log = structlog.get_logger()
+
+
+class BackendRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `backends`."""
+
+    id: UUID
+    name: str
+    kind: str
+    url: str
+    queue_id: str
+    credentials: dict[str, Any] | None
+    enabled: bool
+    mirror: str
+    version: str | None
+    created_at: datetime
+    last_seen_at: datetime | None
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every backend's connection is wired to; the callbacks are plain calls that return at once."""
+
+    database: Database
+    hub: Hub
+    announcer: Announcer
+    previews: Previews
+    supervisor: Supervisor
+    http: aiohttp.ClientSession
+    timeout: float
+    photos_recorded: Callable[[UUID], None]
+    batch_seen: Callable[[UUID, str], None]
+    reconnected: Callable[[UUID], None]
+    models_changed: Callable[[UUID], None]
+    status_changed: Callable[[UUID], None]
+
+
+class Connection:
+    """Runs from `start` to `stop`; a row that has changed gets a new one."""
+
+    def __init__(self, row: BackendRow, surroundings: Surroundings) -> None:
+        self.row = row
+        self.backend_id = row.id
+        self.state: BackendState = "connecting" if row.enabled else "disabled"
+        self.error: str | None = None
+        self.videos = 0
+        credentials = msgspec.convert(row.credentials, Credentials) if row.credentials else None
+        self.client = InvokeClient(row.url, row.queue_id, credentials, surroundings.timeout, session=surroundings.http)
+        self.tracking = Tracking(row.id, surroundings.previews)
+        self.subscription = Subscription(self.client, self._event, self._subscribed)
+        self.recorder = Recorder(
+            row.id,
+            self.client,
+            surroundings.database,
+            surroundings.announcer,
+            mirror=row.mirror == "all",
+            photos_recorded=lambda: surroundings.photos_recorded(row.id),
+            batch_seen=self.batch_seen,
+            settled=self.tracking.settled,
+        )
+        self.sightings = Sightings(self.client, self.recorder, self.read_everything)
+        self.gallery = Gallery(row.id, self.client, self.recorder, surroundings.database)
+        self.consumer = Consumer(
+            row.id, row.queue_id, surroundings.database, surroundings.hub, surroundings.announcer, self.tracking, self
+        )
+        self.reconciler = Reconciler(
+            row.id,
+            self.client,
+            self.consumer,
+            surroundings.database,
+            gallery_read_from=lambda: self.gallery.read_from,
+            request_gallery=self.gallery.request,
+        )
+        self._around = surroundings
+        self._device: str | None = None
+
+    # --- life ---
+
+    def start(self) -> None:
+        """Starts every task of it; a disabled backend has none (api.md)."""
+        if self.row.enabled:
+            for name, run in self._tasks():
+                self._around.supervisor.start(name, run)
+
+    async def stop(self) -> None:
+        for name, _ in self._tasks():
+            await self._around.supervisor.stop(name)
+
+    def _tasks(self) -> list[tuple[str, Callable[[], Any]]]:
+        """Intake comes last and so stops first."""
+        label = f"{self.row.name} [{str(self.row.id)[-6:]}]"
+        return [
+            (f"{label}: consumer", self.consumer.run),
+            (f"{label}: sightings", self.sightings.run),
+            (f"{label}: gallery readings", self.gallery.run),
+            (f"{label}: item readings", self.reconciler.run),
+            (f"{label}: socket", self.subscription.run),
+        ]
+
+    # --- the socket ---
+
+    def _event(self, name: str, payload: Any) -> None:
+        self.consumer.offer(name, payload)
+
+    def _subscribed(self, state: SubscriptionState, error: str | None) -> None:
+        came_back = state == SubscriptionState.CONNECTED
+        self.state = state.value
+        self.error = error
+        log.info("backend_state", backend=self.row.name, state=self.state, error=error)
+        if came_back:
+            self.reconciler.reconnected()
+            self.gallery.request()
+            self.sightings.wake()
+            self._around.reconnected(self.backend_id)
+        self._around.status_changed(self.backend_id)
+
+    # --- where facts lead (correlation.consumer.Downstream) ---
+
+    def sight(self, image_name: str) -> None:
+        self.sightings.sight(image_name)
+
+    def settle(self, batch_id: str, item_id: int, step_id: UUID, image_names: Sequence[str]) -> None:
+        self.sightings.settle(batch_id, item_id, step_id, image_names)
+
+    def read_items(self, item_ids: Sequence[int]) -> None:
+        self.reconciler.request(item_ids)
+
+    def read_everything(self) -> None:
+        self.reconciler.request()
+        self.gallery.request()
+
+    def batch_seen(self, batch_id: str) -> None:
+        self._around.batch_seen(self.backend_id, batch_id)
+
+    def models_changed(self) -> None:
+        self._around.models_changed(self.backend_id)
+
+    # --- what it looks like ---
+
+    @property
+    def queue(self) -> QueueCounts:
+        return QueueCounts(
+            pending=self.tracking.pending, in_progress=self.tracking.in_progress, ours=self.tracking.ours_live
+        )
+
+    @property
+    def device(self) -> str | None:
+        """Where it generates, as its progress last said."""
+        self._device = self.tracking.device() or self._device
+        return self._device
+
+    @property
+    def last_event_at(self) -> datetime | None:
+        return self.subscription.last_event_at
+
+    def item_progress(self, item_id: int) -> Progress | None:
+        return self.tracking.progress_of(item_id)
+
+    async def look_around(self) -> None:
+        """Reads what no event brings and no list needs exactly: the queue's counts and the number of videos. Raises InvokeError."""
+        status = await self.client.queue_status()
+        self.consumer.show_queue(status.pending, status.in_progress)
+        try:
+            self.videos = await self.client.videos_total()
+        except InvokeError:
+            self.videos = 0  # an older server, or a failing route, of something this release does not retrieve

@@ -1,0 +1,189 @@
+"""All backends: the one place that holds their connections and tells the rest of the house about them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
+
+import aiohttp
+import structlog
+
+from service.backends import ledger, queries
+from service.backends.connection import BackendRow, Connection, Surroundings
+from service.backends.signal import Signal
+from service.database.engine import Database
+from service.errors import InvokeError, NotFound
+from service.live.announce import Announcer
+from service.live.hub import Hub
+from service.live.messages import Backend, BackendLedger, Item, Ledger, Progress
+from service.live.previews import Previews
+from service.supervisor import Supervisor
+
+log = structlog.get_logger()
+
+
+class Registry:
+    """Connections follow the `backends` table: call `reload` after every change to it."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        hub: Hub,
+        announcer: Announcer,
+        previews: Previews,
+        supervisor: Supervisor,
+        http: aiohttp.ClientSession,
+        timeout: float,
+    ) -> None:
+        self.reconnected: Signal[UUID] = Signal()
+        """A backend's socket is up, again or for the first time."""
+        self.photos_recorded: Signal[UUID] = Signal()
+        """A backend has photos that were not in the library before."""
+        self.batch_seen: Signal[UUID, str] = Signal()
+        """InvokeAI has this batch of ours: something of it was seen (rule 7)."""
+        self.models_changed: Signal[UUID] = Signal()
+        self._database = database
+        self._hub = hub
+        self._announcer = announcer
+        self._around = Surroundings(
+            database=database,
+            hub=hub,
+            announcer=announcer,
+            previews=previews,
+            supervisor=supervisor,
+            http=http,
+            timeout=timeout,
+            photos_recorded=self.photos_recorded,
+            batch_seen=self.batch_seen,
+            reconnected=self.reconnected,
+            models_changed=self.models_changed,
+            status_changed=self.status_changed,
+        )
+        self._connections: dict[UUID, Connection] = {}
+        self._changed: dict[UUID, None] = {}
+        self._wake = asyncio.Event()
+        self._reloading = asyncio.Lock()
+
+    # --- following the table ---
+
+    async def reload(self) -> None:
+        """Stops what was removed or changed, starts what is new or changed; unchanged ones keep their socket."""
+        async with self._reloading:
+            async with self._database.connection() as connection:
+                rows = {row.id: row for row in await queries.backend_rows(connection)}
+            for backend_id in list(self._connections):
+                if _identity(rows.get(backend_id)) != _identity(self._connections[backend_id].row):
+                    await self._connections.pop(backend_id).stop()
+            for row in rows.values():
+                known = self._connections.get(row.id)
+                if known is None:
+                    self._connections[row.id] = Connection(row, self._around)
+                    self._connections[row.id].start()
+                else:
+                    known.row = row
+                self.status_changed(row.id)
+        self._announcer.ledger_changed()
+
+    async def stop(self) -> None:
+        """Intake ends: no event, reading or recording begins any more."""
+        async with self._reloading:
+            for connection in self._connections.values():
+                await connection.stop()
+
+    # --- what others ask ---
+
+    def get(self, backend_id: UUID) -> Connection | None:
+        return self._connections.get(backend_id)
+
+    def connections(self) -> list[Connection]:
+        return list(self._connections.values())
+
+    def reachable(self) -> list[UUID]:
+        """Backends whose photos may be claimed (rule 9)."""
+        return [id for id, connection in self._connections.items() if connection.state == "connected"]
+
+    def live_items(self) -> list[Item]:
+        return [item for connection in self._connections.values() for item in connection.tracking.live_items]
+
+    def item_progress(self, backend_id: UUID, item_id: int) -> Progress | None:
+        connection = self._connections.get(backend_id)
+        return connection.item_progress(item_id) if connection else None
+
+    def request_reading(self, backend_id: UUID, item_ids: Sequence[int] = ()) -> None:
+        connection = self._connections.get(backend_id)
+        if connection is not None:
+            connection.reconciler.request(item_ids)
+
+    def request_gallery_reading(self, backend_id: UUID) -> None:
+        connection = self._connections.get(backend_id)
+        if connection is not None:
+            connection.gallery.request()
+
+    # --- telling browsers ---
+
+    def status_changed(self, backend_id: UUID) -> None:
+        self._changed[backend_id] = None
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Supervised: keeps what the table says of each backend, and tells browsers, after every change of state."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            changed, self._changed = self._changed, {}
+            for backend_id in changed:
+                await self._tell(backend_id)
+
+    async def _tell(self, backend_id: UUID) -> None:
+        connection = self._connections.get(backend_id)
+        if connection is None:
+            return
+        if connection.state == "connected":
+            await self._look_around(connection)
+        self._hub.passing("backend.status", str(backend_id), await self.resource(backend_id))
+
+    async def _look_around(self, connection: Connection) -> None:
+        version = connection.client.info.version if connection.client.info else None
+        async with self._database.connection() as database:
+            await queries.touch_seen(database, connection.backend_id, version)
+        try:
+            await connection.look_around()
+        except InvokeError as error:
+            log.info("look_around_failed", backend=connection.row.name, error=str(error))
+
+    async def refresh(self) -> None:
+        """Periodic: what is connected was seen just now; counts and states are told again."""
+        for connection in self._connections.values():
+            self.status_changed(connection.backend_id)
+
+    async def resource(self, backend_id: UUID) -> Backend:
+        """Raises NotFound."""
+        for backend in await self.resources():
+            if backend.id == backend_id:
+                return backend
+        raise NotFound("there is no such server")
+
+    async def resources(self) -> list[Backend]:
+        """Every backend as the API shows it, oldest first."""
+        async with self._database.connection() as connection:
+            rows = await queries.backend_rows(connection)
+        ledgers = (await self.ledger()).backends
+        empty = ledger.EMPTY
+        return [self._resource(row, ledgers.get(str(row.id), empty)) for row in rows]
+
+    async def ledger(self) -> Ledger:
+        """Rule 10's ledger; what is live of other people's work is counted from memory."""
+        foreign = {id: connection.tracking.foreign_live for id, connection in self._connections.items()}
+        async with self._database.connection() as connection:
+            return await ledger.read(connection, foreign)
+
+    def _resource(self, row: BackendRow, row_ledger: BackendLedger) -> Backend:
+        connection = self._connections.get(row.id)
+        return queries.resource(row, connection, row_ledger)
+
+
+def _identity(row: BackendRow | None) -> object:
+    """What a connection is made of: a change of anything else keeps the socket."""
+    return row and (row.url, row.queue_id, row.credentials, row.enabled, row.mirror, row.name)
