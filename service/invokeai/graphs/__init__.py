@@ -11,7 +11,7 @@ from service.invokeai.graphs.graph import Lora, ModelRef, Request
 __all__ = ["MAX_SEED", "SCHEDULERS", "SUPPORTED_BASES", "Defaults", "Lora", "ModelRef", "build", "defaults"]
 
 
-def build(
+def build(  # noqa: PLR0913 (what a picture takes)
     model: ModelRef,
     *,
     prompt: str,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 from msgspec import Struct
 
 from service.errors import ValidationError
 from service.invokeai.graphs import sd1, sdxl
-from service.invokeai.graphs.graph import Graph, Request
+from service.invokeai.graphs.graph import Graph, ModelRef, Request
 from service.invokeai.graphs.latents import SEED_FIELD, SEED_NODE
 
 MAX_SEED = 2**32 - 1
@@ -70,20 +71,37 @@ def _of(base: str) -> tuple[Callable[[Request], Graph], Defaults]:
 
 
 def _check(request: Request) -> None:
-    if not request.seeds or not all(_is_int(seed) and 0 <= seed <= MAX_SEED for seed in request.seeds):
-        raise ValidationError(f"seeds must be integers from 0 to {MAX_SEED}")
-    for name, size in (("width", request.width), ("height", request.height)):
-        if not _is_int(size) or size <= 0 or size % 8:
-            raise ValidationError(f"{name} must be a positive multiple of 8")
-    if not _is_int(request.steps) or request.steps < 1:
-        raise ValidationError("steps must be a positive integer")
-    if request.scheduler not in SCHEDULERS:
-        raise ValidationError(f"unknown scheduler {request.scheduler!r}")
-    for lora in request.loras:
-        if lora.model.base != request.model.base:
-            raise ValidationError(f"LoRA {lora.model.name} is for {lora.model.base}, not {request.model.base}")
-    if request.vae and request.vae.base != request.model.base:
-        raise ValidationError(f"VAE {request.vae.name} is for {request.vae.base}, not {request.model.base}")
+    base = request.model.base
+    rules = (
+        (_are_seeds(request.seeds), f"seeds must be integers from 0 to {MAX_SEED}"),
+        (isinstance(request.prompt, str), "prompt must be text"),
+        (isinstance(request.negative_prompt, str), "negative_prompt must be text"),
+        (_is_size(request.width), "width must be a positive multiple of 8"),
+        (_is_size(request.height), "height must be a positive multiple of 8"),
+        (_is_int(request.steps) and request.steps > 0, "steps must be a positive integer"),
+        (_is_number(request.cfg_scale), "cfg_scale must be a number"),
+        (request.scheduler in SCHEDULERS, f"unknown scheduler {request.scheduler!r}"),
+        *((of.base == base, f"{of.name} is for {of.base}, not {base}") for of in _companions(request)),
+    )
+    for kept, complaint in rules:
+        if not kept:
+            raise ValidationError(complaint)
+
+
+def _companions(request: Request) -> list[ModelRef]:
+    return [lora.model for lora in request.loras] + ([request.vae] if request.vae else [])
+
+
+def _are_seeds(values: list[int]) -> bool:
+    return bool(values) and all(_is_int(seed) and 0 <= seed <= MAX_SEED for seed in values)
+
+
+def _is_size(value: int) -> bool:
+    return _is_int(value) and value > 0 and value % 8 == 0
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and isfinite(value)
 
 
 def _is_int(value: object) -> bool:
