@@ -1,0 +1,227 @@
+"""Rule 3: one observation at a time. Each test names a fact of InvokeAI's (FACTS) that a wrong rule would trip over."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from service.correlation.correlate import (
+    NO_LONGER_THERE,
+    RESTARTED,
+    Absence,
+    Canceled,
+    Fact,
+    ImageSighted,
+    ItemChanged,
+    ItemEnded,
+    ItemGivenUp,
+    ItemProgressed,
+    ItemRead,
+    ItemStarted,
+    Known,
+    Observation,
+    Reading,
+    SessionLearned,
+    correlate,
+)
+from service.invokeai.events import decode
+
+AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+NEW = Known(batch_id="b", item_id=7)
+IDS: dict[str, Any] = {"queue_id": "default", "item_id": 7, "batch_id": "b", "session_id": "s"}
+
+
+def status(word: str, sequence: int | None, **more: Any) -> Any:
+    return decode("queue_item_status_changed", {**IDS, "status": word, "status_sequence": sequence, **more})
+
+
+def progress(percentage: float | None = 0.5) -> Any:
+    return decode("invocation_progress", {**IDS, "message": "Denoising", "percentage": percentage})
+
+
+def complete(result: dict[str, Any]) -> Any:
+    return decode("invocation_complete", {**IDS, "result": result})
+
+
+def image(*names: str) -> Any:
+    return complete({"type": "x", "collection": [{"image_name": name} for name in names]})
+
+
+def told(*observations: Observation, known: Known = NEW) -> tuple[Known, list[Fact]]:
+    facts: list[Fact] = []
+    for observation in observations:
+        known, more = correlate(known, observation)
+        facts.extend(more)
+    return known, facts
+
+
+def sighted(facts: list[Fact]) -> list[str]:
+    return [fact.image_name for fact in facts if isinstance(fact, ImageSighted)]
+
+
+def test_a_higher_sequence_wins_and_a_lower_one_is_ignored() -> None:
+    known, _ = told(status("waiting", 2), status("in_progress", 1))
+    assert (known.status, known.status_sequence) == ("waiting", 2)
+
+
+def test_a_waiting_item_goes_back_to_pending_when_its_sequence_says_so() -> None:
+    known, _ = told(status("in_progress", 1), status("waiting", 2), status("pending", 3))
+    assert known.status == "pending"
+
+
+def test_without_a_sequence_the_item_only_moves_forward() -> None:
+    known, _ = told(status("in_progress", None), status("pending", None))
+    assert known.status == "in_progress"
+
+
+def test_a_reading_without_sequence_still_ends_an_item_that_had_one() -> None:
+    known, _ = told(status("in_progress", 1), Reading(status="completed", session_id="s"))
+    assert known.status == "completed"
+
+
+def test_an_item_canceled_while_pending_ends_with_sequence_one() -> None:
+    known, facts = told(status("canceled", 1))
+    assert known.status == "canceled"
+    assert ItemEnded() in facts
+
+
+@pytest.mark.parametrize("ended", ["completed", "failed", "canceled"])
+def test_a_terminal_state_absorbs_status_and_progress(ended: str) -> None:
+    known, _ = told(status(ended, 2))
+    again, facts = told(progress(), status("in_progress", 9), known=known)
+    assert again == known
+    assert facts == []
+
+
+@pytest.mark.parametrize("ended", ["completed", "failed", "canceled"])
+def test_an_image_sighted_after_the_end_is_still_recorded(ended: str) -> None:
+    _, facts = told(status(ended, 2), image("late.png"))
+    assert sighted(facts) == ["late.png"]
+
+
+def test_a_missed_start_is_inferred_from_the_first_node_that_speaks() -> None:
+    known, facts = told(progress())
+    assert known.status == "in_progress"
+    assert [type(fact) for fact in facts] == [ItemChanged, SessionLearned, ItemStarted, ItemProgressed]
+
+
+def test_every_image_name_anywhere_in_a_result_is_a_sighting() -> None:
+    result = {"type": "pbr_maps-output", "normal": {"image_name": "n"}, "deep": [{"mask": {"image_name": "m"}}]}
+    _, facts = told(complete(result))
+    assert sighted(facts) == ["n", "m"]
+
+
+def test_names_repeated_by_collect_are_sighted_once() -> None:
+    _, facts = told(image("a"), image("b"), image("a", "b"))
+    assert sighted(facts) == ["a", "b"]
+
+
+def test_failed_keeps_invokeais_own_words_from_the_status_event() -> None:
+    failed = status("failed", 2, error_type="ValueError", error_message="Unknown model nope")
+    known, _ = told(failed, decode("invocation_error", {**IDS, "error_type": "ValueError", "error_message": "later"}))
+    assert known.error == "ValueError: Unknown model nope"
+
+
+def test_an_error_without_words_is_named_by_its_type() -> None:
+    known, _ = told(status("failed", 2, error_type="AssertionError", error_message=""))
+    assert known.error == "AssertionError"
+
+
+def test_a_bulk_cancel_ends_a_pending_item_that_gets_no_event_of_its_own() -> None:
+    known, facts = told(Canceled())
+    assert known.status == "canceled"
+    assert ItemEnded() in facts
+
+
+def test_every_reading_after_the_end_offers_all_names_until_it_is_settled() -> None:
+    read = Reading(status="completed", session_id="s", image_names=("a", "b"))
+    known, facts = told(image("a"), status("completed", 2), read)
+    assert ItemRead(("a", "b")) in facts
+    assert sighted(facts) == ["a", "b"]
+    _, again = told(read, known=known)
+    assert again == [ItemRead(("a", "b"))]
+
+
+def test_a_summary_settles_nothing_for_it_has_no_results() -> None:
+    _, facts = told(Reading(status="completed", whole=False))
+    assert ItemEnded() in facts
+    assert not any(isinstance(fact, ItemRead) for fact in facts)
+
+
+def test_a_running_item_found_canceled_across_a_reconnect_was_killed_with_the_server() -> None:
+    known, _ = told(status("in_progress", 1, started_at=AT), Reading(status="canceled", across_reconnect=True))
+    assert known.error == RESTARTED
+
+
+def test_a_cancel_found_on_a_living_connection_is_somebodys_cancel() -> None:
+    known, _ = told(status("in_progress", 1, started_at=AT), Reading(status="canceled"))
+    assert (known.status, known.error) == ("canceled", None)
+
+
+def test_a_pending_item_found_canceled_across_a_reconnect_was_canceled_by_somebody() -> None:
+    known, _ = told(Reading(status="canceled", across_reconnect=True))
+    assert known.error is None
+
+
+def absence(seconds: float, *, answered: float | None = 0, gallery: float | None = None) -> Absence:
+    return Absence(
+        began_at=AT + timedelta(seconds=seconds),
+        answered_at=None if answered is None else AT + timedelta(seconds=answered),
+        gallery_read_from=None if gallery is None else AT + timedelta(seconds=gallery),
+    )
+
+
+def test_gone_takes_two_readings_30_seconds_apart_with_a_gallery_reading_between() -> None:
+    known, facts = told(absence(1), absence(32, gallery=2))
+    assert (known.status, known.error, known.settled) == ("gone", NO_LONGER_THERE, True)
+    assert ItemGivenUp() in facts
+
+
+@pytest.mark.parametrize(
+    "second",
+    [absence(20, gallery=2), absence(32), absence(32, gallery=0.5)],
+    ids=["too soon", "no gallery", "gallery before"],
+)
+def test_one_absence_too_few_proves_nothing(second: Absence) -> None:
+    known, _ = told(absence(1), second)
+    assert known.status == "pending"
+
+
+@pytest.mark.parametrize("answered", [None, 5], ids=["not answered", "answered later"])
+def test_a_reading_begun_before_the_post_was_answered_proves_nothing(answered: float | None) -> None:
+    known, facts = told(absence(1, answered=answered))
+    assert known == NEW
+    assert facts == []
+
+
+def test_an_item_seen_again_is_not_absent() -> None:
+    known, _ = told(absence(1), Reading(status="pending", session_id="s"), absence(32, gallery=2))
+    assert known.status == "pending"
+
+
+def test_an_ended_item_pruned_before_it_was_read_is_settled_as_it_ended() -> None:
+    known, facts = told(status("completed", 2), absence(1), absence(32, gallery=2))
+    assert (known.status, known.settled) == ("completed", True)
+    assert ItemGivenUp() in facts
+
+
+def test_invokeai_outweighs_our_own_word_gone() -> None:
+    known, _ = told(absence(1), absence(32, gallery=2))
+    known, facts = told(status("completed", 2), known=known)
+    assert (known.status, known.settled, known.absent_since) == ("completed", False, None)
+    assert ItemEnded() in facts
+
+
+def test_the_same_observation_twice_adds_nothing_that_is_kept() -> None:
+    observations: list[Observation] = [status("in_progress", 1), image("a"), status("completed", 2)]
+    known, _ = told(*observations)
+    again, facts = told(*observations, known=known)
+    assert again == known
+    assert facts == []
+
+
+def test_a_word_unknown_to_us_changes_nothing() -> None:
+    known, _ = told(status("dreaming", 5))
+    assert known.status == "pending"

@@ -1,0 +1,112 @@
+"""Rule 8: a step's status is a function of its batches and items."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.correlation.correlate import NO_LONGER_THERE, RESTARTED
+from service.correlation.outcome import NOTHING_MADE, BatchState, ItemState, Outcome, outcome
+
+
+def batch(state: str = "enqueued", *, wanted: int = 2, name: str = "b", first: int = 1, **more: Any) -> BatchState:
+    seeds = tuple(range(first, first + wanted))
+    enqueued = wanted if state == "enqueued" else 0
+    values: dict[str, Any] = {"refusal": None, "enqueued": enqueued, **more}
+    return BatchState(batch_id=name, state=state, wanted=wanted, seeds=seeds, **values)
+
+
+def item(item_id: int, status: str = "completed", **more: Any) -> ItemState:
+    values: dict[str, Any] = {
+        "batch_id": "b",
+        "ordinal": item_id - 1,
+        "error": None,
+        "settled": True,
+        "retried_from_item_id": None,
+        "made": status == "completed",
+        **more,
+    }
+    return ItemState(item_id=item_id, status=status, **values)
+
+
+def came_to(
+    batches: list[BatchState],
+    items: list[ItemState] = [],
+    *,
+    canceled: bool = False,
+    unplaced: int = 0,  # noqa: B006
+) -> Outcome:
+    made = sum(i.made for i in items) + unplaced
+    return outcome(batch_size=2, canceled_by_owner=canceled, made=made, unplaced=unplaced, batches=batches, items=items)
+
+
+def test_pending_until_a_batch_is_enqueued_or_an_item_seen() -> None:
+    assert came_to([]).status == "pending"
+    assert came_to([batch("prepared")]).status == "pending"
+    assert came_to([batch("posted")]).status == "pending"
+    assert came_to([batch("posted")], [item(1, "pending", settled=False)]).status == "processing"
+    assert came_to([batch()]).status == "processing"
+
+
+def test_processing_while_an_ended_item_is_not_settled() -> None:
+    assert came_to([batch()], [item(1), item(2, settled=False)]).status == "processing"
+
+
+def test_processing_while_items_of_a_batch_are_unseen() -> None:
+    assert came_to([batch()], [item(1)]).status == "processing"
+
+
+def test_completed_when_everything_was_made() -> None:
+    assert came_to([batch()], [item(1), item(2)]) == Outcome("completed", None)
+
+
+def test_a_shortfall_is_told_in_invokeais_words() -> None:
+    now = came_to([batch()], [item(1), item(2, "failed", error="Unknown model nope")])
+    assert now == Outcome("completed", "1 of 2 made: Unknown model nope")
+
+
+def test_a_shortfall_of_an_owners_cancel_is_told() -> None:
+    now = came_to([batch()], [item(1), item(2, "canceled")], canceled=True)
+    assert now == Outcome("completed", "1 of 2 made: canceled")
+
+
+def test_nothing_made_and_canceled_by_the_owner_or_in_invokeai_is_canceled() -> None:
+    canceled = [item(1, "canceled"), item(2, "canceled")]
+    assert came_to([batch()], canceled, canceled=True).status == "canceled"
+    assert came_to([batch()], canceled).status == "canceled"
+    assert came_to([], canceled=True).status == "canceled"
+
+
+def test_nothing_made_otherwise_fails_with_the_words_of_whoever_said_it() -> None:
+    failed = [item(1, "failed", error="one"), item(2, "failed", error="two")]
+    assert came_to([batch()], failed) == Outcome("failed", "two")
+    killed = [item(1, "canceled", error=RESTARTED), item(2, "gone", error=NO_LONGER_THERE)]
+    assert came_to([batch()], killed) == Outcome("failed", RESTARTED)
+    assert came_to([batch()], [item(1, "gone"), item(2, "gone")]) == Outcome("failed", NO_LONGER_THERE)
+    assert came_to([batch("refused", refusal="no such node")]) == Outcome("failed", "no such node")
+    assert came_to([batch()], [item(1, made=False), item(2, made=False)]) == Outcome("failed", NOTHING_MADE)
+
+
+def test_an_item_retried_at_invokeais_side_reopens_the_step_and_its_successor_speaks() -> None:
+    first = [item(1), item(2, "failed", error="out of memory")]
+    assert came_to([batch()], first).status == "completed"
+    running = item(3, "in_progress", ordinal=1, retried_from_item_id=2, settled=False)
+    assert came_to([batch()], [*first, running]).status == "processing"
+    done = item(3, ordinal=1, retried_from_item_id=2)
+    assert came_to([batch()], [*first, done]) == Outcome("completed", None)
+
+
+def test_a_second_batch_for_what_was_missing_completes_the_step() -> None:
+    first = [item(1), item(2, "failed", error="no")]
+    second = batch(name="c", wanted=1, first=2)
+    assert came_to([batch(), batch("prepared", name="c", wanted=1, first=2)], first).status == "processing"
+    made = item(9, batch_id="c", ordinal=0)
+    assert came_to([batch(), second], [*first, made]) == Outcome("completed", None)
+
+
+def test_a_lost_batch_alone_is_not_an_end_while_its_successor_waits() -> None:
+    assert came_to([batch("refused"), batch("prepared", name="c")]).status == "pending"
+
+
+def test_an_image_of_no_known_item_counts_for_one_that_is_missing() -> None:
+    gone = [item(1), item(2, "gone")]
+    assert came_to([batch()], gone, unplaced=1) == Outcome("completed", None)
