@@ -1,4 +1,4 @@
-"""Alembic's entry: on the connection it is handed (start-up, tests), or for the `alembic` command on a server of its own.
+"""Alembic's entry: on the connection it is handed (start-up, tests), or for the `alembic` command on its own.
 
 The command uses DARKROOM_DATABASE_URL when it is set, else a scratch server already at the newest revision, so that
 `alembic check` and `alembic revision --autogenerate` need no preparation.
@@ -34,10 +34,12 @@ def migrate(connection: Connection) -> None:
 
 def to_newest(connection: Connection) -> None:
     """What `alembic upgrade head` does; that command cannot run inside another one."""
-    migrations = MigrationContext.configure(
-        connection,
-        opts={"fn": lambda revision, _: context.script._upgrade_revs("head", revision)},
-    )
+    script = context.script
+
+    def steps(revision: str, _: MigrationContext) -> object:
+        return script._upgrade_revs("head", revision)  # noqa: SLF001 (alembic's own commands do the same)
+
+    migrations = MigrationContext.configure(connection, opts={"fn": steps})
     with Operations.context(migrations):
         migrations.run_migrations()
 

@@ -18,12 +18,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("token_hash", sa.Text(), nullable=False),
-        sa.Column(
-            "created_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_tokens")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_api_tokens_token_hash")),
@@ -35,26 +30,14 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), server_default="server", nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
         sa.Column("queue_id", sa.Text(), server_default="default", nullable=False),
-        sa.Column(
-            "credentials", postgresql.JSONB(astext_type=sa.Text()), nullable=True
-        ),
-        sa.Column(
-            "enabled", sa.Boolean(), server_default=sa.text("true"), nullable=False
-        ),
+        sa.Column("credentials", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("enabled", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column("mirror", sa.Text(), server_default="all", nullable=False),
         sa.Column("version", sa.Text(), nullable=True),
-        sa.Column(
-            "created_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("gallery_watermark", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint(
-            "kind IN ('server', 'demo', 'runpod', 'command')",
-            name=op.f("ck_backends_kind"),
-        ),
+        sa.CheckConstraint("kind IN ('server', 'demo', 'runpod', 'command')", name=op.f("ck_backends_kind")),
         sa.CheckConstraint("mirror IN ('all', 'own')", name=op.f("ck_backends_mirror")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_backends")),
         sa.UniqueConstraint("url", "queue_id", name=op.f("uq_backends_url_queue_id")),
@@ -63,18 +46,8 @@ def upgrade() -> None:
         "generation_sessions",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
-        sa.Column(
-            "created_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-        ),
-        sa.Column(
-            "updated_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_generation_sessions")),
     )
@@ -87,18 +60,11 @@ def upgrade() -> None:
     op.create_table(
         "web_sessions",
         sa.Column("token_hash", sa.Text(), nullable=False),
-        sa.Column(
-            "created_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_web_sessions")),
     )
-    op.create_index(
-        op.f("ix_web_sessions_expires_at"), "web_sessions", ["expires_at"], unique=False
-    )
+    op.create_index(op.f("ix_web_sessions_expires_at"), "web_sessions", ["expires_at"], unique=False)
     op.create_table(
         "models",
         sa.Column("backend_id", sa.Uuid(), nullable=False),
@@ -109,21 +75,9 @@ def upgrade() -> None:
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("format", sa.Text(), nullable=True),
         sa.Column("description", sa.Text(), nullable=True),
-        sa.Column(
-            "default_settings", postgresql.JSONB(astext_type=sa.Text()), nullable=True
-        ),
-        sa.Column(
-            "seen_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-        ),
-        sa.ForeignKeyConstraint(
-            ["backend_id"],
-            ["backends.id"],
-            name=op.f("fk_models_backend_id"),
-            ondelete="CASCADE",
-        ),
+        sa.Column("default_settings", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(["backend_id"], ["backends.id"], name=op.f("fk_models_backend_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("backend_id", "key", name=op.f("pk_models")),
     )
     op.create_table(
@@ -135,17 +89,10 @@ def upgrade() -> None:
         sa.Column("file_size", sa.BigInteger(), nullable=True),
         sa.Column("mime_type", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column(
-            "is_generated",
-            sa.Boolean(),
-            server_default=sa.text("false"),
-            nullable=False,
-        ),
+        sa.Column("is_generated", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("generation_prompt", sa.Text(), nullable=True),
         sa.Column("generation_negative_prompt", sa.Text(), nullable=True),
-        sa.Column(
-            "generation_params", postgresql.JSONB(astext_type=sa.Text()), nullable=True
-        ),
+        sa.Column("generation_params", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("source_image_id", sa.Uuid(), nullable=True),
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("invoke_id", sa.Text(), nullable=True),
@@ -157,22 +104,10 @@ def upgrade() -> None:
         sa.Column("model_base", sa.Text(), nullable=True),
         sa.Column("loras", sa.ARRAY(sa.Text()), nullable=True),
         sa.Column("seed", sa.Numeric(precision=20, scale=0), nullable=True),
-        sa.Column(
-            "retrieval_status", sa.Text(), server_default="pending", nullable=False
-        ),
-        sa.Column(
-            "retrieval_attempts",
-            sa.Integer(),
-            server_default=sa.text("0"),
-            nullable=False,
-        ),
+        sa.Column("retrieval_status", sa.Text(), server_default="pending", nullable=False),
+        sa.Column("retrieval_attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("last_retrieval_attempt", sa.DateTime(timezone=True), nullable=True),
-        sa.Column(
-            "next_retrieval_attempt",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=True,
-        ),
+        sa.Column("next_retrieval_attempt", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=True),
         sa.Column("retrieval_claim", sa.Uuid(), nullable=True),
         sa.Column("retrieval_lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("retrieval_error", sa.Text(), nullable=True),
@@ -180,17 +115,11 @@ def upgrade() -> None:
         sa.Column("local_thumbnail_path", sa.Text(), nullable=True),
         sa.Column("sha256", sa.Text(), nullable=True),
         sa.Column("thumbhash", sa.Text(), nullable=True),
-        sa.Column(
-            "favorite", sa.Boolean(), server_default=sa.text("false"), nullable=False
-        ),
-        sa.Column(
-            "rating", sa.SmallInteger(), server_default=sa.text("0"), nullable=False
-        ),
+        sa.Column("favorite", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("rating", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("pick", sa.Text(), nullable=True),
         sa.Column("caption", sa.Text(), nullable=True),
-        sa.Column(
-            "tags", sa.ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False
-        ),
+        sa.Column("tags", sa.ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("purged_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
@@ -216,19 +145,13 @@ def upgrade() -> None:
             name=op.f("ck_photos_retrieval_status"),
         ),
         sa.CheckConstraint(
-            "source IN ('uploaded', 'generated', 'mirrored', 'imported')",
-            name=op.f("ck_photos_source"),
+            "source IN ('uploaded', 'generated', 'mirrored', 'imported')", name=op.f("ck_photos_source")
         ),
         sa.CheckConstraint("rating BETWEEN 0 AND 5", name=op.f("ck_photos_rating")),
         sa.ForeignKeyConstraint(
-            ["backend_id"],
-            ["backends.id"],
-            name=op.f("fk_photos_backend_id"),
-            ondelete="SET NULL",
+            ["backend_id"], ["backends.id"], name=op.f("fk_photos_backend_id"), ondelete="SET NULL"
         ),
-        sa.ForeignKeyConstraint(
-            ["source_image_id"], ["photos.id"], name=op.f("fk_photos_source_image_id")
-        ),
+        sa.ForeignKeyConstraint(["source_image_id"], ["photos.id"], name=op.f("fk_photos_source_image_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_photos")),
         sa.UniqueConstraint("invoke_id", name=op.f("uq_photos_invoke_id")),
     )
@@ -251,9 +174,7 @@ def upgrade() -> None:
         "photos",
         [sa.literal_column("id DESC")],
         unique=False,
-        postgresql_where=sa.text(
-            "favorite AND deleted_at IS NULL AND purged_at IS NULL"
-        ),
+        postgresql_where=sa.text("favorite AND deleted_at IS NULL AND purged_at IS NULL"),
     )
     op.create_index(
         "ix_photos_fresh",
@@ -297,12 +218,8 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("deleted_at IS NULL AND purged_at IS NULL"),
     )
-    op.create_index(
-        "ix_photos_local_storage_path", "photos", ["local_storage_path"], unique=True
-    )
-    op.create_index(
-        "ix_photos_loras", "photos", ["loras"], unique=False, postgresql_using="gin"
-    )
+    op.create_index("ix_photos_local_storage_path", "photos", ["local_storage_path"], unique=True)
+    op.create_index("ix_photos_loras", "photos", ["loras"], unique=False, postgresql_using="gin")
     op.create_index(
         "ix_photos_model",
         "photos",
@@ -343,9 +260,7 @@ def upgrade() -> None:
         "photos",
         ["purged_at"],
         unique=False,
-        postgresql_where=sa.text(
-            "purged_at IS NOT NULL AND local_storage_path IS NOT NULL"
-        ),
+        postgresql_where=sa.text("purged_at IS NOT NULL AND local_storage_path IS NOT NULL"),
     )
     op.create_index(
         "ix_photos_rating",
@@ -354,16 +269,8 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("deleted_at IS NULL AND purged_at IS NULL"),
     )
-    op.create_index(
-        "ix_photos_search", "photos", ["search"], unique=False, postgresql_using="gin"
-    )
-    op.create_index(
-        "ix_photos_seed",
-        "photos",
-        ["seed"],
-        unique=False,
-        postgresql_where=sa.text("seed IS NOT NULL"),
-    )
+    op.create_index("ix_photos_search", "photos", ["search"], unique=False, postgresql_using="gin")
+    op.create_index("ix_photos_seed", "photos", ["seed"], unique=False, postgresql_where=sa.text("seed IS NOT NULL"))
     op.create_index(
         "ix_photos_source",
         "photos",
@@ -371,9 +278,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("deleted_at IS NULL AND purged_at IS NULL"),
     )
-    op.create_index(
-        "ix_photos_tags", "photos", ["tags"], unique=False, postgresql_using="gin"
-    )
+    op.create_index("ix_photos_tags", "photos", ["tags"], unique=False, postgresql_using="gin")
     op.create_index(
         "ix_photos_trash",
         "photos",
@@ -394,23 +299,10 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("cover_photo_id", sa.Uuid(), nullable=True),
-        sa.Column(
-            "created_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-        ),
-        sa.Column(
-            "updated_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(
-            ["cover_photo_id"],
-            ["photos.id"],
-            name=op.f("fk_albums_cover_photo_id"),
-            ondelete="SET NULL",
+            ["cover_photo_id"], ["photos.id"], name=op.f("fk_albums_cover_photo_id"), ondelete="SET NULL"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_albums")),
     )
@@ -420,27 +312,14 @@ def upgrade() -> None:
         sa.Column("image_name", sa.Text(), nullable=False),
         sa.Column("photo_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["backend_id"],
-            ["backends.id"],
-            name=op.f("fk_backend_uploads_backend_id"),
-            ondelete="CASCADE",
+            ["backend_id"], ["backends.id"], name=op.f("fk_backend_uploads_backend_id"), ondelete="CASCADE"
         ),
         sa.ForeignKeyConstraint(
-            ["photo_id"],
-            ["photos.id"],
-            name=op.f("fk_backend_uploads_photo_id"),
-            ondelete="CASCADE",
+            ["photo_id"], ["photos.id"], name=op.f("fk_backend_uploads_photo_id"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint(
-            "backend_id", "image_name", name=op.f("pk_backend_uploads")
-        ),
+        sa.PrimaryKeyConstraint("backend_id", "image_name", name=op.f("pk_backend_uploads")),
     )
-    op.create_index(
-        op.f("ix_backend_uploads_photo_id"),
-        "backend_uploads",
-        ["photo_id"],
-        unique=False,
-    )
+    op.create_index(op.f("ix_backend_uploads_photo_id"), "backend_uploads", ["photo_id"], unique=False)
     op.create_table(
         "generation_steps",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -450,10 +329,7 @@ def upgrade() -> None:
         sa.Column("prompt", sa.Text(), nullable=False),
         sa.Column("negative_prompt", sa.Text(), server_default="", nullable=False),
         sa.Column(
-            "parameters",
-            postgresql.JSONB(astext_type=sa.Text()),
-            server_default=sa.text("'{}'"),
-            nullable=False,
+            "parameters", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False
         ),
         sa.Column("model_key", sa.Text(), nullable=False),
         sa.Column("model_hash", sa.Text(), nullable=False),
@@ -462,20 +338,13 @@ def upgrade() -> None:
         sa.Column("batch_id", sa.Text(), nullable=True),
         sa.Column("correlation_id", sa.Text(), nullable=True),
         sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column(
-            "batch_size", sa.Integer(), server_default=sa.text("1"), nullable=False
-        ),
+        sa.Column("batch_size", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("status", sa.Text(), server_default="pending", nullable=False),
         sa.Column("error_message", sa.Text(), nullable=True),
         sa.Column("selected_image_id", sa.Uuid(), nullable=True),
         sa.Column("selected_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cancel_requested_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column(
-            "created_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("submitted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
@@ -484,20 +353,11 @@ def upgrade() -> None:
             "status IN ('pending', 'processing', 'completed', 'failed', 'canceled')",
             name=op.f("ck_generation_steps_status"),
         ),
-        sa.CheckConstraint(
-            "batch_size BETWEEN 1 AND 100", name=op.f("ck_generation_steps_batch_size")
-        ),
+        sa.CheckConstraint("batch_size BETWEEN 1 AND 100", name=op.f("ck_generation_steps_batch_size")),
         sa.ForeignKeyConstraint(
-            ["backend_id"],
-            ["backends.id"],
-            name=op.f("fk_generation_steps_backend_id"),
-            ondelete="SET NULL",
+            ["backend_id"], ["backends.id"], name=op.f("fk_generation_steps_backend_id"), ondelete="SET NULL"
         ),
-        sa.ForeignKeyConstraint(
-            ["parent_id"],
-            ["generation_steps.id"],
-            name=op.f("fk_generation_steps_parent_id"),
-        ),
+        sa.ForeignKeyConstraint(["parent_id"], ["generation_steps.id"], name=op.f("fk_generation_steps_parent_id")),
         sa.ForeignKeyConstraint(
             ["selected_image_id"],
             ["photos.id"],
@@ -505,100 +365,48 @@ def upgrade() -> None:
             ondelete="SET NULL",
         ),
         sa.ForeignKeyConstraint(
-            ["session_id"],
-            ["generation_sessions.id"],
-            name=op.f("fk_generation_steps_session_id"),
+            ["session_id"], ["generation_sessions.id"], name=op.f("fk_generation_steps_session_id")
         ),
-        sa.ForeignKeyConstraint(
-            ["source_photo_id"],
-            ["photos.id"],
-            name=op.f("fk_generation_steps_source_photo_id"),
-        ),
+        sa.ForeignKeyConstraint(["source_photo_id"], ["photos.id"], name=op.f("fk_generation_steps_source_photo_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_generation_steps")),
-        sa.UniqueConstraint(
-            "correlation_id", name=op.f("uq_generation_steps_correlation_id")
-        ),
+        sa.UniqueConstraint("correlation_id", name=op.f("uq_generation_steps_correlation_id")),
     )
     op.create_index(
         "ix_generation_steps_live",
         "generation_steps",
         ["backend_id"],
         unique=False,
-        postgresql_where=sa.text(
-            "status IN ('pending', 'processing') AND deleted_at IS NULL"
-        ),
+        postgresql_where=sa.text("status IN ('pending', 'processing') AND deleted_at IS NULL"),
     )
-    op.create_index(
-        op.f("ix_generation_steps_parent_id"),
-        "generation_steps",
-        ["parent_id"],
-        unique=False,
-    )
-    op.create_index(
-        "ix_generation_steps_session",
-        "generation_steps",
-        ["session_id", "position"],
-        unique=False,
-    )
+    op.create_index(op.f("ix_generation_steps_parent_id"), "generation_steps", ["parent_id"], unique=False)
+    op.create_index("ix_generation_steps_session", "generation_steps", ["session_id", "position"], unique=False)
     op.create_table(
         "album_photo",
         sa.Column("album_id", sa.Uuid(), nullable=False),
         sa.Column("photo_id", sa.Uuid(), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column(
-            "added_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-        ),
-        sa.ForeignKeyConstraint(
-            ["album_id"],
-            ["albums.id"],
-            name=op.f("fk_album_photo_album_id"),
-            ondelete="CASCADE",
-        ),
-        sa.ForeignKeyConstraint(
-            ["photo_id"],
-            ["photos.id"],
-            name=op.f("fk_album_photo_photo_id"),
-            ondelete="CASCADE",
-        ),
+        sa.Column("added_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(["album_id"], ["albums.id"], name=op.f("fk_album_photo_album_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["photo_id"], ["photos.id"], name=op.f("fk_album_photo_photo_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("album_id", "photo_id", name=op.f("pk_album_photo")),
     )
-    op.create_index(
-        "ix_album_photo_order", "album_photo", ["album_id", "position"], unique=False
-    )
-    op.create_index(
-        op.f("ix_album_photo_photo_id"), "album_photo", ["photo_id"], unique=False
-    )
+    op.create_index("ix_album_photo_order", "album_photo", ["album_id", "position"], unique=False)
+    op.create_index(op.f("ix_album_photo_photo_id"), "album_photo", ["photo_id"], unique=False)
     op.create_table(
         "step_alternatives",
         sa.Column("step_id", sa.Uuid(), nullable=False),
         sa.Column("photo_id", sa.Uuid(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["photo_id"],
-            ["photos.id"],
-            name=op.f("fk_step_alternatives_photo_id"),
-            ondelete="CASCADE",
+            ["photo_id"], ["photos.id"], name=op.f("fk_step_alternatives_photo_id"), ondelete="CASCADE"
         ),
         sa.ForeignKeyConstraint(
-            ["step_id"],
-            ["generation_steps.id"],
-            name=op.f("fk_step_alternatives_step_id"),
-            ondelete="CASCADE",
+            ["step_id"], ["generation_steps.id"], name=op.f("fk_step_alternatives_step_id"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint(
-            "step_id", "photo_id", name=op.f("pk_step_alternatives")
-        ),
+        sa.PrimaryKeyConstraint("step_id", "photo_id", name=op.f("pk_step_alternatives")),
         sa.UniqueConstraint("photo_id", name=op.f("uq_step_alternatives_photo_id")),
     )
-    op.create_index(
-        "ix_step_alternatives_order",
-        "step_alternatives",
-        ["step_id", "position"],
-        unique=False,
-    )
+    op.create_index("ix_step_alternatives_order", "step_alternatives", ["step_id", "position"], unique=False)
     op.create_table(
         "step_batches",
         sa.Column("batch_id", sa.Text(), nullable=False),
@@ -606,9 +414,7 @@ def upgrade() -> None:
         sa.Column("backend_id", sa.Uuid(), nullable=False),
         sa.Column("ordinal", sa.Integer(), sa.Identity(always=False), nullable=False),
         sa.Column("wanted", sa.Integer(), nullable=False),
-        sa.Column(
-            "enqueued", sa.Integer(), server_default=sa.text("0"), nullable=False
-        ),
+        sa.Column("enqueued", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("seeds", sa.ARRAY(sa.BigInteger()), nullable=False),
         sa.Column("state", sa.Text(), server_default="prepared", nullable=False),
         sa.Column("refusal", sa.Text(), nullable=True),
@@ -616,26 +422,16 @@ def upgrade() -> None:
         sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("lost_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "state IN ('prepared', 'posted', 'enqueued', 'refused')",
-            name=op.f("ck_step_batches_state"),
+            "state IN ('prepared', 'posted', 'enqueued', 'refused')", name=op.f("ck_step_batches_state")
         ),
-        sa.CheckConstraint(
-            "cardinality(seeds) = wanted", name=op.f("ck_step_batches_a_seed_each")
-        ),
+        sa.CheckConstraint("cardinality(seeds) = wanted", name=op.f("ck_step_batches_a_seed_each")),
         sa.ForeignKeyConstraint(
-            ["backend_id"],
-            ["backends.id"],
-            name=op.f("fk_step_batches_backend_id"),
-            ondelete="CASCADE",
+            ["backend_id"], ["backends.id"], name=op.f("fk_step_batches_backend_id"), ondelete="CASCADE"
         ),
-        sa.ForeignKeyConstraint(
-            ["step_id"], ["generation_steps.id"], name=op.f("fk_step_batches_step_id")
-        ),
+        sa.ForeignKeyConstraint(["step_id"], ["generation_steps.id"], name=op.f("fk_step_batches_step_id")),
         sa.PrimaryKeyConstraint("batch_id", name=op.f("pk_step_batches")),
     )
-    op.create_index(
-        "ix_step_batches_step", "step_batches", ["step_id", "ordinal"], unique=False
-    )
+    op.create_index("ix_step_batches_step", "step_batches", ["step_id", "ordinal"], unique=False)
     op.create_index(
         "ix_step_batches_unsent",
         "step_batches",
@@ -664,19 +460,12 @@ def upgrade() -> None:
             name=op.f("ck_queue_items_status"),
         ),
         sa.ForeignKeyConstraint(
-            ["batch_id"],
-            ["step_batches.batch_id"],
-            name=op.f("fk_queue_items_batch_id"),
-            ondelete="CASCADE",
+            ["batch_id"], ["step_batches.batch_id"], name=op.f("fk_queue_items_batch_id"), ondelete="CASCADE"
         ),
-        sa.ForeignKeyConstraint(
-            ["step_id"], ["generation_steps.id"], name=op.f("fk_queue_items_step_id")
-        ),
+        sa.ForeignKeyConstraint(["step_id"], ["generation_steps.id"], name=op.f("fk_queue_items_step_id")),
         sa.PrimaryKeyConstraint("batch_id", "item_id", name=op.f("pk_queue_items")),
     )
-    op.create_index(
-        "ix_queue_items_session", "queue_items", ["invoke_session_id"], unique=False
-    )
+    op.create_index("ix_queue_items_session", "queue_items", ["invoke_session_id"], unique=False)
     op.create_index("ix_queue_items_step", "queue_items", ["step_id"], unique=False)
     op.create_index(
         "ix_queue_items_unsettled",
@@ -690,18 +479,12 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_index(
-        "ix_queue_items_unsettled",
-        table_name="queue_items",
-        postgresql_where=sa.text("settled_at IS NULL"),
-    )
+    op.drop_index("ix_queue_items_unsettled", table_name="queue_items", postgresql_where=sa.text("settled_at IS NULL"))
     op.drop_index("ix_queue_items_step", table_name="queue_items")
     op.drop_index("ix_queue_items_session", table_name="queue_items")
     op.drop_table("queue_items")
     op.drop_index(
-        "ix_step_batches_unsent",
-        table_name="step_batches",
-        postgresql_where=sa.text("state IN ('prepared', 'posted')"),
+        "ix_step_batches_unsent", table_name="step_batches", postgresql_where=sa.text("state IN ('prepared', 'posted')")
     )
     op.drop_index("ix_step_batches_step", table_name="step_batches")
     op.drop_table("step_batches")
@@ -715,57 +498,37 @@ def downgrade() -> None:
     op.drop_index(
         "ix_generation_steps_live",
         table_name="generation_steps",
-        postgresql_where=sa.text(
-            "status IN ('pending', 'processing') AND deleted_at IS NULL"
-        ),
+        postgresql_where=sa.text("status IN ('pending', 'processing') AND deleted_at IS NULL"),
     )
     op.drop_table("generation_steps")
     op.drop_index(op.f("ix_backend_uploads_photo_id"), table_name="backend_uploads")
     op.drop_table("backend_uploads")
     op.drop_table("albums")
     op.drop_index(
-        "ix_photos_uploaded_bytes",
-        table_name="photos",
-        postgresql_where=sa.text("source IN ('uploaded', 'imported')"),
+        "ix_photos_uploaded_bytes", table_name="photos", postgresql_where=sa.text("source IN ('uploaded', 'imported')")
     )
     op.drop_index(
-        "ix_photos_trash",
-        table_name="photos",
-        postgresql_where=sa.text("deleted_at IS NOT NULL AND purged_at IS NULL"),
+        "ix_photos_trash", table_name="photos", postgresql_where=sa.text("deleted_at IS NOT NULL AND purged_at IS NULL")
     )
     op.drop_index("ix_photos_tags", table_name="photos", postgresql_using="gin")
     op.drop_index(
-        "ix_photos_source",
-        table_name="photos",
-        postgresql_where=sa.text("deleted_at IS NULL AND purged_at IS NULL"),
+        "ix_photos_source", table_name="photos", postgresql_where=sa.text("deleted_at IS NULL AND purged_at IS NULL")
     )
-    op.drop_index(
-        "ix_photos_seed",
-        table_name="photos",
-        postgresql_where=sa.text("seed IS NOT NULL"),
-    )
+    op.drop_index("ix_photos_seed", table_name="photos", postgresql_where=sa.text("seed IS NOT NULL"))
     op.drop_index("ix_photos_search", table_name="photos", postgresql_using="gin")
     op.drop_index(
-        "ix_photos_rating",
-        table_name="photos",
-        postgresql_where=sa.text("deleted_at IS NULL AND purged_at IS NULL"),
+        "ix_photos_rating", table_name="photos", postgresql_where=sa.text("deleted_at IS NULL AND purged_at IS NULL")
     )
     op.drop_index(
         "ix_photos_purged_files",
         table_name="photos",
-        postgresql_where=sa.text(
-            "purged_at IS NOT NULL AND local_storage_path IS NOT NULL"
-        ),
+        postgresql_where=sa.text("purged_at IS NOT NULL AND local_storage_path IS NOT NULL"),
     )
     op.drop_index(
-        "ix_photos_not_home",
-        table_name="photos",
-        postgresql_where=sa.text("retrieval_status <> 'completed'"),
+        "ix_photos_not_home", table_name="photos", postgresql_where=sa.text("retrieval_status <> 'completed'")
     )
     op.drop_index(
-        "ix_photos_name",
-        table_name="photos",
-        postgresql_where=sa.text("deleted_at IS NULL AND purged_at IS NULL"),
+        "ix_photos_name", table_name="photos", postgresql_where=sa.text("deleted_at IS NULL AND purged_at IS NULL")
     )
     op.drop_index(
         "ix_photos_model_name",
@@ -778,36 +541,20 @@ def downgrade() -> None:
         postgresql_where=sa.text("deleted_at IS NULL AND purged_at IS NULL"),
     )
     op.drop_index(
-        "ix_photos_model",
-        table_name="photos",
-        postgresql_where=sa.text("deleted_at IS NULL AND purged_at IS NULL"),
+        "ix_photos_model", table_name="photos", postgresql_where=sa.text("deleted_at IS NULL AND purged_at IS NULL")
     )
     op.drop_index("ix_photos_loras", table_name="photos", postgresql_using="gin")
     op.drop_index("ix_photos_local_storage_path", table_name="photos")
     op.drop_index(
-        "ix_photos_live",
-        table_name="photos",
-        postgresql_where=sa.text("deleted_at IS NULL AND purged_at IS NULL"),
+        "ix_photos_live", table_name="photos", postgresql_where=sa.text("deleted_at IS NULL AND purged_at IS NULL")
+    )
+    op.drop_index("ix_photos_ledger", table_name="photos", postgresql_where=sa.text("purged_at IS NULL"))
+    op.drop_index("ix_photos_leased", table_name="photos", postgresql_where=sa.text("retrieval_status = 'retrieving'"))
+    op.drop_index(
+        "ix_photos_invoke_session", table_name="photos", postgresql_where=sa.text("invoke_session_id IS NOT NULL")
     )
     op.drop_index(
-        "ix_photos_ledger",
-        table_name="photos",
-        postgresql_where=sa.text("purged_at IS NULL"),
-    )
-    op.drop_index(
-        "ix_photos_leased",
-        table_name="photos",
-        postgresql_where=sa.text("retrieval_status = 'retrieving'"),
-    )
-    op.drop_index(
-        "ix_photos_invoke_session",
-        table_name="photos",
-        postgresql_where=sa.text("invoke_session_id IS NOT NULL"),
-    )
-    op.drop_index(
-        "ix_photos_generated",
-        table_name="photos",
-        postgresql_where=sa.text("deleted_at IS NULL AND purged_at IS NULL"),
+        "ix_photos_generated", table_name="photos", postgresql_where=sa.text("deleted_at IS NULL AND purged_at IS NULL")
     )
     op.drop_index(
         "ix_photos_fresh",
@@ -817,20 +564,14 @@ def downgrade() -> None:
     op.drop_index(
         "ix_photos_favorite",
         table_name="photos",
-        postgresql_where=sa.text(
-            "favorite AND deleted_at IS NULL AND purged_at IS NULL"
-        ),
+        postgresql_where=sa.text("favorite AND deleted_at IS NULL AND purged_at IS NULL"),
     )
     op.drop_index(
         "ix_photos_due",
         table_name="photos",
         postgresql_where=sa.text("retrieval_status = 'pending' AND purged_at IS NULL"),
     )
-    op.drop_index(
-        "ix_photos_descent",
-        table_name="photos",
-        postgresql_where=sa.text("source_image_id IS NOT NULL"),
-    )
+    op.drop_index("ix_photos_descent", table_name="photos", postgresql_where=sa.text("source_image_id IS NOT NULL"))
     op.drop_table("photos")
     op.drop_table("models")
     op.drop_index(op.f("ix_web_sessions_expires_at"), table_name="web_sessions")

@@ -41,13 +41,16 @@ def owner_of(cluster: Path) -> Account | None:
     try:
         status = cluster.stat()
     except PermissionError as error:
-        raise StartupError(f"{cluster} cannot be reached: start Darkroom as the user who owns it, or as root") from error
+        raise StartupError(
+            f"{cluster} cannot be reached: start Darkroom as the user who owns it, or as root"
+        ) from error
     owner = Account(status.st_uid, status.st_gid, _name(status.st_uid))
     if os.geteuid() == 0 and owner.uid != 0:
         return owner
     if owner.uid != os.geteuid():
         raise StartupError(
-            f"the database in {cluster} belongs to {owner.name}: start Darkroom as {owner.name} or root, or chown -R it to yourself"
+            f"the database in {cluster} belongs to {owner.name}:"
+            f" start Darkroom as {owner.name} or root, or chown -R it to yourself"
         )
     if owner.uid == 0:
         new_owner = unprivileged()

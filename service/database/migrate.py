@@ -19,7 +19,7 @@ LOCK = 0x6461726B726F6F6D  # "darkroom"
 
 async def upgrade(engine: AsyncEngine) -> None:
     """Migrate to the newest revision in one transaction: wholly or not at all. Call it before serving."""
-    # A connection of its own: a migration may take longer than the pool's statements, and DDL spoils their prepared ones.
+    # Not from the pool: a migration may take longer than its timeout, and DDL spoils its prepared statements.
     migrating = create_async_engine(engine.url, poolclass=NullPool)
     try:
         async with migrating.begin() as connection:
@@ -36,9 +36,9 @@ def configuration() -> Config:
 
 
 def _upgrade(connection: Connection) -> None:
-    version = connection.dialect.server_version_info
-    if version is not None and version[0] < OLDEST_SERVER:
-        raise StartupError(f"the database server is PostgreSQL {version[0]}; Darkroom needs {OLDEST_SERVER} or newer")
+    major = int(connection.scalar(text("SHOW server_version_num")) or 0) // 10_000
+    if major < OLDEST_SERVER:
+        raise StartupError(f"the database server is PostgreSQL {major}; Darkroom needs {OLDEST_SERVER} or newer")
     config = configuration()
     config.attributes["connection"] = connection
     try:

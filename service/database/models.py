@@ -104,7 +104,9 @@ class Photo(Base):
             "(retrieval_status = 'retrieving') = (retrieval_claim IS NOT NULL)", name="claim_while_retrieving"
         ),
         Index("ix_photos_live", text("id DESC"), postgresql_where=text(LIVE)),
-        Index("ix_photos_trash", text("id DESC"), postgresql_where=text("deleted_at IS NOT NULL AND purged_at IS NULL")),
+        Index(
+            "ix_photos_trash", text("id DESC"), postgresql_where=text("deleted_at IS NOT NULL AND purged_at IS NULL")
+        ),
         Index("ix_photos_model", "model_key", text("id DESC"), postgresql_where=text(LIVE)),
         Index("ix_photos_model_name", "model_name", text("id DESC"), postgresql_where=text(LIVE)),
         Index("ix_photos_generated", "is_generated", text("id DESC"), postgresql_where=text(LIVE)),
@@ -121,9 +123,7 @@ class Photo(Base):
             "purged_at",
             postgresql_where=text("purged_at IS NOT NULL AND local_storage_path IS NOT NULL"),
         ),
-        Index(
-            "ix_photos_leased", "retrieval_lease_until", postgresql_where=text("retrieval_status = 'retrieving'")
-        ),
+        Index("ix_photos_leased", "retrieval_lease_until", postgresql_where=text("retrieval_status = 'retrieving'")),
         Index(
             "ix_photos_not_home",
             "retrieval_status",

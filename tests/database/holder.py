@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +18,7 @@ from service.database.embedded import EmbeddedPostgres
 
 async def hold(folder: Path) -> None:
     postgres = EmbeddedPostgres(folder)
-    print(await postgres.start(), flush=True)
+    print(await postgres.start(), flush=True)  # noqa: T201
     await postgres.exited
 
 

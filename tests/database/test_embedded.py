@@ -27,7 +27,12 @@ from service.errors import StartupError
 async def connect(url: str) -> Any:
     parts = make_url(url)
     return await asyncpg.connect(
-        host=parts.query["host"], port=5432, user="postgres", database="postgres", ssl="disable", target_session_attrs="any"
+        host=parts.query["host"],
+        port=5432,
+        user="postgres",
+        database="postgres",
+        ssl="disable",
+        target_session_attrs="any",
     )
 
 
@@ -189,7 +194,9 @@ async def test_a_stale_pid_file_does_not_keep_it_from_starting(place: Path, kind
         if kind == "dead":
             reused.wait()
         pid_file = place / "db" / "cluster" / "postmaster.pid"
-        pid_file.write_text("" if kind == "nonsense" else f"{reused.pid}\n{place / 'db' / 'cluster'}\n1700000000\n5432\n/tmp\n\n1 1\n")
+        pid_file.write_text(
+            "" if kind == "nonsense" else f"{reused.pid}\n{place / 'db' / 'cluster'}\n1700000000\n5432\n/tmp\n\n1 1\n"
+        )
         async with started(place / "db") as url:
             assert await run(url, "SELECT 1") == 1
         if kind == "alive":
@@ -220,7 +227,9 @@ async def test_the_environments_locale_and_postgresql_variables_mean_nothing(
         monkeypatch.setenv(name, value)
     async with started(place / "db") as url:
         connection = await connect(url)
-        row = await connection.fetchrow("SELECT datcollate, datlocprovider, datlocale FROM pg_database WHERE datname = 'postgres'")
+        row = await connection.fetchrow(
+            "SELECT datcollate, datlocprovider, datlocale FROM pg_database WHERE datname = 'postgres'"
+        )
         assert tuple(row) == ("C", b"b", "C.UTF-8")
         assert await connection.fetchval("SHOW timezone") == "UTC"
         await connection.close()

@@ -1,4 +1,4 @@
-"""Started by root, whom PostgreSQL refuses: an unprivileged user runs it, and nothing of the user's is opened to do so."""
+"""Started by root, whom PostgreSQL refuses: an unprivileged user runs it, and no folder is opened to do so."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ async def test_the_server_is_not_root_and_its_sockets_are_private(place: Path, e
     await postgres.stop()
 
 
-async def test_under_a_closed_parent_the_cluster_lives_elsewhere_and_no_parent_is_opened(closed: Path, elsewhere: Path) -> None:
+async def test_under_a_closed_parent_the_cluster_lives_elsewhere_and_no_parent_is_opened(
+    closed: Path, elsewhere: Path
+) -> None:
     await use(closed / "data" / "db", elsewhere, *REMEMBER)
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
     assert not (closed / "data" / "db" / "cluster").exists()

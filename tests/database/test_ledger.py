@@ -1,0 +1,160 @@
+"""The ledger (rule 10): exact at every stage of a generation."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+
+from service.backends import ledger
+from service.database.engine import Connection, Database
+from service.live.messages import BackendLedger
+from tests.fakes.rows import add_alternative, add_backend, add_batch, add_item, add_photo, add_session, add_step
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+async def connection(database: Database) -> AsyncIterator[Connection]:
+    async with database.connection() as connection:
+        yield connection
+
+
+@pytest.fixture
+async def backend(connection: Connection) -> UUID:
+    return await add_backend(connection)
+
+
+async def of(connection: Connection, backend: UUID, foreign: int = 0) -> BackendLedger:
+    read = await ledger.read(connection, {backend: foreign} if foreign else {})
+    assert read.total == ledger.total(read.backends.values())
+    return read.backends[str(backend)]
+
+
+async def waiting_photo(connection: Connection, backend: UUID, status: str, session: str | None = None) -> UUID:
+    photo = await add_photo(connection, home=False, backend_id=backend, invoke_session_id=session)
+    if status == "retrieving":
+        await connection.execute(
+            "UPDATE photos SET retrieval_status = 'retrieving', retrieval_claim = $2 WHERE id = $1", photo, uuid4()
+        )
+    else:
+        await connection.execute("UPDATE photos SET retrieval_status = $2 WHERE id = $1", photo, status)
+    return photo
+
+
+async def test_made_is_the_sum_of_every_state_and_home_means_none_waits_or_failed(
+    connection: Connection, backend: UUID
+) -> None:
+    assert await of(connection, backend) == ledger.EMPTY
+    await add_photo(connection, backend_id=backend)
+    await waiting_photo(connection, backend, "gone")
+    assert (await of(connection, backend)).home
+    await waiting_photo(connection, backend, "pending")
+    await waiting_photo(connection, backend, "retrieving")
+    assert not (await of(connection, backend)).home
+    failed = await waiting_photo(connection, backend, "failed")
+    assert await of(connection, backend) == BackendLedger(
+        expected=5, made=5, retrieved=1, waiting=2, failed=1, gone=1, home=False
+    )
+    await connection.execute("UPDATE photos SET retrieval_status = 'gone' WHERE retrieval_status = 'pending'")
+    await connection.execute(
+        "UPDATE photos SET retrieval_status = 'gone', retrieval_claim = NULL WHERE retrieval_status = 'retrieving'"
+    )
+    assert not (await of(connection, backend)).home
+    await connection.execute("UPDATE photos SET retrieval_status = 'gone' WHERE id = $1", failed)
+    assert (await of(connection, backend)).home
+
+
+async def test_tombstones_are_in_no_count_and_trashed_photos_are_in_all(connection: Connection, backend: UUID) -> None:
+    await add_photo(connection, backend_id=backend, deleted_at=NOW, purged_at=NOW)
+    await add_photo(connection, backend_id=backend, deleted_at=NOW)
+    assert (await of(connection, backend)).made == 1
+
+
+async def test_photos_of_no_backend_and_of_others_are_not_a_backends_business(
+    connection: Connection, backend: UUID
+) -> None:
+    other = await add_backend(connection)
+    await add_photo(connection, source="uploaded")
+    await add_photo(connection, backend_id=other)
+    read = await ledger.read(connection, {other: 2})
+    assert read.backends[str(backend)] == ledger.EMPTY
+    assert read.backends[str(other)].expected == 3
+    assert (read.total.made, read.total.expected) == (1, 3)
+
+
+async def test_a_removed_backends_memory_is_left_out(connection: Connection, backend: UUID) -> None:
+    read = await ledger.read(connection, {uuid4(): 4})
+    assert read.total.expected == 0
+    assert list(read.backends) == [str(backend)]
+
+
+async def test_expected_is_the_batch_size_at_every_stage_of_a_generation(connection: Connection, backend: UUID) -> None:
+    step = await add_step(connection, await add_session(connection), backend_id=backend, batch_size=3)
+    batch = await add_batch(connection, step, backend, wanted=3)
+
+    async def expected() -> int:
+        one = await ledger.read_step(connection, step)
+        assert one == await of(connection, backend)
+        return one.expected
+
+    assert await expected() == 3  # prepared
+    await connection.execute("UPDATE step_batches SET state = 'posted', posted_at = now()")
+    assert await expected() == 3
+    await connection.execute("UPDATE step_batches SET state = 'enqueued', enqueued = 3")
+    await connection.execute("UPDATE generation_steps SET status = 'processing'")
+    assert await expected() == 3  # no item seen yet
+    for item_id in (1, 2):
+        await add_item(connection, batch, step, item_id, ordinal=item_id - 1, invoke_session_id=f"s{item_id}")
+    assert await expected() == 3  # one not seen
+    await add_item(connection, batch, step, 3, ordinal=2)
+    await connection.execute("UPDATE queue_items SET status = 'in_progress' WHERE item_id = 1")
+    photo = await waiting_photo(connection, backend, "pending", session="s1")
+    await add_alternative(connection, step, photo)
+    assert await expected() == 3  # sighted while its item still runs
+    await connection.execute("UPDATE queue_items SET status = 'completed' WHERE item_id <= 2")
+    assert await expected() == 3  # the second ended; what it made is not recorded yet
+    await connection.execute("UPDATE queue_items SET settled_at = now() WHERE item_id = 1")
+    assert await expected() == 3
+    await connection.execute("UPDATE queue_items SET status = 'failed' WHERE item_id = 3")
+    assert await expected() == 2
+    await add_alternative(connection, step, await waiting_photo(connection, backend, "pending", session="s2"))
+    await connection.execute("UPDATE queue_items SET settled_at = now()")
+    await connection.execute("UPDATE generation_steps SET status = 'completed'")
+    assert await ledger.read_step(connection, step) == BackendLedger(
+        expected=2, made=2, retrieved=0, waiting=2, failed=0, gone=0, home=False
+    )
+
+
+async def test_nothing_more_is_wanted_of_refused_batches_and_of_steps_that_ended(
+    connection: Connection, backend: UUID
+) -> None:
+    session = await add_session(connection)
+    refused = await add_step(connection, session)
+    await add_batch(connection, refused, backend, wanted=2, state="refused")
+    ended = await add_step(connection, session, status="canceled")
+    await add_batch(connection, ended, backend, wanted=2, state="enqueued", enqueued=2)
+    assert await of(connection, backend) == ledger.EMPTY
+
+
+async def test_a_retried_item_does_not_hide_one_never_seen(connection: Connection, backend: UUID) -> None:
+    step = await add_step(connection, await add_session(connection), status="processing", batch_size=2)
+    batch = await add_batch(connection, step, backend, wanted=2, state="enqueued", enqueued=2)
+    await add_item(connection, batch, step, 1, status="failed", settled_at=NOW)
+    await add_item(connection, batch, step, 7, retried_from_item_id=1)
+    assert (await of(connection, backend)).expected == 2
+
+
+async def test_foreign_live_items_are_expected_too(connection: Connection, backend: UUID) -> None:
+    await add_photo(connection, backend_id=backend)
+    assert (await of(connection, backend, foreign=4)).expected == 5
+
+
+async def test_it_is_read_from_its_index_alone(connection: Connection, backend: UUID) -> None:
+    for _ in range(3):
+        await add_photo(connection, backend_id=backend)
+    await connection.execute("SET enable_seqscan = off")
+    plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {ledger.MADE}"))
+    assert "Index Only Scan using ix_photos_ledger" in plan
