@@ -1,0 +1,116 @@
+"""The queue's routes, with the fallbacks older servers need (FACTS §3, §6, §7, §11)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from service.errors import InvokeFailed, InvokeNotFound
+from service.invokeai.answers import Canceled, Enqueued, ItemIds, ListedItem, ListPage, QueueAndProcessor, Retried
+from service.invokeai.events import BatchStatus, EnqueueResult, ItemReading, ItemSummary, QueueItem, QueueStatus
+from service.invokeai.server import Found, Server, quoted
+
+Reading = TypeVar("Reading", bound=ItemReading)
+
+ITEMS_PER_CALL = 50
+"""A whole item is 21 KB (FACTS §5)."""
+SUMMARIES_PER_CALL = 500
+LIST_PAGE = 500
+
+
+class QueueCalls(Server):
+    """Items and batches."""
+
+    async def queue_status(self) -> QueueStatus:
+        answer = await self._call("GET", self._queue("status"), QueueAndProcessor)
+        counts = msgspec.structs.asdict(answer.queue)
+        return QueueStatus(
+            **counts, is_started=answer.processor.is_started, is_processing=answer.processor.is_processing
+        )
+
+    async def enqueue_batch(self, body: dict[str, Any]) -> EnqueueResult:
+        """Sent once: after `InvokeInterrupted` or `InvokeFailed` the effect is unknown (rule 7)."""
+        path = self._queue("enqueue_batch")
+        answer = await self._call("POST", path, Enqueued, body=body, idempotent=False)
+        ids = None if answer.item_ids is None else sorted(answer.item_ids)
+        return EnqueueResult(
+            batch_id=answer.batch.batch_id, enqueued=answer.enqueued, requested=answer.requested, item_ids=ids
+        )
+
+    async def batch_status(self, batch_id: str) -> BatchStatus:
+        return await self._call("GET", self._queue(f"b/{quoted(batch_id)}/status"), BatchStatus)
+
+    async def item(self, item_id: int) -> QueueItem:
+        """`InvokeNotFound` means it is gone: pruned, cleared or deleted."""
+        return await self._about(item_id, self._call("GET", self._queue(f"i/{item_id}"), QueueItem))
+
+    async def items(self, item_ids: Sequence[int]) -> list[QueueItem]:
+        """Unknown ids are left out."""
+        return await self._whole_items(item_ids, QueueItem, list[QueueItem])
+
+    async def summaries(self, item_ids: Sequence[int]) -> list[ItemSummary]:
+        """Unknown ids are left out. Before 6.14 they are read from whole items."""
+        if not await self._has("item_summaries_by_ids"):
+            return await self._whole_items(item_ids, ItemSummary, list[ItemSummary])
+        path = self._queue("item_summaries_by_ids")
+        return await self._in_pieces(path, "item_ids", item_ids, SUMMARIES_PER_CALL, list[ItemSummary])
+
+    async def _whole_items(
+        self, item_ids: Sequence[int], one: type[Reading], many: type[list[Reading]]
+    ) -> list[Reading]:
+        if await self._has("items_by_ids"):
+            return await self._in_pieces(self._queue("items_by_ids"), "item_ids", item_ids, ITEMS_PER_CALL, many)
+        known = set(await self.item_ids())
+
+        def read(item_id: int) -> Awaitable[Reading]:
+            return self._about(item_id, self._call("GET", self._queue(f"i/{item_id}"), one))
+
+        return await self._found(read, [item_id for item_id in item_ids if item_id in known])
+
+    async def _about(self, item_id: int, answer: Awaitable[Found]) -> Found:
+        """Old servers answer 500 for an item they do not know; their list of ids tells it from a failure."""
+        try:
+            return await answer
+        except InvokeFailed:
+            if await self._has("item_ids") or item_id in await self.item_ids():
+                raise
+            raise InvokeNotFound(404, f"queue item {item_id} not found") from None
+
+    async def item_ids(self) -> list[int]:
+        """Of all items the queue knows, ended ones too, ascending."""
+        if await self._has("item_ids"):
+            query = [("order_dir", "ASC")]
+            answer = await self._call("GET", self._queue("item_ids"), ItemIds, query=query)
+            return sorted(answer.item_ids)
+        if await self._has("list"):
+            return sorted([item.item_id async for item in self._listed()])
+        return sorted(item.item_id for item in await self._call("GET", self._queue("list_all"), list[ListedItem]))
+
+    async def _listed(self) -> AsyncIterator[ListedItem]:
+        """Cursor pages, 5.0 to 6.6: the last item's id and priority ask for what follows it."""
+        query = [("limit", str(LIST_PAGE))]
+        while True:
+            page = await self._call("GET", self._queue("list"), ListPage, query=query)
+            for item in page.items:
+                yield item
+            if not page.has_more or not page.items:
+                return
+            last = page.items[-1]
+            query = [("limit", str(LIST_PAGE)), ("cursor", str(last.item_id)), ("priority", str(last.priority))]
+
+    async def cancel_item(self, item_id: int) -> None:
+        """`InvokeNotFound` when it is gone. The answer comes before the running node has stopped."""
+        await self._about(item_id, self._call("PUT", self._queue(f"i/{item_id}/cancel"), msgspec.Raw))
+
+    async def cancel_batches(self, batch_ids: Sequence[str]) -> int:
+        """How many items it canceled. Pending ones get no event of their own (FACTS §3)."""
+        path, body = self._queue("cancel_by_batch_ids"), {"batch_ids": list(batch_ids)}
+        return (await self._call("PUT", path, Canceled, body=body)).canceled
+
+    async def retry_items(self, item_ids: Sequence[int]) -> list[int]:
+        """The old ids of what is run again as new items (FACTS §3); since 5.9. Sent once: twice would make two."""
+        path = self._queue("retry_items_by_id")
+        answer = await self._call("PUT", path, Retried, body=list(item_ids), idempotent=False)
+        return answer.retried_item_ids
