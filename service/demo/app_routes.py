@@ -45,7 +45,7 @@ class AppRoutes:
     async def models(self, request: web.Request) -> web.Response:
         self._access.user(request)
         query = request.query
-        found = self._models.list(
+        found = self._models.select(
             bases=query.getall("base_models", []), kind=query.get("model_type"), name=query.get("model_name")
         )
         return json_answer({"models": found})

@@ -100,7 +100,7 @@ class BatchRequest:
 
 
 def _parse_data(batch: Json, graph: Json) -> list[list[Json]] | None:
-    data = batch.get("data")
+    data: list[list[Json]] | None = batch.get("data")
     if data is None:
         return None
     seen = set()

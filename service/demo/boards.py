@@ -38,7 +38,7 @@ class Boards:
         self._by_id = {row["board_id"]: Board(**row) for row in store.rows("boards")}
 
     def add_to(self, app: web.Application) -> None:
-        app.router.add_get(f"{_ROOT}/", self.list, allow_head=False)
+        app.router.add_get(f"{_ROOT}/", self.page, allow_head=False)
         app.router.add_post(f"{_ROOT}/", self.create)
         app.router.add_get(f"{_ROOT}/{{board_id}}", self.get, allow_head=False)
         app.router.add_patch(f"{_ROOT}/{{board_id}}", self.patch)
@@ -58,7 +58,7 @@ class Boards:
         return board
 
     def _on(self, board_id: str) -> list[Image]:
-        return self._images.list(Filter(board_id=board_id))
+        return self._images.select(Filter(board_id=board_id))
 
     def _dto(self, board: Board) -> Json:
         images = [image for image in self._on(board.board_id) if not image.is_intermediate]
@@ -84,7 +84,7 @@ class Boards:
         self._by_id[board.board_id] = board
         self._store.put("boards", board.board_id, asdict(board))
 
-    async def list(self, request: web.Request) -> web.Response:
+    async def page(self, request: web.Request) -> web.Response:
         user = self._access.user(request)
         mine = [self._dto(board) for board in self._by_id.values() if user.owns(board.user_id)]
         if query_bool(request, "all"):

@@ -87,7 +87,7 @@ def _check_edge(graph: Json, nodes: dict[str, Json], edge: Json) -> None:
 
 def _topological(nodes: dict[str, Json], edges: list[Json]) -> list[str] | None:
     """Node ids, each after all it depends on, else in the order given; None if there is a cycle."""
-    waiting = {node_id: 0 for node_id in nodes}
+    waiting = dict.fromkeys(nodes, 0)
     for edge in edges:
         waiting[edge["destination"]["node_id"]] += 1
     ready = [node_id for node_id, count in waiting.items() if count == 0]
@@ -105,7 +105,7 @@ def _topological(nodes: dict[str, Json], edges: list[Json]) -> list[str] | None:
 
 
 def with_values(graph: Json, values: list[Json]) -> Json:
-    """The graph with a batch's field values put in; InvalidFieldError for a value of the wrong type (FACTS §7, poison)."""
+    """The graph with a batch's values put in; InvalidFieldError for one of the wrong type (FACTS §7, poison)."""
     nodes = dict(graph["nodes"])
     for value in values:
         node = nodes[value["node_path"]]

@@ -1,4 +1,4 @@
-"""How InvokeAI's web server answers: compact JSON, gzip, `{"detail"}` errors, the web app for unknown paths (FACTS §7)."""
+"""How InvokeAI's web server answers: JSON, gzip, `{"detail"}` errors, the web app for unknown paths (FACTS §7)."""
 
 from __future__ import annotations
 
@@ -109,9 +109,9 @@ def _int(text: str, loc: list[str | int]) -> int:
 @web.middleware
 async def answer_like_invokeai(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Errors as `{"detail"}`; what no route takes is the web app for GET and HEAD, 405 otherwise."""
+    if any("/" in part for part in request.match_info.values()):  # names with %2F
+        return _compressed(request, web_app())
     try:
-        if any("/" in part for part in request.match_info.values()):  # names with %2F
-            raise web.HTTPNotFound
         response = await handler(request)
     except Problem as problem:
         response = json_answer({"detail": problem.detail}, problem.status)

@@ -21,7 +21,6 @@ Json = dict[str, Any]
 _ROOT = "/api/v1/images"
 _ONE = f"{_ROOT}/i/{{image_name}}"
 _KEEP = {"Cache-Control": "max-age=31536000"}
-_LARGEST_UPLOAD = 200 * 1024 * 1024
 
 
 class ImageRoutes:
@@ -31,7 +30,7 @@ class ImageRoutes:
     def add_to(self, app: web.Application) -> None:
         get, post = app.router.add_get, app.router.add_post
         post(f"{_ROOT}/upload", self.upload)
-        get(f"{_ROOT}/", self.list, allow_head=False)
+        get(f"{_ROOT}/", self.page, allow_head=False)
         get(f"{_ROOT}/names", self.names, allow_head=False)
         post(f"{_ROOT}/images_by_names", self.images_by_names)
         post(f"{_ROOT}/delete", self.delete_many)
@@ -76,9 +75,9 @@ class ImageRoutes:
             starred_first=starred_first is not False,
             ascending=query.get("order_dir") == "ASC",
         )
-        return self._images.list(wanted, lambda image: user.owns(image.user_id))
+        return self._images.select(wanted, lambda image: user.owns(image.user_id))
 
-    async def list(self, request: web.Request) -> web.Response:
+    async def page(self, request: web.Request) -> web.Response:
         offset = query_int(request, "offset", 0)
         limit = query_int(request, "limit", 10, maximum=1000)
         found = self._listed(request)

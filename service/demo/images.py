@@ -126,8 +126,13 @@ class Images:
     def find(self, name: str) -> Image | None:
         return self._by_name.get(name)
 
-    def list(self, wanted: Filter, visible: Callable[[Image], bool] = lambda image: True) -> list[Image]:
-        found = [image for image in self._by_name.values() if wanted.takes(image) and visible(image)]
+    def select(self, wanted: Filter, visible: Callable[[Image], bool] | None = None) -> list[Image]:
+        """Newest first unless the filter says otherwise; of one millisecond, the later added counts as newer."""
+        found = [image for image in self._by_name.values() if wanted.takes(image)]
+        if visible is not None:
+            found = [image for image in found if visible(image)]
+        if not wanted.ascending:
+            found.reverse()
         found.sort(key=lambda image: image.created_at, reverse=not wanted.ascending)
         if wanted.starred_first:
             found.sort(key=lambda image: not image.starred)

@@ -129,7 +129,7 @@ class Models:
     def remove(self, key: str) -> bool:
         return self._by_key.pop(key, None) is not None
 
-    def list(self, *, bases: Iterable[str] = (), kind: str | None = None, name: str | None = None) -> list[Json]:
+    def select(self, *, bases: Iterable[str] = (), kind: str | None = None, name: str | None = None) -> list[Json]:
         wanted = set(bases)
         return [
             model

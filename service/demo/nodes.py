@@ -8,11 +8,12 @@ from typing import Any
 
 Json = dict[str, Any]
 
-SCHEDULERS = tuple(
+_SCHEDULER_NAMES = (
     "ddim ddpm deis deis_k lms lms_k pndm heun heun_k euler euler_k euler_a kdpm_2 kdpm_2_k kdpm_2_a kdpm_2_a_k "
     "dpmpp_2s dpmpp_2s_k dpmpp_2m dpmpp_2m_k dpmpp_2m_sde dpmpp_2m_sde_k dpmpp_3m dpmpp_3m_k dpmpp_sde dpmpp_sde_k "
-    "er_sde unipc unipc_k lcm tcd".split()
+    "er_sde unipc unipc_k lcm tcd"
 )
+SCHEDULERS = tuple(_SCHEDULER_NAMES.split())
 GENERATION_MODES = tuple(
     [
         f"{base}{mode}"
@@ -37,7 +38,7 @@ Check = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Field:
-    """One input of a node. `required`: must have a value or an edge when the node runs; `wired`: only an edge will do."""
+    """One input of a node. `required`: needs a value or an edge when the node runs; `wired`: only an edge will do."""
 
     name: str
     check: Check
@@ -48,7 +49,7 @@ class Field:
 
 @dataclass(frozen=True)
 class NodeType:
-    """What InvokeAI publishes of a node type; `saves` nodes have board and metadata, `open` ones take any key."""
+    """What InvokeAI publishes of a node type. `saves`: it has board and metadata; `open`: it takes any key."""
 
     name: str
     output: str
@@ -65,7 +66,7 @@ class NodeType:
         return (*_SAVING, *self.fields) if self.saves else self.fields
 
     def parse(self, node_id: str, given: Json) -> Json:
-        """The node as InvokeAI keeps it: every field present, in its order, values coerced; InvalidFieldError if not."""
+        """The node as InvokeAI keeps it: every field present, in order, values coerced; else InvalidFieldError."""
         saving = {field.name: _value(field, given) for field in _SAVING} if self.saves else {}
         own = {field.name: _value(field, given) for field in self.fields}
         base = {
@@ -201,6 +202,12 @@ def _sdxl_size(name: str) -> Field:
     return Field(name, integer(), 0 if name.startswith("crop") else 1024)
 
 
+_OTHER_METADATA = (
+    "qwen3_encoder mistral_encoder ideogram4_caption hrf_enabled hrf_method hrf_strength positive_style_prompt "
+    "negative_style_prompt refiner_model refiner_cfg_scale refiner_steps refiner_scheduler "
+    "refiner_positive_aesthetic_score refiner_negative_aesthetic_score refiner_start"
+)
+
 _METADATA_FIELDS = (
     Field("generation_mode", choice(*GENERATION_MODES)),
     Field("positive_prompt", string),
@@ -221,14 +228,7 @@ _METADATA_FIELDS = (
     Field("strength", number()),
     Field("init_image", string),
     Field("vae", model),
-    *(
-        Field(name, anything)
-        for name in (
-            "qwen3_encoder mistral_encoder ideogram4_caption hrf_enabled hrf_method hrf_strength positive_style_prompt "
-            "negative_style_prompt refiner_model refiner_cfg_scale refiner_steps refiner_scheduler "
-            "refiner_positive_aesthetic_score refiner_negative_aesthetic_score refiner_start"
-        ).split()
-    ),
+    *(Field(name, anything) for name in _OTHER_METADATA.split()),
 )
 
 _DENOISE_FIELDS = (

@@ -103,7 +103,9 @@ class Painting:
         self.light = palette.rgb(palette.lab(self.mood.light))
 
     def _distance(self, rows: slice = slice(None)) -> Array:
-        return np.hypot(self.x[None, :] - np.float32(self.light_x), self.y[rows, None] - np.float32(self.light_y))
+        across = self.x[None, :] - np.float32(self.light_x)
+        distance: Array = np.hypot(across, self.y[rows, None] - np.float32(self.light_y))
+        return distance
 
     def _light(self) -> None:
         distance = self._distance()

@@ -32,7 +32,7 @@ def rgb(labs: Array) -> Array:
     linear = (labs @ _OKLAB_TO_LMS.T) ** 3 @ _LMS_TO_RGB.T
     linear = np.clip(linear, 0.0, 1.0)
     encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return encoded.astype(np.float32)
+    return np.asarray(encoded, np.float32)
 
 
 def gradient(stops: list[tuple[float, Lch]], at: Array) -> Array:

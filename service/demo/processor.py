@@ -10,10 +10,11 @@ from typing import Any
 
 import msgspec
 
+from service.demo.context import Context, NodeError, Tensors
 from service.demo.events import Events
 from service.demo.graph import Execution, Prepared
 from service.demo.images import Images, Source
-from service.demo.invocations import Context, NodeError, Tensors, invoke
+from service.demo.invocations import invoke
 from service.demo.items import Item, PoisonError, without_nulls
 from service.demo.models import Models
 from service.demo.queue import Queue
@@ -100,7 +101,7 @@ class Processor:
                     await self._run_node(item, execution, prepared)
                 except CanceledError:
                     raise
-                except Exception as problem:
+                except Exception as problem:  # noqa: BLE001 whatever a node raises fails its item
                     error = _error(problem)
                     failed = prepared, error
                     execution.fail(prepared, error["error_traceback"])

@@ -94,10 +94,10 @@ class Queue:
             else counts["in_progress"],
         }
 
-    def batch_status(self, queue_id: str, batch_id: str, visible: Match = lambda item: True) -> Json:
+    def batch_status(self, queue_id: str, batch_id: str, visible: Match | None = None) -> Json:
         """Zeros and null origin for a batch it does not know, or whose items are not visible (FACTS §7, §9)."""
         first = next(iter(self._by_batch[queue_id, batch_id].values()), None)
-        if first is None or not visible(first):
+        if first is None or (visible is not None and not visible(first)):
             return {"queue_id": queue_id, "batch_id": batch_id, "origin": None, "destination": None} | _totals(
                 Counter()
             )

@@ -55,9 +55,13 @@ class QueueRoutes:
     def _item(self, request: web.Request) -> Item:
         queue_id, item_id = request.match_info["queue_id"], path_int(request, "item_id")
         try:
-            return self._queue.get(queue_id, item_id)
+            item = self._queue.get(queue_id, item_id)
+            item.graph()
         except ItemNotFoundError:
             raise Problem(404, f"Queue item with id {item_id} not found in queue {queue_id}") from None
+        except PoisonError as poison:
+            raise Problem(500, f"Unexpected error while fetching queue item: {poison}") from poison
+        return item
 
     def _own_item(self, request: web.Request, verb: str) -> Item:
         item = self._item(request)

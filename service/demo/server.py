@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
@@ -31,6 +32,7 @@ from service.demo.store import Store
 
 Json = dict[str, Any]
 
+_log = logging.getLogger("darkroom.demo")
 _LARGEST_BODY = 256 * 1024 * 1024
 
 
@@ -59,7 +61,9 @@ class DemoServer:
         self.access = Access()
         self.sockets: dict[str, Socket] = {}
         self.url = ""
+        self.host, self.port = "", 0
         self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
         self._worker: asyncio.Task[None] | None = None
 
     # -- what a subclass may change
@@ -69,7 +73,7 @@ class DemoServer:
 
     def middlewares(self) -> list[Any]:
         """Around every request, outermost first."""
-        return [self._label, answer_like_invokeai]
+        return [refuse_polling, answer_like_invokeai]
 
     def add_routes(self, app: web.Application) -> None:
         """Routes beside the usual ones; the first that matches wins."""
@@ -87,17 +91,32 @@ class DemoServer:
     # -- life
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
-        """Listens and runs what is pending; the URL, without a trailing slash."""
+        """Listens and runs what is pending; the URL, without a trailing slash. OSError if the port is taken."""
         self._build()
-        app = self._app()
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         self._worker = asyncio.create_task(self.processor.run(), name="demo processor")
-        site = web.TCPSite(self._runner, host, port)
-        await site.start()
-        self.port: int = self._runner.addresses[0][1]
-        self.url = f"http://{host}:{self.port}"
+        self._worker.add_done_callback(_report)
+        try:
+            await self.listen(host, port)
+        except OSError:
+            await self.stop()
+            raise
         return self.url
+
+    async def listen(self, host: str, port: int) -> None:
+        if self._runner is None:
+            raise RuntimeError("listening needs a started server")
+        self._site = web.TCPSite(self._runner, host, port)
+        await self._site.start()
+        self.host, self.port = host, self._runner.addresses[0][1]
+        self.url = f"http://{self.host}:{self.port}"
+
+    def drop_connections(self) -> None:
+        """Cuts every connection, HTTP and socket, without a goodbye."""
+        for connection in self._runner.server.connections if self._runner and self._runner.server else ():
+            if connection.transport is not None:
+                connection.transport.abort()
 
     async def stop(self) -> None:
         """Ends at once, as InvokeAI does: what runs stays in_progress until the next start (FACTS §6)."""
@@ -107,6 +126,7 @@ class DemoServer:
                 await self._worker
             self._worker = None
         if self._runner is not None:
+            self.drop_connections()
             await self.sio.shutdown()
             await self._runner.cleanup()
             self._runner = None
@@ -115,7 +135,7 @@ class DemoServer:
 
     def _build(self) -> None:
         self.store = Store(self.folder / "demo.sqlite")
-        self.events = Events(self._deliver, self.now)
+        self.events = Events(self.deliver, self.now)
         self.queue = Queue(self.store, self.events, self.now, self.max_queue_size)
         self.images = Images(self.store, self.folder, self.now)
         self.boards = Boards(self.store, self.images, self.access, self.now)
@@ -125,15 +145,9 @@ class DemoServer:
             self.images,
             self.models,
             step_seconds=self.step_seconds,
-            before_node=self._before_node,
+            before_node=self.before_node,
             has_board=self.boards.exists,
         )
-
-    async def _deliver(self, event: Event) -> None:
-        await self.deliver(event)
-
-    async def _before_node(self, item: Item, prepared: Prepared) -> None:
-        await self.before_node(item, prepared)
 
     # -- wiring
 
@@ -155,13 +169,6 @@ class DemoServer:
         ImageRoutes(self.images, self.processor.cache, self.access).add_to(app)
         self.boards.add_to(app)
         return app
-
-    @web.middleware
-    async def _label(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """The polling transport fails as the real one's does (FACTS §1)."""
-        if request.path.startswith("/ws/socket.io") and request.query.get("transport") != "websocket":
-            return web.Response(status=500, text="Internal Server Error")
-        return await handler(request)
 
     async def _on_prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers["Server"] = "uvicorn"
@@ -185,3 +192,16 @@ class DemoServer:
     async def _on_unsubscribe(self, sid: str, data: Any) -> None:
         if sid in self.sockets and isinstance(data, dict):
             self.sockets[sid].queues.discard(data.get("queue_id", ""))
+
+
+@web.middleware
+async def refuse_polling(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The polling transport fails as the real one's does (FACTS §1)."""
+    if request.path.startswith("/ws/socket.io") and request.query.get("transport") != "websocket":
+        return web.Response(status=500, text="Internal Server Error")
+    return await handler(request)
+
+
+def _report(worker: asyncio.Task[None]) -> None:
+    if not worker.cancelled() and worker.exception() is not None:
+        _log.error("the demo's processor ended", exc_info=worker.exception())

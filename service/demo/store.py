@@ -34,11 +34,11 @@ class Store:
         self._db.close()
 
     def rows(self, table: str) -> list[Json]:
-        found = self._db.execute(f"SELECT body FROM {table} ORDER BY {_KEYS[table]}")  # noqa: S608 table is a constant
+        found = self._db.execute(f"SELECT body FROM {table} ORDER BY {_KEYS[table]}")
         return [msgspec.json.decode(body) for (body,) in found]
 
     def put(self, table: str, key: int | str, row: Json) -> None:
-        self._db.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", (key, msgspec.json.encode(row)))  # noqa: S608
+        self._db.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", (key, msgspec.json.encode(row)))
 
     def put_items(self, rows: Iterable[tuple[int, Json]]) -> None:
         self._db.execute("BEGIN")
@@ -47,7 +47,7 @@ class Store:
 
     def remove(self, table: str, keys: Iterable[int | str]) -> None:
         self._db.execute("BEGIN")
-        self._db.executemany(f"DELETE FROM {table} WHERE {_KEYS[table]} = ?", ((key,) for key in keys))  # noqa: S608
+        self._db.executemany(f"DELETE FROM {table} WHERE {_KEYS[table]} = ?", ((key,) for key in keys))
         self._db.execute("COMMIT")
 
     def last_item_id(self) -> int:
