@@ -1,0 +1,105 @@
+"""The ledger (rule 10): what was made, where it is now, and what is still expected; per backend and per step.
+
+made = retrieved + waiting + failed + gone; expected = made + live items + what batches still want. Tombstones are in no
+count. Home means that nothing waits and nothing failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from uuid import UUID
+
+import asyncpg
+
+from service.database.engine import Connection
+from service.live.messages import BackendLedger, Ledger
+
+COUNTS = """
+    coalesce(sum(n) FILTER (WHERE retrieval_status = 'completed'), 0)::bigint AS retrieved,
+    coalesce(sum(n) FILTER (WHERE retrieval_status IN ('pending', 'retrieving')), 0)::bigint AS waiting,
+    coalesce(sum(n) FILTER (WHERE retrieval_status = 'failed'), 0)::bigint AS failed,
+    coalesce(sum(n) FILTER (WHERE retrieval_status = 'gone'), 0)::bigint AS gone
+"""
+# Answered from ix_photos_ledger alone.
+MADE = f"""
+    SELECT backend_id, {COUNTS}
+      FROM (SELECT backend_id, retrieval_status, count(*) AS n FROM photos
+             WHERE purged_at IS NULL AND backend_id IS NOT NULL GROUP BY backend_id, retrieval_status) each_status
+     GROUP BY backend_id
+"""
+MADE_BY_STEP = f"""
+    SELECT {COUNTS}
+      FROM (SELECT p.retrieval_status, count(*) AS n FROM step_alternatives a JOIN photos p ON p.id = a.photo_id
+             WHERE a.step_id = $1 AND p.purged_at IS NULL GROUP BY p.retrieval_status) each_status
+"""
+# An item whose image is recorded already is counted as made; one that ended without may still prove to have made one
+# only if it was completed.
+TO_COME = """
+    SELECT b.backend_id, count(*) AS n
+      FROM queue_items i JOIN step_batches b ON b.batch_id = i.batch_id
+     WHERE i.settled_at IS NULL AND i.status NOT IN ('failed', 'canceled', 'gone')
+       AND NOT EXISTS (SELECT FROM photos p WHERE p.invoke_session_id = i.invoke_session_id)
+       AND ($1::uuid IS NULL OR i.step_id = $1)
+     GROUP BY b.backend_id
+    UNION ALL
+    SELECT b.backend_id, sum(CASE WHEN b.state = 'enqueued' THEN greatest(b.enqueued - seen.n, 0) ELSE b.wanted END)
+      FROM generation_steps s
+      JOIN step_batches b ON b.step_id = s.id
+     CROSS JOIN LATERAL (SELECT count(*) AS n FROM queue_items i
+                          WHERE i.batch_id = b.batch_id AND i.retried_from_item_id IS NULL) seen
+     WHERE s.status IN ('pending', 'processing') AND s.deleted_at IS NULL AND b.state <> 'refused'
+       AND ($1::uuid IS NULL OR s.id = $1)
+     GROUP BY b.backend_id
+"""
+
+
+def _ledger(*, retrieved: int = 0, waiting: int = 0, failed: int = 0, gone: int = 0, to_come: int = 0) -> BackendLedger:
+    made = retrieved + waiting + failed + gone
+    return BackendLedger(
+        expected=made + to_come,
+        made=made,
+        retrieved=retrieved,
+        waiting=waiting,
+        failed=failed,
+        gone=gone,
+        home=waiting == failed == 0,
+    )
+
+
+EMPTY = _ledger()
+
+
+async def read(connection: Connection, foreign: Mapping[UUID, int]) -> Ledger:
+    """Every backend's, and their sum. `foreign` is how many live items of other people's each is expected to bring."""
+    to_come = dict(foreign)
+    # One snapshot: an image recorded meanwhile would be counted twice, or not at all.
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        made = {row["backend_id"]: row for row in await connection.fetch(MADE)}
+        for row in await connection.fetch(TO_COME, None):
+            to_come[row["backend_id"]] = to_come.get(row["backend_id"], 0) + int(row["n"])
+        existing = [row["id"] for row in await connection.fetch("SELECT id FROM backends ORDER BY id")]
+    backends = {str(id): _ledger(**_counts(made.get(id)), to_come=to_come.get(id, 0)) for id in existing}
+    return Ledger(total=total(backends.values()), backends=backends)
+
+
+async def read_step(connection: Connection, step_id: UUID) -> BackendLedger:
+    """One step's, whichever backends worked on it."""
+    made = await connection.fetchrow(MADE_BY_STEP, step_id)
+    to_come = sum(int(row["n"]) for row in await connection.fetch(TO_COME, step_id))
+    return _ledger(**_counts(made), to_come=to_come)
+
+
+def total(ledgers: Iterable[BackendLedger]) -> BackendLedger:
+    """The sum, home when all are."""
+    known = list(ledgers)
+    return _ledger(
+        retrieved=sum(ledger.retrieved for ledger in known),
+        waiting=sum(ledger.waiting for ledger in known),
+        failed=sum(ledger.failed for ledger in known),
+        gone=sum(ledger.gone for ledger in known),
+        to_come=sum(ledger.expected - ledger.made for ledger in known),
+    )
+
+
+def _counts(row: asyncpg.Record | None) -> dict[str, int]:
+    return {name: row[name] if row else 0 for name in ("retrieved", "waiting", "failed", "gone")}

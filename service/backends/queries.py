@@ -1,0 +1,127 @@
+"""Rows of `backends`, and the resource that is made of a row and its connection."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from service.backends.address import host_of, normalised
+from service.backends.connection import BackendRow
+from service.backends.connection import Connection as BackendConnection
+from service.backends.schemas import BackendCreate, BackendPatch
+from service.database.engine import Connection
+from service.errors import Conflict, NotFound
+from service.live.messages import Backend, BackendLedger, QueueCounts
+from service.media.identity import new_id
+
+ROWS = """
+    SELECT id, name, kind, url, queue_id, credentials::text, enabled, mirror, version, created_at, last_seen_at
+      FROM backends ORDER BY id
+"""
+INSERT = """
+    INSERT INTO backends (id, name, url, queue_id, credentials, enabled, mirror) VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+# A change of address forgets what was known of the server that was there.
+PATCH = """
+    UPDATE backends SET
+           name = coalesce($2, name), url = coalesce($3, url), queue_id = coalesce($4, queue_id),
+           credentials = CASE WHEN $5 THEN $6::jsonb ELSE credentials END,
+           enabled = coalesce($7, enabled), mirror = coalesce($8, mirror),
+           version = CASE WHEN coalesce($3, url) = url THEN version END
+     WHERE id = $1 RETURNING id
+"""
+TOUCH = "UPDATE backends SET last_seen_at = now(), version = coalesce($2, version) WHERE id = $1"
+
+NONE_IN_QUEUE = QueueCounts(pending=0, in_progress=0, ours=0)
+
+
+async def backend_rows(connection: Connection) -> list[BackendRow]:
+    """All of them, oldest first."""
+    return [_row(record) for record in await connection.fetch(ROWS)]
+
+
+async def create(connection: Connection, wanted: BackendCreate) -> UUID:
+    """Raises ValidationError for its URL, Conflict when that queue of that server is known already."""
+    url = normalised(wanted.url)
+    identity = new_id()
+    name = wanted.name or host_of(url)
+    credentials = _json(wanted.credentials)
+    values = (identity, name, url, wanted.queue_id, credentials, wanted.enabled, wanted.mirror)
+    try:
+        await connection.execute(INSERT, *values)
+    except asyncpg.UniqueViolationError as error:
+        raise _known_already() from error
+    return identity
+
+
+async def patch(connection: Connection, backend_id: UUID, wanted: BackendPatch) -> None:
+    """Raises as `create` does, and NotFound."""
+    url = given(wanted.url)
+    credentials = given(wanted.credentials)
+    try:
+        found = await connection.fetchrow(
+            PATCH,
+            backend_id,
+            given(wanted.name),
+            normalised(url) if url is not None else None,
+            given(wanted.queue_id),
+            wanted.credentials is not msgspec.UNSET,
+            _json(credentials),
+            given(wanted.enabled),
+            given(wanted.mirror),
+        )
+    except asyncpg.UniqueViolationError as error:
+        raise _known_already() from error
+    if found is None:
+        raise NotFound("there is no such server")
+
+
+async def touch_seen(connection: Connection, backend_id: UUID, version: str | None) -> None:
+    """It answered just now, with that version."""
+    await connection.execute(TOUCH, backend_id, version)
+
+
+def resource(row: BackendRow, connection: BackendConnection | None, ledger: BackendLedger) -> Backend:
+    """Without a connection yet, it is as good as connecting."""
+    return Backend(
+        id=row.id,
+        name=row.name,
+        kind=cast(Any, row.kind),
+        url=row.url,
+        queue_id=row.queue_id,
+        enabled=row.enabled,
+        mirror=cast(Any, row.mirror),
+        state=(connection.state if connection else "connecting") if row.enabled else "disabled",
+        version=row.version,
+        device=connection.device if connection else None,
+        queue=connection.queue if connection else NONE_IN_QUEUE,
+        ledger=ledger,
+        created_at=row.created_at,
+        last_seen_at=row.last_seen_at,
+        last_event_at=connection.last_event_at if connection else None,
+        videos=connection.videos if connection else 0,
+        error=connection.error if connection else None,
+    )
+
+
+def given(value: Any) -> Any:
+    """None for what a patch leaves out."""
+    return None if value is msgspec.UNSET else value
+
+
+def _row(record: asyncpg.Record) -> BackendRow:
+    values = dict(record)
+    if values["credentials"] is not None:
+        values["credentials"] = msgspec.json.decode(values["credentials"])
+    return BackendRow(**values)
+
+
+def _json(value: msgspec.Struct | None) -> str | None:
+    return msgspec.json.encode(value).decode() if value is not None else None
+
+
+def _known_already() -> Conflict:
+    return Conflict("this queue of this server is known already")

@@ -1,0 +1,137 @@
+"""Backends: the InvokeAI servers that are watched."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Final
+from uuid import UUID
+
+import aiohttp
+import msgspec
+from litestar import delete, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from service.backends import ledger, queries
+from service.backends.connection import BackendRow
+from service.backends.registry import Registry
+from service.backends.removal import remove
+from service.backends.schemas import BackendCreate, BackendList, BackendPatch, Queue, Reached
+from service.database.engine import Database
+from service.errors import BackendUnavailable, InvokeError, NotFound
+from service.invokeai.client import Credentials, InvokeClient
+from service.live.announce import Announcer
+from service.live.messages import Backend, BackendLedger
+
+TAGS: Final = ["backends"]
+TEST_SECONDS: Final = 15.0
+
+
+@get("/api/v1/backends", operation_id="list_backends", tags=TAGS)
+async def list_backends(registry: NamedDependency[Registry]) -> BackendList:
+    """Every backend with its connection, queue and ledger, oldest first."""
+    backends = await registry.resources()
+    return BackendList(items=backends, total=len(backends), limit=max(50, len(backends)), offset=0)
+
+
+@post("/api/v1/backends", operation_id="create_backend", tags=TAGS)
+async def create_backend(
+    data: JSONBody[BackendCreate], database: NamedDependency[Database], registry: NamedDependency[Registry]
+) -> Backend:
+    """Watch one more server; whether it can be reached shows in its `state`. Known already: 409."""
+    async with database.connection() as connection:
+        backend_id = await queries.create(connection, data)
+    await registry.reload()
+    return await registry.resource(backend_id)
+
+
+@get("/api/v1/backends/{backend_id:uuid}", operation_id="get_backend", tags=TAGS)
+async def get_backend(backend_id: FromPath[UUID], registry: NamedDependency[Registry]) -> Backend:
+    """One backend."""
+    return await registry.resource(backend_id)
+
+
+@patch("/api/v1/backends/{backend_id:uuid}", operation_id="update_backend", tags=TAGS)
+async def update_backend(
+    backend_id: FromPath[UUID],
+    data: JSONBody[BackendPatch],
+    database: NamedDependency[Database],
+    registry: NamedDependency[Registry],
+) -> Backend:
+    """Change what is given. Disabled, it has no socket, reading, submission or claim; enabled again is as a reconnect."""
+    async with database.connection() as connection:
+        await queries.patch(connection, backend_id, data)
+    await registry.reload()
+    return await registry.resource(backend_id)
+
+
+@delete("/api/v1/backends/{backend_id:uuid}", operation_id="delete_backend", tags=TAGS)
+async def delete_backend(
+    backend_id: FromPath[UUID],
+    database: NamedDependency[Database],
+    registry: NamedDependency[Registry],
+    announcer: NamedDependency[Announcer],
+    confirm: Annotated[bool, QueryParameter(description="Give up what still waits or runs there")] = False,
+) -> None:
+    """Forget the server; its photos stay. With photos waiting or steps running there: 409 without `confirm`."""
+    await remove(database, registry, announcer, backend_id, confirmed=confirm)
+
+
+@get("/api/v1/backends/{backend_id:uuid}/ledger", operation_id="get_backend_ledger", tags=TAGS)
+async def get_backend_ledger(backend_id: FromPath[UUID], registry: NamedDependency[Registry]) -> BackendLedger:
+    """What it made, where that is now, and what is still expected of it."""
+    found = (await registry.ledger()).backends.get(str(backend_id))
+    if found is None:
+        raise _no_such_backend()
+    return found
+
+
+@get("/api/v1/backends/{backend_id:uuid}/queue", operation_id="get_backend_queue", tags=TAGS)
+async def get_backend_queue(backend_id: FromPath[UUID], registry: NamedDependency[Registry]) -> Queue:
+    """Its queue as last seen, from memory."""
+    connection = registry.get(backend_id)
+    if connection is None:
+        raise _no_such_backend()
+    counts = connection.queue
+    items = [item for item in registry.live_items() if item.backend_id == backend_id]
+    return Queue(pending=counts.pending, in_progress=counts.in_progress, ours=counts.ours, items=items)
+
+
+@post("/api/v1/backends/{backend_id:uuid}/test", operation_id="test_backend", status_code=200, tags=TAGS)
+async def test_backend(backend_id: FromPath[UUID], database: NamedDependency[Database]) -> Reached:
+    """Ask the server who it is, now, over a connection of its own. Not reached, or not let in: 502."""
+    async with database.connection() as connection:
+        row = next((row for row in await queries.backend_rows(connection) if row.id == backend_id), None)
+    if row is None:
+        raise _no_such_backend()
+    try:
+        async with asyncio.timeout(TEST_SECONDS):
+            return await _reach(row)
+    except TimeoutError as error:
+        raise BackendUnavailable(f"{row.url} did not answer within {TEST_SECONDS:g} s") from error
+    except InvokeError as error:
+        raise BackendUnavailable(str(error)) from error
+
+
+async def _reach(row: BackendRow) -> Reached:
+    credentials = msgspec.convert(row.credentials, Credentials) if row.credentials else None
+    async with aiohttp.ClientSession() as session:
+        client = InvokeClient(row.url, row.queue_id, credentials, TEST_SECONDS, session=session)
+        info = await client.connect()
+        return Reached(version=info.version, multiuser=info.multiuser, models=len(await client.models()))
+
+
+def _no_such_backend() -> NotFound:
+    return NotFound("there is no such server")
+
+
+routes = [
+    list_backends,
+    create_backend,
+    get_backend,
+    update_backend,
+    delete_backend,
+    get_backend_ledger,
+    get_backend_queue,
+    test_backend,
+]

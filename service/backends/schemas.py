@@ -1,0 +1,71 @@
+"""What the backends' routes take and give beside the resource itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from service.live.messages import Backend, Item, QueueCounts, Resource
+
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*\S[^\x00-\x1f]*$")]
+QueueId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+Mirror = Literal["all", "own"]
+Secret = Annotated[str, Meta(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")]
+
+
+class Given(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Base of what clients send."""
+
+
+class Login(Given, frozen=True):
+    """Of an InvokeAI in multiuser mode; write-only."""
+
+    email: Secret
+    password: Secret
+
+
+class BackendCreate(Given, frozen=True):
+    url: str
+    name: Name | None = None
+    """Default: the URL's host."""
+    queue_id: QueueId = "default"
+    credentials: Login | None = None
+    enabled: bool = True
+    mirror: Mirror = "all"
+
+
+class BackendPatch(Given, frozen=True):
+    """What is left out stays as it is; `credentials: null` forgets them."""
+
+    url: str | UnsetType = UNSET
+    name: Name | UnsetType = UNSET
+    queue_id: QueueId | UnsetType = UNSET
+    credentials: Login | UnsetType | None = UNSET
+    enabled: bool | UnsetType = UNSET
+    mirror: Mirror | UnsetType = UNSET
+
+
+class BackendList(Resource, frozen=True):
+    """All of them; there is only ever one page."""
+
+    items: list[Backend]
+    total: int
+    limit: int
+    offset: int
+    next_cursor: None = None
+
+
+class Queue(QueueCounts, frozen=True):
+    """A backend's queue as last seen: its counts, and what is live in it, ours or not."""
+
+    items: list[Item]
+
+
+class Reached(Resource, frozen=True):
+    """What a backend answered to a test."""
+
+    version: str
+    multiuser: bool
+    models: int
