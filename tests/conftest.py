@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from service.database import models
 from service.database.embedded import EmbeddedPostgres
 from service.database.engine import Database, create_engine
+from service.database.migrate import upgrade
 
 # Tests lose nothing in a power cut.
 UNSAFE_BUT_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -63,10 +63,7 @@ async def server(server_url: str) -> AsyncIterator[AsyncEngine]:
 async def template(server: AsyncEngine) -> AsyncIterator[str]:
     """The name of a database migrated once, to copy."""
     async with fresh_database(server) as name:
-        engine = create_async_engine(address(server, name), poolclass=NullPool)
-        async with engine.begin() as connection:
-            await connection.run_sync(models.Base.metadata.create_all)
-        await engine.dispose()
+        await upgrade(create_async_engine(address(server, name), poolclass=NullPool))
         yield name
 
 
