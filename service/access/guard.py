@@ -1,0 +1,97 @@
+"""The gate every request passes: a known host, no foreign origin, and the owner, where there is a password."""
+
+from __future__ import annotations
+
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+
+from litestar.datastructures import Headers
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from service.access.headers import with_security_headers
+from service.access.origin import SAFE_METHODS, refusal
+from service.access.sessions import Sessions
+from service.access.visitor import OWNER, Visitor
+from service.error_responses import error_body
+from service.errors import ApiError, Forbidden, Unauthorized
+
+OPEN: Final = "open"
+"""The `opt` key of the handlers that need no password."""
+COOKIE: Final = "darkroom_session"
+
+
+class Gate(ASGIMiddleware):
+    """Where the app's state says that there are no sessions there is no password, and whoever passes the origin check
+    is the owner: `Settings.require_safe_binding` keeps that to loopback."""
+
+    def __init__(self, host_names: frozenset[str]) -> None:
+        self._host_names = host_names
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        if scope["type"] == ScopeType.WEBSOCKET:
+            try:
+                scope["auth"] = await self._admit(scope)
+            except ApiError as error:
+                await _deny_websocket(send, error)
+                return
+            await next_app(scope, receive, send)
+        else:
+            is_open = bool(scope["route_handler"].opt.get(OPEN))
+            send = with_security_headers(send, private=not is_open)
+            scope["auth"] = await self._admit(scope)
+            await next_app(scope, receive, send)
+
+    async def _admit(self, scope: Scope) -> Visitor | None:
+        """The owner; None for strangers at an open handler; Forbidden or Unauthorized."""
+        reason = refusal(
+            scope["headers"],
+            changes=scope["type"] == ScopeType.WEBSOCKET or scope["method"] not in SAFE_METHODS,
+            scheme=scope["scheme"].replace("ws", "http", 1),
+            host_names=self._host_names,
+        )
+        if reason is not None:
+            raise Forbidden(reason)
+        sessions: Sessions | None = scope["litestar_app"].state["sessions"]
+        if sessions is None:
+            return OWNER
+        if scope["route_handler"].opt.get(OPEN):
+            return None
+        return await _owner(scope, sessions)
+
+
+async def _owner(scope: Scope, sessions: Sessions) -> Visitor:
+    headers = Headers.from_scope(scope)
+    kind, _, credentials = headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        await sessions.password.check(credentials.strip(), client_address(scope))
+        return OWNER
+    token = session_token(headers)
+    visitor = await sessions.find(token) if token is not None else None
+    if visitor is None:
+        raise Unauthorized("sign in with the owner's password, or send it as Authorization: Bearer")
+    return visitor
+
+
+def session_token(headers: Headers) -> str | None:
+    """The session's token in the Cookie header, if there is one."""
+    try:
+        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return None
+    return morsel.value if morsel is not None else None
+
+
+def client_address(scope: Scope) -> str:
+    """Where the request comes from, for counting failed attempts."""
+    client = scope.get("client")
+    return client[0] if client else "unknown"
+
+
+async def _deny_websocket(send: Send, error: ApiError) -> None:
+    """Refuse the handshake with the same status and body as a request."""
+    body = error_body(error)
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "websocket.http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,123 @@
+"""The one mapping of errors to answers: whatever goes wrong is `{"error": {"code", "message", "details"?}}`."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from litestar.exceptions import ValidationException as LitestarValidationException
+from litestar.types import ExceptionHandlersMap
+
+from service.access.headers import SECURITY_HEADERS
+from service.errors import (
+    ApiError,
+    BackendUnavailable,
+    GenerationError,
+    InvokeError,
+    InvokeNotFound,
+    InvokeRefused,
+    NotFound,
+    TooManyRequests,
+    ValidationError,
+)
+
+log = structlog.get_logger()
+
+AnyRequest = Request[Any, Any, Any]
+
+CODES: Final = {
+    400: "validation_error",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "conflict",
+    413: "too_large",
+    415: "unsupported_media_type",
+    429: "too_many_requests",
+}
+
+
+class _Error(msgspec.Struct, omit_defaults=True):
+    code: str
+    message: str
+    details: Any = None
+
+
+class _Body(msgspec.Struct):
+    error: _Error
+
+
+def error_body(error: ApiError) -> bytes:
+    return msgspec.json.encode(_Body(_Error(error.code, error.message, error.details)))
+
+
+def _answer(status: int, code: str, message: str, details: Any = None) -> Response[_Body]:
+    headers = SECURITY_HEADERS | {"cache-control": "no-store"}
+    body = _Body(_Error(code, message, details))
+    return Response(body, status_code=status, headers=headers, media_type="application/json")
+
+
+def answer_api_error(_: AnyRequest, error: ApiError) -> Response[_Body]:
+    response = _answer(error.status, error.code, error.message, error.details)
+    if isinstance(error, TooManyRequests) and error.details and "retry_after_seconds" in error.details:
+        response.headers["Retry-After"] = str(error.details["retry_after_seconds"])
+    return response
+
+
+def answer_invoke_error(request: AnyRequest, error: InvokeError) -> Response[_Body]:
+    """InvokeAI was called while the client waits."""
+    words = str(error) or "InvokeAI could not be reached"
+    if isinstance(error, InvokeRefused):
+        return answer_api_error(request, GenerationError(words))
+    if isinstance(error, InvokeNotFound):
+        return answer_api_error(request, NotFound(words))
+    return answer_api_error(request, BackendUnavailable(words))
+
+
+def answer_litestar_validation(request: AnyRequest, error: LitestarValidationException) -> Response[_Body]:
+    """What the framework found wrong with parameters or body, field by field."""
+    problems = error.extra if isinstance(error.extra, list) else []
+    words = [f"{problem['key']}: {problem['message']}" for problem in problems if problem.get("key")]
+    words += [problem["message"] for problem in problems if not problem.get("key")]
+    return answer_api_error(request, ValidationError("; ".join(words) or error.detail))
+
+
+def answer_msgspec_validation(request: AnyRequest, error: msgspec.ValidationError) -> Response[_Body]:
+    return answer_api_error(request, ValidationError(str(error)))
+
+
+def answer_http_exception(request: AnyRequest, error: HTTPException) -> Response[_Body]:
+    """Errors the framework raises by itself: no such path, method or media type, a body too large or broken."""
+    status = error.status_code
+    if status >= 500:
+        return answer_anything(request, error)
+    message = error.detail or HTTPStatus(status).phrase
+    if status == 404:
+        message = f"there is nothing at {request.url.path}"
+    elif status == 405:
+        message = f"{request.method} is not possible at {request.url.path}"
+    response = _answer(status, CODES.get(status, "validation_error"), message)
+    for name, value in (error.headers or {}).items():
+        response.headers[name] = value
+    return response
+
+
+def answer_anything(request: AnyRequest, error: Exception) -> Response[_Body]:
+    """A fault of ours: logged whole, told without particulars."""
+    log.error("request failed", method=request.method, path=request.url.path, exc_info=error)
+    return _answer(500, "server_error", "something went wrong in Darkroom; its log says what")
+
+
+EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
+    ApiError: answer_api_error,
+    InvokeError: answer_invoke_error,
+    LitestarValidationException: answer_litestar_validation,
+    msgspec.ValidationError: answer_msgspec_validation,
+    HTTPException: answer_http_exception,
+    Exception: answer_anything,
+}

@@ -1,0 +1,114 @@
+"""The feed's websocket, and the previews it points to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+import structlog
+from litestar import Response, WebSocket, get, websocket
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from service.access.visitor import Visitor
+from service.errors import NotFound
+from service.live.hub import SESSION_ENDED, STOPPED_READING, Client, Hub
+from service.live.messages import Hello
+from service.live.previews import Previews
+
+log = structlog.get_logger()
+
+SEND_TIMEOUT: Final = 10.0
+SNAPSHOT_TIMEOUT: Final = 15.0
+SNAPSHOTS_AT_ONCE: Final = 4
+TRY_AGAIN_LATER: Final = 1013
+
+Socket = WebSocket[Any, Visitor, Any]
+
+
+class Snapshots:
+    """Reads what `hello` tells; a few at a time, so that a crowd coming back leaves connections for others."""
+
+    def __init__(self, read: Callable[[], Awaitable[Hello]]) -> None:
+        self._read = read
+        self._turns = asyncio.Semaphore(SNAPSHOTS_AT_ONCE)
+
+    async def read(self) -> Hello:
+        """TimeoutError when the database does not answer."""
+        async with asyncio.timeout(SNAPSHOT_TIMEOUT), self._turns:
+            return await self._read()
+
+
+@websocket("/api/v1/feed")
+async def feed(socket: Socket, hub: NamedDependency[Hub], snapshots: NamedDependency[Snapshots]) -> None:
+    """`hello`, then everything that happens, until the browser leaves, stops reading, or its session ends."""
+    await socket.accept()
+    with _subscribed(hub, socket.auth) as client:
+        async with asyncio.TaskGroup() as tasks:
+            writer = tasks.create_task(_write(socket, hub, client, snapshots), name="feed writer")
+            await _drain(socket)
+            writer.cancel()
+
+
+@contextmanager
+def _subscribed(hub: Hub, visitor: Visitor) -> Iterator[Client]:
+    """A client of the hub that is closed with 4401 when the visitor's session expires."""
+    client = hub.subscribe(visitor.session)
+    expiry = None
+    if visitor.expires_at is not None:
+        seconds = (visitor.expires_at - datetime.now(UTC)).total_seconds()
+        expiry = asyncio.get_running_loop().call_later(max(0.0, seconds), client.close, SESSION_ENDED)
+    try:
+        yield client
+    finally:
+        hub.unsubscribe(client)
+        if expiry is not None:
+            expiry.cancel()
+
+
+async def _write(socket: Socket, hub: Hub, client: Client, snapshots: Snapshots) -> None:
+    try:
+        text: str | None = hub.hello(client, await snapshots.read())
+    except Exception:
+        log.exception("no snapshot for the feed")
+        await socket.close(TRY_AGAIN_LATER)
+        return
+    try:
+        while text is not None:
+            async with asyncio.timeout(SEND_TIMEOUT):
+                await socket.send_text(text)
+            text = await client.next()
+        code = client.close_code or SESSION_ENDED
+    except TimeoutError:
+        code = STOPPED_READING
+    except OSError:
+        return  # it has gone; the reader sees that too
+    with suppress(OSError):
+        await socket.close(code)
+
+
+async def _drain(socket: Socket) -> None:
+    """Read and ignore what the browser says, until it says no more."""
+    while True:
+        event = await socket.receive()
+        if event["type"] == "websocket.disconnect":
+            return
+
+
+@get("/api/v1/previews/{backend_id:uuid}/{item_id:int}", operation_id="get_preview", media_type="image/jpeg")
+async def get_preview(
+    backend_id: FromPath[UUID], item_id: FromPath[int], previews: NamedDependency[Previews]
+) -> Response[bytes]:
+    """The newest preview of a running item; `?v=` only makes its address new."""
+    preview = previews.get(backend_id, item_id)
+    if preview is None:
+        raise NotFound("there is no preview of this item")
+    headers = {"Cache-Control": "private, max-age=60", "ETag": f'"{preview.version}"'}
+    return Response(preview.jpeg, media_type="image/jpeg", headers=headers)
+
+
+routes = [feed, get_preview]

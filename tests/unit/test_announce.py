@@ -1,0 +1,195 @@
+"""Announcements: whole resources, in the order of the changes, and nothing told that is not so."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from service.live import announce
+from service.live.announce import Announcer, Readers
+from service.live.hub import Client, Hub
+from service.live.messages import BackendLedger, Ledger, Session
+from service.media.identity import new_id
+
+LONG_AGO = datetime(2025, 6, 15, tzinfo=UTC)
+LEDGER = BackendLedger(expected=3, made=3, retrieved=3, waiting=0, failed=0, gone=0, home=True)
+
+
+class Rows:
+    """Sessions that exist, and how often they were read."""
+
+    def __init__(self) -> None:
+        self.names: dict[UUID, str] = {}
+        self.reads = 0
+        self.broken = False
+        self.gate: asyncio.Event | None = None
+
+    async def sessions(self, ids: Sequence[UUID]) -> Mapping[UUID, Session]:
+        self.reads += 1
+        found = {id: self.resource(id) for id in ids if id in self.names}
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.broken:
+            raise ConnectionError("no database")
+        return found
+
+    def resource(self, id: UUID) -> Session:
+        return Session(
+            id=id,
+            name=self.names[id],
+            created_at=LONG_AGO,
+            updated_at=LONG_AGO,
+            deleted_at=None,
+            step_count=0,
+            cover_photo_id=None,
+        )
+
+    async def nothing(self, ids: Sequence[UUID]) -> Mapping[UUID, Any]:
+        return {}
+
+    async def ledger(self) -> Ledger:
+        self.reads += 1
+        return Ledger(total=LEDGER, backends={})
+
+    def add(self, name: str) -> UUID:
+        id = new_id()
+        self.names[id] = name
+        return id
+
+
+@pytest.fixture
+def rows() -> Rows:
+    return Rows()
+
+
+@pytest.fixture
+def hub() -> Hub:
+    return Hub("1")
+
+
+@pytest.fixture
+def announcer(hub: Hub, rows: Rows) -> Announcer:
+    return Announcer(
+        hub,
+        Readers(
+            photos=rows.nothing, steps=rows.nothing, sessions=rows.sessions, albums=rows.nothing, ledger=rows.ledger
+        ),
+    )
+
+
+@asynccontextmanager
+async def running(announcer: Announcer) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(announcer.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def receive(client: Client, count: int) -> list[tuple[str, Any]]:
+    messages = []
+    async with asyncio.timeout(5):
+        for _ in range(count):
+            text = await client.next()
+            assert text is not None
+            message = json.loads(text)
+            messages.append((message["type"], message["data"].get("name") or message["data"].get("id")))
+    return messages
+
+
+async def test_changes_are_told_in_order_with_the_newest_state(hub: Hub, rows: Rows, announcer: Announcer) -> None:
+    client = hub.subscribe()
+    one, two = rows.add("one"), rows.add("two")
+    announcer.sessions_updated([one, two])
+    announcer.sessions_removed([one])
+    announcer.sessions_updated([two])
+    rows.names[two] = "two, renamed"
+    async with running(announcer):
+        assert await receive(client, 3) == [
+            ("session.updated", "one"),
+            ("session.removed", str(one)),
+            ("session.updated", "two, renamed"),
+        ]
+    assert rows.reads == 1
+
+
+async def test_what_is_gone_by_now_is_not_told(hub: Hub, rows: Rows, announcer: Announcer) -> None:
+    client = hub.subscribe()
+    announcer.sessions_updated([new_id(), rows.add("here")])
+    async with running(announcer):
+        assert await receive(client, 1) == [("session.updated", "here")]
+    assert hub.seq == 1
+
+
+async def test_a_change_during_the_reading_is_told_again(hub: Hub, rows: Rows, announcer: Announcer) -> None:
+    client = hub.subscribe()
+    rows.gate = asyncio.Event()
+    id = rows.add("before")
+    announcer.sessions_updated([id])
+    async with running(announcer):
+        async with asyncio.timeout(5):
+            while not rows.reads:
+                await asyncio.sleep(0)
+        rows.names[id] = "after"
+        announcer.sessions_updated([id])
+        rows.gate.set()
+        assert await receive(client, 2) == [("session.updated", "before"), ("session.updated", "after")]
+
+
+async def test_a_failed_reading_loses_nothing(hub: Hub, rows: Rows, announcer: Announcer) -> None:
+    client = hub.subscribe()
+    rows.broken = True
+    one, two = rows.add("one"), rows.add("two")
+    announcer.sessions_updated([one])
+    async with running(announcer) as task:
+        await asyncio.wait({task}, timeout=5)
+        assert isinstance(task.exception(), ExceptionGroup)
+    rows.broken = False
+    announcer.sessions_updated([two])
+    async with running(announcer):
+        assert await receive(client, 2) == [("session.updated", "one"), ("session.updated", "two")]
+
+
+async def test_too_many_changes_become_a_gap(
+    hub: Hub, rows: Rows, announcer: Announcer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(announce, "PENDING_LIMIT", 10)
+    hub.subscribe()
+    announcer.sessions_updated([new_id() for _ in range(11)])
+    last = rows.add("last")
+    announcer.sessions_updated([last])
+    async with running(announcer):
+        async with asyncio.timeout(5):
+            while not hub.seq:
+                await asyncio.sleep(0)
+    assert hub.seq == 2
+
+
+async def test_nothing_is_read_while_nobody_looks(hub: Hub, rows: Rows, announcer: Announcer) -> None:
+    announcer.sessions_updated([rows.add("unseen")])
+    announcer.ledger_changed()
+    async with running(announcer):
+        for _ in range(10):
+            await asyncio.sleep(0)
+        client = hub.subscribe()
+        announcer.sessions_updated([rows.add("seen")])
+        assert await receive(client, 1) == [("session.updated", "seen")]
+    assert rows.reads == 1
+
+
+async def test_the_ledger_is_sent_as_a_passing_message(hub: Hub, announcer: Announcer) -> None:
+    client = hub.subscribe()
+    for _ in range(5):
+        announcer.ledger_changed()
+    async with running(announcer), asyncio.timeout(5):
+        message = json.loads(await client.next() or "")
+    assert (message["type"], message["seq"], message["data"]["total"]["made"]) == ("ledger", 0, 3)
+    hub.close()

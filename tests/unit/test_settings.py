@@ -1,0 +1,117 @@
+"""Options: read from the environment alone, refused with words, and each of them documented."""
+
+from __future__ import annotations
+
+from dataclasses import Field, fields
+from pathlib import Path
+
+import pytest
+
+from service.errors import StartupError
+from service.settings import ROOT, Settings, data_folder, unknown_variables, variable
+
+PAGE = (ROOT / "docs" / "settings.md").read_text()
+
+
+def test_an_empty_environment_gives_a_service_for_this_machine_alone() -> None:
+    settings = Settings.from_env({})
+    assert (settings.host, settings.port, settings.on_loopback) == ("127.0.0.1", 8000, True)
+    assert settings.password is None
+    assert settings.database_url is None
+    assert settings.invokeai_url is None
+    assert (settings.invokeai_timeout, settings.retrieval_workers) == (30.0, 4)
+    assert settings.data == data_folder() == ROOT / "data"
+    settings.require_safe_binding()
+
+
+def test_every_option_is_read_from_its_variable() -> None:
+    environ = {
+        "DARKROOM_DATA": "/srv/pictures",
+        "DARKROOM_HOST": "0.0.0.0",
+        "DARKROOM_PORT": "9000",
+        "DARKROOM_DATABASE_URL": "postgresql+asyncpg://me@db/darkroom",
+        "DARKROOM_INVOKEAI_URL": "http://gpu:9090/",
+        "DARKROOM_INVOKEAI_EMAIL": "me@example.org",
+        "DARKROOM_INVOKEAI_PASSWORD": "x",
+        "DARKROOM_INVOKEAI_TIMEOUT": "12.5",
+        "DARKROOM_PASSWORD": "long enough",
+        "DARKROOM_ALLOWED_HOSTS": "photos.example.org, [fd00::1]",
+        "DARKROOM_RETRIEVAL_WORKERS": "8",
+        "DARKROOM_MAX_UPLOAD_BYTES": "1000",
+        "DARKROOM_MAX_PIXELS": "2000",
+        "DARKROOM_LOG_FORMAT": "json",
+    }
+    assert set(environ) == {variable(row.name) for row in fields(Settings)}
+    settings = Settings.from_env(environ)
+    assert settings.data == Path("/srv/pictures")
+    assert (settings.host, settings.port) == ("0.0.0.0", 9000)
+    assert settings.database_url == "postgresql+asyncpg://me@db/darkroom"
+    assert settings.invokeai_url == "http://gpu:9090"
+    assert (settings.invokeai_email, settings.invokeai_password) == ("me@example.org", "x")
+    assert (settings.invokeai_timeout, settings.password) == (12.5, "long enough")
+    assert settings.allowed_hosts == ("photos.example.org", "[fd00::1]")
+    assert (settings.retrieval_workers, settings.max_upload_bytes, settings.max_pixels) == (8, 1000, 2000)
+    assert settings.log_format == "json"
+    assert settings.host_names == {
+        "127.0.0.1", "localhost", "[::1]", "0.0.0.0", "photos.example.org", "[fd00::1]"
+    }  # fmt: skip
+
+
+def test_an_empty_value_means_the_default() -> None:
+    assert Settings.from_env({"DARKROOM_PASSWORD": "", "DARKROOM_PORT": "  "}) == Settings.from_env({})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("DARKROOM_HOST", "http://here", "without scheme"),
+        ("DARKROOM_HOST", "[::1]", "brackets"),
+        ("DARKROOM_PORT", "65536", "from 0 to 65535"),
+        ("DARKROOM_PORT", "-1", "whole number"),
+        ("DARKROOM_DATABASE_URL", "postgresql://db/x", "postgresql[+]asyncpg"),
+        ("DARKROOM_INVOKEAI_URL", "gpu:9090", "must be a URL"),
+        ("DARKROOM_INVOKEAI_TIMEOUT", "1", "from 2 to 600"),
+        ("DARKROOM_INVOKEAI_TIMEOUT", "nan", "from 2 to 600"),
+        ("DARKROOM_PASSWORD", "short", "at least 8"),
+        ("DARKROOM_ALLOWED_HOSTS", "*.example.org", "wildcard"),
+        ("DARKROOM_ALLOWED_HOSTS", "example.org:8000", "port"),
+        ("DARKROOM_RETRIEVAL_WORKERS", "0", "from 1 to 32"),
+        ("DARKROOM_MAX_UPLOAD_BYTES", "1e9", "whole number"),
+        ("DARKROOM_MAX_PIXELS", "many", "whole number"),
+        ("DARKROOM_LOG_FORMAT", "xml", "console or json"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(name: str, value: str, words: str) -> None:
+    with pytest.raises(StartupError, match=f"{name} .*{words}"):
+        Settings.from_env({name: value})
+
+
+def test_all_wrong_values_are_named_at_once() -> None:
+    with pytest.raises(StartupError, match=r"DARKROOM_PORT.*DARKROOM_LOG_FORMAT"):
+        Settings.from_env({"DARKROOM_PORT": "x", "DARKROOM_LOG_FORMAT": "x"})
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "gpu.example.org"])
+def test_beyond_loopback_a_password_is_required_and_the_way_out_is_told(host: str) -> None:
+    with pytest.raises(StartupError, match="DARKROOM_PASSWORD"):
+        Settings.from_env({"DARKROOM_HOST": host}).require_safe_binding()
+    Settings.from_env({"DARKROOM_HOST": host, "DARKROOM_PASSWORD": "long enough"}).require_safe_binding()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_loopback_needs_no_password(host: str) -> None:
+    Settings.from_env({"DARKROOM_HOST": host}).require_safe_binding()
+
+
+def test_a_misspelt_variable_is_pointed_out() -> None:
+    assert unknown_variables({"DARKROOM_PASWORD": "x", "PATH": "/bin", "DARKROOM_PORT": "1"}) == {
+        "DARKROOM_PASWORD": "DARKROOM_PASSWORD"
+    }
+    assert unknown_variables({"DARKROOM_XYZZY": "x"}) == {"DARKROOM_XYZZY": None}
+
+
+@pytest.mark.parametrize("row", fields(Settings), ids=lambda row: row.name)
+def test_every_option_is_documented_with_its_default(row: Field[object]) -> None:
+    line = next(line for line in PAGE.splitlines() if line.startswith(f"| `{variable(row.name)}` |"))
+    assert row.metadata["shown"] in line.replace("`", "")
+    assert row.metadata["help"].split(".")[0].replace("`", "") in line.replace("`", "")
