@@ -1,4 +1,5 @@
-"""The error tree. `ApiError` is the client's business and maps one to one to JSON; `InvokeError` is InvokeAI's trouble, told apart by what may be done next."""
+"""The error tree. `ApiError` is the client's business and maps one to one to JSON; `InvokeError` is InvokeAI's trouble,
+told apart by what may be done next."""
 
 from __future__ import annotations
 
@@ -99,7 +100,7 @@ class InvokeNotFound(InvokeAnswered):
 
 
 class InvokeNoSuchRoute(InvokeAnswered):
-    """200 text/html (the web app's page, FACTS §7) or a 404/405 without InvokeAI's JSON: this server has no such path."""
+    """200 text/html (the web app's page, FACTS §7), or a 404/405 without InvokeAI's JSON: no such path here."""
 
 
 class InvokeConflict(InvokeAnswered):

@@ -89,7 +89,13 @@ class Connection:
         self.sightings = Sightings(self.client, self.recorder, self.read_everything)
         self.gallery = Gallery(row.id, self.client, self.recorder, surroundings.database)
         self.consumer = Consumer(
-            row.id, row.queue_id, surroundings.database, surroundings.hub, surroundings.announcer, self.tracking, self
+            row.id,
+            row.queue_id,
+            database=surroundings.database,
+            hub=surroundings.hub,
+            announcer=surroundings.announcer,
+            tracking=self.tracking,
+            downstream=self,
         )
         self.reconciler = Reconciler(
             row.id,
@@ -185,7 +191,7 @@ class Connection:
         return self.tracking.progress_of(item_id)
 
     async def look_around(self) -> None:
-        """Reads what no event brings and no list needs exactly: the queue's counts and the number of videos. Raises InvokeError."""
+        """Reads what no event brings: the queue's counts and the number of videos. Raises InvokeError."""
         status = await self.client.queue_status()
         self.consumer.show_queue(status.pending, status.in_progress)
         try:

@@ -29,7 +29,8 @@ CURRENT = (
 LATEST_IMAGES = "SELECT invoke_id FROM photos WHERE backend_id = $1 AND invoke_id IS NOT NULL ORDER BY id DESC LIMIT $2"
 ADD = """
     INSERT INTO backends (id, name, kind, url, credentials) VALUES ($1, $2, $3, $4, $5)
-    ON CONFLICT (url, queue_id) DO UPDATE SET enabled = true, credentials = coalesce(excluded.credentials, backends.credentials)
+    ON CONFLICT (url, queue_id) DO UPDATE SET
+           enabled = true, credentials = coalesce(excluded.credentials, backends.credentials)
     RETURNING id
 """
 MOVE = "UPDATE backends SET url = $2, credentials = coalesce($3, credentials), enabled = true WHERE id = $1"
@@ -97,8 +98,10 @@ class EnvironmentBackend:
             await asyncio.sleep(ASK_AGAIN)
             if await self.decide():
                 await self._changed()
-        while await self._retire():
+        retiring = await self._retire()
+        while retiring:
             await asyncio.sleep(LOOK_AGAIN)
+            retiring = await self._retire()
 
     async def _retire(self) -> bool:
         """Disables what is home; True while something is not."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVarTuple, Unpack
 
-
 Args = TypeVarTuple("Args")
 
 
-class Signal(Generic[Unpack[Args]]):
+class Signal(Generic[*Args]):
     """Call it to tell; listeners must return at once, for they run inside whatever tells."""
 
     def __init__(self) -> None:
@@ -18,6 +17,6 @@ class Signal(Generic[Unpack[Args]]):
     def listen(self, listener: Callable[[Unpack[Args]], None]) -> None:
         self._listeners.append(listener)
 
-    def __call__(self, *args: Unpack[Args]) -> None:
+    def __call__(self, *args: *Args) -> None:
         for listener in self._listeners:
             listener(*args)

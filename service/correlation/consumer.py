@@ -1,6 +1,6 @@
 """One ordered queue per backend (design §2): socket events and readings go in, facts are kept and shown.
 
-The consumer awaits nothing but its queue and the database: names to look up, items to read and batches to cancel are handed on.
+The consumer awaits nothing but its queue and the database: names to look up and items to read are handed on.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class ForeignItems(msgspec.Struct, frozen=True):
 
     live_ids: frozenset[int]
     newest: int | None
-    """The newest id the reading knew of: later ones it can say nothing about. None after a reconnect, for ids may restart."""
+    """The newest id the reading knew of: of later ones it says nothing. None after a reconnect, for ids may restart."""
 
 
 Entry = SocketEvent | ItemReading | ItemAbsence | UnseenItems | ForeignItems
@@ -102,12 +102,12 @@ class Consumer:
         self,
         backend_id: UUID,
         queue_id: str,
+        *,
         database: Database,
         hub: Hub,
         announcer: Announcer,
         tracking: Tracking,
         downstream: Downstream,
-        *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.backend_id = backend_id
@@ -126,7 +126,7 @@ class Consumer:
     # --- intake ---
 
     def offer(self, name: str, payload: Any) -> None:
-        """Takes a socket event without waiting; when full, progress is dropped first, then everything is to be read again."""
+        """Takes a socket event without waiting; when full, progress is dropped first, then all is to be read again."""
         length = self._queue.qsize()
         if name == "invocation_progress" and length >= PROGRESS_LIMIT:
             self.dropped_progress += 1
@@ -245,7 +245,7 @@ class Consumer:
         await self._apply(tracked, reading)
 
     async def _apply_unseen(self, entry: UnseenItems) -> None:
-        """Gives each its own negative id, that no item of InvokeAI's has: absent twice, they are gone like the others."""
+        """Gives each a negative id, which no item of InvokeAI's has: absent twice, they are gone like others."""
         batch = await self._our_batch(entry.batch_id)
         if batch is None:
             return
@@ -289,7 +289,8 @@ class Consumer:
             if isinstance(fact, ImageSighted):
                 self._downstream.sight(fact.image_name)
         if tracked.batch is not None:
-            if first or any(isinstance(fact, ItemChanged) for fact in facts):
+            changed = any(isinstance(fact, ItemChanged) for fact in facts)
+            if first or changed or tracked.place != tracked.kept_place:
                 await self._keep(tracked, tracked.batch, facts)
             if first:
                 self._downstream.batch_seen(tracked.batch.batch_id)
@@ -306,8 +307,9 @@ class Consumer:
                 retried_from=tracked.retried_from,
                 new_session=any(isinstance(fact, SessionLearned) for fact in facts),
             )
-        new_to_step = not tracked.shown or stored.ordinal != tracked.ordinal
         tracked.ordinal = stored.ordinal
+        new_to_step = not tracked.shown or tracked.place != tracked.kept_place
+        tracked.kept_place = tracked.place
         if stored.adopted:
             self._announcer.photos_updated(stored.adopted)
         if stored.step_changed or stored.adopted or new_to_step:

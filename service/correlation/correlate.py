@@ -1,4 +1,4 @@
-"""Correlation, pure (rule 3): what is known of a queue item and one observation of it give what is known now, and facts.
+"""Correlation, pure (rule 3): what is known of a queue item, and one observation, give what is known now and facts.
 
 No I/O, no clock, no framework. A higher `status_sequence` wins; an observation without one only moves the item forward:
 pending < in_progress = waiting < terminal. A terminal state absorbs, but an image sighted is always a fact.
@@ -31,7 +31,7 @@ NO_LONGER_THERE = "InvokeAI no longer has this work (queue cleared or pruned)"
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one queue item; `(batch_id, item_id)` is its identity, for item ids restart with a new database."""
+    """What is known of one queue item; `(batch_id, item_id)` identifies it: item ids restart with a new database."""
 
     batch_id: str
     item_id: int

@@ -72,8 +72,8 @@ UNSEEN = """
 
 STORE = """
     INSERT INTO queue_items AS known
-           (batch_id, item_id, step_id, ordinal, retried_from_item_id, invoke_session_id, status, status_sequence, error,
-            absent_since, settled_at, created_at, started_at, completed_at)
+           (batch_id, item_id, step_id, ordinal, retried_from_item_id, invoke_session_id, status, status_sequence,
+            error, absent_since, settled_at, created_at, started_at, completed_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, CASE WHEN $11 THEN now() END, $12, $13, $14)
     ON CONFLICT (batch_id, item_id) DO UPDATE SET
            ordinal = coalesce(known.ordinal, excluded.ordinal),
@@ -106,7 +106,8 @@ ADOPT = f"""
     WITH adopted AS (
         INSERT INTO step_alternatives (step_id, photo_id, position)
         SELECT i.step_id, p.id, {POSITION}
-          FROM queue_items i JOIN step_batches b USING (batch_id) JOIN photos p ON p.invoke_session_id = i.invoke_session_id
+          FROM queue_items i JOIN step_batches b USING (batch_id)
+          JOIN photos p ON p.invoke_session_id = i.invoke_session_id
          WHERE i.batch_id = $1 AND i.item_id = $2 AND p.purged_at IS NULL
         ON CONFLICT DO NOTHING
         RETURNING photo_id)

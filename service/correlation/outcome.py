@@ -1,4 +1,4 @@
-"""What a step has come to: a function of its batches and items (rule 8), and the one place that writes a step's status."""
+"""What a step has come to: a function of its batches and items (rule 8); the one place that writes a step's status."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def outcome(
     batches: list[BatchState],
     items: list[ItemState],
 ) -> Outcome:
-    """A step's status and message. `made` counts its alternatives, whatever became of them since; `unplaced` those of them
-    that belong to no item whose ordinal is known."""
+    """A step's status and message. `made` counts its alternatives, whatever became of them since; `unplaced` those
+    of them that belong to no item whose ordinal is known."""
     started = bool(items) or made > 0 or any(batch.state == "enqueued" for batch in batches)
     if _live(batches, items):
         return Outcome("processing" if started else "pending", None)
@@ -159,8 +159,7 @@ async def refresh_step(connection: Connection, step_id: UUID) -> bool:
         return False
     batches = msgspec.convert([dict(row) for row in await connection.fetch(BATCHES, step_id)], list[BatchState])
     items = msgspec.convert([dict(row) for row in await connection.fetch(ITEMS, step_id)], list[ItemState])
-    counts = await connection.fetchrow(MADE, step_id)
-    assert counts is not None  # an aggregate always has its row
+    [counts] = await connection.fetch(MADE, step_id)
     now = outcome(
         batch_size=step["batch_size"],
         canceled_by_owner=step["canceled_by_owner"],

@@ -36,7 +36,7 @@ GATHER = 0.05
 CHUNK = 25
 """Whole items a request: 21 KB each (FACTS §5)."""
 RECENT = 1000
-"""How many of the newest ids are looked at for items we do not know; further back only while items of ours are missing."""
+"""How many of the newest unknown ids are looked at; further back only while items of ours are missing."""
 SEEN_LIMIT = 20_000
 
 
@@ -128,7 +128,7 @@ class Reconciler:
                 await self._consumer.put(ItemReading(item, across_reconnect))
 
     async def read_everything(self, *, across_reconnect: bool = False) -> None:
-        """All of ours that is unsettled, whatever of ours is unknown, and what is live of others. Raises InvokeError."""
+        """All of ours that is unsettled, what of ours is unknown, and what is live of others. Raises InvokeError."""
         began = self._clock()
         async with self._database.connection() as connection:
             unsettled = [reading for _, reading in await rows.unsettled(connection, self.backend_id)]

@@ -1,4 +1,4 @@
-"""From an image InvokeAI has to a photo row, exactly once (rule 5): whose work it is, and the one transaction that says so."""
+"""From an image InvokeAI has to a photo row, exactly once (rule 5): whose work it is, in one transaction."""
 
 from __future__ import annotations
 
@@ -85,11 +85,13 @@ INSERT = """
     RETURNING id, (xmax = 0) AS inserted, purged_at IS NOT NULL AS purged
 """
 ALTERNATIVE = """
-    INSERT INTO step_alternatives (step_id, photo_id, position) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING photo_id
+    INSERT INTO step_alternatives (step_id, photo_id, position) VALUES ($1, $2, $3)
+    ON CONFLICT DO NOTHING RETURNING photo_id
 """
 SETTLE = """
     UPDATE queue_items SET settled_at = now()
-     WHERE batch_id = $1 AND item_id = $2 AND settled_at IS NULL AND status IN ('completed', 'failed', 'canceled', 'gone')
+     WHERE batch_id = $1 AND item_id = $2 AND settled_at IS NULL
+       AND status IN ('completed', 'failed', 'canceled', 'gone')
 """
 UPLOADS = "SELECT image_name FROM backend_uploads WHERE backend_id = $1 AND image_name = ANY($2)"
 KNOWN = "SELECT invoke_id FROM photos WHERE invoke_id = ANY($1)"
@@ -106,7 +108,7 @@ class Recorder:
         announcer: Announcer,
         *,
         mirror: bool,
-        wake_retrieval: Callable[[], None],
+        photos_recorded: Callable[[], None],
         batch_seen: Callable[[str], None],
         settled: Callable[[str, int], None],
     ) -> None:
@@ -115,7 +117,7 @@ class Recorder:
         self._client = client
         self._database = database
         self._announcer = announcer
-        self._wake_retrieval = wake_retrieval
+        self._photos_recorded = photos_recorded
         self._batch_seen = batch_seen
         self._settled = settled
 
@@ -157,7 +159,7 @@ class Recorder:
     def _tell(self, recorded: Recorded, settlings: Sequence[Settling], batch_ids: Any) -> None:
         if recorded.added:
             self._announcer.photos_added(recorded.added)
-            self._wake_retrieval()
+            self._photos_recorded()
         if recorded.steps:
             self._announcer.steps_updated(recorded.steps)
         if recorded.added or recorded.steps:
@@ -218,7 +220,7 @@ class Recorder:
         """→ photo id, whether it is new, whether it became an alternative just now."""
         new_id = photo_id(image.created_at)
         path = self._path(new_id, image.created_at, owner)
-        row = await connection.fetchrow(
+        [row] = await connection.fetch(  # the upsert returns its row whichever way it goes
             INSERT,
             new_id,
             image.image_name,
@@ -237,7 +239,6 @@ class Recorder:
             owner.source_photo_id if owner else None,
             owner.seed if owner else None,
         )
-        assert row is not None  # the upsert returns its row whichever way it went
         if owner is None or row["purged"]:
             return row["id"], row["inserted"], False
         placed = await connection.fetchval(ALTERNATIVE, owner.step_id, row["id"], owner.position)

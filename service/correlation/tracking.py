@@ -1,4 +1,4 @@
-"""The items of one backend held in memory: ours and other people's, live ones and, for late events, lately ended ones."""
+"""The items of one backend held in memory: ours and other people's, live ones and, for late events, ended ones."""
 
 from __future__ import annotations
 
@@ -26,17 +26,23 @@ Key = tuple[str, int]
 class Tracked:
     """One item: what is known of it, whose it is, and how far it is."""
 
-    __slots__ = ("batch", "known", "ordinal", "pace", "progress", "retried_from", "shown")
+    __slots__ = ("batch", "kept_place", "known", "ordinal", "pace", "progress", "retried_from", "shown")
 
     def __init__(self, known: Known, batch: OurBatch | None) -> None:
         self.known = known
         self.batch = batch
         self.ordinal: int | None = None
         self.retried_from: int | None = None
+        self.kept_place = self.place
         self.progress: Progress | None = None
         self.pace: Pace | None = None
         self.shown = False
         """Whether browsers, and for ours the database, have it."""
+
+    @property
+    def place(self) -> tuple[int | None, int | None]:
+        """Where it stands in its batch; in `kept_place` as the database has it."""
+        return self.ordinal, self.retried_from
 
     @property
     def key(self) -> Key:
@@ -79,6 +85,7 @@ class Tracking:
         for item in stored:
             tracked = Tracked(item.known, item.batch)
             tracked.ordinal = item.ordinal
+            tracked.kept_place = tracked.place
             tracked.shown = True
             self._live.pop(tracked.key, None)
             self._ended.pop(tracked.key, None)
@@ -105,7 +112,7 @@ class Tracking:
             tracked.known = msgspec.structs.replace(tracked.known, settled=True)
 
     def lose_foreign(self, live_ids: frozenset[int], newest: int | None) -> list[Item]:
-        """Ends the foreign items, up to the newest id given, that are not live in the queue; returns them as they are now."""
+        """Ends the foreign items, up to the newest id given, that the queue no longer has; returns them ended."""
         lost = [
             tracked
             for tracked in self._live.values()

@@ -28,7 +28,7 @@ def create_engine(url: str, *, pool_size: int = 12) -> AsyncEngine:
         connect_args={
             "timeout": 10,
             "command_timeout": 60,
-            # Pictures are found by search with very uneven hit counts; JIT and generic plans only lose (perf-choices §2).
+            # Searches have very uneven hit counts, and JIT only loses on them.
             "server_settings": {"application_name": "darkroom", "jit": "off"},
         },
     )

@@ -202,7 +202,8 @@ class Photo(Base):
     search: Mapped[str | None] = mapped_column(
         TSVECTOR,
         Computed(
-            "setweight(to_tsvector('english'::regconfig, coalesce(caption, '') || ' ' || coalesce(generation_prompt, '')), 'A')"
+            "setweight(to_tsvector('english'::regconfig,"
+            " coalesce(caption, '') || ' ' || coalesce(generation_prompt, '')), 'A')"
             " || setweight(to_tsvector('simple'::regconfig, coalesce(model_name, '') || ' ' || filename), 'B')"
             " || setweight(array_to_tsvector(tags), 'B')"
             " || setweight(to_tsvector('english'::regconfig, coalesce(generation_negative_prompt, '')), 'D')",
@@ -286,7 +287,7 @@ class GenerationStep(Base):
 
 
 class StepBatch(Base):
-    """One `enqueue_batch` of ours (rule 7): prepared → posted → enqueued | refused; posted → prepared when certainly unsent."""
+    """One `enqueue_batch` of ours (rule 7): prepared → posted → enqueued | refused; back when certainly unsent."""
 
     __tablename__ = "step_batches"
     __table_args__ = (
@@ -311,11 +312,11 @@ class StepBatch(Base):
     answered_at: Mapped[datetime | None]
     """When its fate was known; a reading begun before proves no absence (rule 8)."""
     lost_at: Mapped[datetime | None]
-    """Given up after rule 7's window (state refused); should it arrive later it is canceled, and what it saved filed here."""
+    """Given up after rule 7's window (state refused); arriving later it is canceled, and what it saved filed here."""
 
 
 class QueueItem(Base):
-    """InvokeAI's queue items of ours; item ids restart with a new InvokeAI database, so the batch is part of the key."""
+    """InvokeAI's queue items of ours; item ids restart with a new InvokeAI database, so the key has the batch too."""
 
     __tablename__ = "queue_items"
     __table_args__ = (

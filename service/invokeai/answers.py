@@ -79,3 +79,9 @@ class Retried(Struct):
 
 class Models(Struct):
     models: list[Model]
+
+
+class Total(Struct):
+    """A page of which only the count matters."""
+
+    total: int

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import aiohttp
 import msgspec
 
+from service.invokeai.answers import Total
 from service.invokeai.events import ImageDTO, ImagePage
 from service.invokeai.files import RemoteFile
 from service.invokeai.server import Server, quoted
@@ -46,6 +47,13 @@ class ImageCalls(Server):
         if is_intermediate is not None:
             query += [("is_intermediate", _flag(is_intermediate))]
         return await self._call("GET", "/api/v1/images/", ImagePage, query=query)
+
+    async def videos_total(self) -> int:
+        """How many videos there are; 0 on servers that know none (before 6.14)."""
+        path = "/api/v1/videos/"
+        if path not in (await self._info()).routes:
+            return 0
+        return (await self._call("GET", path, Total, query=[("limit", "1"), ("offset", "0")])).total
 
     async def metadata(self, name: str) -> dict[str, Any] | None:
         """The image's core_metadata; None when it has none."""

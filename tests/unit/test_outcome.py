@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from service.correlation.correlate import NO_LONGER_THERE, RESTARTED
@@ -30,12 +31,13 @@ def item(item_id: int, status: str = "completed", **more: Any) -> ItemState:
 
 def came_to(
     batches: list[BatchState],
-    items: list[ItemState] = [],
+    items: Sequence[ItemState] = (),
     *,
     canceled: bool = False,
-    unplaced: int = 0,  # noqa: B006
+    unplaced: int = 0,
 ) -> Outcome:
-    made = sum(i.made for i in items) + unplaced
+    made = unplaced + sum(i.made for i in items)
+    items = list(items)
     return outcome(batch_size=2, canceled_by_owner=canceled, made=made, unplaced=unplaced, batches=batches, items=items)
 
 

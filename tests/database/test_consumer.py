@@ -1,0 +1,360 @@
+"""The consumer: what is said of the queue becomes rows, messages and requests, in order (rules 1–4, 8)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+
+from service.correlation import consumer as consumer_module
+from service.correlation.consumer import Consumer, ItemAbsence, ItemReading, SocketEvent, UnseenItems
+from service.correlation.correlate import Absence
+from service.correlation.tracking import Tracking
+from service.database.engine import Database
+from service.invokeai.events import QueueItem
+from service.live.announce import Announcer, Readers
+from service.live.hub import Hub
+from service.live.messages import Hello, Item, Ledger
+from service.live.previews import Previews
+from tests.fakes.rows import add_backend, add_batch, add_item, add_photo, add_session, add_step
+
+AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+class Requests:
+    """Where facts lead, written down."""
+
+    def __init__(self) -> None:
+        self.sighted: list[str] = []
+        self.settled: list[tuple[str, int, tuple[str, ...]]] = []
+        self.read: list[int] = []
+        self.read_all = 0
+        self.batches: list[str] = []
+        self.models = 0
+
+    def sight(self, image_name: str) -> None:
+        self.sighted.append(image_name)
+
+    def settle(self, batch_id: str, item_id: int, step_id: UUID, image_names: Sequence[str]) -> None:
+        self.settled.append((batch_id, item_id, tuple(image_names)))
+
+    def read_items(self, item_ids: Sequence[int]) -> None:
+        self.read.extend(item_ids)
+
+    def read_everything(self) -> None:
+        self.read_all += 1
+
+    def batch_seen(self, batch_id: str) -> None:
+        self.batches.append(batch_id)
+
+    def models_changed(self) -> None:
+        self.models += 1
+
+
+class House:
+    """A consumer with what surrounds it, one step of two seeds, and a browser's ear."""
+
+    def __init__(self, database: Database, backend_id: UUID, step_id: UUID, batch_id: str) -> None:
+        self.database, self.backend_id, self.step_id, self.batch_id = database, backend_id, step_id, batch_id
+        self.hub = Hub("test")
+        self.ear = self.hub.subscribe()
+        self.hub.hello(
+            self.ear,
+            Hello(epoch=self.hub.epoch, version="test", backends=[], steps=[], items=[], ledger=EMPTY),
+        )
+        self.requests = Requests()
+        self.tracking = Tracking(backend_id, Previews())
+        announcer = Announcer(self.hub, Readers(none, none, none, none, no_ledger))
+        self.consumer = Consumer(
+            backend_id,
+            "default",
+            database=database,
+            hub=self.hub,
+            announcer=announcer,
+            tracking=self.tracking,
+            downstream=self.requests,
+        )
+
+    def ids(self, item_id: int = 7, **more: Any) -> dict[str, Any]:
+        return {
+            "queue_id": "default",
+            "item_id": item_id,
+            "batch_id": self.batch_id,
+            "session_id": f"session-{item_id}",
+            "origin": "darkroom",
+            "destination": f"step:{self.step_id}",
+            "user_id": "system",
+            **more,
+        }
+
+    async def say(self, name: str, item_id: int = 7, **more: Any) -> None:
+        await self.consumer.apply(SocketEvent(name, self.ids(item_id, **more)))
+
+    async def status(self, word: str, sequence: int | None, item_id: int = 7, **more: Any) -> None:
+        await self.say("queue_item_status_changed", item_id, status=word, status_sequence=sequence, **more)
+
+    async def read(self, item_id: int = 7, *, seed: int | None = None, **more: Any) -> None:
+        values = [] if seed is None else [{"node_path": "seed", "field_name": "value", "value": seed}]
+        item = msgspec.convert({**self.ids(item_id), "field_values": values, **more}, QueueItem)
+        await self.consumer.apply(ItemReading(item))
+
+    async def row(self, item_id: int = 7) -> Mapping[str, Any] | None:
+        async with self.database.connection() as connection:
+            return await connection.fetchrow("SELECT * FROM queue_items WHERE item_id = $1", item_id)
+
+    async def step(self) -> Mapping[str, Any]:
+        async with self.database.connection() as connection:
+            row = await connection.fetchrow("SELECT * FROM generation_steps WHERE id = $1", self.step_id)
+        assert row is not None
+        return row
+
+    async def heard(self) -> list[dict[str, Any]]:
+        """What the browser was told so far."""
+        messages = []
+        async with asyncio.timeout(5):
+            self.hub.publish("item.updated", MARK)
+            while True:
+                text = await self.ear.next()
+                assert text is not None
+                message = msgspec.json.decode(text)
+                if message["data"].get("item_id") == -99:
+                    return messages
+                messages.append(message)
+
+
+EMPTY = msgspec.convert(
+    {
+        "total": {"expected": 0, "made": 0, "retrieved": 0, "waiting": 0, "failed": 0, "gone": 0, "home": True},
+        "backends": {},
+    },
+    Ledger,
+)
+MARK = Item(
+    backend_id=uuid4(),
+    item_id=-99,
+    batch_id="mark",
+    step_id=None,
+    ordinal=None,
+    status="completed",
+    error=None,
+    created_at=None,
+    started_at=None,
+    completed_at=None,
+    progress=None,
+)
+
+
+async def none(ids: Sequence[UUID]) -> dict[UUID, Any]:
+    return {}
+
+
+async def no_ledger() -> Ledger:
+    return EMPTY
+
+
+@pytest.fixture
+async def house(database: Database) -> AsyncIterator[House]:
+    async with database.connection() as connection:
+        backend_id = await add_backend(connection)
+        step_id = await add_step(connection, await add_session(connection), batch_size=2, backend_id=backend_id)
+        batch_id = await add_batch(
+            connection, step_id, backend_id, wanted=2, seeds=[41, 42], state="enqueued", enqueued=2, answered_at=AT
+        )
+    return House(database, backend_id, step_id, batch_id)
+
+
+async def test_an_item_of_ours_is_kept_shown_and_read_after_its_end(house: House) -> None:
+    await house.status("in_progress", 1, started_at="2026-11-22 12:00:00.000")
+    assert (await house.step())["status"] == "processing"
+    await house.status("completed", 2, completed_at="2026-11-22 12:00:09.000")
+    row = await house.row()
+    assert row is not None
+    assert (row["status"], row["status_sequence"], row["invoke_session_id"]) == ("completed", 2, "session-7")
+    assert row["settled_at"] is None, "it ended, but has not been read"
+    assert house.requests.read == [7]
+    heard = [message["data"]["status"] for message in await house.heard() if message["type"] == "item.updated"]
+    assert heard == ["in_progress", "completed"]
+
+
+async def test_the_reading_after_the_end_asks_to_settle_with_all_its_images(house: House) -> None:
+    await house.status("completed", 2)
+    results = {"a": {"image": {"image_name": "one.png"}}, "b": {"image": {"image_name": "two.png"}}}
+    await house.read(status="completed", status_sequence=2, session={"results": results})
+    assert house.requests.settled == [(house.batch_id, 7, ("one.png", "two.png"))]
+
+
+async def test_an_items_place_is_its_seed_in_the_batch_whatever_order_ids_have(house: House) -> None:
+    await house.read(8, status="pending", seed=41)
+    await house.read(7, status="pending", seed=42)
+    first, second = await house.row(8), await house.row(7)
+    assert first is not None
+    assert second is not None
+    assert (first["ordinal"], second["ordinal"]) == (0, 1)
+
+
+async def test_an_item_retried_in_invokeai_inherits_the_place_and_reopens_the_step(house: House) -> None:
+    async with house.database.connection() as connection:
+        for item_id, ordinal in ((7, 0), (8, 1)):
+            await add_item(
+                connection, house.batch_id, house.step_id, item_id, ordinal=ordinal, status="failed", settled_at=AT
+            )
+        await connection.execute("UPDATE generation_steps SET status = 'failed', completed_at = $1", AT)
+    await house.status("in_progress", 1, 9)
+    await house.read(9, status="in_progress", seed=42, retried_from_item_id=8)
+    row = await house.row(9)
+    assert row is not None
+    assert (row["ordinal"], row["retried_from_item_id"]) == (1, 8)
+    step = await house.step()
+    assert (step["status"], step["completed_at"]) == ("processing", None)
+
+
+async def test_a_destination_naming_no_step_of_ours_is_not_ours(house: House) -> None:
+    await house.say(
+        "queue_item_status_changed", 7, status="in_progress", status_sequence=1, batch_id="other",
+        destination=f"step:{uuid4()}",
+    )  # fmt: skip
+    assert await house.row() is None
+    assert [item.step_id for item in house.tracking.live_items] == [None]
+
+
+async def test_other_peoples_redacted_events_are_ignored(house: House) -> None:
+    for redacted in ({"user_id": "redacted"}, {"batch_id": "redacted"}):
+        await house.say("queue_item_status_changed", status="in_progress", status_sequence=1, **redacted)
+    assert house.tracking.live_items == []
+
+
+async def test_events_of_another_queue_are_ignored(house: House) -> None:
+    await house.status("in_progress", 1, queue_id="other")
+    assert house.tracking.live_items == []
+
+
+async def test_foreign_images_are_sighted_too_and_foreign_items_are_never_stored(house: House) -> None:
+    await house.say("invocation_complete", batch_id="other", origin=None, destination="gallery",
+                    result={"image": {"image_name": "theirs.png"}})  # fmt: skip
+    assert house.requests.sighted == ["theirs.png"]
+    assert await house.row() is None
+
+
+async def test_a_bulk_cancel_ends_pending_items_that_get_no_event_of_their_own(house: House) -> None:
+    await house.read(7, status="pending", seed=41)
+    await house.consumer.apply(
+        SocketEvent("queue_items_canceled", {"queue_id": "default", "canceled_item_ids": [7, 99]})
+    )
+    row = await house.row()
+    assert row is not None
+    assert row["status"] == "canceled"
+    assert house.requests.read == [7], "what a canceled item saved is kept"
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"), [("queue_cleared", {}), ("queue_items_retried", {"retried_item_ids": [3]})]
+)
+async def test_what_names_no_new_item_makes_everything_be_read(
+    house: House, name: str, payload: dict[str, Any]
+) -> None:
+    await house.consumer.apply(SocketEvent(name, {"queue_id": "default", **payload}))
+    assert house.requests.read_all == 1
+
+
+async def test_an_enqueued_batch_of_ours_is_told_and_others_are_not(house: House) -> None:
+    for batch_id, origin in ((house.batch_id, "darkroom"), ("x", "darkroom"), (house.batch_id, "other")):
+        payload = {"queue_id": "default", "batch_id": batch_id, "origin": origin, "enqueued": 2, "requested": 2}
+        await house.consumer.apply(SocketEvent("batch_enqueued", payload))
+    assert house.requests.batches == [house.batch_id]
+
+
+async def test_progress_reaches_browsers_and_never_the_database(house: House) -> None:
+    await house.status("in_progress", 1)
+    before = await house.row()
+    await house.say("invocation_progress", message="Denoising", percentage=0.25)
+    assert await house.row() == before
+    progress = [message for message in await house.heard() if message["type"] == "item.progress"]
+    assert [message["data"]["percentage"] for message in progress] == [0.25]
+    assert progress[0]["data"]["step_id"] == str(house.step_id)
+
+
+async def test_after_the_end_progress_is_ignored(house: House) -> None:
+    await house.status("canceled", 2)
+    await house.say("invocation_progress", message="Denoising", percentage=0.25)
+    assert not [message for message in await house.heard() if message["type"] == "item.progress"]
+
+
+async def test_the_same_item_id_in_a_new_invokeai_database_is_another_item(house: House) -> None:
+    await house.status("completed", 2)
+    async with house.database.connection() as connection:
+        batch = await add_batch(connection, house.step_id, house.backend_id, seeds=[50], state="enqueued", enqueued=1)
+    await house.status("in_progress", 1, batch_id=batch, session_id="fresh")
+    async with house.database.connection() as connection:
+        rows = await connection.fetch("SELECT status FROM queue_items WHERE item_id = 7 ORDER BY status")
+    assert [row["status"] for row in rows] == ["completed", "in_progress"]
+
+
+async def test_an_item_that_learns_its_session_adopts_photos_already_here(house: House) -> None:
+    async with house.database.connection() as connection:
+        photo = await add_photo(connection, invoke_session_id="session-7", backend_id=house.backend_id)
+    await house.read(7, status="in_progress", seed=42)
+    async with house.database.connection() as connection:
+        alternative = await connection.fetchrow("SELECT * FROM step_alternatives")
+        source = await connection.fetchval("SELECT source FROM photos WHERE id = $1", photo)
+    assert alternative is not None
+    assert (alternative["step_id"], alternative["photo_id"], source) == (house.step_id, photo, "generated")
+
+
+def absence(seconds: float) -> Absence:
+    began = AT + timedelta(seconds=seconds)
+    return Absence(began_at=began, answered_at=AT, gallery_read_from=began - timedelta(seconds=5))
+
+
+async def test_items_absent_twice_are_gone_and_the_step_says_why(house: House) -> None:
+    await house.read(7, status="pending", seed=41)
+    for seconds in (1, 40):
+        await house.consumer.apply(ItemAbsence(house.batch_id, 7, absence(seconds)))
+        await house.consumer.apply(UnseenItems(house.batch_id, (1,), absence(seconds)))
+    step = await house.step()
+    assert step["status"] == "failed"
+    assert step["error_message"] == "InvokeAI no longer has this work (queue cleared or pruned)"
+
+
+async def test_a_malformed_event_is_reported_and_does_not_stop_the_next(house: House) -> None:
+    task = asyncio.create_task(house.consumer.run())
+    house.consumer.offer("queue_item_status_changed", {"queue_id": 3})
+    house.consumer.offer("queue_item_status_changed", house.ids(status="in_progress", status_sequence=1))
+    async with asyncio.timeout(5):
+        await house.consumer.settle_queue()
+    assert house.requests.read_all == 1
+    assert await house.row() is not None
+    task.cancel()
+
+
+async def test_when_full_progress_is_dropped_first_then_everything_is_to_be_read(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer_module, "PROGRESS_LIMIT", 2)
+    monkeypatch.setattr(consumer_module, "QUEUE_LIMIT", 3)
+    for name in ("invocation_progress",) * 4 + ("queue_item_status_changed",) * 2:
+        house.consumer.offer(name, house.ids(message="", status="in_progress"))
+    assert (house.consumer.dropped_progress, house.consumer.dropped_events) == (2, 1)
+    assert house.requests.read_all == 1
+
+
+async def test_after_a_restart_what_was_unsettled_is_known_again(house: House) -> None:
+    async with house.database.connection() as connection:
+        await add_item(connection, house.batch_id, house.step_id, 7, ordinal=0, status="in_progress")
+        await add_item(connection, house.batch_id, house.step_id, 8, ordinal=1, status="completed", settled_at=AT)
+    await house.consumer.load()
+    assert [item.item_id for item in house.tracking.live_items] == [7]
+
+
+async def test_the_database_absorbs_after_the_end_whoever_writes(house: House) -> None:
+    await house.status("completed", 2)
+    forgetful = House(house.database, house.backend_id, house.step_id, house.batch_id)
+    forgetful.tracking.track(house.batch_id, 7, await forgetful.consumer._our_batch(house.batch_id))
+    await forgetful.status("in_progress", 1)
+    row = await house.row()
+    assert row is not None
+    assert row["status"] == "completed"
