@@ -1,0 +1,64 @@
+"""Traces of a batch at InvokeAI, for when its own answer is missing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+
+from service.invokeai.client import InvokeClient
+from service.invokeai.events import ImageDTO
+
+PAGE = 100
+CLOCK_MARGIN = timedelta(minutes=1)
+"""`Date` has whole seconds, and clocks drift."""
+MOST_ITEMS = 20_000
+"""Items looked through, newest first; twice what a queue holds at most."""
+MOST_IMAGES = 1000
+
+
+async def items_of(client: InvokeClient, batch_id: str, count: int) -> list[int]:
+    """The ids, ascending, of at most `count` items of a batch posted lately: the queue is looked through from its
+    end."""
+    ids = (await client.item_ids())[-MOST_ITEMS:]
+    found: list[int] = []
+    while ids and len(found) < count:
+        piece, ids = ids[-PAGE:], ids[:-PAGE]
+        found += [item.item_id for item in await client.summaries(piece) if item.batch_id == batch_id]
+    return sorted(found)
+
+
+async def has_saved(client: InvokeClient, batch_id: str, width: int, height: int, since: datetime) -> bool:
+    """Whether an image of that size made after `since` (our clock) names the batch in its metadata: its items may be
+    gone from the queue by now, finished and pruned (FACTS §10). The newest thousand of them are looked at."""
+    looked_at = 0
+    async with aclosing(_gallery_since(client, since)) as images:
+        async for image in images:
+            if (image.width, image.height) != (width, height):
+                continue
+            metadata = await client.metadata(image.image_name)
+            if metadata is not None and metadata.get("darkroom_batch") == batch_id:
+                return True
+            looked_at += 1
+            if looked_at >= MOST_IMAGES:
+                break
+    return False
+
+
+async def _gallery_since(client: InvokeClient, since: datetime) -> AsyncGenerator[ImageDTO]:
+    """What queue items saved, newest first."""
+    offset = 0
+    while True:
+        page = await client.images_page(
+            PAGE, offset, is_intermediate=False, categories=["general"], starred_first=False
+        )
+        # An offset of our clock to the server's, whose times the images bear; read after its first answer.
+        skew = (client.server_time() or datetime.now(UTC)) - datetime.now(UTC)
+        for image in page.items:
+            if image.created_at < since + skew - CLOCK_MARGIN:
+                return
+            if image.session_id is not None:
+                yield image
+        offset += PAGE
+        if offset >= page.total:
+            return

@@ -1,0 +1,127 @@
+"""Canceling at InvokeAI what nobody wants: of canceled and deleted steps, lost batches that turn up, items beyond what
+was asked (rule 7). What they saved is kept, and every cancel is followed by a reading."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from service.database.engine import Connection, Database
+from service.errors import InvokeError
+from service.invokeai.client import InvokeClient
+from service.studio.connections import Connections
+from service.studio.decide import gap
+
+log = structlog.get_logger()
+
+TRIES_BEFORE = 3
+"""The gap after a cancel begins where three tries would have brought it: 2 s, time enough for its reading."""
+
+# Of an enqueued batch the first `enqueued` items are what was asked for; a retry at InvokeAI's side adds its own.
+UNWANTED_ITEMS = """
+    WITH ranked AS (
+        SELECT i.batch_id, i.item_id, i.status,
+               row_number() OVER (PARTITION BY i.batch_id ORDER BY i.item_id) AS rank
+          FROM queue_items i
+         WHERE i.item_id > 0 AND i.retried_from_item_id IS NULL
+           AND i.batch_id IN (SELECT batch_id FROM queue_items WHERE settled_at IS NULL))
+    SELECT r.batch_id, r.item_id, b.lost_at IS NULL AND r.rank > b.enqueued AS beyond
+      FROM ranked r JOIN step_batches b USING (batch_id) JOIN generation_steps s ON s.id = b.step_id
+     WHERE b.backend_id = $1 AND b.state IN ('enqueued', 'refused')
+       AND r.status IN ('pending', 'in_progress', 'waiting')
+       AND (r.rank > b.enqueued OR s.cancel_requested_at IS NOT NULL OR s.deleted_at IS NOT NULL)
+"""
+UNWANTED_UNSEEN = """
+    SELECT b.batch_id FROM generation_steps s JOIN step_batches b ON b.step_id = s.id
+     WHERE b.backend_id = $1 AND b.state = 'enqueued' AND s.status IN ('pending', 'processing')
+       AND (s.cancel_requested_at IS NOT NULL OR s.deleted_at IS NOT NULL)
+       AND b.enqueued > (SELECT count(*) FROM queue_items i WHERE i.batch_id = b.batch_id)
+"""
+LOST = "SELECT batch_id FROM step_batches WHERE batch_id = ANY($1::text[]) AND backend_id = $2 AND lost_at IS NOT NULL"
+
+
+class Unwanted(msgspec.Struct, frozen=True):
+    """What is to be canceled on one backend: whole batches with the live items known of them, and single items."""
+
+    batches: dict[str, list[int]]
+    beyond: list[int]
+    """Items beyond what was asked, if they are not retries."""
+
+
+async def unwanted(connection: Connection, backend_id: UUID, seen: Iterable[str]) -> Unwanted:
+    """What nobody wants, as the tables know it; `seen` are batches just named by InvokeAI, lost ones perhaps."""
+    found = Unwanted({}, [])
+    for row in await connection.fetch(UNWANTED_ITEMS, backend_id):
+        if row["beyond"]:
+            found.beyond.append(row["item_id"])
+        else:
+            found.batches.setdefault(row["batch_id"], []).append(row["item_id"])
+    for row in await connection.fetch(UNWANTED_UNSEEN, backend_id):
+        found.batches.setdefault(row["batch_id"], [])
+    for row in await connection.fetch(LOST, list(seen), backend_id):
+        found.batches.setdefault(row["batch_id"], [])
+    return found
+
+
+class Cancellation:
+    """One backend's cancels, each repeated with growing gaps until a reading shows that it worked."""
+
+    def __init__(self, backend_id: UUID, database: Database, connections: Connections) -> None:
+        self.backend_id = backend_id
+        self._database = database
+        self._connections = connections
+        self._seen: set[str] = set()
+        self._tries: dict[str | int, int] = {}
+        self._not_before: dict[str | int, float] = {}
+
+    def batch_seen(self, batch_id: str) -> None:
+        self._seen.add(batch_id)
+
+    async def turn(self, client: InvokeClient) -> float | None:
+        """Cancels what is due; returns the seconds until something is due again, None when nothing is waiting."""
+        seen, self._seen = self._seen, set()
+        async with self._database.connection() as connection:
+            found = await unwanted(connection, self.backend_id, seen)
+        self._forget_all_but({*found.batches, *found.beyond})
+        now = asyncio.get_running_loop().time()
+        batches = [batch_id for batch_id in found.batches if self._not_before.get(batch_id, now) <= now]
+        beyond = [item_id for item_id in found.beyond if self._not_before.get(item_id, now) <= now]
+        try:
+            if batches:
+                await self._cancel_batches(client, {batch_id: found.batches[batch_id] for batch_id in batches})
+            if beyond:
+                await self._cancel_beyond(client, beyond)
+        except InvokeError as error:
+            log.warning("cancel_failed", backend=str(self.backend_id), error=str(error))
+            self._seen |= seen & set(batches)
+        self._seen |= seen & (found.batches.keys() - set(batches))
+        self._put_off([*batches, *beyond])
+        return min((at - now for at in self._not_before.values()), default=None)
+
+    async def _cancel_batches(self, client: InvokeClient, batches: dict[str, list[int]]) -> None:
+        canceled = await client.cancel_batches(list(batches))
+        log.info("canceled", backend=str(self.backend_id), batches=list(batches), items=canceled)
+        known = [item_id for item_ids in batches.values() for item_id in item_ids]
+        self._connections.request_reading(self.backend_id, known if all(batches.values()) else ())
+
+    async def _cancel_beyond(self, client: InvokeClient, item_ids: list[int]) -> None:
+        """One by one, and only what InvokeAI says is nobody's retry or child."""
+        for item in await client.items(item_ids):
+            if item.retried_from_item_id is None and item.parent_item_id is None:
+                await client.cancel_item(item.item_id)
+                log.info("canceled", backend=str(self.backend_id), item=item.item_id)
+        self._connections.request_reading(self.backend_id, item_ids)
+
+    def _put_off(self, canceled: Iterable[str | int]) -> None:
+        now = asyncio.get_running_loop().time()
+        for key in canceled:
+            tries = self._tries[key] = self._tries.get(key, 0) + 1
+            self._not_before[key] = now + gap(tries + TRIES_BEFORE - 1)
+
+    def _forget_all_but(self, keys: set[str | int]) -> None:
+        for key in self._tries.keys() - keys:
+            del self._tries[key], self._not_before[key]

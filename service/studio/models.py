@@ -1,0 +1,158 @@
+"""The cache of each backend's models: read on connect, daily, after installs, and when asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from service.database.engine import Connection, Database
+from service.errors import InvokeError, InvokeUnreachable
+from service.invokeai.events import Model
+from service.live.announce import Announcer
+from service.studio.connections import Connections, client_of
+
+log = structlog.get_logger()
+
+DEBOUNCE = 2.0
+"""Seconds; an install of a starter bundle ends in many events."""
+FIRST_RETRY, LONGEST_RETRY = 5.0, 300.0
+
+UPSERT = """
+    INSERT INTO models AS known (backend_id, key, hash, name, base, type, format, description, default_settings)
+    SELECT $1, m.key, m.hash, m.name, m.base, m.type, m.format, m.description, m.default_settings
+      FROM jsonb_to_recordset($2::jsonb) AS m(key text, hash text, name text, base text, type text, format text,
+                                              description text, default_settings jsonb)
+    ON CONFLICT (backend_id, key) DO UPDATE SET
+           hash = excluded.hash, name = excluded.name, base = excluded.base, type = excluded.type,
+           format = excluded.format, description = excluded.description, default_settings = excluded.default_settings
+     WHERE (known.hash, known.name, known.base, known.type, known.format, known.description, known.default_settings)
+           IS DISTINCT FROM (excluded.hash, excluded.name, excluded.base, excluded.type, excluded.format,
+                             excluded.description, excluded.default_settings)
+    RETURNING 1
+"""
+REMOVE = "DELETE FROM models WHERE backend_id = $1 AND NOT (key = ANY($2::text[])) RETURNING 1"
+SEEN = "UPDATE models SET seen_at = now() WHERE backend_id = $1"
+FIND = """
+    SELECT key, hash, name, base, type, default_settings FROM models
+     WHERE backend_id = $1 AND (key = $2 OR (hash = $3 AND $3 <> '' AND type = $4))
+     ORDER BY key = $2 DESC, key LIMIT 1
+"""
+
+
+class KnownModel(msgspec.Struct, frozen=True):
+    """A model as one backend has it: keys differ between InvokeAI installations, hashes do not."""
+
+    key: str
+    hash: str
+    name: str
+    base: str
+    type: str
+    default_settings: dict[str, Any] | None
+
+
+async def find_model(
+    connection: Connection, backend_id: UUID, key: str, hash: str = "", *, type: str = "main"
+) -> KnownModel | None:
+    """By key, of whatever type; else one of `type` with that hash."""
+    row = await connection.fetchrow(FIND, backend_id, key, hash, type)
+    if row is None:
+        return None
+    settings = row["default_settings"]
+    return msgspec.convert(dict(row) | {"default_settings": settings and msgspec.json.decode(settings)}, KnownModel)
+
+
+async def store_models(connection: Connection, backend_id: UUID, models: Iterable[Model]) -> bool:
+    """Makes the cache what the backend has, inside the caller's transaction; True when that changed anything."""
+    by_key = {model.key: model for model in models}
+    content = msgspec.json.encode(list(by_key.values())).decode()
+    changed = await connection.fetch(UPSERT, backend_id, content)
+    removed = await connection.fetch(REMOVE, backend_id, list(by_key))
+    await connection.execute(SEEN, backend_id)
+    return bool(changed or removed)
+
+
+class ModelCache:
+    """Reads models of connected backends; `run` is to be supervised, the rest may be called at any time."""
+
+    def __init__(
+        self, database: Database, connections: Connections, announcer: Announcer, *, debounce: float = DEBOUNCE
+    ) -> None:
+        self._database = database
+        self._connections = connections
+        self._announcer = announcer
+        self._debounce = debounce
+        self._due: dict[UUID, float] = {}
+        self._tries: dict[UUID, int] = {}
+        self._changed = asyncio.Event()
+
+    def changed(self, backend_id: UUID) -> None:
+        """The backend was connected, or said that its models changed: read them soon."""
+        self._tries.pop(backend_id, None)
+        self._due[backend_id] = asyncio.get_running_loop().time() + self._debounce
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Reads what is due; a failed reading is tried again while the backend is connected."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            self._changed.clear()
+            for backend_id in [backend_id for backend_id, at in self._due.items() if at <= clock()]:
+                del self._due[backend_id]
+                await self._read_or_retry(backend_id)
+            wait = min(self._due.values(), default=None)
+            try:
+                async with asyncio.timeout_at(wait):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def refresh(self, backend_id: UUID) -> None:
+        """Reads one backend's models now; raises an `InvokeError`."""
+        client = client_of(self._connections, backend_id)
+        if client is None:
+            raise InvokeUnreachable("the backend is not connected")
+        models = await client.models()
+        async with self._database.transaction() as connection:
+            if not await connection.fetchval("SELECT true FROM backends WHERE id = $1 FOR SHARE", backend_id):
+                return
+            changed = await store_models(connection, backend_id, models)
+        if changed:
+            self._announcer.models_updated(backend_id)
+
+    async def refresh_all(self, backend_ids: Iterable[UUID]) -> dict[UUID, str | None]:
+        """Reads several backends' models at once: for each, None or what went wrong."""
+
+        async def attempt(backend_id: UUID) -> str | None:
+            try:
+                await self.refresh(backend_id)
+            except InvokeError as error:
+                return str(error)
+            return None
+
+        ids = list(backend_ids)
+        return dict(zip(ids, await asyncio.gather(*map(attempt, ids)), strict=True))
+
+    async def refresh_connected(self) -> None:
+        """The daily reading."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch("SELECT id FROM backends WHERE enabled")
+        connected = [row["id"] for row in rows if client_of(self._connections, row["id"])]
+        for backend_id, problem in (await self.refresh_all(connected)).items():
+            if problem:
+                log.warning("models_not_read", backend_id=str(backend_id), error=problem)
+
+    async def _read_or_retry(self, backend_id: UUID) -> None:
+        try:
+            await self.refresh(backend_id)
+        except InvokeError as error:
+            log.warning("models_not_read", backend_id=str(backend_id), error=str(error))
+            if client_of(self._connections, backend_id) is None:
+                return  # It is read when it connects.
+            tries = self._tries[backend_id] = self._tries.get(backend_id, 0) + 1
+            pause = min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** min(tries - 1, 8))
+            self._due.setdefault(backend_id, asyncio.get_running_loop().time() + pause)

@@ -1,0 +1,188 @@
+"""Sessions and steps over REST (api.md, Studio). Changes are committed first, then told to browsers and the
+submitter."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Response, delete, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from service.backends.registry import Registry
+from service.database.engine import Database
+from service.errors import ValidationError
+from service.live.announce import Announcer
+from service.live.messages import Session, SessionDetail, Step
+from service.studio import queries, sessions, steps
+from service.studio.model_routes import routes as model_routes
+from service.studio.schemas import SessionCreate, SessionList, SessionUpdate, StepCreate
+from service.studio.submit import Submitter
+
+Limit = Annotated[int, QueryParameter(ge=1, le=200)]
+Offset = Annotated[int | None, QueryParameter(ge=0, le=2**31)]
+
+
+@get("/api/v1/sessions", operation_id="list_sessions")
+async def list_sessions(
+    database: NamedDependency[Database],
+    limit: Limit = 50,
+    offset: Offset = None,
+    cursor: FromQuery[str | None] = None,
+    count: FromQuery[bool] = True,
+) -> SessionList:
+    """The latest changed first."""
+    if cursor is not None and offset is not None:
+        raise ValidationError("cursor and offset: one or the other")
+    async with database.connection() as connection:
+        return await queries.list_sessions(connection, limit=limit, offset=offset or 0, cursor=cursor, count=count)
+
+
+@post("/api/v1/sessions", operation_id="create_session", status_code=201)
+async def create_session(
+    data: JSONBody[SessionCreate], database: NamedDependency[Database], announcer: NamedDependency[Announcer]
+) -> SessionDetail:
+    async with database.transaction() as connection:
+        session_id = await sessions.create_session(connection, data.name)
+        session = await queries.session_detail(connection, session_id, lambda *_: None)
+    announcer.sessions_updated([session_id])
+    return session
+
+
+@get("/api/v1/sessions/{session_id:uuid}", operation_id="get_session")
+async def get_session(
+    session_id: FromPath[UUID], database: NamedDependency[Database], registry: NamedDependency[Registry]
+) -> SessionDetail:
+    """With its steps, each with its alternatives in position order and its queue items."""
+    async with database.connection() as connection:
+        return await queries.session_detail(connection, session_id, registry.item_progress)
+
+
+@patch("/api/v1/sessions/{session_id:uuid}", operation_id="update_session")
+async def update_session(
+    session_id: FromPath[UUID],
+    data: JSONBody[SessionUpdate],
+    database: NamedDependency[Database],
+    announcer: NamedDependency[Announcer],
+) -> Session:
+    async with database.transaction() as connection:
+        await sessions.rename_session(connection, session_id, data.name)
+        session = (await queries.sessions_by_ids(connection, [session_id]))[session_id]
+    announcer.sessions_updated([session_id])
+    return session
+
+
+@delete("/api/v1/sessions/{session_id:uuid}", operation_id="delete_session", status_code=204)
+async def delete_session(
+    session_id: FromPath[UUID],
+    database: NamedDependency[Database],
+    announcer: NamedDependency[Announcer],
+    submitter: NamedDependency[Submitter],
+) -> None:
+    """Cancels what is live of it; its pictures stay in the library."""
+    async with database.transaction() as connection:
+        step_ids = await sessions.delete_session(connection, session_id, datetime.now(UTC))
+    announcer.steps_updated(step_ids)
+    announcer.sessions_removed([session_id])
+    announcer.ledger_changed()
+    submitter.wake()
+
+
+@post("/api/v1/sessions/{session_id:uuid}/steps", operation_id="create_step", status_code=201)
+async def create_step(
+    session_id: FromPath[UUID],
+    data: JSONBody[StepCreate],
+    database: NamedDependency[Database],
+    announcer: NamedDependency[Announcer],
+    submitter: NamedDependency[Submitter],
+    registry: NamedDependency[Registry],
+) -> Response[Step]:
+    """Pending at once, whatever InvokeAI's state; a refusal shows later as `failed`. The same correlation_id again: 200
+    with the step that is there."""
+    async with database.transaction() as connection:
+        created = await steps.create_step(connection, session_id, data)
+        found = await queries.steps_by_ids(connection, [created.step_id], registry.item_progress)
+    if created.is_new:
+        announcer.steps_updated([created.step_id])
+        announcer.sessions_updated([session_id])
+        announcer.ledger_changed()
+        submitter.wake()
+    return Response(found[created.step_id], status_code=201 if created.is_new else 200)
+
+
+@get("/api/v1/steps/{step_id:uuid}", operation_id="get_step")
+async def get_step(
+    step_id: FromPath[UUID], database: NamedDependency[Database], registry: NamedDependency[Registry]
+) -> Step:
+    async with database.connection() as connection:
+        return await queries.one_step(connection, step_id, registry.item_progress)
+
+
+@post("/api/v1/steps/{step_id:uuid}/cancel", operation_id="cancel_step", status_code=200)
+async def cancel_step(
+    step_id: FromPath[UUID],
+    database: NamedDependency[Database],
+    announcer: NamedDependency[Announcer],
+    submitter: NamedDependency[Submitter],
+    registry: NamedDependency[Registry],
+) -> Step:
+    """At any moment until it has ended; what was saved by then is kept."""
+    async with database.transaction() as connection:
+        await steps.cancel_step(connection, step_id, datetime.now(UTC))
+        step = await queries.one_step(connection, step_id, registry.item_progress)
+    return _changed(step, announcer, submitter)
+
+
+@post("/api/v1/steps/{step_id:uuid}/retry", operation_id="retry_step", status_code=200)
+async def retry_step(
+    step_id: FromPath[UUID],
+    database: NamedDependency[Database],
+    announcer: NamedDependency[Announcer],
+    submitter: NamedDependency[Submitter],
+    registry: NamedDependency[Registry],
+) -> Step:
+    """Makes what is missing, with the seeds it was to have."""
+    async with database.transaction() as connection:
+        await steps.retry_step(connection, step_id)
+        step = await queries.one_step(connection, step_id, registry.item_progress)
+    return _changed(step, announcer, submitter)
+
+
+@delete("/api/v1/steps/{step_id:uuid}", operation_id="delete_step", status_code=204)
+async def delete_step(
+    step_id: FromPath[UUID],
+    database: NamedDependency[Database],
+    announcer: NamedDependency[Announcer],
+    submitter: NamedDependency[Submitter],
+) -> None:
+    """Cancels what is live of it; its pictures stay in the library."""
+    async with database.transaction() as connection:
+        session_id = await steps.delete_step(connection, step_id, datetime.now(UTC))
+    announcer.steps_updated([step_id])
+    announcer.sessions_updated([session_id])
+    announcer.ledger_changed()
+    submitter.wake()
+
+
+def _changed(step: Step, announcer: Announcer, submitter: Submitter) -> Step:
+    announcer.steps_updated([step.id])
+    announcer.ledger_changed(step.backend_id)
+    submitter.wake()
+    return step
+
+
+routes = [
+    list_sessions,
+    create_session,
+    get_session,
+    update_session,
+    delete_session,
+    create_step,
+    get_step,
+    cancel_step,
+    retry_step,
+    delete_step,
+    *model_routes,
+]

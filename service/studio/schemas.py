@@ -1,0 +1,69 @@
+"""What clients send to the studio, and the lists it answers with (api.md)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from service.live.messages import Model, Resource, Session
+from service.studio.parameters import NO_NUL, Key, Parameters
+
+MOST_ALTERNATIVES = 100
+
+Prompt = Annotated[str, Meta(max_length=20_000, pattern=NO_NUL)]
+SessionName = Annotated[str, Meta(min_length=1, max_length=200, pattern=NO_NUL)]
+
+
+class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of everything a client sends: unknown keys are errors."""
+
+
+class SessionCreate(Body, frozen=True):
+    name: SessionName = "Untitled"
+
+
+class SessionUpdate(Body, frozen=True):
+    name: SessionName
+
+
+class StepCreate(Body, frozen=True, kw_only=True):
+    prompt: Annotated[Prompt, Meta(min_length=1)]
+    negative_prompt: Prompt | None = None
+    model_key: Key
+    model_hash: Key
+    model_name: Key | None = None
+    parameters: Parameters = Parameters()
+    batch_size: Annotated[int, Meta(ge=1, le=MOST_ALTERNATIVES)] = 1
+    parent_id: UUID | None = None
+    source_photo_id: UUID | None = None
+    backend_id: UUID | None = None
+    """Default: the environment's backend, else the oldest enabled one that has the model."""
+    correlation_id: Key | None = None
+    """The client's own key: the same again gives the existing step."""
+
+
+class SessionList(Resource, frozen=True):
+    items: list[Session]
+    total: int | None
+    limit: int
+    offset: int | None
+    next_cursor: str | None
+
+
+class ModelList(Resource, frozen=True):
+    """Always whole."""
+
+    items: list[Model]
+    total: int
+    limit: int
+    offset: int
+    next_cursor: str | None
+
+
+class ModelsRefreshed(Resource, frozen=True):
+    """For each backend asked: null, or why its models could not be read."""
+
+    backends: dict[UUID, str | None]
