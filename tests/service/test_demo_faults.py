@@ -1,0 +1,393 @@
+"""Each fault of the scripted InvokeAI does what it says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import aiohttp
+import pytest
+import socketio
+
+from service.demo import clock
+from service.demo.images import Filter
+from tests.fakes import Account, MultiUser, ScriptedInvokeAI, answers, batches
+from tests.fakes.listener import Listener
+
+QUEUE = "/api/v1/queue/default"
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
+    server = ScriptedInvokeAI(tmp_path / "invokeai")
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def http(server: ScriptedInvokeAI) -> AsyncIterator[aiohttp.ClientSession]:
+    timeout = aiohttp.ClientTimeout(total=10)
+    async with aiohttp.ClientSession(server.url, timeout=timeout) as session:
+        yield session
+
+
+async def total_of(http: aiohttp.ClientSession, batch_id: str) -> int:
+    async with http.get(f"{QUEUE}/b/{batch_id}/status") as response:
+        return int((await response.json())["total"])
+
+
+async def test_a_route_rule_applies_as_often_as_told_and_counts(server, http):
+    rule = server.on("/app/version$", answers.status(500), times=2)
+    codes = []
+    for _ in range(3):
+        async with http.get("/api/v1/app/version") as response:
+            codes.append(response.status)
+    assert codes == [500, 500, 200]
+    assert rule.hits == 2
+
+
+async def test_a_route_can_answer_with_the_web_app(server, http):
+    server.on("/item_ids$", answers.html())
+    async with http.get(f"{QUEUE}/item_ids") as response:
+        assert (response.status, response.content_type) == (200, "text/html")
+
+
+async def test_a_route_can_answer_a_conflict_with_detail(server, http):
+    server.on("/full$", answers.status(409, "storage maintenance"))
+    image = server.add_image()
+    async with http.get(f"/api/v1/images/i/{image.image_name}/full") as response:
+        assert response.status == 409
+        assert await response.json() == {"detail": "storage maintenance"}
+
+
+async def test_a_stalled_route_answers_when_its_gate_opens(server, http):
+    gate = asyncio.Event()
+    rule = server.on("/status$", answers.after(gate))
+    request = asyncio.create_task(http.get(f"{QUEUE}/status").__aenter__())
+    await rule.wait()
+    assert not request.done()
+    gate.set()
+    response = await request
+    assert response.status == 200
+    response.release()
+
+
+@pytest.mark.parametrize(("when", "arrives"), [("before", 0), ("during", 2), ("after", 2)])
+async def test_a_cut_post_has_its_effect_or_not(server, http, when, arrives):
+    server.cut_enqueue(when)
+    body = batches.batch(batches.blank(), batch_id="ours", data=None) | {}
+    body["batch"]["runs"] = 2
+    with pytest.raises(aiohttp.ClientError):
+        async with http.post(f"{QUEUE}/enqueue_batch", json=body) as response:
+            await response.read()
+    assert await total_of(http, "ours") == arrives
+
+
+async def test_a_late_effect_arrives_after_the_post_broke(server, http):
+    gate = asyncio.Event()
+    server.cut_enqueue("late", gate)
+    with pytest.raises(aiohttp.ClientError):
+        await http.post(f"{QUEUE}/enqueue_batch", json=batches.batch(batches.blank(), batch_id="ours"))
+    assert await total_of(http, "ours") == 0
+    gate.set()
+    await server.until(lambda: server.queue.batch_status("default", "ours")["total"] == 1)
+
+
+async def test_a_full_queue_takes_what_fits(server):
+    server.queue.max_queue_size = 3
+    server.queue.started = False
+    body = batches.batch(batches.blank())
+    body["batch"]["runs"] = 5
+    first = await server.enqueue(body)
+    assert (first["enqueued"], first["requested"], len(first["item_ids"])) == (3, 5, 3)
+    second = await server.enqueue(batches.batch(batches.blank()))
+    assert (second["enqueued"], second["item_ids"]) == (0, [])
+
+
+@pytest.mark.parametrize("how", ["truncated", "too long"])
+async def test_a_file_can_break_off(server, http, how):
+    image = server.add_image(size=(200, 100))
+    server.break_file(how, image.image_name)
+    with pytest.raises(aiohttp.ClientError):
+        async with http.get(f"/api/v1/images/i/{image.image_name}/full") as response:
+            await response.read()
+
+
+@pytest.mark.parametrize("how", ["shortened", "corrupted", "too short"])
+async def test_a_file_can_be_wrong_without_the_wire_telling(server, http, how):
+    image = server.add_image(size=(200, 100), metadata={"padding": "x" * 2000})
+    true = server.images.path(image.image_name).read_bytes()
+    server.break_file(how, image.image_name)
+    async with http.get(f"/api/v1/images/i/{image.image_name}/full") as response:
+        data = await response.read()
+        assert response.status == 200
+        assert int(response.headers["Content-Length"]) == len(data)
+    assert data != true
+    async with http.get(f"/api/v1/images/i/{image.image_name}/full") as response:
+        assert await response.read() == true
+
+
+async def test_a_file_can_be_missing_while_its_record_is_there(server, http):
+    image = server.add_image()
+    server.break_file("missing", image.image_name)
+    async with http.get(f"/api/v1/images/i/{image.image_name}/full") as response:
+        assert (response.status, response.content_type) == (404, "application/json")
+    async with http.get(f"/api/v1/images/i/{image.image_name}") as response:
+        assert response.status == 200
+
+
+async def test_dropped_sockets_hear_no_goodbye_and_may_come_back(server):
+    async with Listener(server.url) as listener:
+        await server.drop_sockets()
+        await listener.until(lambda: listener.goodbye)
+        assert listener.goodbye == "transport error"
+    async with Listener(server.url) as listener:
+        assert listener.goodbye is None
+
+
+async def test_a_server_side_disconnect_says_goodbye(server):
+    async with Listener(server.url) as listener:
+        await server.disconnect_sockets()
+        await listener.until(lambda: listener.goodbye)
+        assert listener.goodbye == "server disconnect"
+
+
+async def test_events_can_be_dropped_repeated_and_held_back(server):
+    gate = asyncio.Event()
+    dropped = server.drop_events("invocation_started")
+    server.repeat_events("invocation_complete", copies=3, times=1)
+    server.delay_events(gate, "queue_item_status_changed", lambda event: event.payload["status"] == "in_progress")
+    async with Listener(server.url) as listener:
+        answer = await server.enqueue(batches.batch(batches.blank()))
+        item_id = answer["item_ids"][0]
+        await listener.until_ended(item_id)
+        assert listener.statuses(item_id) == ["completed"]
+        assert listener.names().count("invocation_complete") == 3
+        assert "invocation_started" not in listener.names()
+        assert dropped.hits == 1
+        gate.set()
+        await listener.until(lambda: listener.statuses(item_id) == ["completed", "in_progress"])
+
+
+async def test_an_item_can_be_held_before_a_node_and_canceled_there(server):
+    hold = server.hold("denoise")
+    async with Listener(server.url) as listener:
+        model = server.models.select(bases=["sd-1"], kind="main")[0]
+        await server.enqueue(batches.batch(batches.text_to_image(model)))
+        item = await hold.reached()
+        assert item.status == "in_progress"
+        await server.queue.cancel(item)
+        hold.release()
+        await listener.until_ended(item.item_id)
+        await server.until(lambda: item.session is not None)
+        assert item.session["results"], "what its nodes had made is still shown after a cancel"
+        assert listener.statuses(item.item_id) == ["in_progress", "canceled"]
+
+
+async def test_refused_connections_come_back_on_the_same_port_with_the_same_state(server):
+    hold = server.hold("img")
+    await server.enqueue(batches.batch(batches.blank()))
+    item = await hold.reached()
+    url = server.url
+    await server.refuse()
+    async with aiohttp.ClientSession() as http:
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await http.get(f"{url}/api/v1/app/version")
+        hold.release()
+        await server.until_ended(item.item_id)
+        await server.accept()
+        async with http.get(f"{url}{QUEUE}/i/{item.item_id}") as response:
+            assert (await response.json())["status"] == "completed"
+
+
+async def test_after_a_kill_what_ran_is_canceled_without_an_event_and_what_was_pending_runs(server):
+    hold = server.hold("img")
+    body = batches.batch(batches.blank())
+    body["batch"]["runs"] = 3
+    ids = sorted((await server.enqueue(body))["item_ids"])
+    await hold.reached()
+    before, url = len(server.produced), server.url
+    async with Listener(server.url) as listener:
+        await server.kill()
+        await listener.until(lambda: listener.goodbye)
+        assert listener.goodbye == "transport error"
+    hold.release()
+    await server.restart()
+    assert server.url == url
+    await server.until_ended(*ids)
+    items = [server.queue.items[item_id] for item_id in ids]
+    assert [item.status for item in items] == ["canceled", "completed", "completed"]
+    assert (items[0].status_sequence, items[0].session, items[0].error_type) == (2, None, None)
+    told = [event.payload.get("item_id") for event in server.produced[before:]]
+    assert ids[0] not in told
+
+
+async def test_images_and_items_survive_a_restart_and_item_ids_are_not_reused(server, http):
+    first = (await server.enqueue(batches.batch(batches.blank())))["item_ids"][0]
+    await server.until_ended(first)
+    image = server.images.select(wanted())[0]
+    data = server.images.path(image.image_name).read_bytes()
+    server.queue.prune("default", None)
+    await server.kill()
+    await server.restart()
+    assert server.images.get(image.image_name).dto() == image.dto()
+    async with http.get(f"/api/v1/images/i/{image.image_name}/full") as response:
+        assert await response.read() == data
+    second = (await server.enqueue(batches.batch(batches.blank())))["item_ids"][0]
+    assert second == first + 1
+
+
+async def test_a_new_database_starts_item_ids_again_and_knows_no_image(server, http):
+    await server.enqueue(batches.batch(batches.blank()))
+    image = server.add_image()
+    url = server.url
+    await server.new_database()
+    assert server.url == url
+    assert (await server.enqueue(batches.batch(batches.blank())))["item_ids"] == [1]
+    async with http.get(f"/api/v1/images/i/{image.image_name}") as response:
+        assert response.status == 404
+
+
+async def test_the_clock_can_be_off_in_the_date_header_and_in_records(server, http):
+    server.clock_offset = timedelta(hours=-3)
+    async with http.get("/api/v1/app/version") as response:
+        told = parsedate_to_datetime(response.headers["Date"])
+    assert timedelta(hours=2, minutes=59) < clock.now() - told < timedelta(hours=3, minutes=1)
+    assert server.add_image().created_at < clock.stamp(clock.now() - timedelta(hours=2))
+
+
+def wanted() -> Filter:
+    return Filter()
+
+
+async def test_direct_images_are_listed_as_uploads_and_canvas_saves_are(server, http):
+    upload, save = server.add_upload(), server.add_canvas_save(metadata={"positive_prompt": "hills"})
+    async with http.get("/api/v1/images/?is_intermediate=false") as response:
+        listed = {dto["image_name"]: dto for dto in (await response.json())["items"]}
+    assert listed[upload.image_name]["image_category"] == "user"
+    assert listed[save.image_name]["image_category"] == "general"
+    assert {dto["session_id"] for dto in listed.values()} == {None}
+    async with http.get(f"/api/v1/images/i/{save.image_name}/metadata") as response:
+        assert await response.json() == {"positive_prompt": "hills"}
+
+
+@pytest.mark.parametrize(
+    ("version", "missing", "has_list"),
+    [
+        ("5.15.0", {"item_ids", "items_by_ids", "item_summaries_by_ids", "list_all", "images_by_names"}, True),
+        ("6.0.2", {"item_ids", "items_by_ids", "item_summaries_by_ids"}, True),
+        ("6.9.0", {"item_summaries_by_ids"}, False),
+    ],
+)
+async def test_an_older_version_lacks_its_routes_and_fields(tmp_path, version, missing, has_list):
+    server = ScriptedInvokeAI(tmp_path, version=version)
+    await server.start()
+    try:
+        async with aiohttp.ClientSession(server.url) as http, Listener(server.url) as listener:
+            async with http.get("/api/v1/app/version") as response:
+                assert (await response.json())["version"] == version
+            async with http.get("/openapi.json") as response:
+                paths = (await response.json())["paths"]
+            last_parts = {path.rsplit("/", 1)[-1] for path in paths}
+            assert not missing & last_parts
+            assert ("list" in last_parts) is has_list
+            assert "/api/v1/auth/status" not in paths
+            async with http.post(f"{QUEUE}/item_summaries_by_ids", json={"item_ids": []}) as response:
+                assert response.status == 405
+            async with http.post(f"{QUEUE}/enqueue_batch", json=batches.batch(batches.blank())) as response:
+                answer = await response.json()
+            assert ("item_ids" in answer) is (version != "5.15.0")
+            await listener.until_ended(1)
+            for _, payload in listener.heard:
+                assert not {"status_sequence", "user_id", "device"} & payload.keys()
+            async with http.get(f"{QUEUE}/i/1") as response:
+                item = await response.json()
+            assert item["status"] == "completed"
+            assert "status_sequence" not in item
+    finally:
+        await server.stop()
+
+
+async def test_the_cursor_pages_of_an_old_version_hold_every_item_once(tmp_path):
+    server = ScriptedInvokeAI(tmp_path, version="5.15.0")
+    await server.start()
+    body = batches.batch(batches.blank())
+    body["batch"]["runs"] = 5
+    await server.enqueue(body)
+    seen, cursor, more = [], 0, True
+    async with aiohttp.ClientSession(server.url) as http:
+        while more:
+            async with http.get(f"{QUEUE}/list?limit=2&cursor={cursor}") as response:
+                page = await response.json()
+            seen += [item["item_id"] for item in page["items"]]
+            cursor, more = seen[-1], page["has_more"]
+    await server.stop()
+    assert seen == [1, 2, 3, 4, 5]
+
+
+@pytest.fixture
+async def multiuser(tmp_path: Path) -> AsyncIterator[tuple[ScriptedInvokeAI, MultiUser, Account, Account]]:
+    alice, bob = Account("alice@example.com", "Loopback-1"), Account("bob@example.com", "Loopback-2")
+    access = MultiUser([alice, bob])
+    server = ScriptedInvokeAI(tmp_path / "invokeai", multiuser=access)
+    await server.start()
+    yield server, access, alice, bob
+    await server.stop()
+
+
+async def test_multiuser_rest_asks_for_a_token_and_tells_when_it_expired(multiuser):
+    server, access, alice, _ = multiuser
+    async with aiohttp.ClientSession(server.url) as http:
+        async with http.get("/api/v1/app/version") as response:
+            assert response.status == 200
+        async with http.get(f"{QUEUE}/status") as response:
+            assert (response.status, await response.json()) == (401, {"detail": "Authentication required"})
+        async with http.post("/api/v1/auth/login", json={"email": alice.email, "password": "wrong"}) as response:
+            assert response.status == 401
+        async with http.post("/api/v1/auth/login", json={"email": alice.email, "password": alice.password}) as response:
+            token = (await response.json())["token"]
+        bearer = {"Authorization": f"Bearer {token}"}
+        async with http.get(f"{QUEUE}/status", headers=bearer) as response:
+            assert response.status == 200
+        access.expire()
+        async with http.get(f"{QUEUE}/status", headers=bearer) as response:
+            assert (response.status, await response.json()) == (401, {"detail": "Invalid or expired token"})
+
+
+async def test_multiuser_sockets_are_rejected_without_a_token(multiuser):
+    server, *_ = multiuser
+    with pytest.raises(socketio.exceptions.ConnectionError):
+        async with Listener(server.url, token="nonsense"):
+            pass
+
+
+async def test_others_items_arrive_redacted_and_their_images_are_forbidden(multiuser):
+    server, access, alice, bob = multiuser
+    async with (
+        Listener(server.url, token=access.token(alice)) as owner,
+        Listener(server.url, token=access.token(bob)) as other,
+        aiohttp.ClientSession(server.url) as http,
+    ):
+        body = batches.batch(batches.blank(), origin="darkroom", destination="step:1")
+        item_id = (await server.enqueue(body, user_id=alice.user_id))["item_ids"][0]
+        await owner.until_ended(item_id)
+        await other.until_ended(item_id)
+        assert "invocation_complete" in owner.names()
+        assert set(other.names()) == {"batch_enqueued", "queue_item_status_changed"}
+        for _, payload in other.heard:
+            assert (payload["batch_id"], payload["user_id"], payload["origin"]) == ("redacted", "redacted", None)
+        image = server.images.select(wanted())[0]
+        bearer = {"Authorization": f"Bearer {access.token(bob)}"}
+        async with http.get(f"/api/v1/images/i/{image.image_name}", headers=bearer) as response:
+            assert response.status == 403
+        async with http.get("/api/v1/images/", headers=bearer) as response:
+            assert (await response.json())["total"] == 0
+        async with http.get(f"{QUEUE}/i/{item_id}", headers=bearer) as response:
+            seen = await response.json()
+        assert (seen["batch_id"], seen["session"]["results"]) == ("redacted", {})
+        async with http.put(f"{QUEUE}/i/{item_id}/cancel", headers=bearer) as response:
+            assert response.status == 403
