@@ -1,4 +1,4 @@
-"""Pictures into thumbnails, with libvips: few loaders, a bound on pixels, bounded threads (perf-choices: decode is the cost)."""
+"""Pictures into thumbnails, with libvips: few loaders, a bound on pixels, as many threads as keep the cores busy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 THUMBNAIL_SIDE = 300
 LOADERS = ("VipsForeignLoadPng", "VipsForeignLoadJpeg", "VipsForeignLoadWebp")
-# A damaged picture must be an error. Of all ways to say so, thumbnailing heeds only this one, and only from a source or buffer.
+# A damaged picture must be an error. Thumbnailing heeds only this way to say so, and only from a source or buffer.
 STRICT = "fail_on=error"
 
 

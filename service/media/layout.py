@@ -1,4 +1,4 @@
-"""Where files live, relative to the data folder (design §5). Pure: built from ids and dates alone, so no path leads elsewhere."""
+"""Where files live, relative to the data folder. Built from ids and dates alone, so no path leads elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a PNG is whole, from its chunks and their CRCs (PNG specification §5): a decoder accepts what was cut or flipped."""
+"""Whether a PNG is whole, by its chunks and their CRCs (PNG specification §5): decoders accept what was cut."""
 
 from __future__ import annotations
 

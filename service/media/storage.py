@@ -5,10 +5,12 @@ Everything here blocks: call it in a thread.
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from io import FileIO
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 from uuid import UUID
@@ -50,7 +52,7 @@ class LocalStorage:
         self.replace(MARKER, f"{library_id}\n".encode(), library_id)
 
     def check_marker(self, library_id: UUID) -> None:
-        """Raises `StartupError` unless the folder is that library's: an unmounted disk must not pass for an empty library."""
+        """Raises `StartupError` unless the folder is that library's: an unmounted disk is no empty library."""
         found = self.marker()
         if found is None:
             raise StartupError(
@@ -78,11 +80,13 @@ class LocalStorage:
 
     # --- Writing ---
 
-    def create(self, relative: str, token: UUID) -> BinaryIO:
-        """The temporary file, empty and unbuffered; its folder is made."""
+    def append(self, relative: str, token: UUID, pieces: Iterable[bytes]) -> None:
+        """Adds to the temporary file, which is made, with its folder, by the first call."""
         temporary = self.temporary(relative, token)
         _make_folder(temporary.parent)
-        return temporary.open("wb", buffering=0)
+        with temporary.open("ab", buffering=0) as file:
+            for piece in pieces:
+                _write_all(file, piece)
 
     def publish(self, relative: str, token: UUID) -> None:
         """Makes the temporary file durable and gives it its name, in place of whatever has it."""
@@ -94,9 +98,9 @@ class LocalStorage:
 
     def replace(self, relative: str, content: bytes, token: UUID) -> None:
         """Writes `content` under the name, whole and durable."""
+        self.discard(relative, token)
         try:
-            with self.create(relative, token) as file:
-                write_all(file, content)
+            self.append(relative, token, [content])
             self.publish(relative, token)
         finally:
             self.discard(relative, token)
@@ -140,12 +144,8 @@ class LocalStorage:
     def strays(self, relative: str) -> list[Stray]:
         """The temporary files of one name, whoever wrote them."""
         final = self.path(relative)
-        if not final.parent.is_dir():
-            return []
-        with os.scandir(final.parent) as entries:
-            return [
-                Stray(path, token) for path, token in _temporary(entries) if path.name.startswith(f".{final.name}.")
-            ]
+        found = (_stray(path) for path in final.parent.glob(f".{glob.escape(final.name)}.*{TEMPORARY}"))
+        return [stray for stray in found if stray is not None]
 
     def all_strays(self, before: float) -> Iterator[Stray]:
         """Every temporary file last written before that moment (seconds since 1970). Walks the whole library."""
@@ -156,18 +156,11 @@ class LocalStorage:
                     yield stray
 
 
-def write_all(file: BinaryIO, content: bytes) -> None:
+def _write_all(file: FileIO, content: bytes) -> None:
     """A raw file may take less than it is given."""
     rest = memoryview(content)
     while rest:
         rest = rest[file.write(rest) :]
-
-
-def _temporary(entries: Iterator[os.DirEntry[str]]) -> Iterator[Stray]:
-    for entry in entries:
-        stray = _stray(Path(entry.path)) if entry.name.endswith(TEMPORARY) else None
-        if stray is not None:
-            yield stray
 
 
 def _stray(path: Path) -> Stray | None:

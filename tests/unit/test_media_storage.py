@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from service.errors import StartupError
-from service.media.storage import LocalStorage, write_all
+from service.media.storage import LocalStorage
 
 NAME = "photos/generated/mirror/b/2026-11-22/a.png"
 
@@ -21,12 +21,11 @@ def storage(tmp_path: Path) -> LocalStorage:
 
 def test_what_is_being_written_has_no_name_yet(storage: LocalStorage) -> None:
     token = uuid4()
-    with storage.create(NAME, token) as file:
-        write_all(file, b"half")
-        assert not storage.exists(NAME)
-        assert storage.temporary(NAME, token).parent == storage.path(NAME).parent
-        assert str(token) in storage.temporary(NAME, token).name
-        write_all(file, b" whole")
+    storage.append(NAME, token, [b"ha", b"lf"])
+    assert not storage.exists(NAME)
+    assert storage.temporary(NAME, token).parent == storage.path(NAME).parent
+    assert str(token) in storage.temporary(NAME, token).name
+    storage.append(NAME, token, [b" whole"])
     storage.publish(NAME, token)
     assert storage.path(NAME).read_bytes() == b"half whole"
     assert not storage.temporary(NAME, token).exists()
@@ -41,9 +40,8 @@ def test_publishing_again_replaces_the_same_single_file(storage: LocalStorage) -
 
 def test_two_writers_of_one_name_do_not_touch_each_others_temporary_file(storage: LocalStorage) -> None:
     one, other = uuid4(), uuid4()
-    with storage.create(NAME, one) as first, storage.create(NAME, other) as second:
-        write_all(first, b"one")
-        write_all(second, b"other")
+    storage.append(NAME, one, [b"one"])
+    storage.append(NAME, other, [b"other"])
     storage.publish(NAME, one)
     assert storage.path(NAME).read_bytes() == b"one"
     storage.publish(NAME, other)
@@ -53,7 +51,7 @@ def test_two_writers_of_one_name_do_not_touch_each_others_temporary_file(storage
 def test_publishing_what_somebody_swept_away_fails_and_leaves_the_file_as_it_was(storage: LocalStorage) -> None:
     storage.replace(NAME, b"kept", uuid4())
     token = uuid4()
-    storage.create(NAME, token).close()
+    storage.append(NAME, token, [])
     storage.discard(NAME, token)
     with pytest.raises(FileNotFoundError):
         storage.publish(NAME, token)
@@ -88,7 +86,7 @@ def test_a_link_never_replaces_other_bytes(storage: LocalStorage) -> None:
 
 def test_only_our_own_temporary_files_are_strays(storage: LocalStorage) -> None:
     token = uuid4()
-    storage.create(NAME, token).close()
+    storage.append(NAME, token, [])
     storage.replace(NAME, b"bytes", uuid4())
     folder = storage.path(NAME).parent
     (folder / ".b.png.not-a-token.part").write_bytes(b"")

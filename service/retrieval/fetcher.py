@@ -1,0 +1,171 @@
+"""One claimed photo's way home: download, verify, publish, then the row; or the verdict on what went wrong (rule 9)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from service.database.engine import Database
+from service.errors import InvokeError, InvokeInterrupted
+from service.invokeai.client import InvokeClient
+from service.live.announce import Announcer
+from service.media.imaging import Imaging, Thumbnail
+from service.media.layout import thumbnail_path
+from service.media.png import Damaged
+from service.media.storage import LocalStorage
+from service.retrieval import queue
+from service.retrieval.download import Arrived, examine, likeness, publish, remove, save
+from service.retrieval.faults import Failure, Faults, Gone, Postponed, StorageTrouble, Verdict
+from service.retrieval.parameters import Parameters, embedded, parameters
+from service.retrieval.queue import Claimed, Home
+from service.retrieval.unbroken import unbroken
+
+log = structlog.get_logger()
+
+LONGEST_DOWNLOAD = 900.0
+CLIENT_GONE_DELAY = 5.0
+
+
+class Limits(Protocol):
+    """What the owner may change while we run."""
+
+    @property
+    def retrieval_max_attempts(self) -> int: ...
+    @property
+    def thumbnail_quality(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A whole image in its temporary file, and all we know of it."""
+
+    arrived: Arrived
+    thumbnail: Thumbnail | None
+    parameters: Parameters | None
+
+
+class Fetcher:
+    """Ends every claim it is given, in one of the ways queue.py has, unless the database itself fails."""
+
+    def __init__(
+        self,
+        database: Database,
+        storage: LocalStorage,
+        imaging: Imaging,
+        announcer: Announcer,
+        limits: Callable[[], Limits],
+        faults: Faults,
+    ) -> None:
+        self._database = database
+        self._storage = storage
+        self._imaging = imaging
+        self._announcer = announcer
+        self._limits = limits
+        self._faults = faults
+
+    async def bring_home(self, claimed: Claimed, client: InvokeClient | None) -> None:
+        """Cancelled before the file is published, it gives the photo back; after that, the row is written first."""
+        try:
+            verdict = await self._try(claimed, client)
+            if verdict is not None:
+                await unbroken(self._settle(claimed, verdict))
+        except asyncio.CancelledError:
+            await unbroken(self._settle(claimed, Postponed("")))
+            raise
+        finally:
+            await unbroken(asyncio.to_thread(remove, self._storage, claimed.path, claimed.claim))
+
+    async def _try(self, claimed: Claimed, client: InvokeClient | None) -> Verdict | None:
+        """None when the photo is home, or was no longer ours."""
+        if client is None:
+            return Postponed("the backend is not connected", CLIENT_GONE_DELAY)
+        try:
+            fetched = await self._fetch(claimed, client)
+            await unbroken(self._finish(claimed, fetched))
+        except (InvokeError, Damaged, StorageTrouble) as error:
+            return await self._faults.judge(claimed, error, client)
+        except Exception as error:
+            log.exception("retrieval failed unexpectedly", photo=str(claimed.id))
+            return Failure(f"{type(error).__name__}: {error}")
+        return None
+
+    async def _fetch(self, claimed: Claimed, client: InvokeClient) -> Fetched:
+        try:
+            async with asyncio.timeout(LONGEST_DOWNLOAD), client.open_file(claimed.image_name) as remote:
+                arrived = await save(remote, self._storage, claimed.path, claimed.claim)
+        except TimeoutError:
+            raise InvokeInterrupted(f"the download took longer than {LONGEST_DOWNLOAD:g} s") from None
+        quality = self._limits().thumbnail_quality
+        examined = await examine(self._imaging, self._storage, claimed.path, claimed.claim, quality)
+        thumbnail = examined.thumbnail
+        if thumbnail is None:
+            log.warning("image cannot be decoded", photo=str(claimed.id), reason=examined.reason)
+            thumbnail = await self._invokeais_thumbnail(claimed, client, quality)
+        return Fetched(arrived, thumbnail, await self._parameters(claimed, client, examined.metadata))
+
+    async def _invokeais_thumbnail(self, claimed: Claimed, client: InvokeClient, quality: int) -> Thumbnail | None:
+        """Its likeness of an image we cannot decode; None when it has none either."""
+        path = thumbnail_path(claimed.path)
+        try:
+            async with asyncio.timeout(client.timeout), client.open_thumbnail(claimed.image_name) as remote:
+                await save(remote, self._storage, path, claimed.claim)
+        except (InvokeError, Damaged, TimeoutError) as error:
+            log.warning("no thumbnail either", photo=str(claimed.id), reason=str(error))
+            return None
+        return await likeness(self._imaging, self._storage, path, claimed.claim, quality)
+
+    async def _parameters(self, claimed: Claimed, client: InvokeClient, inside: str | None) -> Parameters | None:
+        """As InvokeAI has them now, else as they are inside the file: a picture never waits for its description."""
+        if not claimed.wants_metadata:
+            return None
+        try:
+            metadata = await client.metadata(claimed.image_name)
+        except InvokeError as error:
+            log.info("metadata taken from the file", photo=str(claimed.id), reason=str(error))
+            metadata = None
+        metadata = metadata or embedded(inside)
+        return parameters(metadata) if metadata else None
+
+    async def _finish(self, claimed: Claimed, fetched: Fetched) -> None:
+        path = thumbnail_path(claimed.path) if fetched.thumbnail else None
+        thumbnail = (path, fetched.thumbnail.webp) if path and fetched.thumbnail else None
+        await asyncio.to_thread(publish, self._storage, claimed.path, claimed.claim, thumbnail)
+        thumbhash = fetched.thumbnail.thumbhash if fetched.thumbnail else None
+        home = Home(fetched.arrived.size, fetched.arrived.sha256, path, thumbhash)
+        async with self._database.connection() as connection:
+            finished = await queue.finish(connection, claimed, home, fetched.parameters)
+            wanted = finished or await queue.is_wanted(connection, claimed.id)
+        if not wanted:
+            await asyncio.to_thread(self._remove_published, claimed)
+        if finished:
+            self._faults.succeeded(claimed.backend_id)
+            self._announcer.photos_ready([claimed.id])
+            self._announcer.ledger_changed(claimed.backend_id)
+
+    def _remove_published(self, claimed: Claimed) -> None:
+        """It was purged while it was on its way (rule 11)."""
+        self._storage.unlink(claimed.path)
+        self._storage.unlink(thumbnail_path(claimed.path))
+
+    async def _settle(self, claimed: Claimed, verdict: Verdict) -> None:
+        """Writes the outcome, and tells of what others can see."""
+        async with self._database.connection() as connection:
+            match verdict:
+                case Gone(reason):
+                    status = "gone" if await queue.gone(connection, claimed, reason) else None
+                case Failure(reason):
+                    attempts = self._limits().retrieval_max_attempts
+                    status = await queue.fail(connection, claimed, reason, attempts)
+                case Postponed(reason, delay):
+                    await queue.release(connection, claimed, error=reason or None, delay_seconds=delay)
+                    status = None
+        log.info("photo not home yet", photo=str(claimed.id), status=status, verdict=verdict)
+        if status == "pending":
+            self._announcer.photos_updated([claimed.id])
+        elif status is not None:
+            self._announcer.photos_failed([claimed.id])
+            self._announcer.ledger_changed(claimed.backend_id)

@@ -1,0 +1,87 @@
+"""What InvokeAI's metadata say of an image's making, in the columns people filter by; the whole is kept as given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+MAX_TEXT = 100_000
+"""Characters of a prompt that are kept apart and searched; PostgreSQL's search vectors end at a megabyte."""
+MAX_SEED = 10**20
+
+
+class Parameters(msgspec.Struct, frozen=True, kw_only=True):
+    """`metadata` is JSON text as jsonb takes it. A LoRA is in `loras` by name and by key, since either finds it."""
+
+    metadata: str | None = None
+    prompt: str | None = None
+    negative_prompt: str | None = None
+    model_key: str | None = None
+    model_hash: str | None = None
+    model_name: str | None = None
+    model_base: str | None = None
+    loras: list[str] | None = None
+    seed: int | None = None
+
+
+def parameters(metadata: Mapping[str, Any]) -> Parameters:
+    """Of `core_metadata`, as InvokeAI writes it since 3; whatever is missing or of another type is None."""
+    kept = _storable(metadata)
+    model = _table(kept.get("model"))
+    return Parameters(
+        metadata=msgspec.json.encode(kept).decode(),
+        prompt=_text(kept.get("positive_prompt")),
+        negative_prompt=_text(kept.get("negative_prompt")),
+        model_key=_text(model.get("key")),
+        model_hash=_text(model.get("hash")),
+        model_name=_text(model.get("name")) or _text(model.get("model_name")),
+        model_base=_text(model.get("base")) or _text(model.get("base_model")),
+        loras=_loras(kept.get("loras")),
+        seed=_seed(kept.get("seed")),
+    )
+
+
+def embedded(text: str | None) -> dict[str, Any] | None:
+    """The metadata inside the PNG itself; None when there are none that can be read."""
+    try:
+        found = msgspec.json.decode(text or "null")
+    except msgspec.DecodeError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _loras(entries: Any) -> list[str] | None:
+    found: dict[str, None] = {}
+    for entry in entries if isinstance(entries, list) else []:
+        # InvokeAI 3 said `lora` where later ones say `model`.
+        lora = _table(_table(entry).get("model") or _table(entry).get("lora"))
+        for name in (lora.get("name") or lora.get("model_name"), lora.get("key")):
+            if isinstance(name, str) and name:
+                found[name] = None
+    return list(found) or None
+
+
+def _seed(value: Any) -> int | None:
+    whole = int(value) if isinstance(value, float) and value.is_integer() else value
+    return whole if type(whole) is int and 0 <= whole < MAX_SEED else None
+
+
+def _text(value: Any) -> str | None:
+    return value[:MAX_TEXT] if isinstance(value, str) and value else None
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _storable(value: Any) -> Any:
+    """Without what PostgreSQL's text cannot hold: NUL characters and lone surrogates."""
+    if isinstance(value, str):
+        return value.replace("\0", "").encode(errors="replace").decode()
+    if isinstance(value, Mapping):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    return value

@@ -1,0 +1,240 @@
+"""The photos table as retrieval's queue (rule 9): who may fetch what, and every way a fetch can end.
+
+A claim is a fresh uuid; every outcome is guarded by it, so what a worker says after losing its lease changes nothing.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from service.database.engine import Connection
+from service.retrieval.parameters import Parameters
+
+LEASE_SECONDS = 60.0
+FIRST_DELAY, GROWTH, LONGEST_DELAY = 2.0, 3.0, 600.0
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A photo that is ours to fetch while the lease lasts; `attempts` are those that failed before."""
+
+    id: UUID
+    backend_id: UUID
+    image_name: str
+    path: str
+    claim: UUID
+    attempts: int
+    wants_metadata: bool
+
+
+class Home(msgspec.Struct, frozen=True):
+    """What is known of a photo once its file has its name."""
+
+    file_size: int
+    sha256: str
+    thumbnail_path: str | None
+    thumbhash: str | None
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """A claim in the table, and the file it is about."""
+
+    claim: UUID
+    path: str
+
+
+# Backend by backend along its own index: what waits for an unreachable one is never looked at.
+CLAIM = """
+    WITH due AS (
+        SELECT photo.id FROM unnest($1::uuid[]) AS backend (id) CROSS JOIN LATERAL (
+            SELECT id, next_retrieval_attempt FROM photos
+             WHERE backend_id = backend.id AND retrieval_status = 'pending' AND purged_at IS NULL
+               AND next_retrieval_attempt <= now()
+             ORDER BY {order} LIMIT $2 FOR UPDATE SKIP LOCKED
+        ) AS photo ORDER BY {order} LIMIT $2
+    )
+    UPDATE photos SET retrieval_status = 'retrieving', retrieval_claim = gen_random_uuid(),
+           retrieval_lease_until = now() + $3 * interval '1 second', last_retrieval_attempt = now()
+      FROM due WHERE photos.id = due.id
+    RETURNING photos.id, backend_id, invoke_id AS image_name, local_storage_path AS path, retrieval_claim AS claim,
+              retrieval_attempts AS attempts, generation_params IS NULL AS wants_metadata
+"""
+NEWEST_FIRST = CLAIM.format(order="id DESC")
+LONGEST_DUE_FIRST = CLAIM.format(order="next_retrieval_attempt")
+
+NEXT_DUE = """
+    SELECT extract(epoch FROM min(photo.due) - now())::float8
+      FROM unnest($1::uuid[]) AS backend (id) CROSS JOIN LATERAL (
+        SELECT next_retrieval_attempt AS due FROM photos
+         WHERE backend_id = backend.id AND retrieval_status = 'pending' AND purged_at IS NULL
+         ORDER BY next_retrieval_attempt LIMIT 1
+    ) AS photo
+"""
+RENEW = """
+    UPDATE photos SET retrieval_lease_until = now() + $2 * interval '1 second'
+     WHERE retrieval_claim = ANY($1::uuid[]) AND retrieval_status = 'retrieving' RETURNING retrieval_claim
+"""
+HELD = "WHERE id = $1 AND retrieval_claim = $2 AND retrieval_status = 'retrieving' AND purged_at IS NULL"
+LET_GO = "retrieval_claim = NULL, retrieval_lease_until = NULL"
+
+FINISH = f"""
+    UPDATE photos SET retrieval_status = 'completed', {LET_GO}, next_retrieval_attempt = NULL, retrieval_error = NULL,
+           file_size = $3, sha256 = $4, local_thumbnail_path = $5, thumbhash = $6,
+           generation_params = coalesce(generation_params, $7::jsonb),
+           generation_prompt = coalesce(generation_prompt, $8),
+           generation_negative_prompt = coalesce(generation_negative_prompt, $9),
+           model_key = coalesce(model_key, $10), model_hash = coalesce(model_hash, $11),
+           model_name = coalesce(model_name, $12), model_base = coalesce(model_base, $13),
+           loras = coalesce(loras, $14::text[]), seed = coalesce(seed, $15::numeric)
+     {HELD} RETURNING id
+"""
+FAIL = f"""
+    UPDATE photos SET retrieval_status = CASE WHEN retrieval_attempts + 1 < $4 THEN 'pending' ELSE 'failed' END,
+           retrieval_attempts = retrieval_attempts + 1, retrieval_error = $3, {LET_GO},
+           next_retrieval_attempt = CASE WHEN retrieval_attempts + 1 < $4 THEN now() + $5 * interval '1 second' END
+     {HELD} RETURNING retrieval_status
+"""
+GONE = f"""
+    UPDATE photos SET retrieval_status = 'gone', {LET_GO}, next_retrieval_attempt = NULL, retrieval_error = $3
+     {HELD} RETURNING id
+"""
+RELEASE = f"""
+    UPDATE photos SET retrieval_status = 'pending', {LET_GO}, retrieval_error = coalesce($3, retrieval_error),
+           next_retrieval_attempt = now() + $4 * interval '1 second'
+     {HELD} RETURNING id
+"""
+MAKE_DUE = """
+    UPDATE photos SET next_retrieval_attempt = now()
+     WHERE backend_id = $1 AND retrieval_status = 'pending' AND purged_at IS NULL AND next_retrieval_attempt > now()
+"""
+# Due since before any other of its backend: every second claim takes the longest due first.
+FRONT = """(
+    SELECT least(now(), min(other.next_retrieval_attempt)) - interval '1 millisecond' FROM photos AS other
+     WHERE other.backend_id = photos.backend_id AND other.retrieval_status = 'pending' AND other.purged_at IS NULL
+)"""
+RETRY = f"""
+    UPDATE photos SET retrieval_status = 'pending', retrieval_attempts = 0, next_retrieval_attempt = {FRONT}
+     WHERE id = $1 AND retrieval_status IN ('pending', 'failed', 'gone')
+       AND purged_at IS NULL AND backend_id IS NOT NULL
+    RETURNING id
+"""
+MOVE_TO_FRONT = f"""
+    UPDATE photos SET next_retrieval_attempt = {FRONT}
+     WHERE id = $1 AND retrieval_status = 'pending' AND purged_at IS NULL AND next_retrieval_attempt <= now()
+    RETURNING id
+"""
+LEASES = """
+    SELECT retrieval_claim AS claim, local_storage_path AS path FROM photos
+     WHERE retrieval_status = 'retrieving' AND (NOT $1 OR retrieval_lease_until < now())
+"""
+TAKE_BACK = f"""
+    UPDATE photos SET retrieval_status = 'pending', {LET_GO}, next_retrieval_attempt = now()
+     WHERE retrieval_claim = $1 AND retrieval_status = 'retrieving' AND (NOT $2 OR retrieval_lease_until < now())
+    RETURNING id
+"""
+IS_WANTED = "SELECT purged_at IS NULL FROM photos WHERE id = $1"
+
+
+async def claim(
+    connection: Connection,
+    backend_ids: Sequence[UUID],
+    limit: int,
+    *,
+    newest_first: bool = True,
+    lease_seconds: float = LEASE_SECONDS,
+) -> list[Claimed]:
+    """At most `limit` due photos of these backends, none of which anyone else gets."""
+    statement = NEWEST_FIRST if newest_first else LONGEST_DUE_FIRST
+    rows = await connection.fetch(statement, backend_ids, limit, lease_seconds)
+    return [Claimed(**row) for row in rows]
+
+
+async def next_due(connection: Connection, backend_ids: Sequence[UUID]) -> float | None:
+    """Seconds until the first of their waiting photos is due, negative when one is; None when none waits."""
+    seconds: float | None = await connection.fetchval(NEXT_DUE, backend_ids)
+    return seconds
+
+
+async def renew(connection: Connection, claims: Sequence[UUID], lease_seconds: float = LEASE_SECONDS) -> set[UUID]:
+    """The claims that still hold."""
+    return {row["retrieval_claim"] for row in await connection.fetch(RENEW, claims, lease_seconds)}
+
+
+async def finish(connection: Connection, claimed: Claimed, home: Home, parameters: Parameters | None) -> bool:
+    """retrieving → completed; what the row knows of its making already stays. False when the claim no longer holds."""
+    known = parameters or Parameters()
+    finished = await connection.fetchval(
+        FINISH,
+        claimed.id,
+        claimed.claim,
+        home.file_size,
+        home.sha256,
+        home.thumbnail_path,
+        home.thumbhash,
+        known.metadata,
+        known.prompt,
+        known.negative_prompt,
+        known.model_key,
+        known.model_hash,
+        known.model_name,
+        known.model_base,
+        known.loras,
+        known.seed,
+    )
+    return finished is not None
+
+
+async def fail(
+    connection: Connection, claimed: Claimed, error: str, max_attempts: int
+) -> Literal["pending", "failed"] | None:
+    """retrieving → pending with a growing delay, or → failed at the last attempt. None when the claim holds no more."""
+    delay = min(FIRST_DELAY * GROWTH**claimed.attempts, LONGEST_DELAY) * random.uniform(0.75, 1.25)
+    status: Literal["pending", "failed"] | None = await connection.fetchval(
+        FAIL, claimed.id, claimed.claim, error, max_attempts, delay
+    )
+    return status
+
+
+async def gone(connection: Connection, claimed: Claimed, error: str) -> bool:
+    """retrieving → gone: InvokeAI has deleted it. False when the claim no longer holds."""
+    return await connection.fetchval(GONE, claimed.id, claimed.claim, error) is not None
+
+
+async def release(
+    connection: Connection, claimed: Claimed, *, error: str | None = None, delay_seconds: float = 0
+) -> bool:
+    """retrieving → pending without an attempt counted. False when the claim no longer holds."""
+    return await connection.fetchval(RELEASE, claimed.id, claimed.claim, error, delay_seconds) is not None
+
+
+async def make_due(connection: Connection, backend_id: UUID) -> None:
+    """Everything that waits for this backend is due now, whatever delay it was under."""
+    await connection.execute(MAKE_DUE, backend_id)
+
+
+async def retry(connection: Connection, photo_id: UUID) -> bool:
+    """pending, failed or gone → pending, next in line, all attempts before it. False when there is nothing to retry."""
+    return await connection.fetchval(RETRY, photo_id) is not None
+
+
+async def move_to_front(connection: Connection, photo_id: UUID) -> bool:
+    """A due photo becomes the next in line; one delayed after a failure keeps its delay. False when it is not due."""
+    return await connection.fetchval(MOVE_TO_FRONT, photo_id) is not None
+
+
+async def leases(connection: Connection, *, expired_only: bool) -> list[Lease]:
+    return [Lease(**row) for row in await connection.fetch(LEASES, expired_only)]
+
+
+async def take_back(connection: Connection, claim: UUID, *, expired_only: bool) -> bool:
+    """retrieving → pending, whoever holds the claim; costs no attempt. False when it holds no more, or holds again."""
+    return await connection.fetchval(TAKE_BACK, claim, expired_only) is not None
+
+
+async def is_wanted(connection: Connection, photo_id: UUID) -> bool:
+    """False for a purged photo, or one that is no more: its file is to be removed (rule 11)."""
+    return bool(await connection.fetchval(IS_WANTED, photo_id))
