@@ -12,7 +12,7 @@ from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from service.backends import ledger, queries
+from service.backends import queries
 from service.backends.connection import BackendRow
 from service.backends.registry import Registry
 from service.backends.removal import remove
@@ -58,7 +58,7 @@ async def update_backend(
     database: NamedDependency[Database],
     registry: NamedDependency[Registry],
 ) -> Backend:
-    """Change what is given. Disabled, it has no socket, reading, submission or claim; enabled again is as a reconnect."""
+    """Change what is given. Disabled, it has no socket, reading, submission or claim; enabling it is a reconnect."""
     async with database.connection() as connection:
         await queries.patch(connection, backend_id, data)
     await registry.reload()

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
+from litestar.params import QueryParameter
 
 from service.database.engine import Connection
+from service.errors import ValidationError
 from service.library import cursor as cursors
 from service.library.cursor import Position
 from service.library.filters import PhotoFilters, Selection, select
@@ -19,6 +21,7 @@ from service.library.sql import Arguments
 from service.live.messages import AlbumRef, Photo, Resource
 
 EXACT_IN_JSON = 2**53
+MAX_OFFSET = 10**9
 
 PHOTO_COLUMNS = """id, filename, width, height, file_size, mime_type, created_at, is_generated, generation_prompt,
     generation_negative_prompt, generation_params::text, source_image_id, source, invoke_id, backend_id,
@@ -58,13 +61,13 @@ class PhotoList(Resource, frozen=True):
     """Where the next page begins; null on the last."""
 
 
-class Page(msgspec.Struct, frozen=True):
-    """Which part of a list: after `cursor`, or from `offset` on."""
+class Page(msgspec.Struct, kw_only=True, frozen=True):
+    """Which part of a list, and whether to count the whole."""
 
-    limit: int
-    offset: int = 0
-    cursor: str | None = None
-    count: bool = True
+    limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50
+    offset: Annotated[int | None, QueryParameter(description="Works at a cost", ge=0, le=MAX_OFFSET)] = None
+    cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before")] = None
+    count: Annotated[bool, QueryParameter(description="False: spare the exact total")] = True
 
 
 async def photos_by_ids(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Photo]:
@@ -75,6 +78,8 @@ async def photos_by_ids(connection: Connection, ids: Iterable[UUID]) -> dict[UUI
 
 async def list_photos(connection: Connection, filters: PhotoFilters, page: Page) -> PhotoList:
     """One page; ValidationError for a filter or cursor that cannot be."""
+    if page.cursor is not None and page.offset is not None:
+        raise ValidationError("offset: not together with a cursor")
     arguments = Arguments()
     selection = select(filters, arguments)
     counting = f"SELECT count(*) FROM photos WHERE {selection.where()}", *arguments.values
@@ -87,7 +92,7 @@ async def list_photos(connection: Connection, filters: PhotoFilters, page: Page)
         items=items,
         total=total,
         limit=page.limit,
-        offset=None if page.cursor is not None else page.offset,
+        offset=None if page.cursor is not None else page.offset or 0,
         next_cursor=cursors.encode(filters, _position(filters, items[-1])) if len(rows) > page.limit else None,
     )
 
@@ -124,16 +129,16 @@ def _page_query(filters: PhotoFilters, selection: Selection, page: Page, argumen
                 arguments,
             )
         )
-    wanted = page.limit + 1
+    wanted, offset = page.limit + 1, page.offset or 0
     if not selection.alternatives:
-        photos = _ordered(PHOTO_COLUMNS, conditions, order, wanted, page.offset)
+        photos = _ordered(PHOTO_COLUMNS, conditions, order, wanted, offset)
     else:
         columns = f"id, {key}" if key else "id"
         pages = (
-            f"({_ordered(columns, [*conditions, alternative], order, wanted + page.offset, 0)})"
+            f"({_ordered(columns, [*conditions, alternative], order, wanted + offset, 0)})"
             for alternative in selection.alternatives
         )
-        merged = f"SELECT id FROM ({' UNION '.join(pages)}) u ORDER BY {order} LIMIT {wanted} OFFSET {page.offset}"
+        merged = f"SELECT id FROM ({' UNION '.join(pages)}) u ORDER BY {order} LIMIT {wanted} OFFSET {offset}"
         photos = f"SELECT {PHOTO_COLUMNS} FROM photos WHERE id IN ({merged})"
     return f"{WHOLE.format(photos=photos)} ORDER BY {', '.join(f'p.{term}' for term in order.split(', '))}"
 

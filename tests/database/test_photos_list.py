@@ -138,7 +138,7 @@ async def test_pages_by_cursor_hold_every_photo_once_in_order(
         values = {"rating": n % 3, "filename": f"{n % 5}.png", "model_key": "ab"[n % 2], "model_name": "ba"[n % 2]}
         rows.append((await add_photo(connection, created_at=NOON + timedelta(seconds=n), **values), values))
     ids = [identity for identity, _ in rows]
-    by_rating = [identity for identity, _ in sorted(rows[::-1], key=lambda row: -row[1]["rating"])]
+    by_rating = [identity for identity, _ in sorted(rows, key=lambda row: (row[1]["rating"], row[0]), reverse=True)]
     by_name = [identity for identity, _ in sorted(rows, key=lambda row: row[1]["filename"])]
     expected = {"newest": ids[::-1], "oldest": ids, "rating": by_rating, "name": by_name}[order]
     assert await walked(connection, 4, order=order, **filters) == expected

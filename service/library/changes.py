@@ -1,0 +1,100 @@
+"""What the owner changes about a photo; each in one guarded statement."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from service.database.engine import Connection
+from service.errors import NotFound, ValidationError
+from service.library.filters import storable
+from service.library.sql import Arguments
+
+MAX_TAGS = 100
+FORBIDDEN_IN_NAMES = frozenset("/\\")
+
+
+class PhotoPatch(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What is left out stays as it is; null clears a pick or a caption."""
+
+    favorite: bool | UnsetType = UNSET
+    rating: Annotated[int, Meta(ge=0, le=5)] | UnsetType = UNSET
+    pick: Literal["pick", "reject"] | UnsetType | None = UNSET
+    caption: Annotated[str, Meta(max_length=10_000)] | UnsetType | None = UNSET
+    tags: Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=MAX_TAGS)] | UnsetType = UNSET
+    filename: Annotated[str, Meta(min_length=1, max_length=255)] | UnsetType = UNSET
+
+
+TRASH = """
+    UPDATE photos SET deleted_at = now() WHERE id = $1 AND deleted_at IS NULL AND purged_at IS NULL RETURNING id
+"""
+RESTORE = """
+    UPDATE photos SET deleted_at = NULL WHERE id = $1 AND deleted_at IS NOT NULL AND purged_at IS NULL RETURNING id
+"""
+
+
+async def patch(connection: Connection, photo_id: UUID, wanted: PhotoPatch) -> bool:
+    """False when nothing was asked. Raises ValidationError and NotFound."""
+    arguments = Arguments()
+    identity = arguments.add(photo_id)
+    values = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not UNSET}
+    assignments = ", ".join(f"{name} = {arguments.add(_checked(name, value))}" for name, value in values.items())
+    if not assignments:
+        await require(connection, photo_id)
+        return False
+    sql = f"UPDATE photos SET {assignments} WHERE id = {identity} AND purged_at IS NULL RETURNING id"
+    if await connection.fetchrow(sql, *arguments.values) is None:
+        raise no_such_photo()
+    return True
+
+
+async def trash(connection: Connection, photo_id: UUID) -> bool:
+    """False when it was there already. Raises NotFound."""
+    return await _moved(connection, TRASH, photo_id)
+
+
+async def restore(connection: Connection, photo_id: UUID) -> bool:
+    """Out of the trash; False when it was not there. Raises NotFound, also for what is purged."""
+    return await _moved(connection, RESTORE, photo_id)
+
+
+async def require(connection: Connection, photo_id: UUID) -> None:
+    """Raises NotFound for what does not exist or is purged."""
+    if await connection.fetchrow("SELECT FROM photos WHERE id = $1 AND purged_at IS NULL", photo_id) is None:
+        raise no_such_photo()
+
+
+def no_such_photo() -> NotFound:
+    return NotFound("there is no such photo")
+
+
+async def _moved(connection: Connection, sql: str, photo_id: UUID) -> bool:
+    if await connection.fetchrow(sql, photo_id) is not None:
+        return True
+    await require(connection, photo_id)
+    return False
+
+
+def _checked(name: str, value: object) -> object:
+    if name == "tags" and isinstance(value, list):
+        tags = dict.fromkeys(unicodedata.normalize("NFC", tag).strip() for tag in value)
+        if "" in tags or not all(map(storable, tags)):
+            raise ValidationError("tags: must be text, none of them blank")
+        return list(tags)
+    if isinstance(value, str) and not storable(value):
+        raise ValidationError(f"{name}: must be text")
+    if name == "filename" and isinstance(value, str) and not _is_file_name(value):
+        raise ValidationError("filename: must be the name of a file, without folder or control characters")
+    return value
+
+
+def _is_file_name(name: str) -> bool:
+    return (
+        bool(name.strip(" ."))
+        and FORBIDDEN_IN_NAMES.isdisjoint(name)
+        and not any(unicodedata.category(character) == "Cc" for character in name)
+    )

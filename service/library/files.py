@@ -1,0 +1,170 @@
+"""The bytes of a photo: where they are, and how they are sent."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+from collections.abc import AsyncIterator
+from typing import Any, BinaryIO, Final
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import structlog
+from litestar import HttpMethod, MediaType, Request, Response
+from litestar.response.base import ASGIResponse
+from litestar.response.streaming import ASGIStreamingResponse
+from litestar.types import Receive, Scope, Send
+
+from service.database.engine import Database
+from service.error_responses import error_body
+from service.errors import ApiError, NotFound
+from service.library.changes import no_such_photo
+from service.library.conditional import ByteRange
+from service.media.storage import LocalStorage
+
+log = structlog.get_logger()
+
+CHUNK: Final = 256 * 1024
+LONGEST_WAIT: Final = 60
+
+STORED = """
+    SELECT id, filename, mime_type, sha256, local_storage_path, local_thumbnail_path, retrieval_status,
+           retrieval_attempts, retrieval_error,
+           extract(epoch FROM next_retrieval_attempt - now())::float8 AS due_in
+      FROM photos WHERE id = $1 AND purged_at IS NULL
+"""
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A photo as far as its files are concerned."""
+
+    id: UUID
+    filename: str
+    mime_type: str
+    sha256: str | None
+    local_storage_path: str | None
+    local_thumbnail_path: str | None
+    retrieval_status: str
+    retrieval_attempts: int
+    retrieval_error: str | None
+    due_in: float | None
+
+
+class RangeNotSatisfiable(ApiError):
+    status, code = 416, "range_not_satisfiable"
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """Of a photo that is not home yet."""
+
+    retrieval_status: str
+    retrieval_attempts: int
+
+
+async def stored(database: Database, photo_id: UUID) -> Stored:
+    """Raises NotFound, also for what is purged."""
+    async with database.connection() as connection:
+        row: asyncpg.Record | None = await connection.fetchrow(STORED, photo_id)
+    if row is None:
+        raise no_such_photo()
+    return Stored(**row)
+
+
+def require_hope(photo: Stored) -> None:
+    """Raises NotFound, with the reason, for a photo that will not come home by itself."""
+    if photo.retrieval_status in ("failed", "gone"):
+        words = "could not be retrieved" if photo.retrieval_status == "failed" else "is no longer in InvokeAI"
+        details = {"retrieval_status": photo.retrieval_status, "retrieval_error": photo.retrieval_error}
+        raise NotFound(f"this photo {words}", details)
+
+
+def not_yet(request: Request[Any, Any, Any], photo: Stored) -> Response[Any]:
+    """202, and when to ask again."""
+    seconds = min(LONGEST_WAIT, max(1, math.ceil(photo.due_in or 0)))
+    waiting = Waiting(photo.retrieval_status, photo.retrieval_attempts)
+    return Response(
+        waiting if request.method == HttpMethod.GET else None,
+        status_code=202,
+        headers={"Retry-After": str(seconds), "Cache-Control": "no-store"},
+    )
+
+
+def unsatisfiable(size: int) -> Response[bytes]:
+    """416: nothing of the file is in the range that was asked for."""
+    error = RangeNotSatisfiable(f"the file has {size} bytes")
+    return Response(
+        error_body(error),
+        status_code=error.status,
+        media_type=MediaType.JSON,
+        headers={"Content-Range": f"bytes */{size}", "Cache-Control": "no-store"},
+    )
+
+
+def lost(photo: Stored, path: str | None) -> NotFound:
+    """The row says it is home, the data folder says otherwise."""
+    log.error("file missing", photo=str(photo.id), path=path)
+    return NotFound("this photo's file is missing from the data folder", {"reason": "file_missing"})
+
+
+async def open_original(database: Database, storage: LocalStorage, photo: Stored) -> tuple[BinaryIO, int]:
+    """The open file and its size. Read anew, and tried once more, when the name has just gone: a selection moves files
+    (design §5). Raises NotFound."""
+    try:
+        return await asyncio.to_thread(_open, storage, photo.local_storage_path)
+    except FileNotFoundError:
+        photo = await stored(database, photo.id)
+    try:
+        return await asyncio.to_thread(_open, storage, photo.local_storage_path)
+    except FileNotFoundError as error:
+        raise lost(photo, photo.local_storage_path) from error
+
+
+def _open(storage: LocalStorage, path: str | None) -> tuple[BinaryIO, int]:
+    if path is None:
+        raise FileNotFoundError
+    file = storage.open(path)
+    return file, os.fstat(file.fileno()).st_size
+
+
+class FileResponse(Response[Any]):
+    """A part of an open file, which is closed whatever happens."""
+
+    def __init__(
+        self, file: BinaryIO, part: ByteRange, *, status_code: int, media_type: str, headers: dict[str, str]
+    ) -> None:
+        length = {"Content-Length": str(part.end - part.start)}
+        super().__init__(None, status_code=status_code, media_type=media_type, headers=headers | length)
+        self.file = file
+        self.part = part
+
+    def to_asgi_response(self, *_: Any, is_head_response: bool = False, **__: Any) -> ASGIResponse:
+        return _FileStream(
+            self.file,
+            iterator=_chunks(self.file, self.part),
+            headers=dict(self.headers),
+            is_head_response=is_head_response,
+            media_type=self.media_type,
+            status_code=self.status_code,
+        )
+
+
+class _FileStream(ASGIStreamingResponse):
+    def __init__(self, file: BinaryIO, **options: Any) -> None:
+        super().__init__(**options)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._file.close()
+
+
+async def _chunks(file: BinaryIO, part: ByteRange) -> AsyncIterator[bytes]:
+    await asyncio.to_thread(file.seek, part.start)
+    left = part.end - part.start
+    while left and (chunk := await asyncio.to_thread(file.read, min(CHUNK, left))):
+        left -= len(chunk)
+        yield chunk

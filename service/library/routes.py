@@ -1,0 +1,148 @@
+"""Photos: lists, one, what the owner changes, the trash."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from litestar import Request, delete, get, patch, post
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, JSONBody
+
+from service.database.engine import Database
+from service.errors import Conflict, ValidationError
+from service.library import changes
+from service.library.changes import PhotoPatch, no_such_photo
+from service.library.files import Waiting, stored
+from service.library.filters import PhotoFilters
+from service.library.queries import Page, PhotoList, list_photos, photos_by_ids
+from service.library.trash import Trash
+from service.live.announce import Announcer
+from service.live.messages import Photo
+from service.retrieval import queue
+from service.retrieval.worker import Retrieval
+
+TAGS: Final = ["photos"]
+KNOWN_PARAMETERS: Final = {*PhotoFilters.__struct_fields__, *Page.__struct_fields__}
+
+
+class Changed(msgspec.Struct, frozen=True):
+    changed: int
+
+
+def _known_parameters_only(request: Request[Any, Any, Any]) -> None:
+    """A misspelt filter would otherwise show everything, as if it had matched."""
+    unknown = sorted(set(request.query_params) - KNOWN_PARAMETERS)
+    if unknown:
+        raise ValidationError(f"{unknown[0]}: there is no such filter", {"known": sorted(KNOWN_PARAMETERS)})
+
+
+@get(
+    "/api/v1/photos",
+    operation_id="list_photos",
+    tags=TAGS,
+    dependencies={
+        "filters": Provide(PhotoFilters, sync_to_thread=False),
+        "page": Provide(Page, sync_to_thread=False),
+    },
+)
+async def get_photos(
+    request: Request[Any, Any, Any],
+    filters: NamedDependency[PhotoFilters],
+    page: NamedDependency[Page],
+    database: NamedDependency[Database],
+) -> PhotoList:
+    """A page of the library, or with `trashed` of the trash. Cursors are flat at any depth, and good for the same
+    filters and order only."""
+    _known_parameters_only(request)
+    async with database.connection() as connection:
+        return await list_photos(connection, filters, page)
+
+
+@get("/api/v1/photos/{photo_id:uuid}", operation_id="get_photo", tags=TAGS)
+async def get_photo(photo_id: FromPath[UUID], database: NamedDependency[Database]) -> Photo:
+    """One photo, in the trash or not; its bytes are at `url`."""
+    return await _photo(database, photo_id)
+
+
+@patch("/api/v1/photos/{photo_id:uuid}", operation_id="update_photo", tags=TAGS)
+async def update_photo(
+    photo_id: FromPath[UUID],
+    data: JSONBody[PhotoPatch],
+    database: NamedDependency[Database],
+    announcer: NamedDependency[Announcer],
+) -> Photo:
+    """Change what is given."""
+    async with database.connection() as connection:
+        if await changes.patch(connection, photo_id, data):
+            announcer.photos_updated([photo_id])
+    return await _photo(database, photo_id)
+
+
+@delete("/api/v1/photos/{photo_id:uuid}", operation_id="trash_photo", tags=TAGS)
+async def trash_photo(
+    photo_id: FromPath[UUID], database: NamedDependency[Database], announcer: NamedDependency[Announcer]
+) -> None:
+    """Into the trash, whence it can be restored; there already: fine."""
+    async with database.connection() as connection:
+        if await changes.trash(connection, photo_id):
+            announcer.photos_updated([photo_id])
+
+
+@post("/api/v1/photos/{photo_id:uuid}/restore", operation_id="restore_photo", status_code=200, tags=TAGS)
+async def restore_photo(
+    photo_id: FromPath[UUID], database: NamedDependency[Database], announcer: NamedDependency[Announcer]
+) -> Photo:
+    """Out of the trash; not in it: fine."""
+    async with database.connection() as connection:
+        if await changes.restore(connection, photo_id):
+            announcer.photos_updated([photo_id])
+    return await _photo(database, photo_id)
+
+
+@delete("/api/v1/photos/trash", operation_id="empty_trash", status_code=200, tags=TAGS)
+async def empty_trash(trash: NamedDependency[Trash]) -> Changed:
+    """Purge what is in the trash: the files go, for good, and none of it is ever retrieved again."""
+    return Changed(await trash.empty())
+
+
+@post("/api/v1/photos/{photo_id:uuid}/retrieval", operation_id="retry_retrieval", status_code=202, tags=TAGS)
+async def retry_retrieval(
+    photo_id: FromPath[UUID],
+    database: NamedDependency[Database],
+    retrieval: NamedDependency[Retrieval],
+    announcer: NamedDependency[Announcer],
+) -> Waiting:
+    """Bring it home now, with all attempts before it again. Home already, or of a server that was removed: 409."""
+    async with database.connection() as connection:
+        retried = await queue.retry(connection, photo_id)
+    photo = await stored(database, photo_id)
+    if retried:
+        retrieval.wake()
+        announcer.photos_updated([photo_id])
+        announcer.ledger_changed()
+    elif photo.retrieval_status == "completed":
+        raise Conflict("this photo is home already")
+    elif photo.retrieval_status != "retrieving":
+        raise Conflict("the server this photo was made by was removed")
+    return Waiting(photo.retrieval_status, photo.retrieval_attempts)
+
+
+async def _photo(database: Database, photo_id: UUID) -> Photo:
+    async with database.connection() as connection:
+        photo = (await photos_by_ids(connection, [photo_id])).get(photo_id)
+    if photo is None:
+        raise no_such_photo()
+    return photo
+
+
+routes = [
+    get_photos,
+    get_photo,
+    update_photo,
+    trash_photo,
+    restore_photo,
+    empty_trash,
+    retry_retrieval,
+]

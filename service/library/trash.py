@@ -1,0 +1,138 @@
+"""Emptying the trash (rule 11)."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import structlog
+
+from service.database.engine import Connection, Database
+from service.library.thumbnails import Thumbnails
+from service.live.announce import Announcer
+from service.media.layout import completed_path, thumbnail_path
+from service.media.storage import LocalStorage
+
+log = structlog.get_logger()
+
+AT_ONCE = 200
+TRIES = 3
+
+CANDIDATES = """
+    SELECT id FROM photos WHERE deleted_at < $1 AND deleted_at IS NOT NULL AND purged_at IS NULL ORDER BY id LIMIT $2
+"""
+LOCK_STEPS = """
+    SELECT id, selected_image_id, selected_at FROM generation_steps
+     WHERE id IN (SELECT step_id FROM step_alternatives WHERE photo_id = ANY($1::uuid[])) ORDER BY id FOR UPDATE
+"""
+# The owner's words and InvokeAI's metadata go with the file. What stays says only: it was, and is not wanted again.
+PURGE = """
+    UPDATE photos SET purged_at = now(),
+           retrieval_status = CASE retrieval_status WHEN 'completed' THEN 'completed' ELSE 'gone' END,
+           retrieval_claim = NULL, retrieval_lease_until = NULL, next_retrieval_attempt = NULL,
+           sha256 = NULL, thumbhash = NULL, caption = NULL, tags = '{}', filename = coalesce(invoke_id, ''),
+           generation_prompt = NULL, generation_negative_prompt = NULL, generation_params = NULL
+     WHERE id IN (SELECT id FROM photos WHERE id = ANY($1::uuid[]) AND deleted_at < $2 AND purged_at IS NULL
+                   ORDER BY id FOR UPDATE)
+    RETURNING id, local_storage_path, local_thumbnail_path
+"""
+UNSELECT = """
+    UPDATE generation_steps SET selected_image_id = NULL, selected_at = NULL WHERE selected_image_id = ANY($1::uuid[])
+       AND id = ANY($2::uuid[])
+"""
+LEAVE_ALBUMS = "DELETE FROM album_photo WHERE photo_id = ANY($1::uuid[]) RETURNING album_id"
+UNCOVER = "UPDATE albums SET cover_photo_id = NULL WHERE cover_photo_id = ANY($1::uuid[]) RETURNING id"
+# No tombstone is needed for what nothing would bring back and nothing points to.
+DELETE = """
+    DELETE FROM photos p WHERE id = ANY($1::uuid[]) AND purged_at IS NOT NULL AND invoke_id IS NULL
+       AND NOT EXISTS (SELECT FROM photos child WHERE child.source_image_id = p.id)
+       AND NOT EXISTS (SELECT FROM generation_steps s WHERE s.source_photo_id = p.id)
+       AND NOT EXISTS (SELECT FROM backend_uploads u WHERE u.photo_id = p.id)
+"""
+
+
+class Purged(msgspec.Struct, frozen=True):
+    """What one transaction made into tombstones, and whom it concerns."""
+
+    photos: list[UUID]
+    files: set[str]
+    steps: list[UUID]
+    albums: set[UUID]
+
+
+class Trash:
+    """The one who purges."""
+
+    def __init__(self, database: Database, storage: LocalStorage, thumbnails: Thumbnails, announcer: Announcer) -> None:
+        self._database = database
+        self._storage = storage
+        self._thumbnails = thumbnails
+        self._announcer = announcer
+
+    async def empty(self) -> int:
+        """Purges what is in the trash by now; returns how many."""
+        return await self._purge(datetime.now(UTC))
+
+    async def empty_older_than(self, days: float) -> int:
+        """Purges what has been in the trash for longer than that (periodic)."""
+        purged = await self._purge(datetime.now(UTC) - timedelta(days=days))
+        if purged:
+            log.info("trash emptied", photos=purged, older_than_days=days)
+        return purged
+
+    async def _purge(self, before: datetime) -> int:
+        count = 0
+        while purged := await self._purge_some(before):
+            # After the commit: cut short here, retrieval's sweep finds tombstones that still have files.
+            await asyncio.to_thread(self._remove, purged.files)
+            self._thumbnails.drop(purged.photos)
+            async with self._database.connection() as connection:
+                await connection.execute(DELETE, purged.photos)
+            count += len(purged.photos)
+            self._announcer.photos_removed(purged.photos)
+            self._announcer.steps_updated(purged.steps)
+            self._announcer.albums_updated(purged.albums)
+            self._announcer.ledger_changed()
+        return count
+
+    async def _purge_some(self, before: datetime) -> Purged | None:
+        """None when nothing is left. A deadlock with workers that renew their leases just now is tried again."""
+        for attempt in range(TRIES):
+            try:
+                async with self._database.transaction() as connection:
+                    return await _make_tombstones(connection, before)
+            except asyncpg.DeadlockDetectedError:
+                if attempt == TRIES - 1:
+                    raise
+        return None
+
+    def _remove(self, files: set[str]) -> None:
+        for file in files:
+            self._storage.unlink(file)
+
+
+async def _make_tombstones(connection: Connection, before: datetime) -> Purged | None:
+    candidates = [row["id"] for row in await connection.fetch(CANDIDATES, before, AT_ONCE)]
+    steps = await connection.fetch(LOCK_STEPS, candidates)
+    rows = await connection.fetch(PURGE, candidates, before)
+    if not rows:
+        return None
+    photos = [row["id"] for row in rows]
+    await connection.execute(UNSELECT, photos, [step["id"] for step in steps])
+    albums = {row["album_id"] for row in await connection.fetch(LEAVE_ALBUMS, photos)}
+    albums |= {row["id"] for row in await connection.fetch(UNCOVER, photos)}
+    files = {name for row in rows for name in _files(row)}
+    files |= {
+        completed_path(step["selected_at"], step["selected_image_id"])
+        for step in steps
+        if step["selected_image_id"] in photos and step["selected_at"] is not None
+    }
+    return Purged(photos, files, [step["id"] for step in steps], albums)
+
+
+def _files(row: asyncpg.Record) -> set[str]:
+    path, thumbnail = row["local_storage_path"], row["local_thumbnail_path"]
+    return {name for name in (path, thumbnail, path and thumbnail_path(path)) if name}
