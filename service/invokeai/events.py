@@ -1,7 +1,4 @@
-"""What InvokeAI says, as lenient structs: queue events and REST answers.
-
-Fields we do not use are ignored and whatever some supported version lacks is optional (FACTS §11). Times are aware UTC.
-"""
+"""What InvokeAI says, in events and REST answers: what we use, optional where some version lacks it (FACTS §11)."""
 
 from __future__ import annotations
 

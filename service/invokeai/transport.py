@@ -16,16 +16,13 @@ import aiohttp
 import msgspec
 
 from service.errors import (
-    InvokeAnswered,
     InvokeConflict,
     InvokeFailed,
     InvokeInterrupted,
-    InvokeNoSuchRoute,
-    InvokeNotFound,
-    InvokeRefused,
     InvokeUnauthorized,
     InvokeUnreachable,
 )
+from service.invokeai.refusals import raise_for
 
 T = TypeVar("T")
 Query = Sequence[tuple[str, str]]
@@ -34,7 +31,6 @@ MIN_TIMEOUT = 2.0
 """InvokeAI stalls for most of a second at each item start (FACTS §5)."""
 CONNECT_TIMEOUT = 10.0
 TRIES = 2
-MAX_WORDS = 500
 
 _NEVER_SENT = (
     aiohttp.ClientConnectorError,
@@ -67,6 +63,19 @@ class _Request(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
+
+
+class _Once:
+    """Keeps aiohttp from sending a request again by itself, as it does with a PUT whose connection broke."""
+
+    def __init__(self) -> None:
+        self._sent = False
+
+    async def __call__(self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        if self._sent:
+            raise aiohttp.ServerDisconnectedError
+        self._sent = True
+        return await send(request)
 
 
 class Transport:
@@ -159,12 +168,13 @@ class Transport:
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout),
             allow_redirects=False,
+            middlewares=(_Once(),),
         )
         with _failures_named(request):
             async with sending as response:
                 self._note(response)
                 content = await response.read()
-                _raise_for(response, content)
+                raise_for(response, content)
                 return content
 
     @asynccontextmanager
@@ -198,7 +208,7 @@ class Transport:
             self._note(response)
             if response.status != HTTPStatus.OK or response.content_type == "text/html":
                 async with response:
-                    _raise_for(response, await response.content.read(64 * 1024))
+                    raise_for(response, await response.content.read(64 * 1024))
             return response
 
     @property
@@ -240,58 +250,3 @@ def _failures_named(request: _Request) -> Iterator[None]:
 
 def describe(error: BaseException) -> str:
     return str(error) or type(error).__name__
-
-
-SUCCESS, REDIRECTION, SERVER_ERROR = 2, 3, 5
-"""A status by its first digit: proxies answer ones that no standard names."""
-
-_BY_STATUS: dict[int, type[InvokeAnswered]] = {
-    HTTPStatus.UNAUTHORIZED: InvokeUnauthorized,
-    HTTPStatus.METHOD_NOT_ALLOWED: InvokeNoSuchRoute,
-    HTTPStatus.REQUEST_TIMEOUT: InvokeFailed,
-    HTTPStatus.CONFLICT: InvokeConflict,
-    HTTPStatus.TOO_MANY_REQUESTS: InvokeConflict,
-}
-
-
-def _raise_for(response: aiohttp.ClientResponse, content: bytes) -> None:
-    status, is_page = response.status, response.content_type == "text/html"
-    if status // 100 == SUCCESS and not is_page:
-        return
-    if status // 100 == REDIRECTION:
-        raise InvokeRefused(status, f"redirects to {response.headers.get('Location', 'nowhere')}")
-    words = words_of(content)
-    raise _refusal(status, words is not None)(status, words or _plain(content, is_page))
-
-
-def _refusal(status: int, in_its_words: bool) -> type[InvokeAnswered]:
-    if status // 100 == SUCCESS:
-        return InvokeNoSuchRoute
-    if status == HTTPStatus.NOT_FOUND:
-        return InvokeNotFound if in_its_words else InvokeNoSuchRoute
-    return _BY_STATUS.get(status, InvokeFailed if status // 100 == SERVER_ERROR else InvokeRefused)
-
-
-class _Problem(msgspec.Struct):
-    msg: str = ""
-    loc: list[str | int] = []
-
-
-class _Detail(msgspec.Struct):
-    detail: str | list[_Problem]
-
-
-def words_of(content: bytes) -> str | None:
-    """InvokeAI's words in `{"detail": …}`, shortened (a 422 may carry 12 KB); None when the body is not its own."""
-    try:
-        detail = msgspec.json.decode(content, type=_Detail).detail
-    except msgspec.DecodeError:
-        return None
-    if isinstance(detail, str):
-        return detail[:MAX_WORDS]
-    problems = (f"{'.'.join(map(str, problem.loc))}: {problem.msg[:200]}" for problem in detail)
-    return "; ".join(problems)[:MAX_WORDS]
-
-
-def _plain(content: bytes, is_page: bool) -> str:
-    return "a web page" if is_page else content[:MAX_WORDS].decode(errors="replace").strip() or "nothing more"

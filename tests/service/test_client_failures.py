@@ -1,0 +1,273 @@
+"""What the client makes of an InvokeAI that refuses, cuts, stalls, lies, or answers with another's page."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+
+from service.errors import (
+    InvokeConflict,
+    InvokeError,
+    InvokeFailed,
+    InvokeInterrupted,
+    InvokeNoSuchRoute,
+    InvokeNotFound,
+    InvokeRefused,
+    InvokeUnreachable,
+)
+from service.invokeai.client import InvokeClient
+from tests.fakes.raw_invokeai import (
+    QUEUE,
+    RawInvokeAI,
+    client_session,
+    cut,
+    cut_short,
+    data,
+    free_port,
+    json,
+    page,
+    raw_invokeai,
+    stall,
+    text,
+)
+
+VERSION = "/api/v1/app/version"
+ENQUEUE = f"{QUEUE}/enqueue_batch"
+ENQUEUED = {"queue_id": "default", "enqueued": 1, "requested": 1, "batch": {"batch_id": "b"}, "item_ids": [1]}
+RETRY = f"{QUEUE}/retry_items_by_id"
+UPLOAD = "/api/v1/images/upload"
+FILE = "/api/v1/images/i/a.png/full"
+
+Call = Callable[[InvokeClient], Awaitable[Any]]
+
+
+async def enqueue(client: InvokeClient) -> Any:
+    return await client.enqueue_batch({"prepend": False, "batch": {}})
+
+
+async def retry(client: InvokeClient) -> Any:
+    return await client.retry_items([1])
+
+
+async def upload(client: InvokeClient) -> Any:
+    return await client.upload(b"png", "a.png")
+
+
+async def download(client: InvokeClient) -> bytes:
+    async with client.open_file("a.png") as file:
+        return b"".join([chunk async for chunk in file.iter()])
+
+
+ONCE = [(ENQUEUE, enqueue), (RETRY, retry), (UPLOAD, upload)]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[RawInvokeAI]:
+    async with raw_invokeai() as server:
+        yield server
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with client_session() as session:
+        yield session
+
+
+@pytest.fixture
+def client(server: RawInvokeAI, session: aiohttp.ClientSession) -> InvokeClient:
+    return InvokeClient(server.url, timeout=2, session=session)
+
+
+@pytest.mark.parametrize("call", [InvokeClient.version, enqueue, download, upload])
+async def test_a_refused_connection_was_never_sent(session: aiohttp.ClientSession, call: Call) -> None:
+    with pytest.raises(InvokeUnreachable):
+        await call(InvokeClient(f"http://127.0.0.1:{free_port()}", session=session))
+
+
+async def test_a_name_without_an_address_was_never_sent(session: aiohttp.ClientSession) -> None:
+    with pytest.raises(InvokeUnreachable):
+        await enqueue(InvokeClient("http://nowhere.invalid:9090", session=session))
+
+
+async def test_a_url_that_is_none_was_never_sent(session: aiohttp.ClientSession) -> None:
+    with pytest.raises(InvokeUnreachable):
+        await InvokeClient("nonsense", session=session).version()
+
+
+async def test_a_read_that_was_cut_is_read_again(server: RawInvokeAI, client: InvokeClient) -> None:
+    server.on(VERSION, cut, json({"version": "6.14.2"}))
+    assert await client.version() == "6.14.2"
+
+
+@pytest.mark.parametrize("answer", [cut, cut_short(b'{"vers', 100), text("Bad Gateway", 502)])
+async def test_a_read_is_tried_twice_and_no_more(server: RawInvokeAI, client: InvokeClient, answer: Any) -> None:
+    server.on(VERSION, answer)
+    with pytest.raises((InvokeInterrupted, InvokeFailed)):
+        await client.version()
+    assert len(server.to(VERSION)) == 2
+
+
+async def test_storage_maintenance_is_waited_out(server: RawInvokeAI, client: InvokeClient) -> None:
+    server.on(VERSION, json({"detail": "maintenance"}, 409), json({"version": "6.14.2"}))
+    assert await client.version() == "6.14.2"
+    server.on(VERSION, json({"detail": "maintenance"}, 409))
+    with pytest.raises(InvokeConflict, match="maintenance"):
+        await client.version()
+
+
+@pytest.mark.parametrize(("path", "call"), ONCE)
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (cut, InvokeInterrupted),
+        (cut_short(b'{"queue_id"', 100), InvokeInterrupted),
+        (json("not what was asked for"), InvokeInterrupted),
+        (text("Internal Server Error", 500), InvokeFailed),
+        (text("upstream timed out", 504), InvokeFailed),
+        (text("Request Timeout", 408), InvokeFailed),
+        (json({"detail": "later"}, 409), InvokeConflict),
+        (text("Too Many Requests", 429), InvokeConflict),
+        (json({"detail": "no"}, 400), InvokeRefused),
+    ],
+)
+async def test_what_must_not_happen_twice_is_sent_once(
+    server: RawInvokeAI, client: InvokeClient, path: str, call: Call, answer: Any, error: type[InvokeError]
+) -> None:
+    server.on(path, answer)
+    with pytest.raises(error):
+        await call(client)
+    assert len(server.to(path)) == 1
+
+
+async def test_a_post_unanswered_in_time_is_ambiguous_and_sent_once(server: RawInvokeAI, client: InvokeClient) -> None:
+    server.on(ENQUEUE, stall())
+    with pytest.raises(InvokeInterrupted, match="2 s"):
+        await enqueue(client)
+    assert len(server.to(ENQUEUE)) == 1
+
+
+async def test_a_timeout_below_a_stall_of_the_server_is_not_taken(session: aiohttp.ClientSession) -> None:
+    assert InvokeClient("http://127.0.0.1:1", timeout=0.1, session=session).timeout == 2.0
+
+
+async def test_a_post_goes_over_a_connection_of_its_own(server: RawInvokeAI, client: InvokeClient) -> None:
+    """A kept connection that died unnoticed would turn a plain refusal into an ambiguous one (rule 7)."""
+    server.on(VERSION, json({"version": "6.14.2"}))
+    server.on(ENQUEUE, json(ENQUEUED))
+    await client.version()
+    await client.version()
+    await enqueue(client)
+    first, second = (request.peer for request in server.to(VERSION))
+    assert first == second
+    assert server.to(ENQUEUE)[0].peer != first
+
+
+async def test_an_answer_before_the_server_dies_is_an_answer(server: RawInvokeAI, client: InvokeClient) -> None:
+    body = b'{"queue_id":"default","enqueued":1,"requested":1,"batch":{"batch_id":"b"},"item_ids":[1]}'
+    server.on(ENQUEUE, cut_short(body, len(body)))
+    assert (await enqueue(client)).item_ids == [1]
+
+
+async def test_cancelling_a_call_is_not_an_error_of_invokeai(server: RawInvokeAI, client: InvokeClient) -> None:
+    server.on(VERSION, stall())
+    calling = asyncio.create_task(client.version())
+    await server.until_asked(VERSION, 1)
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+
+
+@pytest.mark.parametrize("call", [InvokeClient.version, InvokeClient.models, enqueue, download])
+async def test_the_web_apps_page_means_no_such_route(client: InvokeClient, call: Call) -> None:
+    with pytest.raises(InvokeNoSuchRoute):
+        await call(client)
+
+
+async def test_only_invokeais_own_404_means_that_nothing_is_there(server: RawInvokeAI, client: InvokeClient) -> None:
+    path = "/api/v1/images/i/a.png"
+    server.on(path, json({"detail": "Not Found"}, 404))
+    with pytest.raises(InvokeNotFound):
+        await client.image("a.png")
+    for not_its_own in (text("404 page not found", 404), json({"message": "no such pod"}, 404), text("", 405)):
+        server.on(path, not_its_own)
+        with pytest.raises(InvokeNoSuchRoute):
+            await client.image("a.png")
+
+
+async def test_a_refusal_repeats_invokeais_words_in_few(server: RawInvokeAI, client: InvokeClient) -> None:
+    problems = [{"type": "t", "loc": ["body", "batch", "graph"], "msg": "x" * 12_800, "input": {"nodes": {}}}] * 9
+    server.on(ENQUEUE, json({"detail": problems}, 422))
+    with pytest.raises(InvokeRefused) as refusal:
+        await enqueue(client)
+    assert refusal.value.status == 422
+    assert refusal.value.words.startswith("body.batch.graph: xxx")
+    assert len(refusal.value.words) <= 500
+    server.on(ENQUEUE, json({"detail": "the queue is closed"}, 403))
+    with pytest.raises(InvokeRefused, match="the queue is closed"):
+        await enqueue(client)
+
+
+async def test_a_status_no_standard_names_is_still_told_apart(server: RawInvokeAI, client: InvokeClient) -> None:
+    server.on(ENQUEUE, text("origin is unreachable", 523))
+    with pytest.raises(InvokeFailed, match="origin is unreachable"):
+        await enqueue(client)
+
+
+async def test_a_redirect_is_not_followed_with_our_token(server: RawInvokeAI, client: InvokeClient) -> None:
+    server.on(VERSION, text("", 307, Location="http://elsewhere.invalid/"))
+    with pytest.raises(InvokeRefused, match=r"elsewhere\.invalid"):
+        await client.version()
+
+
+async def test_a_file_that_ends_early_breaks_off(server: RawInvokeAI, client: InvokeClient) -> None:
+    server.on(FILE, cut_short(b"x" * 100, 1000, "image/png"))
+    with pytest.raises(InvokeInterrupted):
+        await download(client)
+
+
+async def test_a_file_that_stalls_breaks_off(server: RawInvokeAI, client: InvokeClient) -> None:
+    server.on(FILE, stall(b"x" * 100))
+    with pytest.raises(InvokeInterrupted):
+        await download(client)
+
+
+async def test_a_file_that_never_begins_breaks_off(server: RawInvokeAI, client: InvokeClient) -> None:
+    server.on(FILE, stall())
+    with pytest.raises(InvokeInterrupted):
+        await download(client)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (page, InvokeNoSuchRoute),
+        (json({"detail": "Not Found"}, 404), InvokeNotFound),
+        (text("Internal Server Error", 500), InvokeFailed),
+        (json({"detail": "maintenance"}, 409), InvokeConflict),
+        (cut_short(b"", 100, "text/html"), InvokeInterrupted),
+    ],
+)
+async def test_a_file_that_is_none_says_why(
+    server: RawInvokeAI, client: InvokeClient, answer: Any, error: type[InvokeError]
+) -> None:
+    server.on(FILE, answer)
+    with pytest.raises(error):
+        await download(client)
+    assert len(server.to(FILE)) == 1
+
+
+async def test_a_download_left_in_the_middle_frees_its_connection(
+    server: RawInvokeAI, client: InvokeClient, session: aiohttp.ClientSession
+) -> None:
+    server.on(FILE, stall(b"x" * 100))
+    server.on(VERSION, json({"version": "6.14.2"}))
+    async with client.open_file("a.png") as file:
+        async for chunk in file.iter():
+            assert chunk
+            break
+    server.on(FILE, data(b"whole"))
+    assert await download(client) == b"whole"

@@ -1,0 +1,349 @@
+"""The subscription: events in order while a socket lives, and a new socket whatever ended the last."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import aiohttp
+import pytest
+
+from service.invokeai.client import Credentials, InvokeClient
+from service.invokeai.subscription import Pace, Subscription, SubscriptionState
+from tests.fakes.raw_invokeai import QUEUE, client_session, cut, free_port, json, page, stall
+from tests.fakes.raw_socket import RawSockets, raw_sockets
+
+CONNECTING = SubscriptionState.CONNECTING
+CONNECTED = SubscriptionState.CONNECTED
+UNREACHABLE = SubscriptionState.UNREACHABLE
+UNAUTHORIZED = SubscriptionState.UNAUTHORIZED
+
+HASTE = Pace(first_wait=0.01, longest_wait=0.05, settled=0.0, quiet=60.0)
+NEVER_AGAIN = Pace(first_wait=3600, longest_wait=3600, settled=0.0, quiet=60.0)
+VERSION = "/api/v1/app/version"
+
+
+class Watch:
+    """Runs a subscription and waits for what it reports."""
+
+    def __init__(self, client: InvokeClient, pace: Pace) -> None:
+        self.events: list[tuple[str, Any]] = []
+        self.states: list[tuple[SubscriptionState, str | None]] = []
+        self._changed = asyncio.Event()
+        self.subscription = Subscription(client, self._event, self._state, pace=pace)
+        self.task = asyncio.create_task(self.subscription.run(), name="subscription")
+
+    def _event(self, name: str, payload: Any) -> None:
+        self.events.append((name, payload))
+        self._changed.set()
+
+    def _state(self, state: SubscriptionState, why: str | None) -> None:
+        self.states.append((state, why))
+        self._changed.set()
+
+    def times(self, state: SubscriptionState) -> int:
+        return sum(seen is state for seen, _ in self.states)
+
+    async def until(self, reached: Callable[[], bool]) -> None:
+        async with asyncio.timeout(15):
+            while not reached():
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def connected(self, times: int = 1) -> None:
+        await self.until(lambda: self.times(CONNECTED) >= times)
+
+    async def reported(self, state: SubscriptionState) -> str | None:
+        """Why it is in this state, the first time it is."""
+        await self.until(lambda: self.times(state) > 0)
+        return next(why for seen, why in self.states if seen is state)
+
+    async def stop(self) -> None:
+        self.task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.task
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[RawSockets]:
+    async with raw_sockets() as server:
+        server.rest.knows()
+        yield server
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with client_session() as session:
+        yield session
+
+
+@pytest.fixture
+def client(server: RawSockets, session: aiohttp.ClientSession) -> InvokeClient:
+    return InvokeClient(server.url, timeout=2, session=session)
+
+
+@asynccontextmanager
+async def watching(client: InvokeClient, pace: Pace = HASTE) -> AsyncIterator[Watch]:
+    watch = Watch(client, pace)
+    try:
+        yield watch
+    finally:
+        await watch.stop()
+
+
+def progress(number: int, queue_id: str = "default") -> dict[str, Any]:
+    return {"queue_id": queue_id, "item_id": number, "batch_id": "b", "session_id": "s"}
+
+
+async def test_it_subscribes_to_its_queue_before_it_says_connected(server: RawSockets, client: InvokeClient) -> None:
+    async with watching(client) as watch:
+        await watch.connected()
+        assert server.connections[0].subscribed == {"queue_id": "default"}
+        assert server.connections[0].request.query["transport"] == "websocket"
+        assert server.connections[0].request.query["EIO"] == "4"
+        assert watch.states == [(CONNECTING, None), (CONNECTED, None)]
+        assert client.info is not None
+
+
+async def test_events_arrive_in_the_order_they_were_sent(server: RawSockets, client: InvokeClient) -> None:
+    async with watching(client) as watch:
+        await watch.connected()
+        for number in range(500):
+            await server.connections[0].event("invocation_progress", progress(number))
+        await watch.until(lambda: len(watch.events) == 500)
+    assert [payload["item_id"] for _, payload in watch.events] == list(range(500))
+    assert watch.subscription.last_event_at is not None
+
+
+async def test_other_queues_unused_events_and_nonsense_are_not_handed_over(
+    server: RawSockets, client: InvokeClient
+) -> None:
+    async with watching(client) as watch:
+        await watch.connected()
+        connection = server.connections[0]
+        await connection.event("invocation_progress", progress(1, "another"))
+        await connection.event("model_load_started", {"config": {}})
+        await connection.event("queue_cleared", "not an object")
+        await connection.event("queue_cleared")
+        await connection.frame("42not json")
+        await connection.frame("49")
+        await connection.event("model_install_complete", {"key": "k"})
+        await connection.event("queue_cleared", {"queue_id": "default"})
+        await watch.until(lambda: len(watch.events) == 2)
+    assert [name for name, _ in watch.events] == ["model_install_complete", "queue_cleared"]
+
+
+async def test_a_message_of_five_megabytes_is_a_message(server: RawSockets, client: InvokeClient) -> None:
+    preview = {"width": 1, "height": 1, "dataURL": "x" * 5_000_000}
+    async with watching(client) as watch:
+        await watch.connected()
+        await server.connections[0].event("invocation_progress", progress(1) | {"image": preview})
+        await watch.until(lambda: len(watch.events) == 1)
+    assert watch.events[0][1]["image"] == preview
+    assert watch.times(CONNECTED) == 1
+
+
+@pytest.mark.parametrize("end", ["disconnect", "drop"])
+async def test_a_lost_socket_is_replaced(server: RawSockets, client: InvokeClient, end: str) -> None:
+    async with watching(client) as watch:
+        await watch.connected()
+        if end == "disconnect":
+            await server.connections[0].disconnect()
+        else:
+            server.connections[0].drop()
+        await watch.connected(times=2)
+        await server.connections[1].event("queue_cleared", {"queue_id": "default"})
+        await watch.until(lambda: len(watch.events) == 1)
+    assert [state for state, _ in watch.states] == [CONNECTING, CONNECTED, CONNECTING, CONNECTED]
+    assert watch.states[2][1] == "the socket was lost"
+    assert server.connections[1].subscribed == {"queue_id": "default"}
+
+
+async def test_a_server_that_is_not_there_is_tried_again(session: aiohttp.ClientSession) -> None:
+    port = free_port()
+    async with watching(InvokeClient(f"http://127.0.0.1:{port}", session=session)) as watch:
+        await watch.until(lambda: watch.times(UNREACHABLE) >= 3)
+        async with raw_sockets(port=port) as server:
+            server.rest.knows()
+            await watch.connected()
+    assert watch.states[0] == (CONNECTING, None)
+
+
+async def test_a_poke_ends_the_wait(server: RawSockets, client: InvokeClient) -> None:
+    server.rest.on(VERSION, page)
+    async with watching(client, NEVER_AGAIN) as watch:
+        assert await watch.reported(UNREACHABLE) == "InvokeAI answered 200: a web page"
+        server.rest.knows()
+        watch.subscription.poke()
+        await watch.connected()
+
+
+async def test_a_socket_that_is_rejected_says_so_and_is_tried_again(server: RawSockets, client: InvokeClient) -> None:
+    server.accepts = False
+    async with watching(client) as watch:
+        why = await watch.reported(UNREACHABLE)
+        assert why == "no socket: InvokeAI rejected it: Connection rejected by server"
+        server.accepts = True
+        await watch.connected()
+
+
+async def test_a_page_in_the_place_of_a_socket_is_no_socket(session: aiohttp.ClientSession) -> None:
+    async with raw_sockets(path="/elsewhere") as server:
+        server.rest.knows()
+        async with watching(InvokeClient(server.rest.url, timeout=2, session=session)) as watch:
+            why = await watch.reported(UNREACHABLE)
+    assert why is not None
+    assert why.startswith("no socket: 200")
+
+
+async def test_a_socket_that_never_opens_is_given_up(server: RawSockets, client: InvokeClient) -> None:
+    server.sends_open = False
+    async with watching(client) as watch:
+        assert await watch.reported(UNREACHABLE) == "the socket did not answer within 2 s"
+        server.sends_open = True
+        await watch.connected()
+        await server.until(lambda: server.connections[0].ended)
+
+
+async def test_a_subscription_that_is_not_acknowledged_is_none(server: RawSockets, client: InvokeClient) -> None:
+    server.acknowledges = False
+    async with watching(client) as watch:
+        assert await watch.reported(UNREACHABLE) == "the socket did not answer within 2 s"
+        server.acknowledges = True
+        await watch.connected()
+        await server.until(lambda: server.connections[0].ended)
+
+
+async def test_a_socket_lost_while_subscribing_is_noticed_at_once(server: RawSockets, client: InvokeClient) -> None:
+    server.acknowledges = False
+    async with watching(client) as watch:
+        await server.until(lambda: server.connections and server.connections[0].subscribed)
+        server.connections[0].drop()
+        assert await watch.reported(UNREACHABLE) == "the socket was lost while subscribing"
+
+
+async def test_a_silent_socket_of_a_server_that_no_longer_answers_is_dropped(
+    server: RawSockets, client: InvokeClient
+) -> None:
+    async with watching(client, Pace(first_wait=0.01, longest_wait=0.05, settled=0.0, quiet=0.05)) as watch:
+        await watch.connected()
+        server.rest.on(VERSION, cut)
+        await watch.until(lambda: watch.times(CONNECTING) == 2)
+        assert watch.states[2] == (CONNECTING, "the socket was silent and the server did not answer")
+        server.rest.knows()
+        await watch.connected(times=2)
+        await server.until(lambda: server.connections[0].ended)
+    assert server.connections[0].said_goodbye
+
+
+async def test_a_silent_socket_of_a_server_that_answers_is_kept(server: RawSockets, client: InvokeClient) -> None:
+    async with watching(client, Pace(first_wait=0.01, longest_wait=0.05, settled=0.0, quiet=0.01)) as watch:
+        await watch.connected()
+        asked = len(server.rest.to(VERSION))
+        await server.rest.until_asked(VERSION, asked + 5)
+    assert watch.times(CONNECTING) == 1
+
+
+async def test_a_socket_lost_during_a_check_is_noticed_at_once(server: RawSockets, client: InvokeClient) -> None:
+    async with watching(client, Pace(first_wait=0.01, longest_wait=0.05, settled=0.0, quiet=0.01)) as watch:
+        await watch.connected()
+        server.rest.on(VERSION, stall())
+        asked = len(server.rest.to(VERSION))
+        await server.rest.until_asked(VERSION, asked + 1)
+        server.connections[0].drop()
+        await watch.until(lambda: watch.times(CONNECTING) == 2)
+        assert watch.states[2] == (CONNECTING, "the socket was lost")
+
+
+async def test_it_stops_by_saying_goodbye_and_leaves_nothing(
+    server: RawSockets, client: InvokeClient, session: aiohttp.ClientSession
+) -> None:
+    before = asyncio.all_tasks()
+    watch = Watch(client, HASTE)
+    await watch.connected()
+    await watch.stop()
+    assert watch.task.cancelled()
+    await server.until(lambda: server.connections[0].ended)
+    assert server.connections[0].said_goodbye
+    ours = {task for task in asyncio.all_tasks() - before if "engineio" in repr(task) or "socketio" in repr(task)}
+    assert ours == set()
+    assert not session.closed
+
+
+@pytest.mark.parametrize("fault", ["sends_open", "acknowledges"])
+async def test_it_stops_in_the_middle_of_connecting(
+    server: RawSockets, client: InvokeClient, session: aiohttp.ClientSession, fault: str
+) -> None:
+    setattr(server, fault, False)
+    watch = Watch(client, HASTE)
+    await server.until(lambda: server.connections)
+    await watch.stop()
+    assert watch.task.cancelled()
+    await server.until(lambda: server.connections[0].ended)
+    assert not session.closed
+
+
+async def test_it_stops_in_the_middle_of_a_wait(session: aiohttp.ClientSession) -> None:
+    watch = Watch(InvokeClient(f"http://127.0.0.1:{free_port()}", session=session), NEVER_AGAIN)
+    await watch.reported(UNREACHABLE)
+    await watch.stop()
+    assert watch.task.cancelled()
+
+
+async def test_the_shared_session_outlives_many_sockets(
+    server: RawSockets, client: InvokeClient, session: aiohttp.ClientSession
+) -> None:
+    async with watching(client) as watch:
+        for number in range(5):
+            await watch.connected(times=number + 1)
+            server.connections[number].drop()
+        await watch.connected(times=6)
+        assert await client.version() == "6.14.2"
+    assert not session.closed
+
+
+async def test_a_server_behind_a_sub_path_has_its_socket_there(session: aiohttp.ClientSession) -> None:
+    async with raw_sockets(path="/invoke") as server:
+        server.rest.on("/invoke/api/v1/app/version", json({"version": "6.14.2"}))
+        server.rest.on("/invoke/openapi.json", json({"paths": {}}))
+        async with watching(InvokeClient(f"{server.url}/", timeout=2, session=session)) as watch:
+            await watch.connected()
+
+
+async def test_on_a_multiuser_server_the_socket_carries_the_token(
+    server: RawSockets, session: aiohttp.ClientSession
+) -> None:
+    logs_in(server)
+    client = InvokeClient(server.url, credentials=Credentials("a@example.com", "p"), timeout=2, session=session)
+    async with watching(client) as watch:
+        await watch.connected()
+    assert server.connections[0].auth == {"token": "t1"}
+
+
+async def test_a_wrong_password_is_unauthorized_until_it_is_mended(
+    server: RawSockets, session: aiohttp.ClientSession
+) -> None:
+    logs_in(server)
+    server.rest.on("/api/v1/auth/login", json({"detail": "Incorrect email or password"}, 401))
+    client = InvokeClient(server.url, credentials=Credentials("a@example.com", "p"), timeout=2, session=session)
+    async with watching(client, NEVER_AGAIN) as watch:
+        assert await watch.reported(UNAUTHORIZED) == "Incorrect email or password"
+        assert server.connections == []
+        server.rest.on("/api/v1/auth/login", json({"token": "t1"}))
+        watch.subscription.poke()
+        await watch.connected()
+    assert watch.subscription.state is CONNECTED
+
+
+def logs_in(server: RawSockets) -> None:
+    async def status(request: Any) -> Any:
+        authorized = request.headers.get("Authorization") == "Bearer t1"
+        idle = {"queue": {}, "processor": {}}
+        return await (json(idle) if authorized else json({"detail": "Authentication required"}, 401))(request)
+
+    server.rest.knows("/api/v1/auth/status")
+    server.rest.on("/api/v1/auth/status", json({"multiuser_enabled": True}))
+    server.rest.on("/api/v1/auth/login", json({"token": "t1"}))
+    server.rest.on(f"{QUEUE}/status", status)
