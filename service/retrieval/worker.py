@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -85,8 +86,8 @@ class Retrieval:
                 self._wake.clear()
                 await self._make_due()
                 for claimed in await self._claim():
-                    task = tasks.create_task(self._work(claimed), name=f"retrieve {claimed.id}")
-                    self._working[claimed.claim] = task
+                    self._working[claimed.claim] = tasks.create_task(self._work(claimed), name=f"retrieve {claimed.id}")
+                    self._working[claimed.claim].add_done_callback(partial(self._ended, claimed.claim))
                 with suppress(TimeoutError):
                     async with asyncio.timeout(await self._seconds_to_wait()):
                         await self._wake.wait()
@@ -147,6 +148,7 @@ class Retrieval:
         except Exception:
             # The outcome could not be written: the lease ends by itself, and the photo is tried again.
             log.exception("retrieval broke", photo=str(claimed.id))
-        finally:
-            del self._working[claimed.claim]
-            self.wake()
+
+    def _ended(self, claim: UUID, _: asyncio.Task[None]) -> None:
+        del self._working[claim]
+        self.wake()

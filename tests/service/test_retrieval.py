@@ -1,0 +1,369 @@
+"""Images come home (design §1, rules 9 and 11; §5): byte for byte, once, described, and told of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+import pyvips
+
+from service.database.engine import Database
+from tests.fakes import answers
+from tests.fakes.retrieving import Retrieving, retrieving
+from tests.unit.test_imaging import END, chunk, handmade, header
+
+METADATA = {
+    "positive_prompt": "a lighthouse at dusk",
+    "negative_prompt": "blurry",
+    "seed": 4294967295,
+    "model": {"key": "k", "hash": "blake3:h", "name": "tiny", "base": "sd-1", "type": "main"},
+    "loras": [{"model": {"key": "lk", "name": "ink", "base": "sd-1", "type": "lora", "hash": "x"}, "weight": 0.5}],
+    "own_key": {"kept": [1, 2.5, None]},
+}
+
+
+@pytest.fixture
+async def at_work(database: Database, tmp_path: Path) -> AsyncIterator[Retrieving]:
+    async with retrieving(database, tmp_path, timeout=5) as made:
+        yield made
+
+
+async def test_an_image_comes_home_byte_for_byte_and_is_told_of(at_work: Retrieving) -> None:
+    image = at_work.server.add_image(size=(400, 300))
+    photo = await at_work.photo(image)
+    at_work.start()
+    row = await at_work.until_status(photo, "completed")
+    at_work.assert_home(row, image)
+    assert at_work.files() == sorted([row["local_storage_path"], row["local_thumbnail_path"]])
+    assert at_work.told.said == [("ready", photo)]
+    assert at_work.told.ledgers[at_work.backend_id] == 1
+    assert (row["retrieval_attempts"], row["last_retrieval_attempt"] is not None) == (0, True)
+
+
+async def test_its_parameters_are_read_from_invokeai_and_kept_whole(at_work: Retrieving) -> None:
+    image = at_work.server.add_image(metadata=METADATA)
+    photo = await at_work.photo(image)
+    at_work.start()
+    row = await at_work.until_status(photo, "completed")
+    assert row["generation_params"] == METADATA
+    assert (row["generation_prompt"], row["generation_negative_prompt"]) == ("a lighthouse at dusk", "blurry")
+    assert (row["model_key"], row["model_hash"]) == ("k", "blake3:h")
+    assert (row["model_name"], row["model_base"]) == ("tiny", "sd-1")
+    assert (row["loras"], row["seed"]) == (["ink", "lk"], Decimal(4294967295))
+
+
+async def test_what_the_row_knows_already_stays(at_work: Retrieving) -> None:
+    image = at_work.server.add_image(metadata=METADATA)
+    photo = await at_work.photo(image, generation_prompt="as it was asked for", seed=Decimal(5))
+    at_work.start()
+    row = await at_work.until_status(photo, "completed")
+    assert (row["generation_prompt"], row["seed"], row["model_name"]) == ("as it was asked for", 5, "tiny")
+
+
+async def test_metadata_that_are_known_are_not_asked_for(at_work: Retrieving) -> None:
+    image = at_work.server.add_image(metadata=METADATA)
+    photo = await at_work.photo(image, generation_params='{"seed": 1}')
+    at_work.start()
+    row = await at_work.until_status(photo, "completed")
+    assert row["generation_params"] == {"seed": 1}
+    assert not [path for _, path in at_work.server.requests if path.endswith("/metadata")]
+
+
+@pytest.mark.parametrize("answer", [answers.status(500), answers.html(), answers.status(404), answers.cut()])
+async def test_a_picture_does_not_wait_for_its_metadata_but_takes_them_from_the_file(
+    at_work: Retrieving, answer: answers.Answer
+) -> None:
+    image = at_work.server.add_image(metadata=METADATA)
+    at_work.server.on("/metadata$", answer, times=None)
+    photo = await at_work.photo(image)
+    at_work.start()
+    row = await at_work.until_status(photo, "completed")
+    assert row["generation_params"] == METADATA
+
+
+async def test_metadata_no_database_can_hold_do_not_keep_the_image_away(at_work: Retrieving) -> None:
+    image = at_work.server.add_image()
+    hostile = {"positive_prompt": "a\0b" + "long " * 300_000, "seed": 10**40, "model": "text", "loras": {"a": 1}}
+    at_work.server.on("/metadata$", answers.body(msgspec.json.encode(hostile | {"seed": -5})))
+    photo = await at_work.photo(image)
+    at_work.start()
+    row = await at_work.until_status(photo, "completed")
+    assert row["generation_prompt"].startswith("ablong")
+    assert (row["seed"], row["model_name"], row["loras"]) == (None, None, None)
+
+
+async def test_an_image_without_metadata_comes_home(at_work: Retrieving) -> None:
+    photo = await at_work.photo(at_work.server.add_image())
+    at_work.start()
+    row = await at_work.until_status(photo, "completed")
+    assert row["generation_params"] is None
+
+
+async def test_a_trashed_photo_is_still_retrieved(at_work: Retrieving) -> None:
+    image = at_work.server.add_image()
+    photo = await at_work.photo(image, deleted_at=datetime.now(UTC))
+    at_work.start()
+    at_work.assert_home(await at_work.until_status(photo, "completed"), image)
+
+
+async def test_a_purged_photo_is_never_retrieved(at_work: Retrieving) -> None:
+    purged = await at_work.photo(at_work.server.add_image(), purged_at=datetime.now(UTC))
+    live = await at_work.photo(at_work.server.add_image())
+    at_work.start()
+    await at_work.until_status(live, "completed")
+    assert (await at_work.row(purged))["last_retrieval_attempt"] is None
+
+
+PURGE = "purged_at = now(), retrieval_status = 'gone', retrieval_claim = NULL, retrieval_lease_until = NULL"
+
+
+async def test_a_photo_purged_during_its_download_leaves_no_file(at_work: Retrieving) -> None:
+    gate = asyncio.Event()
+    held = at_work.server.on("/full$", answers.stalled_body(gate))
+    photo = await at_work.photo(at_work.server.add_image())
+    at_work.start()
+    await held.wait()
+    await at_work.change(photo, PURGE)
+    gate.set()
+    async with asyncio.timeout(10):
+        while at_work.retrieval.in_flight:
+            await asyncio.sleep(0.01)
+    assert at_work.files() == []
+    assert (await at_work.row(photo))["retrieval_status"] == "gone"
+    assert at_work.told.said == []
+
+
+async def test_a_row_that_is_no_more_leaves_no_file(at_work: Retrieving) -> None:
+    gate = asyncio.Event()
+    held = at_work.server.on("/full$", answers.stalled_body(gate))
+    photo = await at_work.photo(at_work.server.add_image())
+    at_work.start()
+    await held.wait()
+    async with at_work.database.connection() as connection:
+        await connection.execute("DELETE FROM photos WHERE id = $1", photo)
+    gate.set()
+    async with asyncio.timeout(10):
+        while at_work.retrieval.in_flight:
+            await asyncio.sleep(0.01)
+    assert at_work.files() == []
+
+
+async def test_a_file_already_there_is_replaced_and_stays_one(at_work: Retrieving) -> None:
+    image = at_work.server.add_image()
+    photo = await at_work.photo(image)
+    path = (await at_work.row(photo))["local_storage_path"]
+    at_work.storage.append(path, photo, [b"left by a process that died before the row was written"])
+    at_work.storage.publish(path, photo)
+    at_work.start()
+    row = await at_work.until_status(photo, "completed")
+    at_work.assert_home(row, image)
+    assert len(at_work.files()) == 2
+
+
+async def test_an_image_above_the_pixel_limit_comes_home_with_invokeais_thumbnail(
+    database: Database, tmp_path: Path
+) -> None:
+    async with retrieving(database, tmp_path, max_pixels=10_000) as at_work:
+        image = at_work.server.add_image(size=(400, 300))
+        at_work.server.on("/thumbnail$", answers.body(small_webp(), "image/webp"))
+        photo = await at_work.photo(image)
+        at_work.start()
+        row = await at_work.until_status(photo, "completed")
+        at_work.assert_home(row, image)
+        thumbnail = pyvips.Image.new_from_file(str(at_work.storage.path(row["local_thumbnail_path"])))
+        assert (thumbnail.width, thumbnail.height) == (80, 60)
+
+
+UNDECODABLE = handmade(header(64, 48), chunk(b"IDAT", b"whole, with right checksums, yet no picture"), END)
+
+
+async def test_a_whole_but_undecodable_image_comes_home_with_invokeais_thumbnail(at_work: Retrieving) -> None:
+    image = at_work.server.add_image(size=(64, 48))
+    at_work.server.images.path(image.image_name).write_bytes(UNDECODABLE)
+    photo = await at_work.photo(image)
+    at_work.start()
+    at_work.assert_home(await at_work.until_status(photo, "completed"), image)
+
+
+@pytest.mark.parametrize(
+    "answer", [answers.status(404), answers.html(), answers.truncated(), answers.body(b"no picture", "image/webp")]
+)
+async def test_without_any_thumbnail_it_comes_home_all_the_same(at_work: Retrieving, answer: answers.Answer) -> None:
+    image = at_work.server.add_image(size=(64, 48))
+    at_work.server.images.path(image.image_name).write_bytes(UNDECODABLE)
+    at_work.server.on("/thumbnail$", answer, times=None)
+    photo = await at_work.photo(image)
+    at_work.start()
+    row = await at_work.until_status(photo, "completed")
+    assert at_work.file(row).read_bytes() == UNDECODABLE
+    assert (row["local_thumbnail_path"], row["thumbhash"]) == (None, None)
+    assert at_work.files() == [row["local_storage_path"]]
+
+
+async def test_photos_come_home_in_parallel_each_once(at_work: Retrieving) -> None:
+    photos = {await at_work.photo(image := at_work.server.add_image(shade=n)): image for n in range(40)}
+    at_work.start()
+    for photo, image in photos.items():
+        at_work.assert_home(await at_work.until_status(photo, "completed"), image)
+    fetched = [path for _, path in at_work.server.requests if path.endswith("/full")]
+    assert len(fetched) == len(set(fetched)) == 40
+    assert sorted(at_work.told.said) == sorted(("ready", photo) for photo in photos)
+    assert len(at_work.files()) == 80
+
+
+async def test_never_more_downloads_at_once_than_workers(at_work: Retrieving) -> None:
+    gate = asyncio.Event()
+    held = at_work.server.on("/full$", answers.stalled_body(gate), times=None)
+    photos = [await at_work.photo(at_work.server.add_image(shade=n)) for n in range(10)]
+    at_work.start()
+    await held.wait(4)
+    assert at_work.retrieval.in_flight == 4
+    async with at_work.database.connection() as connection:
+        retrieving_now = "SELECT count(*) FROM photos WHERE retrieval_status = 'retrieving'"
+        assert await connection.fetchval(retrieving_now) == 4
+    gate.set()
+    for photo in photos:
+        await at_work.until_status(photo, "completed")
+
+
+async def test_a_photo_recorded_later_is_fetched_when_woken(at_work: Retrieving) -> None:
+    at_work.start()
+    first = await at_work.photo(at_work.server.add_image())
+    at_work.retrieval.wake()
+    await at_work.until_status(first, "completed")
+    second = await at_work.photo(at_work.server.add_image())
+    at_work.retrieval.wake()
+    await at_work.until_status(second, "completed")
+
+
+async def test_a_photo_becomes_due_by_itself(at_work: Retrieving) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=0.3)
+    photo = await at_work.photo(at_work.server.add_image(), next_retrieval_attempt=soon)
+    at_work.start()
+    row = await at_work.until_status(photo, "completed")
+    assert row["last_retrieval_attempt"] >= soon
+
+
+async def test_an_unreachable_backends_photos_are_not_claimed_and_all_due_on_reconnect(at_work: Retrieving) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    photos = [await at_work.photo(at_work.server.add_image(shade=n), next_retrieval_attempt=later) for n in range(3)]
+    photos.append(await at_work.photo(at_work.server.add_image()))
+    at_work.reachable.clear()
+    at_work.start()
+    at_work.retrieval.wake()
+    async with asyncio.timeout(10):
+        while at_work.retrieval._wake.is_set():
+            await asyncio.sleep(0.01)
+    assert {(await at_work.row(photo))["last_retrieval_attempt"] for photo in photos} == {None}
+    at_work.reachable.append(at_work.backend_id)
+    at_work.retrieval.reconnected(at_work.backend_id)
+    for photo in photos:
+        await at_work.until_status(photo, "completed")
+
+
+async def test_cancelled_in_the_middle_of_a_download_the_photo_is_claimable_at_once(at_work: Retrieving) -> None:
+    gate = asyncio.Event()
+    held = at_work.server.on("/full$", answers.stalled_body(gate))
+    image = at_work.server.add_image()
+    photo = await at_work.photo(image)
+    at_work.start()
+    await held.wait()
+    await at_work.until_status(photo, "retrieving")
+    await at_work.stop()
+    row = await at_work.row(photo)
+    assert (row["retrieval_status"], row["retrieval_claim"], row["retrieval_attempts"]) == ("pending", None, 0)
+    assert row["next_retrieval_attempt"] <= datetime.now(UTC)
+    assert at_work.files() == []
+    gate.set()
+    at_work.start()
+    at_work.assert_home(await at_work.until_status(photo, "completed"), image)
+
+
+async def test_a_slow_download_keeps_its_lease(database: Database, tmp_path: Path) -> None:
+    async with retrieving(database, tmp_path, lease_seconds=0.6) as at_work:
+        gate = asyncio.Event()
+        held = at_work.server.on("/full$", answers.stalled_body(gate))
+        image = at_work.server.add_image()
+        photo = await at_work.photo(image)
+        at_work.start()
+        await held.wait()
+        first = await at_work.until_status(photo, "retrieving")
+        ended = first["retrieval_lease_until"]
+        row = await at_work.until(photo, lambda row: row["retrieval_lease_until"] > ended + timedelta(seconds=1))
+        assert row["retrieval_claim"] == first["retrieval_claim"]
+        await at_work.sweep()
+        gate.set()
+        at_work.assert_home(await at_work.until_status(photo, "completed"), image)
+        assert held.hits == 1
+
+
+async def test_a_worker_that_lost_its_lease_stops_and_changes_nothing(database: Database, tmp_path: Path) -> None:
+    async with retrieving(database, tmp_path, lease_seconds=0.3) as at_work:
+        gate = asyncio.Event()
+        held = at_work.server.on("/full$", answers.stalled_body(gate))
+        photo = await at_work.photo(at_work.server.add_image())
+        at_work.start()
+        await held.wait()
+        await at_work.until_status(photo, "retrieving")
+        far = "next_retrieval_attempt = now() + interval '1 hour'"
+        await at_work.change(
+            photo, f"retrieval_status = 'pending', retrieval_claim = NULL, retrieval_lease_until = NULL, {far}"
+        )
+        async with asyncio.timeout(10):
+            while at_work.retrieval.in_flight:
+                await asyncio.sleep(0.01)
+        row = await at_work.row(photo)
+        assert (row["retrieval_status"], row["retrieval_error"]) == ("pending", None)
+        assert row["next_retrieval_attempt"] > datetime.now(UTC) + timedelta(minutes=50)
+        assert at_work.files() == []
+
+
+async def test_two_processes_never_fetch_the_same_photo(database: Database, tmp_path: Path) -> None:
+    async with retrieving(database, tmp_path / "one") as one, retrieving(database, tmp_path / "other") as other:
+        gate = asyncio.Event()
+        held = one.server.on("/full$", answers.after(gate), times=None)
+        photos = [await one.photo(one.server.add_image(shade=n)) for n in range(12)]
+        other.reachable[:] = [one.backend_id]
+        other.retrieval._clients = lambda _: one.client
+        one.start()
+        await held.wait(4)
+        # The other one starts as if it were a second process: it takes no leases back.
+        claims = asyncio.create_task(claim_all(other))
+        await held.wait(8)
+        gate.set()
+        for photo in photos:
+            await one.until_status(photo, "completed")
+        claims.cancel()
+        fetched = [path for _, path in one.server.requests if path.endswith("/full")]
+        assert len(fetched) == len(set(fetched)) == 12
+
+
+async def claim_all(at_work: Retrieving) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        while True:
+            for claimed in await at_work.retrieval._claim():
+                tasks.create_task(at_work.retrieval._work(claimed))
+            await asyncio.sleep(0.02)
+
+
+async def test_the_data_folder_full_costs_no_attempt_and_heals(at_work: Retrieving) -> None:
+    image = at_work.server.add_image()
+    photo = await at_work.photo(image)
+    at_work.storage.root.mkdir(parents=True)
+    (at_work.storage.root / "photos").write_bytes(b"in the way of the folder")
+    at_work.start()
+    row = await at_work.until(photo, lambda row: row["retrieval_error"] is not None)
+    assert "data folder" in row["retrieval_error"]
+    assert (row["retrieval_status"], row["retrieval_attempts"]) == ("pending", 0)
+    (at_work.storage.root / "photos").unlink()
+    at_work.assert_home(await at_work.until_status(photo, "completed"), image)
+
+
+def small_webp() -> bytes:
+    content: bytes = pyvips.Image.black(80, 60, bands=3).copy(interpretation="srgb").webpsave_buffer()
+    return content
