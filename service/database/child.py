@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from service.database.account import Account
-from service.errors import StartupError
 
-PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
+LAUNCH = Path(__file__).with_name("launch.py")
+HAS_DEATH_SIGNAL = sys.platform == "linux"
 
 
 class Child:
@@ -74,45 +72,27 @@ def spawn(
 ) -> Child:
     """Start a program as `account`, in its own session and environment, its words appended to `output`.
 
-    It inherits the descriptor `inherit`, and gets the signal `ends_with_us` when we die.
-
-    Call this from the main thread: the kernel sends PDEATHSIG when the *thread* that started the child ends.
+    It inherits the descriptor `inherit`, and gets the signal `ends_with_us` when we die; from the main thread only,
+    as the kernel sends that signal when the *thread* that started the child ends.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("the embedded PostgreSQL is started from the main thread only")
-    program = Path(arguments[0]).name
-    try:
-        with output.open("ab") as file:
-            process = subprocess.Popen(
-                [os.fspath(argument) for argument in arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                cwd="/",
-                # Nothing of ours leaks in: LANG, LC_*, PG*, TZ and LD_* all change what PostgreSQL does.
-                env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
-                umask=0o077,
-                pass_fds=[inherit],
-                # A terminal's Ctrl-C goes to its whole process group; the database must outlast our own shutdown.
-                start_new_session=True,
-                user=account.uid if account else None,
-                group=account.gid if account else None,
-                extra_groups=[] if account else None,
-                # Runs after the change of user, which would clear PDEATHSIG. Safe beside threads: it takes no lock.
-                preexec_fn=_die_with_parent(ends_with_us) if sys.platform == "linux" else None,  # noqa: PLW1509
-            )
-    except (OSError, subprocess.SubprocessError) as error:
-        as_whom = f" as {account.name}" if account else ""
-        raise StartupError(f"PostgreSQL's {program} cannot be started{as_whom}: {error}") from error
+    numbers = (
+        os.getpid(),
+        int(ends_with_us) if HAS_DEATH_SIGNAL else 0,
+        account.uid if account else -1,
+        account.gid if account else -1,
+    )
+    output.touch(mode=0o600)
+    with output.open("ab") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", LAUNCH, *map(str, numbers), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            pass_fds=[inherit],
+            # A terminal's Ctrl-C goes to its whole process group; the database must outlast our own shutdown.
+            start_new_session=True,
+        )
     return Child(process)
-
-
-def _die_with_parent(number: signal.Signals) -> Callable[[], None]:
-    parent = os.getpid()
-
-    def in_child() -> None:
-        _libc.prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
-        if os.getppid() != parent:  # we died between fork and prctl
-            os._exit(1)
-
-    return in_child

@@ -81,6 +81,9 @@ class EmbeddedPostgres:
         began = time.monotonic()
         try:
             sockets = await self._start()
+        except OSError as error:
+            await self.stop()
+            raise StartupError(f"the embedded database cannot be started in {self._folder}: {error}") from error
         except BaseException:
             await self.stop()
             raise
@@ -145,11 +148,10 @@ async def _initialise(home: Path, account: Account | None, initdb: Path, lock: i
         [initdb, "-D", partial, *INITDB], account=account, output=output, inherit=lock, ends_with_us=signal.SIGKILL
     )
     try:
-        async with asyncio.timeout(INITDB_SECONDS):
-            code = await child.exited
+        await asyncio.wait([child.exited], timeout=INITDB_SECONDS)
     finally:
         await child.end()
-    if code != 0:
+    if await child.exited != 0:
         raise StartupError(f"PostgreSQL's initdb failed in {home}:\n{_tail(output)}")
     cluster.adopt(partial)
 

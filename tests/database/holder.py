@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import structlog
 import uvloop
@@ -25,5 +24,5 @@ async def hold(folder: Path) -> None:
 if __name__ == "__main__":
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     if "--no-death-signal" in sys.argv:
-        child.sys = SimpleNamespace(platform="darwin")  # type: ignore[attr-defined]
+        child.HAS_DEATH_SIGNAL = False
     uvloop.run(hold(Path(sys.argv[1])))
