@@ -201,8 +201,11 @@ class Consumer:
                 if event.origin == rows.ORIGIN and await self._our_batch(event.batch_id):
                     self._downstream.batch_seen(event.batch_id)
             case events.ItemsCanceled():
-                for tracked in self.tracking.by_ids(event.canceled_item_ids):
+                canceled = self.tracking.by_ids(event.canceled_item_ids)
+                for tracked in canceled:
                     await self._apply(tracked, Canceled())
+                if len(canceled) < len(event.canceled_item_ids):
+                    self._downstream.read_everything()  # pending ones nobody has told us of yet
             case events.ItemsRetried() | events.QueueCleared():
                 self._downstream.read_everything()
             case _:
@@ -245,12 +248,12 @@ class Consumer:
         await self._apply(tracked, reading)
 
     async def _apply_unseen(self, entry: UnseenItems) -> None:
-        """Gives each a negative id, which no item of InvokeAI's has: absent twice, they are gone like others."""
+        """Absent twice, they are gone like others; one that turns up after all takes its place back."""
         batch = await self._our_batch(entry.batch_id)
         if batch is None:
             return
         for ordinal in entry.ordinals:
-            tracked = self.tracking.track(batch.batch_id, -1 - ordinal, batch)
+            tracked = self.tracking.track(batch.batch_id, rows.unseen_id(ordinal), batch)
             tracked.ordinal = ordinal
             await self._apply(tracked, entry.absence)
 
@@ -310,6 +313,8 @@ class Consumer:
         tracked.ordinal = stored.ordinal
         new_to_step = not tracked.shown or tracked.place != tracked.kept_place
         tracked.kept_place = tracked.place
+        if tracked.ordinal is not None and tracked.known.item_id >= 0:
+            self.tracking.forget(batch.batch_id, rows.unseen_id(tracked.ordinal))
         if stored.adopted:
             self._announcer.photos_updated(stored.adopted)
         if stored.step_changed or stored.adopted or new_to_step:

@@ -62,13 +62,17 @@ ONE_ITEM = ITEMS + "WHERE i.batch_id = $1 AND i.item_id = $2"
 UNSEEN = """
     SELECT b.batch_id, b.step_id, b.answered_at,
            ARRAY(SELECT k FROM generate_series(0, b.enqueued - 1) AS k
-                  WHERE NOT EXISTS (SELECT FROM queue_items i WHERE i.batch_id = b.batch_id AND i.ordinal = k)
+                  WHERE NOT EXISTS (SELECT FROM queue_items i
+                                     WHERE i.batch_id = b.batch_id AND i.ordinal = k AND i.item_id >= 0)
                   ORDER BY k) AS missing
       FROM step_batches b
      WHERE b.backend_id = $1 AND b.state = 'enqueued'
        AND b.enqueued > (SELECT count(*) FROM queue_items i
-                          WHERE i.batch_id = b.batch_id AND i.retried_from_item_id IS NULL)
+                          WHERE i.batch_id = b.batch_id AND i.retried_from_item_id IS NULL
+                            AND (i.item_id >= 0 OR i.settled_at IS NOT NULL))
 """
+
+FOUND_AFTER_ALL = "DELETE FROM queue_items WHERE batch_id = $1 AND item_id = $2"
 
 STORE = """
     INSERT INTO queue_items AS known
@@ -120,6 +124,11 @@ class Stored(msgspec.Struct, frozen=True):
     step_changed: bool
     adopted: tuple[UUID, ...]
     """Photos already here that turned out to be this item's work (rule 4)."""
+
+
+def unseen_id(ordinal: int) -> int:
+    """The id under which an item nobody has seen is kept: negative, as no item of InvokeAI's is."""
+    return -1 - ordinal
 
 
 async def our_batch(connection: Connection, backend_id: UUID, batch_id: str) -> OurBatch | None:
@@ -192,6 +201,8 @@ async def store(
     if new_session:
         adopted = tuple(r["id"] for r in await connection.fetch(ADOPT, known.batch_id, known.item_id))
     if ordinal is not None:
+        if known.item_id >= 0:
+            await connection.execute(FOUND_AFTER_ALL, known.batch_id, unseen_id(ordinal))
         await connection.execute(PLACE, known.batch_id, known.item_id)
     changed = await refresh_step(connection, batch.step_id)
     return Stored(stored_ordinal if stored_ordinal is not None else ordinal, changed, adopted)

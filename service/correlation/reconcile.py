@@ -92,7 +92,7 @@ class Reconciler:
                     await self._wake.wait()
                 await asyncio.sleep(GATHER)
             except TimeoutError:
-                self._everything = self._absent or bool(self._consumer.tracking.live_items)
+                self._everything = self._everything or await self._something_expected()
             self._wake.clear()
             try:
                 await self._read()
@@ -102,6 +102,11 @@ class Reconciler:
                 await asyncio.sleep(wait * random.uniform(0.8, 1.2))
                 wait = min(wait * 2, QUIET)
                 self._wake.set()
+
+    async def _something_expected(self) -> bool:
+        async with self._database.connection() as connection:
+            ours = await rows.unsettled(connection, self.backend_id) or await rows.unseen(connection, self.backend_id)
+        return bool(ours) or self._consumer.tracking.foreign_live > 0
 
     def _due(self) -> float:
         """Something absent is looked for again as soon as that can prove anything (rule 8)."""

@@ -106,6 +106,10 @@ class Tracking:
             while len(self._ended) > ENDED_LIMIT:
                 self._ended.popitem(last=False)
 
+    def forget(self, batch_id: str, item_id: int) -> None:
+        self._live.pop((batch_id, item_id), None)
+        self._ended.pop((batch_id, item_id), None)
+
     def settled(self, batch_id: str, item_id: int) -> None:
         tracked = self.get(batch_id, item_id)
         if tracked is not None:

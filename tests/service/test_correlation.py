@@ -1,0 +1,366 @@
+"""Rules 1–6 and 8 against InvokeAI's traffic, told by a scripted InvokeAI over real sockets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.correlation import correlate, reconcile
+from service.correlation.correlate import NO_LONGER_THERE, RESTARTED
+from service.database.engine import Database
+from service.demo.images import Filter
+from tests.fakes import ScriptedInvokeAI, batches
+from tests.fakes.correlated import Correlated, correlated
+
+
+@pytest.fixture
+async def invokeai(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
+    server = ScriptedInvokeAI(tmp_path / "invokeai")
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def house(database: Database, invokeai: ScriptedInvokeAI) -> AsyncIterator[Correlated]:
+    async with correlated(database, invokeai) as house:
+        yield house
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Absence is proved, and silence broken, in fractions of a second."""
+    monkeypatch.setattr(correlate, "ABSENCE", timedelta(seconds=0.2))
+    monkeypatch.setattr(reconcile, "ABSENCE", timedelta(seconds=-0.5))
+    monkeypatch.setattr(reconcile, "QUIET", 0.5)
+
+
+def names(photos: list[Any]) -> list[str]:
+    return sorted(photo["invoke_id"] for photo in photos)
+
+
+def saved(invokeai: ScriptedInvokeAI) -> list[str]:
+    return sorted(image.image_name for image in invokeai.images.select(Filter(is_intermediate=False)))
+
+
+async def test_what_an_item_of_ours_made_is_filed_under_its_step(house: Correlated) -> None:
+    step, _ = await house.ours(batches.blank(), items=2)
+    row = await house.until_step(step, "completed")
+    photos = await house.until_photos(2)
+    assert names(photos) == saved(house.invokeai)
+    assert {photo["step_id"] for photo in photos} == {step}
+    assert {photo["source"] for photo in photos} == {"generated"}
+    assert all(f"/{step}/variants/" in photo["local_storage_path"] for photo in photos)
+    assert row["error_message"] is None
+
+
+async def test_several_images_of_one_item_are_all_its_work_once_each_though_collect_repeats_them(
+    house: Correlated,
+) -> None:
+    step, _ = await house.ours(batches.several_images(3))
+    await house.until_step(step, "completed")
+    photos = await house.until_photos(3)
+    assert {photo["step_id"] for photo in photos} == {step}
+
+
+async def test_a_node_cache_hit_stays_the_work_of_the_item_that_made_it(house: Correlated) -> None:
+    first, _ = await house.ours(batches.blank(use_cache=True))
+    await house.until_step(first, "completed")
+    second, _ = await house.ours(batches.blank(use_cache=True))
+    row = await house.until_step(second, "failed")
+    [photo] = await house.until_photos(1)
+    assert photo["step_id"] == first
+    assert row["error_message"] == "InvokeAI finished without making an image"
+
+
+async def test_a_primitive_that_echoes_its_input_makes_nothing(house: Correlated) -> None:
+    upload = house.invokeai.add_upload()
+    step, _ = await house.ours(batches.echo(upload.image_name))
+    await house.until_step(step, "failed")
+    await house.until_photos(0)
+
+
+async def test_intermediate_images_are_not_photos(house: Correlated) -> None:
+    step, _ = await house.ours(batches.blank(is_intermediate=True))
+    await house.until_step(step, "failed")
+    await house.until_photos(0)
+
+
+async def test_what_a_failed_item_saved_before_it_failed_is_kept_and_the_failure_told(house: Correlated) -> None:
+    step, _ = await house.ours(batches.failing(after_image=True))
+    row = await house.until_step(step, "completed")
+    [photo] = await house.until_photos(1)
+    assert photo["step_id"] == step
+    assert row["error_message"] is None, "the seed has its image"
+
+
+async def test_an_item_that_fails_at_once_fails_the_step_in_invokeais_words(house: Correlated) -> None:
+    step, _ = await house.ours(batches.failing())
+    row = await house.until_step(step, "failed")
+    [item] = house.invokeai.queue.items.values()
+    assert item.error_message
+    assert item.error_message in row["error_message"]
+
+
+async def test_a_canceled_item_keeps_what_it_had_saved(house: Correlated) -> None:
+    hold = house.invokeai.hold("coll")
+    step, [item_id] = await house.ours(batches.several_images(2))
+    await hold.reached()
+    await house.connection.client.cancel_item(item_id)
+    hold.release()
+    await house.until_step(step, "completed")
+    photos = await house.until_photos(2)
+    assert {photo["step_id"] for photo in photos} == {step}
+
+
+async def test_a_bulk_cancel_ends_running_and_pending_items(house: Correlated) -> None:
+    hold = house.invokeai.hold("img")
+    step, _ = await house.ours(batches.blank(), items=3)
+    await hold.reached()
+    [row] = await house.fetch("SELECT batch_id FROM step_batches")
+    await house.connection.client.cancel_batches([row["batch_id"]])
+    hold.release()
+    await house.until_step(step, "canceled")
+
+
+async def test_other_peoples_images_are_mirrored_by_default(house: Correlated) -> None:
+    await house.theirs(batches.blank())
+    [photo] = await house.until_photos(1)
+    assert (photo["source"], photo["step_id"]) == ("mirrored", None)
+    assert f"/mirror/{house.backend_id}/" in photo["local_storage_path"]
+
+
+async def test_mirror_own_takes_ours_only(database: Database, invokeai: ScriptedInvokeAI) -> None:
+    async with correlated(database, invokeai, mirror="own") as house:
+        [item_id] = await house.theirs(batches.blank())
+        await invokeai.until_ended(item_id)
+        step, _ = await house.ours(batches.blank())
+        await house.until_step(step, "completed")
+        await house.connection.gallery.read()
+        [photo] = await house.until_photos(1)
+        assert photo["step_id"] == step
+
+
+async def test_the_gallery_reading_finds_what_no_event_told(house: Correlated) -> None:
+    house.invokeai.drop_events()
+    canvas = house.invokeai.add_canvas_save()
+    house.invokeai.add_upload()
+    house.invokeai.add_image(is_intermediate=True)
+    [item_id] = await house.theirs(batches.blank())
+    await house.invokeai.until_ended(item_id)
+    assert await house.connection.gallery.read() == 2
+    photos = await house.until_photos(2)
+    assert canvas.image_name in names(photos)
+    assert await house.connection.gallery.read() == 0, "and again adds nothing"
+
+
+async def test_images_we_uploaded_ourselves_are_not_mirrored_back(house: Correlated) -> None:
+    image = house.invokeai.add_canvas_save()
+    async with house.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO photos (id, filename, width, height, mime_type, created_at, source, retrieval_status,"
+            " file_size, sha256, local_storage_path) VALUES (gen_random_uuid(), 'a.png', 1, 1, 'image/png', now(),"
+            " 'uploaded', 'completed', 1, 'ab', 'photos/uploaded/a.png')"
+        )
+        await connection.execute(
+            "INSERT INTO backend_uploads (backend_id, photo_id, image_name) SELECT $1, id, $2 FROM photos",
+            house.backend_id,
+            image.image_name,
+        )
+    assert await house.connection.gallery.read() == 0
+
+
+async def test_images_older_than_the_backend_are_left_to_import(house: Correlated) -> None:
+    house.invokeai.add_canvas_save(created_at=house.invokeai.now() - timedelta(hours=1))
+    assert await house.connection.gallery.read() == 0
+
+
+async def test_a_server_clock_behind_ours_hides_nothing(database: Database, invokeai: ScriptedInvokeAI) -> None:
+    invokeai.clock_offset = -timedelta(hours=3)
+    async with correlated(database, invokeai) as house:
+        invokeai.drop_events()
+        await house.theirs(batches.blank())
+        await house.invokeai.until(lambda: len(saved(invokeai)) == 1)
+        assert await house.connection.gallery.read() == 1
+
+
+async def test_a_server_clock_set_back_pulls_the_watermark_back(house: Correlated) -> None:
+    house.invokeai.add_canvas_save()
+    await house.connection.gallery.read()
+    house.invokeai.clock_offset = -timedelta(hours=3)
+    house.invokeai.add_canvas_save()
+    await house.connection.gallery.read()
+    await house.connection.gallery.read()
+    await house.until_photos(2)
+
+
+async def test_whatever_events_say_twice_is_recorded_once(house: Correlated) -> None:
+    house.invokeai.repeat_events(copies=3)
+    step, _ = await house.ours(batches.several_images(2))
+    await house.until_step(step, "completed")
+    await house.until_photos(2)
+
+
+async def test_with_every_event_lost_the_readings_bring_everything(house: Correlated, impatient: None) -> None:
+    house.invokeai.drop_events()
+    step, ids = await house.ours(batches.blank(), items=2)
+    await house.invokeai.until_ended(*ids)
+    house.registry.request_reading(house.backend_id)
+    await house.until_step(step, "completed")
+    await house.until_photos(2)
+
+
+async def test_what_ended_while_the_socket_was_away_is_read_on_reconnect(house: Correlated) -> None:
+    hold = house.invokeai.hold("img")
+    step, ids = await house.ours(batches.blank(), items=2)
+    await hold.reached()
+    await house.invokeai.refuse()
+    hold.release()
+    await house.invokeai.until_ended(*ids)
+    await house.invokeai.accept()
+    await house.until_step(step, "completed")
+    await house.until_photos(2)
+
+
+async def test_a_server_killed_mid_batch_leaves_nothing_processing_and_no_saved_image_behind(
+    house: Correlated,
+) -> None:
+    hold = house.invokeai.hold("coll")
+    step, [item_id] = await house.ours(batches.several_images(2))
+    other, _ = await house.ours(batches.blank())
+    await hold.reached()
+    await house.invokeai.kill()
+    hold.release()
+    await house.invokeai.restart()
+    await house.until_step(other, "completed")
+    await house.until_photos(3)
+    row = await house.until_step(step, "completed")
+    [item] = await house.fetch("SELECT status, error FROM queue_items WHERE item_id = $1", item_id)
+    assert (item["status"], item["error"]) == ("canceled", RESTARTED)
+    assert row["error_message"] is None
+
+
+async def test_a_running_item_killed_before_it_saved_anything_fails_as_restarted(house: Correlated) -> None:
+    hold = house.invokeai.hold("img")
+    step, _ = await house.ours(batches.blank())
+    await hold.reached()
+
+    async def running() -> bool:
+        return bool(await house.fetch("SELECT FROM queue_items WHERE status = 'in_progress'"))
+
+    await house.until(running)
+    await house.invokeai.kill()
+    hold.release()
+    await house.invokeai.restart()
+    row = await house.until_step(step, "failed")
+    assert row["error_message"] == RESTARTED
+
+
+async def test_a_queue_cleared_under_us_ends_the_step_and_says_so(house: Correlated, impatient: None) -> None:
+    await house.connection.client._call("PUT", "/api/v1/queue/default/processor/pause", dict)
+    step, _ = await house.ours(batches.blank(), items=2)
+    house.registry.request_reading(house.backend_id)
+
+    async def seen() -> bool:
+        return len(await house.fetch("SELECT FROM queue_items")) == 2
+
+    await house.until(seen)
+    await house.connection.client._call("PUT", "/api/v1/queue/default/clear", dict)
+    row = await house.until_step(step, "failed")
+    assert row["error_message"] == NO_LONGER_THERE
+
+
+async def test_items_cleared_before_we_ever_saw_them_count_by_the_batchs_total(
+    house: Correlated, impatient: None
+) -> None:
+    step, _ = await house.step((1, 2))
+    house.registry.request_reading(house.backend_id)
+    row = await house.until_step(step, "failed")
+    assert row["error_message"] == NO_LONGER_THERE
+
+
+async def test_a_queue_pruned_before_we_read_the_item_loses_no_image(house: Correlated, impatient: None) -> None:
+    house.invokeai.drop_events()
+    step, [item_id] = await house.ours(batches.blank())
+    await house.invokeai.until_ended(item_id)
+    await house.connection.client._call("PUT", "/api/v1/queue/default/prune", dict)
+    await house.connection.gallery.read()
+    house.registry.request_reading(house.backend_id)
+
+    async def ended() -> bool:
+        [row] = await house.fetch("SELECT status FROM generation_steps WHERE id = $1", step)
+        return row["status"] in ("completed", "failed")
+
+    await house.until(ended)
+    await house.until_photos(1)
+
+
+async def test_an_image_whose_session_we_never_learned_is_filed_by_its_metadata(house: Correlated) -> None:
+    step, batch_id = await house.step()
+    house.invokeai.add_canvas_save(metadata={"darkroom_batch": batch_id})
+    await house.connection.gallery.read()
+    [photo] = await house.until_photos(1)
+    assert (photo["step_id"], photo["source"]) == (step, "generated")
+    assert batch_id in house.seen_batches, "an image that names a batch is its arrival (rule 7)"
+
+
+async def test_metadata_naming_no_batch_of_ours_is_somebody_elses(house: Correlated) -> None:
+    house.invokeai.add_canvas_save(metadata={"darkroom_batch": "another library's"})
+    await house.connection.gallery.read()
+    [photo] = await house.until_photos(1)
+    assert photo["step_id"] is None
+
+
+async def test_an_item_retried_in_invokeai_reopens_its_step(house: Correlated) -> None:
+    hold = house.invokeai.hold("img")
+    step, [item_id] = await house.ours(batches.blank())
+    await hold.reached()
+    await house.connection.client.cancel_item(item_id)
+    hold.release()
+    await house.until_step(step, "canceled")
+    await house.connection.client.retry_items([item_id])
+    await house.until_step(step, "completed")
+    await house.until_photos(1)
+
+
+async def test_a_purged_photo_never_comes_back(house: Correlated) -> None:
+    [_item_id] = await house.theirs(batches.blank())
+    await house.until_photos(1)
+    async with house.database.connection() as connection:
+        await connection.execute(
+            "UPDATE photos SET purged_at = now(), retrieval_status = 'gone', next_retrieval_attempt = NULL"
+        )
+    await house.connection.gallery.read()
+    [photo] = await house.until_photos(1)
+    assert photo["purged_at"] is not None
+    assert photo["retrieval_status"] == "gone"
+
+
+async def test_a_new_invokeai_database_behind_the_same_url_confuses_no_item(house: Correlated) -> None:
+    first, _ = await house.ours(batches.blank())
+    await house.until_step(first, "completed")
+    await house.invokeai.new_database()
+    await house.until_connected()
+    second, ids = await house.ours(batches.blank())
+    assert ids == [1], "ids start again"
+    await house.until_step(second, "completed")
+    photos = await house.until_photos(2)
+    assert [photo["step_id"] for photo in photos] == [first, second]
+
+
+@pytest.mark.parametrize("version", ["5.15.0", "6.0.2", "6.9.0"])
+async def test_older_servers_are_read_by_what_they_have(database: Database, tmp_path: Path, version: str) -> None:
+    server = ScriptedInvokeAI(tmp_path / "old", version=version)
+    await server.start()
+    try:
+        async with correlated(database, server) as house:
+            step, _ = await house.ours(batches.blank(), items=2)
+            await house.theirs(batches.blank())
+            await house.until_step(step, "completed")
+            await house.until_photos(3)
+    finally:
+        await server.stop()
