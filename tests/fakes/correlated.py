@@ -37,7 +37,7 @@ async def _no_ledger() -> Ledger:
 
 
 class Correlated:
-    """`ours` posts a batch of a step of ours, `theirs` one of somebody else's; `until` waits for what the database says."""
+    """`ours` posts a batch of a step of ours, `theirs` one of somebody else's; `until` waits for the database."""
 
     def __init__(self, database: Database, invokeai: ScriptedInvokeAI, registry: Registry, backend_id: UUID) -> None:
         self.database = database
