@@ -4,7 +4,7 @@ export default defineConfig(({ mode }) => {
   const service = loadEnv(mode, ".", "DARKROOM_").DARKROOM_DEV_SERVICE ?? "http://127.0.0.1:8000";
   return {
     oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
-    build: { target: "es2023", assetsInlineLimit: 0 },
+    build: { target: ["chrome123", "firefox120", "safari17.5"], assetsInlineLimit: 0 },
     server: {
       // The service accepts only its own origin, so the proxy speaks in its name.
       proxy: { "/api": { target: service, ws: true, changeOrigin: true, headers: { origin: service } } },

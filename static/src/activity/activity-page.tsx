@@ -1,1 +1,68 @@
-export function ActivityPage() { return null; }
+import { useEffect, useState } from "preact/hooks";
+import { usePhotoAddress } from "../app/photo-address";
+import { Blank } from "../shell/blank";
+import { Icon } from "../shell/icon";
+import { Plus, Server } from "../shell/icons";
+import { TopBar } from "../shell/top-bar";
+import { backends, backendsKnown } from "../state/backends";
+import { followRetrievals, troubled } from "../state/retrievals";
+import { loadSettings } from "../state/settings";
+import { Viewer } from "../viewer/viewer";
+import { QueueTable } from "./queue-table";
+import { RetrievalTable } from "./retrieval-table";
+import { ServerCard } from "./server-card";
+import { ServerDialog } from "./server-dialog";
+
+const nothingMore = async () => undefined;
+
+/** What every server is doing, what is on its way home, and what needs a look. */
+export function ActivityPage() {
+  const [adding, add] = useState(false);
+  const address = usePhotoAddress();
+  useEffect(followRetrievals, []);
+  useEffect(() => void loadSettings(), []);
+  const none = backendsKnown.value && backends.value.length === 0;
+  return (
+    <>
+      <TopBar>
+        <h1>Activity</h1>
+        <div class="rest" />
+        {!none && (
+          <button type="button" class="button" onClick={() => add(true)}>
+            <Icon of={Plus} />
+            Add a server
+          </button>
+        )}
+      </TopBar>
+      {none ? (
+        <Blank icon={Server} title="No server yet">
+          <p>Add an InvokeAI server, on this machine or elsewhere; from then on every image it finishes comes here by itself.</p>
+          <button type="button" class="button primary" onClick={() => add(true)}>
+            Add a server
+          </button>
+        </Blank>
+      ) : (
+        <div class="activity scroll">
+          <ul class="servers">
+            {backends.value.map((backend) => (
+              <ServerCard key={backend.id} server={backend} />
+            ))}
+          </ul>
+          <RetrievalTable addressOf={address.addressOf} onOpen={address.open} />
+          <QueueTable />
+        </div>
+      )}
+      {adding && <ServerDialog server={null} onClose={() => add(false)} />}
+      {address.shown && (
+        <Viewer
+          ids={troubled.value ?? []}
+          shown={address.shown}
+          more={false}
+          onMore={nothingMore}
+          onMove={address.move}
+          onClose={address.close}
+        />
+      )}
+    </>
+  );
+}

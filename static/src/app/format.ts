@@ -26,36 +26,38 @@ export function duration(seconds: number): string {
 const thisYear = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 const otherYear = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+const date = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
 /** The reader's own calendar day, as a key that sorts. */
 export function dayKey(iso: string): string {
-  const date = new Date(iso);
-  return `${date.getFullYear()}-${String(date.getMonth() + 1).padStart(2, "0")}-${String(date.getDate()).padStart(2, "0")}`;
+  const day = new Date(iso);
+  return `${day.getFullYear()}-${String(day.getMonth() + 1).padStart(2, "0")}-${String(day.getDate()).padStart(2, "0")}`;
 }
 
 /** "Today", "Yesterday", "Sunday 22 November". */
 export function dayName(key: string, now = new Date()): string {
   const [year, month, day] = key.split("-").map(Number) as [number, number, number];
-  const date = new Date(year, month - 1, day);
+  const that = new Date(year, month - 1, day);
   const today = new Date(now.getFullYear(), now.getMonth(), now.getDate());
-  const days = Math.round((today.getTime() - date.getTime()) / 86_400_000);
+  const days = Math.round((today.getTime() - that.getTime()) / 86_400_000);
   if (days === 0) return "Today";
   if (days === 1) return "Yesterday";
-  return (year === now.getFullYear() ? thisYear : otherYear).format(date);
+  return (year === now.getFullYear() ? thisYear : otherYear).format(that);
 }
 
 export function dateTime(iso: string): string {
   return moment.format(new Date(iso));
 }
 
-/** "just now", "4 min ago", "14:05", "Nov 20, 2026, 14:05". */
+/** "just now", "4 min ago", "5 h ago", "2 days ago", "Nov 2, 2026". */
 export function ago(iso: string, now = Date.now()): string {
   const seconds = (now - Date.parse(iso)) / 1000;
   if (seconds < 10) return "just now";
   if (seconds < 60) return `${Math.floor(seconds)} s ago`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
-  return dayKey(iso) === dayKey(new Date(now).toISOString()) ? clock.format(new Date(iso)) : dateTime(iso);
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ago`;
+  const days = Math.floor(seconds / 86_400);
+  return days < 14 ? `${count(days, "day")} ago` : date.format(new Date(iso));
 }
 
 const BASES: Record<string, string> = {

@@ -20,13 +20,14 @@ interface GridProps {
 /** Above this the reader is at the top, and new photos may push the rest down. */
 const AT_TOP = 24;
 const MARGIN = 16;
+const PHONE_ROW = 120;
 /** Fetch on when so little is left below, in pixels. */
 const AHEAD = 2_400;
 
 export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const width = useWidth(scroller) - (isPhone.value ? 0 : 2 * MARGIN);
-  const target = isPhone.value ? Math.min(rowHeight.value, 160) : rowHeight.value;
+  const target = isPhone.value ? PHONE_ROW : rowHeight.value;
   const ids = list.ids.value;
 
   const before = useRef<{ days: Day[]; width: number; target: number }>({ days: [], width: 0, target: 0 });

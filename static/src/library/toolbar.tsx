@@ -65,7 +65,7 @@ function Filters({ filter, onFilter }: ToolbarProps) {
           value={filter.session ?? ""}
           onChange={(event) => onFilter({ session: event.currentTarget.value || null })}
         >
-          <option value="">Every session</option>
+          <option value="">All sessions</option>
           {sessions.value.map((session) => (
             <option key={session.id} value={session.id}>
               {session.name}

@@ -1,1 +1,45 @@
-export function SettingsPage() { return null; }
+import { useState } from "preact/hooks";
+import { Link } from "wouter-preact";
+import { isPhone } from "../app/responsive";
+import { KeysDialog } from "../shell/keys-dialog";
+import { Icon } from "../shell/icon";
+import { ChevronRight, Keyboard, Trash2 } from "../shell/icons";
+import { TopBar } from "../shell/top-bar";
+import { About } from "./about";
+import { RuntimeForm } from "./runtime-form";
+import { ThemeChoice } from "./theme-choice";
+
+export function SettingsPage() {
+  const [keysShown, showKeys] = useState(false);
+  return (
+    <>
+      <TopBar>
+        <h1>{isPhone.value ? "More" : "Settings"}</h1>
+        <div class="rest" />
+      </TopBar>
+      <div class="settings scroll">
+        {isPhone.value && (
+          <Link href="/trash" class="card settings-link">
+            <Icon of={Trash2} />
+            Trash
+            <Icon of={ChevronRight} />
+          </Link>
+        )}
+        <section class="card">
+          <h2>Look</h2>
+          <ThemeChoice />
+        </section>
+        <RuntimeForm />
+        {!isPhone.value && (
+          <button type="button" class="card settings-link" onClick={() => showKeys(true)}>
+            <Icon of={Keyboard} />
+            Keys
+            <kbd>?</kbd>
+          </button>
+        )}
+        <About />
+      </div>
+      {keysShown && <KeysDialog onClose={() => showKeys(false)} />}
+    </>
+  );
+}

@@ -66,7 +66,8 @@ export function putProgress(message: ItemProgress): void {
   const known = items.get(itemKey(message));
   if (!known) return;
   known.progress.value = message;
-  if (message.preview_url) followPreview(known.key, message.preview_url);
+  // The last frame is about to be the picture itself, and gone from the server.
+  if (message.preview_url && message.percentage !== 1) followPreview(known.key, message.preview_url);
 }
 
 /** Live items in the order they run. */

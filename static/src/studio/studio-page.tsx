@@ -1,1 +1,13 @@
-export function StudioPage(_: { sessionId: string | null; stepId: string | null }) { return null; }
+import { useEffect } from "preact/hooks";
+import { loadModels } from "../state/models";
+import { loadSessions } from "../state/sessions";
+import { SessionPage } from "./session-page";
+import { SessionsPage } from "./sessions-page";
+
+export function StudioPage({ sessionId, stepId }: { sessionId: string | null; stepId: string | null }) {
+  useEffect(() => {
+    void loadSessions();
+    void loadModels();
+  }, []);
+  return sessionId === null ? <SessionsPage /> : <SessionPage key={sessionId} id={sessionId} stepId={stepId} />;
+}

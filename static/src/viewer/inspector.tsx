@@ -8,6 +8,7 @@ import { lostReason, RetryRetrieval } from "../library/picture";
 import { IconButton } from "../shell/icon";
 import { Check, Copy } from "../shell/icons";
 import { isHome, isLost } from "../state/photos";
+import { copyText } from "../app/clipboard";
 import { type Fact, fileFacts, madeWith } from "./facts";
 
 const CONFIRMED_MS = 1_500;
@@ -86,7 +87,7 @@ function CopyButton({ text, what }: { text: string; what: string }) {
   const [copied, setCopied] = useState(false);
   async function copy() {
     try {
-      await navigator.clipboard.writeText(text);
+      await copyText(text);
       setCopied(true);
       setTimeout(() => setCopied(false), CONFIRMED_MS);
     } catch {

@@ -1,0 +1,54 @@
+import { Link } from "wouter-preact";
+import type { ItemStatus } from "../api/types";
+import { duration } from "../app/format";
+import { backendName, backends } from "../state/backends";
+import { type LiveItem, liveItems } from "../state/items";
+import { getStep } from "../state/steps";
+import { type Column, Table } from "./table";
+
+const WORDS: Partial<Record<ItemStatus, string>> = { pending: "In the queue", waiting: "Waiting", in_progress: "Running" };
+
+const COLUMNS: Column<LiveItem>[] = [
+  { name: "Item", by: (live) => live.item.value.item_id, cell: (live) => <span class="mono">{live.item.value.item_id}</span> },
+  { name: "What", by: what, cell: (live) => <What live={live} />, class: "wide" },
+  { name: "Server", by: (live) => backendName(live.item.value.backend_id), cell: (live) => backendName(live.item.value.backend_id) },
+  { name: "State", cell: (live) => <State live={live} /> },
+];
+
+/** Everything that waits or runs, on every server, in the order it runs. */
+export function QueueTable() {
+  const live = liveItems.value;
+  const all = backends.value.reduce((sum, backend) => sum + backend.queue.pending + backend.queue.in_progress, 0);
+  return (
+    <section class="card" data-testid="queue">
+      <h2>Queue</h2>
+      {live.length > 0 ? (
+        <Table label="Queue" columns={COLUMNS} rows={live} rowKey={(one) => one.key} />
+      ) : (
+        <p class="muted">{all > 0 ? `${all} in the queue` : "Nothing waits and nothing runs."}</p>
+      )}
+    </section>
+  );
+}
+
+function what(live: LiveItem): string {
+  return getStep(live.item.value.step_id)?.value.prompt ?? "";
+}
+
+function What({ live }: { live: LiveItem }) {
+  const step = getStep(live.item.value.step_id)?.value;
+  if (!step) return <span class="muted">{live.item.value.step_id ? "From the studio" : "From InvokeAI's own page"}</span>;
+  return (
+    <Link class="ellipsis" href={`/studio/${step.session_id}/${step.id}`}>
+      {step.prompt}
+    </Link>
+  );
+}
+
+function State({ live }: { live: LiveItem }) {
+  const progress = live.progress.value;
+  const { status } = live.item.value;
+  if (status !== "in_progress" || progress?.percentage == null) return <>{WORDS[status] ?? status}</>;
+  const left = progress.eta_seconds == null ? "" : `, ${duration(progress.eta_seconds)} left`;
+  return <>{`${Math.round(progress.percentage * 100)} %${left}`}</>;
+}

@@ -1,0 +1,86 @@
+import { ago, duration } from "../app/format";
+import type { Photo } from "../api/types";
+import { useNow } from "../app/use-now";
+import { lostReason, Picture, RetryRetrieval } from "../library/picture";
+import { Icon } from "../shell/icon";
+import { CircleCheck, Trash2 } from "../shell/icons";
+import { backendName } from "../state/backends";
+import { trashPhotos } from "../state/photo-actions";
+import { getPhoto } from "../state/photos";
+import { troubled, troubledError } from "../state/retrievals";
+import { settings } from "../state/settings";
+import { type Column, Table } from "./table";
+
+interface RetrievalTableProps {
+  addressOf: (id: string) => string;
+  onOpen: (id: string) => void;
+}
+
+/** Photos that did not come home, why, and what can be done. */
+export function RetrievalTable({ addressOf, onOpen }: RetrievalTableProps) {
+  const now = useNow(1_000);
+  const photos = (troubled.value ?? []).map((id) => getPhoto(id)?.value).filter((photo) => photo !== undefined);
+  const columns: Column<Photo>[] = [
+    { name: "Photo", by: (photo) => photo.id, cell: (photo) => <Name photo={photo} href={addressOf(photo.id)} onOpen={onOpen} /> },
+    { name: "Server", by: (photo) => backendName(photo.backend_id), cell: (photo) => backendName(photo.backend_id) },
+    { name: "Made", by: (photo) => photo.created_at, cell: (photo) => ago(photo.created_at, now) },
+    { name: "Tried", by: (photo) => photo.retrieval_attempts, cell: (photo) => tried(photo, now) },
+    { name: "What happened", cell: (photo) => <span class="bad">{lostReason(photo)}</span>, class: "wide" },
+    { name: "", cell: (photo) => <Action photo={photo} />, class: "action" },
+  ];
+  return (
+    <section class="card" id="retrievals" data-testid="retrievals">
+      <h2>Retrievals that need a look</h2>
+      {troubledError.value !== null && <p class="bad small">{troubledError.value}</p>}
+      {photos.length > 0 && <Table label="Retrievals that need a look" columns={columns} rows={photos} rowKey={(photo) => photo.id} />}
+      {troubled.value !== null && photos.length === 0 && (
+        <p class="all-well muted">
+          <Icon of={CircleCheck} />
+          Nothing went wrong on the way home.
+        </p>
+      )}
+    </section>
+  );
+}
+
+/** "5 of 5", or "2 of 5, next in 40 s". */
+function tried(photo: Photo, now: number): string {
+  const most = settings.value?.retrieval_max_attempts;
+  const times = typeof most === "number" ? `${photo.retrieval_attempts} of ${most}` : String(photo.retrieval_attempts);
+  if (photo.retrieval_status === "gone" || photo.next_retrieval_attempt === null) return times;
+  const left = (Date.parse(photo.next_retrieval_attempt) - now) / 1000;
+  return left > 0 ? `${times}, next in ${duration(left)}` : `${times}, next now`;
+}
+
+function Name({ photo, href, onOpen }: { photo: Photo; href: string; onOpen: (id: string) => void }) {
+  const known = getPhoto(photo.id)!;
+  return (
+    <a
+      class="photo-name"
+      href={href}
+      onClick={(event) => {
+        event.preventDefault();
+        onOpen(photo.id);
+      }}
+    >
+      <span class="photo-face" aria-hidden="true">
+        <Picture photo={known} />
+      </span>
+      <span class="mono ellipsis">{shortName(photo.filename)}</span>
+    </a>
+  );
+}
+
+function shortName(filename: string): string {
+  return filename.length > 18 ? `${filename.slice(0, 6)}…${filename.slice(-8)}` : filename;
+}
+
+function Action({ photo }: { photo: Photo }) {
+  if (photo.retrieval_status === "failed") return <RetryRetrieval photo={photo} />;
+  return (
+    <button type="button" class="button compact retry" onClick={() => void trashPhotos([photo.id])}>
+      <Icon of={Trash2} />
+      Trash
+    </button>
+  );
+}

@@ -1,0 +1,121 @@
+import { useState } from "preact/hooks";
+import type { Backend } from "../api/types";
+import { count, duration } from "../app/format";
+import { IconButton } from "../shell/icon";
+import { Pencil } from "../shell/icons";
+import { ProgressBar } from "../shell/progress-bar";
+import { type LiveItem, runningItems } from "../state/items";
+import { previewOf } from "../state/previews";
+import { getStep } from "../state/steps";
+import { ServerDialog } from "./server-dialog";
+import { absence, ledgerParts, STATES } from "./words";
+
+/** One server: how it stands, what it makes now, its queue, and the ledger. */
+export function ServerCard({ server }: { server: Backend }) {
+  const [editing, edit] = useState(false);
+  const { word, tone } = STATES[server.state];
+  const running = runningItems.value.filter((live) => live.item.value.backend_id === server.id);
+  const facts = [hostOf(server.url), server.version, server.device].filter(Boolean).join(" · ");
+  return (
+    <li class="card server" data-testid="server" data-server={server.id} data-state={server.state}>
+      <header>
+        <span class={`dot ${tone}`} />
+        <h2 class="ellipsis">{server.name}</h2>
+        {server.kind === "demo" && <span class="tag demo">Demo</span>}
+        <span class={`small server-state ${tone === "ok" ? "muted" : tone}`}>{word}</span>
+        <span class="small muted ellipsis server-facts" title={server.url}>
+          {facts}
+        </span>
+        <IconButton icon={Pencil} label={`Edit ${server.name}`} onClick={() => edit(true)} />
+      </header>
+      {server.state === "connected" ? (
+        <div class="server-now">
+          {running.length > 0 ? running.map((live) => <Running key={live.key} live={live} />) : <p class="muted server-idle">Idle. It shows here as soon as something runs.</p>}
+          <Queue server={server} />
+        </div>
+      ) : (
+        <p class="server-absent muted">{absence(server)}</p>
+      )}
+      <LedgerLine server={server} />
+      {editing && <ServerDialog server={server} onClose={() => edit(false)} />}
+    </li>
+  );
+}
+
+function hostOf(url: string): string {
+  try {
+    return new URL(url).host;
+  } catch {
+    return url;
+  }
+}
+
+/** Only this redraws when a progress frame comes. */
+function Running({ live }: { live: LiveItem }) {
+  const item = live.item.value;
+  const progress = live.progress.value;
+  const frame = previewOf(live.key).value;
+  const step = getStep(item.step_id)?.value;
+  const portion = progress?.percentage ?? null;
+  const words = [portion === null ? progress?.message || "Starting" : `${Math.round(portion * 100)} %`];
+  if (progress?.eta_seconds != null) words.push(`${duration(progress.eta_seconds)} left`);
+  return (
+    <div class="running" data-testid="running">
+      <span class="running-picture">{frame && <img src={frame} alt="" />}</span>
+      <div>
+        <p class="label">Running</p>
+        <p class="ellipsis">{step ? step.prompt : "From InvokeAI's own page"}</p>
+        <ProgressBar portion={portion} label={`Running on ${item.backend_id}`} />
+        <p class="small muted">{words.join(" · ")}</p>
+      </div>
+    </div>
+  );
+}
+
+/** The bar's full length, while the queue is short. */
+const SHORT_QUEUE = 10;
+
+function Queue({ server }: { server: Backend }) {
+  const { pending, in_progress, ours } = server.queue;
+  const all = pending + in_progress;
+  const others = Math.max(0, all - ours);
+  const scale = Math.max(SHORT_QUEUE, all);
+  const words = all === 0 ? "Nothing queued" : `${count(all, "item")}: ${ours} from Darkroom, ${others} from elsewhere`;
+  return (
+    <div class="queue">
+      <p class="label queue-words">
+        <span>Queue</span>
+        <span>{words}</span>
+      </p>
+      <div class="queue-bar" role="img" aria-label={words}>
+        <i class="ours" style={{ width: `${(ours / scale) * 100}%` }} />
+        <i class="others" style={{ width: `${(others / scale) * 100}%` }} />
+      </div>
+    </div>
+  );
+}
+
+function LedgerLine({ server }: { server: Backend }) {
+  const parts = ledgerParts(server.ledger);
+  return (
+    <footer class="ledger" data-testid="ledger">
+      <span>
+        {parts.map(({ words, tone }, index) => (
+          <span key={index} class={tone}>
+            {index > 0 && " · "}
+            {words}
+          </span>
+        ))}
+        {server.ledger.failed > 0 && (
+          <>
+            {" "}
+            <a class="see-why" href="#retrievals">
+              see why
+            </a>
+          </>
+        )}
+      </span>
+      {server.videos > 0 && <span class="small muted">{count(server.videos, "video")} stay there: this release brings home images</span>}
+    </footer>
+  );
+}

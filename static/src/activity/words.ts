@@ -1,0 +1,44 @@
+import type { Backend, BackendLedger, BackendState } from "../api/types";
+import { number } from "../app/format";
+
+export const STATES: Record<BackendState, { word: string; tone: string }> = {
+  connected: { word: "Connected", tone: "ok" },
+  connecting: { word: "Connecting…", tone: "warn" },
+  unreachable: { word: "Not reachable", tone: "bad" },
+  unauthorized: { word: "Login refused", tone: "bad" },
+  disabled: { word: "Switched off", tone: "" },
+};
+
+/** What a server that is not connected means, and what to do. */
+export function absence(server: Backend): string {
+  switch (server.state) {
+    case "connecting":
+      return "Opening the connection.";
+    case "unreachable":
+      return `${server.error ?? "It does not answer."} It is tried again by itself; nothing it makes meanwhile is missed.`;
+    case "unauthorized":
+      return `${server.error ?? "This InvokeAI wants a login."} Give its email and password under Edit.`;
+    case "disabled":
+      return "Nothing is read from it and nothing is sent to it.";
+    case "connected":
+      return "";
+  }
+}
+
+interface LedgerPart {
+  words: string;
+  tone: "ok" | "warn" | "bad" | "muted";
+}
+
+/** "214 made · 214 home", "3 on the way", "2 failed": the promise, counted. */
+export function ledgerParts({ made, retrieved, waiting, failed, gone }: BackendLedger): LedgerPart[] {
+  const tone = failed > 0 ? "bad" : waiting > 0 ? "warn" : "ok";
+  const parts: LedgerPart[] = [
+    { words: `${number(made)} made`, tone: tone === "bad" ? "muted" : tone },
+    { words: `${number(retrieved)} home`, tone: tone === "bad" ? "muted" : tone },
+  ];
+  if (waiting > 0) parts.push({ words: `${number(waiting)} on the way`, tone: "warn" });
+  if (failed > 0) parts.push({ words: `${number(failed)} failed`, tone: "bad" });
+  if (gone > 0) parts.push({ words: `${number(gone)} gone`, tone: "muted" });
+  return parts;
+}

@@ -1,0 +1,47 @@
+import { useEffect, useState } from "preact/hooks";
+import { api, reasonOf } from "../api/client";
+import type { Status, TaskReport } from "../api/types";
+import { type Column, Table } from "../activity/table";
+import { ago } from "../app/format";
+
+const COLUMNS: Column<TaskReport>[] = [
+  { name: "Task", by: (task) => task.name, cell: (task) => task.name },
+  { name: "State", by: (task) => task.state, cell: (task) => task.state },
+  { name: "Last run", by: (task) => task.last_run ?? "", cell: (task) => (task.last_run ? ago(task.last_run) : "not yet") },
+  {
+    name: "Last result",
+    class: "wide",
+    cell: (task) => (task.last_error ? <span class="bad">{task.last_error}</span> : (task.last_result ?? "")),
+  },
+  { name: "Restarts", by: (task) => task.restarts, cell: (task) => task.restarts },
+];
+
+/** Which Darkroom this is, and how its parts are doing. */
+export function About() {
+  const [status, setStatus] = useState<Status | null>(null);
+  const [error, setError] = useState<string | null>(null);
+  useEffect(() => {
+    const abort = new AbortController();
+    api
+      .get<Status>("/status", {}, abort.signal)
+      .then(setStatus)
+      .catch((failure: unknown) => {
+        if (!abort.signal.aborted) setError(reasonOf(failure));
+      });
+    return () => abort.abort();
+  }, []);
+  return (
+    <section class="card">
+      <h2>About</h2>
+      {error !== null && <p class="bad">{error}</p>}
+      {status && (
+        <>
+          <p>
+            Darkroom {status.version} · <a href="/api/docs">API</a>
+          </p>
+          <Table label="Tasks" columns={COLUMNS} rows={status.tasks} rowKey={(task) => task.name} />
+        </>
+      )}
+    </section>
+  );
+}

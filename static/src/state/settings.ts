@@ -1,0 +1,23 @@
+import { signal } from "@preact/signals";
+import { api, reasonOf } from "../api/client";
+
+export type SettingValue = string | number | boolean | null;
+export type RuntimeSettings = Record<string, SettingValue>;
+
+/** What the owner changes while Darkroom runs; null before the first answer. */
+export const settings = signal<RuntimeSettings | null>(null);
+export const settingsError = signal<string | null>(null);
+
+export async function loadSettings(): Promise<void> {
+  try {
+    settings.value = await api.get<RuntimeSettings>("/settings");
+    settingsError.value = null;
+  } catch (failure) {
+    settingsError.value = reasonOf(failure);
+  }
+}
+
+/** Rejects with the service's words when it does not take the value. */
+export async function saveSetting(name: string, value: SettingValue): Promise<void> {
+  settings.value = await api.patch<RuntimeSettings>("/settings", { [name]: value });
+}

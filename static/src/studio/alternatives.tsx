@@ -1,0 +1,73 @@
+import type { Signal } from "@preact/signals";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { usePhotoAddress } from "../app/photo-address";
+import { getPhoto } from "../state/photos";
+import { shownAlternatives, type StepState } from "../state/steps";
+import { Viewer } from "../viewer/viewer";
+import { fitBoxes } from "./fit";
+import { SlotView } from "./slot-view";
+import { slotsOf } from "./slots";
+import { StepHeader } from "./step-header";
+
+const nothingMore = async () => undefined;
+
+/** The chosen step, large: its pictures and whatever is still becoming one. */
+export function Alternatives({ step }: { step: Signal<StepState> }) {
+  const area = useRef<HTMLDivElement>(null);
+  const size = useSize(area);
+  const address = usePhotoAddress();
+  const now = step.value;
+  const ids = shownAlternatives(now);
+  const slots = slotsOf(now, ids.map((id) => getPhoto(id)!.value));
+  const { width, height } = shapeOf(now, ids);
+  const fit = fitBoxes(slots.length, width / height, size.width, size.height);
+  return (
+    <>
+      <StepHeader step={step} made={ids.length} />
+      <div class="alternatives scroll" ref={area}>
+        {size.width > 0 && (
+          <ul style={{ gridTemplateColumns: `repeat(${fit.columns}, ${fit.width}px)`, gridAutoRows: `${fit.height}px` }}>
+            {slots.map((slot) => (
+              <SlotView
+                key={slot.key}
+                slot={slot}
+                trouble={now.error_message}
+                picked={slot.photo !== null && slot.photo === now.selected_image_id}
+                addressOf={address.addressOf}
+                onOpen={address.open}
+              />
+            ))}
+          </ul>
+        )}
+      </div>
+      {address.shown && (
+        <Viewer ids={ids} shown={address.shown} more={false} onMore={nothingMore} onMove={address.move} onClose={address.close} />
+      )}
+    </>
+  );
+}
+
+/** The shape of the step's pictures: as asked for, or as they turned out. */
+function shapeOf(step: StepState, ids: readonly string[]): { width: number; height: number } {
+  const made = ids.length ? getPhoto(ids[0]!)!.value : null;
+  if (made && made.width > 0 && made.height > 0) return made;
+  return { width: step.parameters.width ?? 1, height: step.parameters.height ?? 1 };
+}
+
+function useSize(element: { current: HTMLElement | null }): { width: number; height: number } {
+  const [size, setSize] = useState({ width: 0, height: 0 });
+  useLayoutEffect(() => {
+    const target = element.current!;
+    const measure = () => {
+      const style = getComputedStyle(target);
+      const across = parseFloat(style.paddingLeft) + parseFloat(style.paddingRight);
+      const down = parseFloat(style.paddingTop) + parseFloat(style.paddingBottom);
+      setSize({ width: target.clientWidth - across, height: target.clientHeight - down });
+    };
+    const observer = new ResizeObserver(measure);
+    observer.observe(target);
+    measure();
+    return () => observer.disconnect();
+  }, []);
+  return size;
+}

@@ -1,0 +1,68 @@
+import type { Model } from "../api/types";
+import { duration } from "../app/format";
+import { backends } from "../state/backends";
+import { runningItems } from "../state/items";
+import type { StepState } from "../state/steps";
+
+interface FootProps {
+  model: Model | undefined;
+  flaw: string | null;
+  /** The chosen step while it is being made. */
+  live: StepState | null;
+  busy: boolean;
+  onCancel: () => void;
+}
+
+/** The server in a line, and the one button: Cancel stands where Generate stood. */
+export function ComposeFoot({ model, flaw, live, busy, onCancel }: FootProps) {
+  return (
+    <footer class="compose-foot">
+      {flaw !== null ? (
+        <p class="small bad" role="alert">
+          {flaw}
+        </p>
+      ) : (
+        <ServerLine backendId={live?.backend_id ?? model?.backend_id ?? null} />
+      )}
+      {live ? (
+        <button type="button" class="button large cancel" disabled={live.cancel_requested_at !== null} onClick={onCancel} data-testid="cancel">
+          {live.cancel_requested_at === null ? "Cancel" : "Canceling…"}
+        </button>
+      ) : (
+        <button type="submit" class="button primary large" disabled={busy} title="Ctrl+Enter" data-testid="generate">
+          Generate
+        </button>
+      )}
+    </footer>
+  );
+}
+
+function ServerLine({ backendId }: { backendId: string | null }) {
+  const server = backends.value.find((one) => one.id === backendId);
+  if (!server) return <p class="small muted">&nbsp;</p>;
+  if (server.state !== "connected") {
+    return (
+      <p class="small muted server-line">
+        <span class="dot bad" />
+        <span class="ellipsis">{server.name} is not connected: this waits until it is</span>
+      </p>
+    );
+  }
+  const ahead = server.queue.pending + server.queue.in_progress;
+  return (
+    <p class="small muted server-line">
+      <span class="dot ok" />
+      <span class="ellipsis">
+        {server.name} · {ahead === 0 ? "idle" : `${ahead} in the queue`}
+        <TimeLeft backendId={server.id} />
+      </span>
+    </p>
+  );
+}
+
+/** Of the item that runs now. */
+function TimeLeft({ backendId }: { backendId: string }) {
+  const running = runningItems.value.find((live) => live.item.value.backend_id === backendId);
+  const left = running?.progress.value?.eta_seconds;
+  return left == null ? null : <> · this one {duration(left)}</>;
+}

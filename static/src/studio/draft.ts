@@ -1,0 +1,171 @@
+import { signal, type Signal } from "@preact/signals";
+import type { Model, NewStep } from "../api/types";
+import type { StepState } from "../state/steps";
+
+/** What the compose panel holds before it becomes a step. Empty numbers mean: as the model has it. */
+export interface Draft {
+  prompt: string;
+  negative: string;
+  /** `backend_id/key` of a model, or null before one is chosen. */
+  model: string | null;
+  width: number;
+  height: number;
+  batch: number;
+  steps: number | null;
+  cfg: number | null;
+  scheduler: string | null;
+  /** Null: a random one each time. */
+  seed: number | null;
+}
+
+interface Kept {
+  draft: Signal<Draft>;
+  /** What was last loaded from a step: while unchanged, choosing another step loads that. */
+  loaded: string;
+}
+
+const drafts = new Map<string, Kept>();
+const LARGEST_SEED = 2 ** 32 - 1;
+
+const BLANK: Draft = {
+  prompt: "",
+  negative: "",
+  model: null,
+  width: 1024,
+  height: 1024,
+  batch: 4,
+  steps: null,
+  cfg: null,
+  scheduler: null,
+  seed: null,
+};
+
+function keptOf(session: string): Kept {
+  const known = drafts.get(session);
+  if (known) return known;
+  const latest = [...drafts.values()].at(-1)?.draft.peek();
+  const fresh: Draft = latest ? { ...latest, prompt: "", negative: "", seed: null } : BLANK;
+  const kept = { draft: signal(fresh), loaded: JSON.stringify(fresh) };
+  drafts.set(session, kept);
+  return kept;
+}
+
+/** A session's draft; it outlives the page that edits it. */
+export function draftOf(session: string): Signal<Draft> {
+  return keptOf(session).draft;
+}
+
+export function modelId(model: { backend_id: string; key: string }): string {
+  return `${model.backend_id}/${model.key}`;
+}
+
+export function findModel(models: readonly Model[] | null, id: string | null): Model | undefined {
+  return models?.find((model) => modelId(model) === id);
+}
+
+export function isEdited(session: string): boolean {
+  const kept = keptOf(session);
+  return JSON.stringify(kept.draft.value) !== kept.loaded;
+}
+
+/** Takes a step's words and numbers as the draft. */
+export function loadFromStep(session: string, step: StepState): void {
+  const kept = keptOf(session);
+  const { width, height, steps, cfg_scale, scheduler, seed } = step.parameters;
+  const draft: Draft = {
+    prompt: step.prompt,
+    negative: step.negative_prompt,
+    model: step.backend_id ? `${step.backend_id}/${step.model_key}` : kept.draft.peek().model,
+    width: width ?? kept.draft.peek().width,
+    height: height ?? kept.draft.peek().height,
+    batch: step.batch_size,
+    steps: steps ?? null,
+    cfg: cfg_scale ?? null,
+    scheduler: scheduler ?? null,
+    seed: seed ?? null,
+  };
+  kept.draft.value = draft;
+  kept.loaded = JSON.stringify(draft);
+}
+
+/** The first model a draft gets was not the owner's choice, so it does not count as an edit. */
+export function startWithModel(session: string, model: Model): void {
+  const kept = keptOf(session);
+  const untouched = !isEdited(session);
+  kept.draft.value = withModel(kept.draft.peek(), model);
+  if (untouched) kept.loaded = JSON.stringify(kept.draft.peek());
+}
+
+const AREAS: Record<string, number> = { "sd-1": 512, "sd-2": 768 };
+
+/** The side of a square that a base was trained on. */
+export function nativeSide(base: string | undefined): number {
+  return AREAS[base ?? ""] ?? 1024;
+}
+
+function setting(model: Model, name: string): number | null {
+  const value = model.default_settings?.[name];
+  return typeof value === "number" ? value : null;
+}
+
+/** A draft with another model: size and numbers follow what that model is at home with. */
+export function withModel(draft: Draft, model: Model): Draft {
+  const side = nativeSide(model.base);
+  const scheduler = model.default_settings?.scheduler;
+  return {
+    ...draft,
+    model: modelId(model),
+    width: setting(model, "width") ?? side,
+    height: setting(model, "height") ?? side,
+    steps: setting(model, "steps"),
+    cfg: setting(model, "cfg_scale"),
+    scheduler: typeof scheduler === "string" ? scheduler : null,
+  };
+}
+
+/** Why a draft cannot be sent, in words, or null. */
+export function flawOf(draft: Draft, model: Model | undefined): string | null {
+  if (draft.prompt.trim() === "") return "Write a prompt first.";
+  if (!model) return "Choose a model first.";
+  for (const side of [draft.width, draft.height]) {
+    if (!(side >= 64 && side <= 4096 && side % 8 === 0)) return "Width and height are multiples of 8, from 64 to 4096.";
+  }
+  if (!(Number.isInteger(draft.batch) && draft.batch >= 1 && draft.batch <= 100)) return "A batch is 1 to 100 pictures.";
+  if (draft.steps !== null && !(Number.isInteger(draft.steps) && draft.steps >= 1)) return "Steps is a whole number from 1.";
+  if (draft.seed !== null && !(Number.isInteger(draft.seed) && draft.seed >= 0 && draft.seed <= LARGEST_SEED)) {
+    return `A seed is a whole number from 0 to ${LARGEST_SEED}.`;
+  }
+  return null;
+}
+
+export function toNewStep(draft: Draft, model: Model, parent: string | null): NewStep {
+  const { width, height, steps, cfg, scheduler, seed } = draft;
+  return {
+    prompt: draft.prompt.trim(),
+    negative_prompt: draft.negative.trim(),
+    model_key: model.key,
+    model_hash: model.hash,
+    model_name: model.name,
+    backend_id: model.backend_id,
+    batch_size: draft.batch,
+    parent_id: parent,
+    correlation_id: randomUuid(),
+    parameters: {
+      width,
+      height,
+      ...(steps === null ? {} : { steps }),
+      ...(cfg === null ? {} : { cfg_scale: cfg }),
+      ...(scheduler === null ? {} : { scheduler }),
+      ...(seed === null ? {} : { seed }),
+    },
+  };
+}
+
+/** `crypto.randomUUID` exists only on https and localhost; Darkroom is also used across a home network. */
+function randomUuid(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6]! & 0x0f) | 0x40;
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}

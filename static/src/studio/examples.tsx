@@ -1,0 +1,20 @@
+/** Prompts to begin with, good on any base model. */
+const EXAMPLES = [
+  "a valley of layered hills at first light, low sun, mist between the ridges",
+  "a small wooden cabin by a still lake, autumn forest, soft overcast light",
+  "portrait of an old lighthouse keeper, weathered face, window light, film grain",
+];
+
+export function Examples({ onTake }: { onTake: (prompt: string) => void }) {
+  return (
+    <ul class="examples" aria-label="Example prompts">
+      {EXAMPLES.map((prompt) => (
+        <li key={prompt}>
+          <button type="button" onClick={() => onTake(prompt)}>
+            {prompt}
+          </button>
+        </li>
+      ))}
+    </ul>
+  );
+}

@@ -1,0 +1,27 @@
+export interface Fit {
+  columns: number;
+  width: number;
+  height: number;
+}
+
+const GAP = 8;
+const IN_ONE_VIEW = 4;
+const SMALLEST = 200;
+
+/** The largest equal boxes of one shape: up to four fit the view, more of them scroll. */
+export function fitBoxes(count: number, ratio: number, width: number, height: number): Fit {
+  if (count > IN_ONE_VIEW) {
+    const columns = Math.max(2, Math.min(4, Math.floor((width + GAP) / (SMALLEST + GAP))));
+    const box = Math.floor((width - GAP * (columns - 1)) / columns);
+    return { columns, width: box, height: Math.round(box / ratio) };
+  }
+  let best: Fit = { columns: 1, width: 0, height: 0 };
+  for (let columns = 1; columns <= count; columns += 1) {
+    const rows = Math.ceil(count / columns);
+    const across = (width - GAP * (columns - 1)) / columns;
+    const down = ((height - GAP * (rows - 1)) / rows) * ratio;
+    const box = Math.floor(Math.min(across, down));
+    if (box > best.width) best = { columns, width: box, height: Math.round(box / ratio) };
+  }
+  return best;
+}

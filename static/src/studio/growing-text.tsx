@@ -1,0 +1,25 @@
+import { useLayoutEffect, useRef } from "preact/hooks";
+
+interface GrowingTextProps {
+  label: string;
+  name: string;
+  rows: number;
+  value: string;
+  onInput: (value: string) => void;
+}
+
+/** A text box as tall as its words. */
+export function GrowingText({ label, name, rows, value, onInput }: GrowingTextProps) {
+  const area = useRef<HTMLTextAreaElement>(null);
+  useLayoutEffect(() => {
+    const box = area.current!;
+    box.style.height = "auto";
+    box.style.height = `${box.scrollHeight + 2}px`;
+  }, [value]);
+  return (
+    <label class="field">
+      <span class="label">{label}</span>
+      <textarea ref={area} class="input" name={name} rows={rows} spellcheck value={value} onInput={(event) => onInput(event.currentTarget.value)} />
+    </label>
+  );
+}

@@ -1,0 +1,94 @@
+import type { Signal } from "@preact/signals";
+import type { Item, Photo } from "../api/types";
+import { duration } from "../app/format";
+import { Picture, RetryRetrieval } from "../library/picture";
+import { Icon } from "../shell/icon";
+import { CircleAlert, Minus } from "../shell/icons";
+import { ProgressBar } from "../shell/progress-bar";
+import { getItem, itemKey } from "../state/items";
+import { getPhoto, isLost, photoName } from "../state/photos";
+import { previewOf } from "../state/previews";
+import type { Slot } from "./slots";
+
+interface SlotProps {
+  slot: Slot;
+  /** What the step's header says already. */
+  trouble: string | null;
+  picked: boolean;
+  addressOf: (id: string) => string;
+  onOpen: (id: string) => void;
+}
+
+export function SlotView({ slot, trouble, picked, addressOf, onOpen }: SlotProps) {
+  const photo = slot.photo === null ? undefined : getPhoto(slot.photo);
+  return (
+    <li class={`slot ${picked ? "picked" : ""}`} data-testid="slot" data-state={photo ? "photo" : slot.item?.status ?? "waiting"}>
+      {photo ? (
+        <MadeSlot photo={photo} picked={picked} href={addressOf(slot.photo!)} onOpen={onOpen} />
+      ) : slot.item === null ? (
+        <Quiet words="Waiting" />
+      ) : (
+        <WorkSlot item={slot.item} trouble={trouble} />
+      )}
+    </li>
+  );
+}
+
+function MadeSlot({ photo, picked, href, onOpen }: { photo: Signal<Photo>; picked: boolean; href: string; onOpen: (id: string) => void }) {
+  return (
+    <>
+      <a
+        href={href}
+        aria-label={photoName(photo.value)}
+        onClick={(event) => {
+          event.preventDefault();
+          onOpen(photo.value.id);
+        }}
+      >
+        <Picture photo={photo} full />
+      </a>
+      {picked && <span class="slot-words">Picked</span>}
+      {isLost(photo.value) && photo.value.retrieval_status === "failed" && <RetryRetrieval photo={photo.value} />}
+    </>
+  );
+}
+
+function WorkSlot({ item, trouble }: { item: Item; trouble: string | null }) {
+  if (item.status === "failed") return <Ended words={item.error === null || item.error === trouble ? "Failed" : item.error} bad />;
+  if (item.status === "gone") return <Ended words="No longer in InvokeAI" bad />;
+  if (item.status === "canceled") return <Ended words="Canceled" />;
+  if (item.status === "pending" || item.status === "waiting") return <Quiet words="In the queue" />;
+  return <Running item={item} />;
+}
+
+/** Only this redraws when a progress frame comes. */
+function Running({ item }: { item: Item }) {
+  const key = itemKey(item);
+  const progress = getItem(key)?.progress.value ?? null;
+  const frame = previewOf(key).value;
+  const saving = item.status === "completed";
+  const portion = saving ? 1 : progress?.percentage ?? null;
+  const left = progress?.eta_seconds != null && !saving ? ` · ${duration(progress.eta_seconds)}` : "";
+  return (
+    <>
+      <span class="picture">{frame && <img src={frame} alt="" />}</span>
+      <span class="slot-words" data-testid="slot-progress">
+        {saving ? "Saving" : portion === null ? progress?.message || "Starting" : `${Math.round(portion * 100)} %${left}`}
+      </span>
+      <ProgressBar portion={portion} label="Being made" />
+    </>
+  );
+}
+
+function Quiet({ words }: { words: string }) {
+  return <span class="slot-quiet small">{words}</span>;
+}
+
+function Ended({ words, bad = false }: { words: string; bad?: boolean }) {
+  return (
+    <span class="slot-ended small" title={words}>
+      <Icon of={bad ? CircleAlert : Minus} />
+      <span>{words}</span>
+    </span>
+  );
+}

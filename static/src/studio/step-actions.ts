@@ -1,0 +1,35 @@
+import { api } from "../api/client";
+import type { Model, Step } from "../api/types";
+import { toast, toastFailure } from "../app/toasts";
+import { putStep } from "../state/steps";
+import { type Draft, toNewStep } from "./draft";
+
+/** Sends a draft; resolves with the new step's id, or null after saying why not. */
+export async function generate(session: string, draft: Draft, model: Model, parent: string | null): Promise<string | null> {
+  try {
+    return putStep(await api.post<Step>(`/sessions/${session}/steps`, toNewStep(draft, model, parent))).id;
+  } catch (failure) {
+    toastFailure("Not started.", failure);
+    return null;
+  }
+}
+
+export async function cancelStep(id: string): Promise<void> {
+  try {
+    await api.post(`/steps/${id}/cancel`);
+    putStep(await api.get<Step>(`/steps/${id}`));
+  } catch (failure) {
+    toastFailure("Not canceled.", failure);
+  }
+}
+
+/** Makes what is missing. */
+export async function retryStep(id: string): Promise<void> {
+  try {
+    await api.post(`/steps/${id}/retry`);
+    putStep(await api.get<Step>(`/steps/${id}`));
+    toast("Making what is missing");
+  } catch (failure) {
+    toastFailure("Not retried.", failure);
+  }
+}

@@ -1,0 +1,78 @@
+import { count } from "../app/format";
+import { Icon } from "../shell/icon";
+import { GitFork } from "../shell/icons";
+import { Picture } from "../library/picture";
+import { Ring } from "../shell/ring";
+import { getPhoto, isHome } from "../state/photos";
+import { getStep, isStepLive, shownAlternatives, type StepState } from "../state/steps";
+import { whatChanged } from "./changes";
+import { edgePath, layOutTree, NODE, type Node } from "./tree-layout";
+
+/** What a label needs at least, and the panel's inner width. */
+const LABEL = 110;
+const PANEL = 248;
+const BESIDE = NODE + 12;
+
+/** A session's steps as a tree; each node is what was picked, or the latest picture. */
+export function Tree({ ids, chosen, onChoose }: { ids: readonly string[]; chosen: string | null; onChoose: (id: string) => void }) {
+  const steps = ids.map((id) => getStep(id)?.value).filter((step) => step !== undefined);
+  const nodes = layOutTree(steps);
+  const height = (nodes.at(-1)?.y ?? 0) + NODE;
+  const width = Math.max(0, ...nodes.map((node) => node.x)) + BESIDE + LABEL;
+  if (nodes.length === 0) return <p class="tree-none small muted">Steps appear here.</p>;
+  return (
+    <div class="tree" role="tree" aria-label="Steps" style={{ height: `${height}px`, minWidth: `${width}px` }}>
+      <svg width={width} height={height} aria-hidden="true">
+        {nodes.map((node) => {
+          const path = edgePath(node);
+          return path && <path key={node.id} d={path} />;
+        })}
+      </svg>
+      {nodes.map((node) => (
+        <TreeNode key={node.id} node={node} chosen={node.id === chosen} onChoose={onChoose} />
+      ))}
+    </div>
+  );
+}
+
+const TONES: Partial<Record<StepState["status"], string>> = { failed: "bad", canceled: "" };
+const WORDS: Record<StepState["status"], string> = {
+  pending: "waiting",
+  processing: "being made",
+  completed: "done",
+  failed: "failed",
+  canceled: "canceled",
+};
+
+function TreeNode({ node, chosen, onChoose }: { node: Node; chosen: boolean; onChoose: (id: string) => void }) {
+  const step = getStep(node.id)!.value;
+  const parent = getStep(step.parent_id)?.value;
+  const shown = shownAlternatives(step);
+  const home = shown.filter((id) => isHome(getPhoto(id)!.value));
+  const face = getPhoto(step.selected_image_id ?? home[0] ?? shown[0] ?? "");
+  const change = whatChanged(step, parent);
+  const tone = TONES[step.status];
+  return (
+    <button
+      type="button"
+      class="tree-node"
+      role="treeitem"
+      aria-selected={chosen}
+      aria-label={`${change}: ${WORDS[step.status]}, ${count(shown.length, "picture")}`}
+      style={{ left: `${node.x}px`, top: `${node.y}px` }}
+      data-testid="tree-node"
+      data-step={step.id}
+      data-status={step.status}
+      onClick={() => onChoose(step.id)}
+    >
+      <span class="tree-face">
+        {face ? <Picture photo={face} key={face.value.id} /> : <Icon of={GitFork} />}
+        {isStepLive(step) && <Ring portion={null} />}
+        {tone !== undefined && <i class={`dot ${tone}`} title={WORDS[step.status]} />}
+      </span>
+      <span class="small tree-label" style={{ maxWidth: `${Math.max(LABEL, PANEL - BESIDE - node.x)}px` }}>
+        {change}
+      </span>
+    </button>
+  );
+}
