@@ -44,6 +44,9 @@ class BatchRequest:
         batch = body["batch"]
         if not isinstance(batch, dict) or "graph" not in batch:
             raise InvalidBatchError("missing", ["batch", "graph"], "Field required", batch)
+        batch_id = batch.get("batch_id", "")
+        if not isinstance(batch_id, str):
+            raise InvalidBatchError("string_type", ["batch", "batch_id"], "Input should be a valid string", batch_id)
         runs = batch.get("runs", 1)
         if not isinstance(runs, int):
             raise InvalidBatchError("int_type", ["batch", "runs"], "Input should be a valid integer", runs)
@@ -58,7 +61,7 @@ class BatchRequest:
             raise InvalidBatchError(entry["type"], loc, entry["msg"], entry["input"], entry.get("ctx")) from invalid
         return cls(
             prepend=bool(body.get("prepend", False)),
-            batch_id=batch.get("batch_id") or new_id(),
+            batch_id=batch_id or new_id(),
             origin=batch.get("origin"),
             destination=batch.get("destination"),
             graph=graph,

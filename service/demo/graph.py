@@ -123,6 +123,12 @@ class Prepared:
     invocation: Json
 
     @property
+    def shown(self) -> Json:
+        """As events show it: what iterate and collect handle is left out."""
+        hidden = self.invocation["type"] in ("iterate", "collect")
+        return self.invocation | {"collection": []} if hidden else self.invocation
+
+    @property
     def type(self) -> NodeType:
         return NODE_TYPES[self.invocation["type"]]
 

@@ -94,6 +94,15 @@ def query_bool(request: web.Request, name: str) -> bool | None:
     return text.lower() in ("true", "1")
 
 
+def query_direction(request: web.Request) -> str:
+    """`order_dir`, DESC unless told."""
+    direction = request.query.get("order_dir", "DESC")
+    if direction not in ("ASC", "DESC"):
+        words = "'ASC' or 'DESC'"
+        raise invalid("enum", ["query", "order_dir"], f"Input should be {words}", direction, {"expected": words})
+    return direction
+
+
 def path_int(request: web.Request, name: str) -> int:
     return _int(request.match_info[name], ["path", name])
 
@@ -127,7 +136,7 @@ async def answer_like_invokeai(request: web.Request, handler: Handler) -> web.St
 
 def _compressed(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
     """JSON and HTML, however small, are chunked and gzipped for those who accept it (FACTS §5)."""
-    accepts = "gzip" in request.headers.get("Accept-Encoding", "")
+    accepts = request.method != "HEAD" and "gzip" in request.headers.get("Accept-Encoding", "")
     if accepts and not response.prepared and response.content_type in ("application/json", "text/html"):
         response.enable_chunked_encoding()
         response.enable_compression(web.ContentCoding.gzip)

@@ -12,7 +12,16 @@ from aiohttp import web
 from service.demo import png
 from service.demo.access import Access, User
 from service.demo.clock import new_id
-from service.demo.http import Problem, invalid, json_answer, query_bool, query_int, read_field, read_json
+from service.demo.http import (
+    Problem,
+    invalid,
+    json_answer,
+    query_bool,
+    query_direction,
+    query_int,
+    read_field,
+    read_json,
+)
 from service.demo.images import CATEGORIES, Filter, Image, ImageNotFoundError, Images, Source
 from service.demo.processor import NodeCache
 
@@ -73,7 +82,7 @@ class ImageRoutes:
             board_id=query.get("board_id"),
             search_term=query.get("search_term"),
             starred_first=starred_first is not False,
-            ascending=query.get("order_dir") == "ASC",
+            ascending=query_direction(request) == "ASC",
         )
         return self._images.select(wanted, lambda image: user.owns(image.user_id))
 
@@ -177,13 +186,13 @@ class ImageRoutes:
         return json_answer(image.dto())
 
     async def delete(self, request: web.Request) -> web.Response:
-        """An unknown name is 200 and empty (FACTS §7)."""
-        user, name = self._access.user(request), request.match_info["image_name"]
-        if self._images.find(name):
-            self._image(request, user)
-        return json_answer(self._delete([name], user))
+        user = self._access.user(request)
+        if self._images.find(request.match_info["image_name"]) is None:
+            raise Problem(404, "Image not found")
+        return json_answer(self._delete([self._image(request, user).image_name], user))
 
     async def delete_many(self, request: web.Request) -> web.Response:
+        """Unknown names are passed over (FACTS §7)."""
         return json_answer(self._delete(await read_field(request, "image_names"), self._access.user(request)))
 
     def _delete(self, names: Iterable[str], user: User) -> Json:

@@ -44,8 +44,9 @@ async def _core_metadata(context: Context) -> Result:
 
 
 def _without_submodels(value: Any) -> Any:
+    """Models are named by their five fields; other nulls inside a value stay."""
     if isinstance(value, dict):
-        return {key: _without_submodels(part) for key, part in value.items() if part is not None}
+        return {key: _without_submodels(part) for key, part in value.items() if key != "submodel_type" or part}
     if isinstance(value, list):
         return [_without_submodels(part) for part in value]
     return value
@@ -105,7 +106,7 @@ def _vae(model: Json, submodel: str | None = "vae") -> Json:
 @invocation("main_model_loader")
 async def _main_model_loader(context: Context) -> Result:
     model = _checked(context, context.fields["model"], "Unknown model {}")
-    return {"vae": _vae(model), "clip": _clip(model), "unet": _unet(model)}
+    return {"vae": _vae(model), "type": "model_loader_output", "clip": _clip(model), "unet": _unet(model)}
 
 
 @invocation("sdxl_model_loader")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from service.demo.graph import blank_session, with_values
@@ -45,7 +45,7 @@ class Item:
     priority: int = 0
     status: str = "pending"
     status_sequence: int = 0
-    field_values: list[Json] = field(default_factory=list)
+    field_values: list[Json] | None = None
     started_at: str | None = None
     completed_at: str | None = None
     error_type: str | None = None
@@ -74,7 +74,7 @@ class Item:
     def graph(self) -> Json:
         """Its own graph, batch values put in; PoisonError if one of them does not fit."""
         try:
-            return with_values(self.work.graph, self.field_values)
+            return with_values(self.work.graph, self.field_values or [])
         except InvalidFieldError as invalid:
             raise PoisonError(str(invalid)) from invalid
 

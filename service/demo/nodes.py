@@ -115,10 +115,7 @@ def boolean(value: Any) -> bool:
 
 def integer(*, ge: int | None = None, gt: int | None = None, multiple_of: int | None = None) -> Check:
     def check(value: Any) -> int:
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise InvalidFieldError("int_type", "Input should be a valid integer", value)
+        value = _integer(value)
         _bounds(value, ge, gt)
         if multiple_of and value % multiple_of:
             message = f"Input should be a multiple of {multiple_of}"
@@ -130,12 +127,38 @@ def integer(*, ge: int | None = None, gt: int | None = None, multiple_of: int | 
 
 def number(*, ge: float | None = None, gt: float | None = None, le: float | None = None) -> Check:
     def check(value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InvalidFieldError("float_type", "Input should be a valid number", value)
-        _bounds(value, ge, gt, le)
-        return float(value)
+        parsed = _number(value)
+        _bounds(parsed, ge, gt, le)
+        return parsed
 
     return check
+
+
+def _integer(value: Any) -> int:
+    """Takes what pydantic takes: also a whole float, and a text of digits."""
+    if isinstance(value, str):
+        try:
+            return int(value)
+        except ValueError:
+            message = "Input should be a valid integer, unable to parse string as an integer"
+            raise InvalidFieldError("int_parsing", message, value) from None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidFieldError("int_type", "Input should be a valid integer", value)
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            message = "Input should be a valid number, unable to parse string as a number"
+            raise InvalidFieldError("float_parsing", message, value) from None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidFieldError("float_type", "Input should be a valid number", value)
+    return float(value)
 
 
 def _bounds(value: float, ge: float | None, gt: float | None, le: float | None = None) -> None:

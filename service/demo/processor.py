@@ -111,7 +111,7 @@ class Processor:
             status = "canceled"
         await self._queue.finish(item, status, execution.session(item.session_id), error)
         if failed:  # after the status event, which says the same (FACTS §3)
-            await self._events.invocation("error", item, failed[0].invocation, failed[0].source_id, **failed[1])
+            await self._events.invocation("error", item, failed[0].shown, failed[0].source_id, **failed[1])
 
     def _check(self, item: Item) -> None:
         if item.status != "in_progress" or item.item_id not in self._queue.items:
@@ -120,14 +120,14 @@ class Processor:
     async def _run_node(self, item: Item, execution: Execution, prepared: Prepared) -> None:
         await self._before_node(item, prepared)
         self._check(item)
-        await self._events.invocation("started", item, prepared.invocation, prepared.source_id)
+        await self._events.invocation("started", item, prepared.shown, prepared.source_id)
         result = self.cache.get(prepared.invocation)
         if result is None:
             result = await invoke(self._context(item, execution, prepared))
             self._check(item)
             self.cache.put(prepared.invocation, result)
         execution.complete(prepared, result)
-        await self._events.invocation("complete", item, prepared.invocation, prepared.source_id, result=result)
+        await self._events.invocation("complete", item, prepared.shown, prepared.source_id, result=result)
         await asyncio.sleep(0)
 
     def _context(self, item: Item, execution: Execution, prepared: Prepared) -> Context:
@@ -135,7 +135,7 @@ class Processor:
             """A progress event, unless the item is over: then the node stops here."""
             self._check(item)
             more = {"message": message, "percentage": percentage, "image": image, "device": None}
-            await self._events.invocation("progress", item, prepared.invocation, prepared.source_id, **more)
+            await self._events.invocation("progress", item, prepared.shown, prepared.source_id, **more)
 
         async def load(model: Json, submodel: str) -> None:
             await progress(f"Loading model {model['name']} ({submodel})")

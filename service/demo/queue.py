@@ -170,7 +170,7 @@ class Queue:
 
     def _insert(
         self,
-        wanted: list[tuple[Work, list[Json]]],
+        wanted: list[tuple[Work, list[Json] | None]],
         queue_id: str,
         priority: int,
         user_id: str,
@@ -259,7 +259,7 @@ class Queue:
         old = [item for item in known if item.queue_id == queue_id and item.status in ("failed", "canceled")]
         for item in old:
             first = item.retried_from_item_id or item.item_id
-            self._insert([(item.work, item.field_values)], queue_id, item.priority, item.user_id, first)
+            self._insert([(item.work, item.field_values or None)], queue_id, item.priority, item.user_id, first)
         await self._events.items_retried(queue_id, _ids_by_user(old))
         return [item.item_id for item in old]
 

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from service.demo.access import Access, User
 from service.demo.batch import BatchRequest, InvalidBatchError
-from service.demo.http import Problem, invalid, json_answer, path_int, read_field, read_json
+from service.demo.http import Problem, invalid, json_answer, path_int, query_direction, read_field, read_json
 from service.demo.items import Item, PoisonError, without_nulls
 from service.demo.queue import ItemNotFoundError, Queue
 
@@ -96,10 +96,7 @@ class QueueRoutes:
 
     async def item_ids(self, request: web.Request) -> web.Response:
         """By creation; items of one batch were created at once and stay in order (FACTS §6)."""
-        direction = request.query.get("order_dir", "DESC")
-        if direction not in ("ASC", "DESC"):
-            message = "Input should be 'ASC' or 'DESC'"
-            raise invalid("enum", ["query", "order_dir"], message, direction, {"expected": "'ASC' or 'DESC'"})
+        direction = query_direction(request)
         items = self._queue.of(request.match_info["queue_id"])
         items.sort(key=lambda item: item.created_at, reverse=direction == "DESC")
         return json_answer({"item_ids": [item.item_id for item in items], "total_count": len(items)})

@@ -172,6 +172,8 @@ class DemoServer:
 
     async def _on_prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers["Server"] = "uvicorn"
+        as_text = response.content_type in ("application/json", "text/html")
+        response.headers["Vary"] = "Origin, Accept-Encoding" if as_text else "Origin"
         response.headers["Date"] = format_datetime(self.now(), usegmt=True)
         if self.labelled:
             response.headers["X-Darkroom-Demo"] = "1"
