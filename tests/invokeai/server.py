@@ -1,0 +1,81 @@
+"""The real InvokeAI the suite talks to, and what can be done to it.
+
+INVOKEAI_URL names it. INVOKEAI_START, a command that starts the same server again and prints its pid, and INVOKEAI_PIDFILE
+let the suite kill and restart it; INVOKEAI_MULTIUSER_URL, _EMAIL and _PASSWORD name a multiuser server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+Json = dict[str, Any]
+
+
+class RealInvokeAI:
+    def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
+        self.url = url.rstrip("/")
+        self.http = http
+
+    async def call(self, method: str, path: str, body: Any = None) -> Any:
+        async with self.http.request(method, f"{self.url}{path}", json=body) as response:
+            answer = await response.json()
+            assert response.status < 300, (path, response.status, answer)
+            return answer
+
+    async def queue(self, method: str, path: str, body: Any = None) -> Any:
+        return await self.call(method, f"/api/v1/queue/default/{path}", body)
+
+    async def has(self, route: str) -> bool:
+        return route in (await self.call("GET", "/openapi.json"))["paths"]
+
+    async def model(self, base: str) -> Json:
+        models = (await self.call("GET", "/api/v2/models/"))["models"]
+        return next(m for m in models if m["type"] == "main" and m["base"] == base)
+
+    async def file(self, image_name: str) -> bytes:
+        async with self.http.get(f"{self.url}/api/v1/images/i/{image_name}/full") as response:
+            assert response.status == 200
+            return await response.read()
+
+    async def upload(self, content: bytes) -> str:
+        form = aiohttp.FormData()
+        form.add_field("file", content, filename="source.png", content_type="image/png")
+        query = {"image_category": "user", "is_intermediate": "false"}
+        async with self.http.post(f"{self.url}/api/v1/images/upload", params=query, data=form) as response:
+            assert response.status == 201
+            return str((await response.json())["image_name"])
+
+    async def until_idle(self, seconds: float = 180) -> None:
+        async with asyncio.timeout(seconds):
+            while True:
+                queue = (await self.queue("GET", "status"))["queue"]
+                if queue["pending"] + queue["in_progress"] == 0:
+                    return
+                await asyncio.sleep(0.3)
+
+    async def kill(self) -> None:
+        pid = int(Path(os.environ["INVOKEAI_PIDFILE"]).read_text())
+        os.kill(pid, signal.SIGKILL)
+        async with asyncio.timeout(30):
+            while await self._answers():
+                await asyncio.sleep(0.1)
+
+    async def restart(self) -> None:
+        process = await asyncio.create_subprocess_shell(
+            os.environ["INVOKEAI_START"], stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        _, errors = await asyncio.wait_for(process.communicate(), 240)
+        assert process.returncode == 0, errors.decode()
+
+    async def _answers(self) -> bool:
+        try:
+            await self.call("GET", "/api/v1/app/version")
+        except aiohttp.ClientError:
+            return False
+        return True
