@@ -27,7 +27,7 @@ def free_port() -> int:
 
 
 class DarkroomProcess:
-    """`start` waits until it is ready; `kill` is kill -9, `stop` what Ctrl+C does. Its output is kept beside the data."""
+    """`start` waits until it is ready; `kill` is kill -9, `stop` what Ctrl+C does. Its output is beside the data."""
 
     def __init__(self, data: Path, **environment: str) -> None:
         self.data = data
@@ -177,8 +177,9 @@ class DarkroomProcess:
         heard: list[Json] = []
 
         async def listen(socket: aiohttp.ClientWebSocketResponse) -> None:
+            nonlocal heard
             async for message in socket:
-                heard.append(message.json())
+                heard += [message.json()]
 
         async with self._http.ws_connect(f"{self.url}/api/v1/feed", max_msg_size=0) as socket:
             listening = asyncio.create_task(listen(socket), name="feed")

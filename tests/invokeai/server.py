@@ -1,7 +1,7 @@
 """The real InvokeAI the suite talks to, and what can be done to it.
 
-INVOKEAI_URL names it. INVOKEAI_START, a command that starts the same server again and prints its pid, and INVOKEAI_PIDFILE
-let the suite kill and restart it; INVOKEAI_MULTIUSER_URL, _EMAIL and _PASSWORD name a multiuser server.
+INVOKEAI_URL names it. INVOKEAI_START, a command that starts the same server again, and INVOKEAI_PIDFILE let the suite
+kill and restart it; INVOKEAI_MULTIUSER_URL, _EMAIL and _PASSWORD name a multiuser server.
 """
 
 from __future__ import annotations
