@@ -1,0 +1,343 @@
+"""The wiring, and the only place that knows every part. From top to bottom: routes, foundation, feed, backends, work."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+from uuid import UUID
+
+import aiohttp
+import structlog
+from litestar import HttpMethod, Litestar, route
+from litestar.config.compression import CompressionConfig
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi.config import OpenAPIConfig
+from litestar.params import FromPath
+
+from service import VERSION
+from service.access.guard import Gate
+from service.access.password import OwnerPassword
+from service.access.routes import routes as access_routes
+from service.access.sessions import Sessions
+from service.backends.environment import EnvironmentBackend
+from service.backends.registry import Registry
+from service.backends.routes import routes as backends_routes
+from service.demo.server import DemoServer
+from service.error_responses import EXCEPTION_HANDLERS
+from service.errors import NotFound
+from service.feed_sources import readers, snapshot
+from service.foundation import Foundation, laid
+from service.invokeai.client import Credentials, InvokeClient
+from service.library.file_routes import routes as file_routes
+from service.library.routes import routes as library_routes
+from service.library.thumbnails import Thumbnails
+from service.library.trash import Trash
+from service.live.announce import Announcer
+from service.live.hub import Hub
+from service.live.messages import BackendLedger
+from service.live.previews import Previews
+from service.live.routes import Snapshots
+from service.live.routes import routes as live_routes
+from service.media.imaging import Imaging
+from service.operations.docs import DocsPage
+from service.operations.docs import routes as docs_routes
+from service.operations.health import routes as health_routes
+from service.operations.metrics import Requests
+from service.operations.metrics import routes as metrics_routes
+from service.operations.status import routes as status_routes
+from service.retrieval.sweep import Sweep
+from service.retrieval.worker import Retrieval
+from service.settings import Settings
+from service.studio.models import ModelCache
+from service.studio.routes import routes as studio_routes
+from service.studio.submit import Submitter
+from service.web import COMPRESSED, WebUI
+from service.web import routes as web_routes
+
+log = structlog.get_logger()
+
+HOME_INVOKEAI: Final = "http://127.0.0.1:9090"
+"""Where InvokeAI listens unless told otherwise."""
+LARGEST_BODY: Final = 2 * 2**20
+DRAIN_SECONDS: Final = 5.0
+DECIDE_SECONDS: Final = 2.0
+MINUTE: Final = 60.0
+HOUR: Final = 3600.0
+DAY: Final = 24 * HOUR
+
+ROUTES: Final = [
+    *live_routes,
+    *library_routes,
+    *file_routes,
+    *studio_routes,
+    *backends_routes,
+    *status_routes,
+    *access_routes,
+    *health_routes,
+    *metrics_routes,
+    *docs_routes,
+    *web_routes,
+]
+PROVIDED: Final = (
+    "announcer",
+    "database",
+    "hub",
+    "imaging",
+    "model_cache",
+    "previews",
+    "registry",
+    "requests",
+    "retrieval",
+    "runtime_settings",
+    "sessions",
+    "settings",
+    "snapshots",
+    "started_at",
+    "storage",
+    "submitter",
+    "supervisor",
+    "thumbnails",
+    "trash",
+    "web_ui",
+)
+"""What handlers may ask for by name; all of it is in the app's state while the app is open."""
+
+
+def create_app(settings: Settings, *, demo: bool = False, give_up: Callable[[str], None] = log.critical) -> Litestar:
+    """The whole service, still asleep: entering its lifespan opens everything, or raises StartupError.
+
+    `demo` runs the demo InvokeAI inside; `give_up` is called with the reason when the service cannot go on.
+    """
+    requests = Requests()
+    return Litestar(
+        route_handlers=[*ROUTES, nothing_here],
+        lifespan=[partial(opened, settings=settings, demo=demo, give_up=give_up)],
+        state=State({"settings": settings, "requests": requests}),
+        dependencies={name: provided(name) for name in PROVIDED},
+        middleware=[requests, Gate(settings.host_names)],
+        exception_handlers=EXCEPTION_HANDLERS,
+        compression_config=CompressionConfig(
+            backend="gzip",
+            gzip_compress_level=3,
+            exclude=[r"/(file|thumbnail|archive)$", r"^/api/v1/previews/"],  # pictures do not shrink
+            exclude_opt_key=COMPRESSED,
+        ),
+        openapi_config=OpenAPIConfig(
+            title="Darkroom",
+            version=VERSION,
+            description="The live photo gallery for InvokeAI.",
+            path="/api/docs",
+            render_plugins=[DocsPage()],
+            use_handler_docstrings=True,
+        ),
+        request_max_body_size=LARGEST_BODY,
+        logging_config=None,
+    )
+
+
+def provided(name: str) -> Provide:
+    def provide(state: State) -> Any:
+        return state[name]
+
+    return Provide(provide, sync_to_thread=False)
+
+
+@route(
+    ["/api", "/api/{path:path}"],
+    http_method=[HttpMethod.GET, HttpMethod.POST, HttpMethod.PUT, HttpMethod.PATCH, HttpMethod.DELETE],
+    include_in_schema=False,
+    sync_to_thread=False,
+)
+def nothing_here(path: FromPath[str] = "") -> None:
+    """Whatever else is asked of the API."""
+    raise NotFound(f"there is nothing at /api{path}")
+
+
+@asynccontextmanager
+async def opened(
+    app: Litestar, *, settings: Settings, demo: bool, give_up: Callable[[str], None]
+) -> AsyncIterator[None]:
+    """Everything that lives as long as the service: opened in order, closed in reverse."""
+    began = time.monotonic()
+    async with AsyncExitStack() as closing:
+        foundation = await closing.enter_async_context(laid(settings, give_up))
+        database, storage, supervisor = foundation.database, foundation.storage, foundation.supervisor
+
+        # Who may come in, and who watches.
+        secret = settings.password
+        sessions = Sessions(database, await asyncio.to_thread(OwnerPassword, secret)) if secret is not None else None
+        hub = Hub(VERSION)
+        closing.callback(hub.close)
+        previews = Previews()
+        announcer = Announcer(hub, readers(database, lambda: registry))
+
+        # The InvokeAI servers.
+        http = await closing.enter_async_context(_http())
+        registry = Registry(
+            database=database,
+            hub=hub,
+            announcer=announcer,
+            previews=previews,
+            supervisor=supervisor,
+            http=http,
+            timeout=settings.invokeai_timeout,
+        )
+
+        # What is done with them.
+        imaging = Imaging(settings.max_pixels)
+        closing.callback(imaging.close)
+        thumbnails = Thumbnails()
+        trash = Trash(database, storage, thumbnails, announcer)
+        model_cache = ModelCache(database, registry, announcer)
+        submitter = Submitter(database, registry, announcer, model_cache)
+        closing_down = asyncio.Event()
+        retrieval = Retrieval(
+            database,
+            storage,
+            imaging,
+            partial(_client, registry),
+            lambda: [] if closing_down.is_set() else registry.reachable(),
+            announcer=announcer,
+            limits=lambda: foundation.runtime_settings.current,
+            workers=settings.retrieval_workers,
+        )
+
+        # Who wakes whom.
+        registry.reconnected.listen(retrieval.reconnected)
+        registry.reconnected.listen(model_cache.changed)
+        registry.reconnected.listen(lambda _: submitter.wake())
+        registry.photos_recorded.listen(lambda _: retrieval.wake())
+        registry.batch_seen.listen(submitter.batch_seen)
+        registry.models_changed.listen(model_cache.changed)
+
+        # Long-running and periodic work.
+        supervisor.start("announcer", announcer.run)
+        supervisor.start("backend states", registry.run)
+        supervisor.start("model cache", model_cache.run)
+        supervisor.start("submission", submitter.run)
+        supervisor.start("retrieval", retrieval.run)
+        supervisor.every("retrieval sweep", MINUTE, Sweep(database, storage, retrieval.wake).run, at_once=True)
+        supervisor.every("backend counts", MINUTE, registry.refresh)
+        supervisor.every("model refresh", DAY, model_cache.refresh_connected)
+        supervisor.every("trash purge", HOUR, partial(_purge, foundation, trash))
+        if sessions is not None:
+            supervisor.every("session sweep", DAY, sessions.sweep, at_once=True)
+
+        # Last, what brings events and photos in: it also ends first.
+        demo_server = await closing.enter_async_context(_demo(settings)) if demo else None
+        environment = _environment(settings, demo_server, foundation, registry, submitter, http)
+        await _decide(environment)
+        closing.push_async_callback(_wind_down, registry, retrieval, closing_down)
+        await registry.reload()
+        supervisor.start("environment's backend", environment.run, restart=False)
+
+        app.state.update(
+            announcer=announcer,
+            database=database,
+            hub=hub,
+            imaging=imaging,
+            model_cache=model_cache,
+            previews=previews,
+            registry=registry,
+            retrieval=retrieval,
+            runtime_settings=foundation.runtime_settings,
+            sessions=sessions,
+            snapshots=Snapshots(partial(snapshot, database, hub, registry)),
+            started_at=datetime.now(UTC),
+            storage=storage,
+            submitter=submitter,
+            supervisor=supervisor,
+            thumbnails=thumbnails,
+            trash=trash,
+            web_ui=WebUI(),
+        )
+        log.info("open", seconds=round(time.monotonic() - began, 3))
+        yield
+
+
+async def _wind_down(registry: Registry, retrieval: Retrieval, closing_down: asyncio.Event) -> None:
+    """No more comes in; what is being downloaded has some seconds to finish."""
+    closing_down.set()
+    await registry.stop()
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while retrieval.in_flight:  # noqa: ASYNC110 - a few looks at the very end
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        log.info("downloads are broken off, and begun again at the next start", photos=retrieval.in_flight)
+
+
+@asynccontextmanager
+async def _http() -> AsyncIterator[aiohttp.ClientSession]:
+    """One session for everything asked of InvokeAI; timeouts are its client's."""
+    connector = aiohttp.TCPConnector(limit=64, limit_per_host=16, keepalive_timeout=30)
+    jar = aiohttp.DummyCookieJar()
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=jar, read_bufsize=2**20) as session:
+        yield session
+
+
+def _client(registry: Registry, backend_id: UUID) -> InvokeClient | None:
+    connection = registry.get(backend_id)
+    return connection.client if connection is not None else None
+
+
+async def _purge(foundation: Foundation, trash: Trash) -> None:
+    days = foundation.runtime_settings.current.trash_days
+    if days:
+        await trash.empty_older_than(days)
+
+
+@asynccontextmanager
+async def _demo(settings: Settings) -> AsyncIterator[DemoServer]:
+    server = DemoServer(settings.data / "invokeai")
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+def _environment(
+    settings: Settings,
+    demo: DemoServer | None,
+    foundation: Foundation,
+    registry: Registry,
+    submitter: Submitter,
+    http: aiohttp.ClientSession,
+) -> EnvironmentBackend:
+    """The backend of DARKROOM_INVOKEAI_URL, or the demo."""
+    url = demo.url if demo is not None else settings.invokeai_url or HOME_INVOKEAI
+    credentials = None
+    if demo is None and settings.invokeai_email is not None and settings.invokeai_password is not None:
+        credentials = Credentials(settings.invokeai_email, settings.invokeai_password)
+
+    async def ledger_of(backend_id: UUID) -> BackendLedger | None:
+        return (await registry.ledger()).backends.get(str(backend_id))
+
+    async def changed() -> None:
+        await registry.reload()
+        submitter.wake()
+
+    return EnvironmentBackend(
+        foundation.database,
+        InvokeClient(url, credentials=credentials, timeout=settings.invokeai_timeout, session=http),
+        kind="demo" if demo is not None else "server",
+        credentials=credentials,
+        ledger_of=ledger_of,
+        changed=changed,
+    )
+
+
+async def _decide(environment: EnvironmentBackend) -> None:
+    """At once where that needs no answer from a server; else its own task goes on deciding."""
+    try:
+        async with asyncio.timeout(DECIDE_SECONDS):
+            await environment.decide()
+    except TimeoutError:
+        log.info("the InvokeAI server does not answer yet")

@@ -1,0 +1,78 @@
+"""The data folder is one library's, and one Darkroom's at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from uuid import UUID, uuid4
+
+from service.database.engine import Database
+from service.errors import StartupError
+from service.media.layout import PHOTOS
+from service.media.storage import LocalStorage
+
+LOCK: Final = "darkroom.lock"
+
+LIBRARY_ID: Final = "SELECT (value #>> '{}')::uuid FROM settings WHERE key = 'library_id'"
+NEW_LIBRARY_ID: Final = (
+    "INSERT INTO settings (key, value) VALUES ('library_id', to_jsonb($1::text)) ON CONFLICT (key) DO NOTHING"
+)
+HAS_FILES: Final = "SELECT EXISTS (SELECT FROM photos WHERE retrieval_status = 'completed' AND purged_at IS NULL)"
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """The folder, made if need be, for this process alone; the lock goes with the process, however that ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StartupError(
+            f"the data folder {folder} cannot be used ({error.strerror}):"
+            " set DARKROOM_DATA to one that this user can write"
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
+            raise StartupError(
+                f"Darkroom is already running on {folder} (process {holder}):"
+                " use that one, stop it first, or set DARKROOM_DATA to another folder"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_library(folder: Path) -> bool:
+    """Whether a library has ever been begun here."""
+    return LocalStorage(folder).marker() is not None
+
+
+async def claim(database: Database, storage: LocalStorage) -> UUID:
+    """Database and folder belong together, or are both new: an unmounted disk must not pass for an empty library."""
+    async with database.connection() as connection:
+        known: UUID | None = await connection.fetchval(LIBRARY_ID)
+        if known is None:
+            if storage.marker() is not None and (storage.root / PHOTOS).is_dir():
+                raise StartupError(
+                    f"{storage.root} holds the pictures of a library, and the database is new:"
+                    " check DARKROOM_DATABASE_URL and DARKROOM_DATA"
+                )
+            await connection.execute(NEW_LIBRARY_ID, str(uuid4()))
+            known = await connection.fetchval(LIBRARY_ID)
+        has_files = bool(await connection.fetchval(HAS_FILES))
+    if known is None:
+        raise StartupError("the database does not keep the library's id")
+    if has_files or (storage.marker() is not None):
+        storage.check_marker(known)
+    else:
+        storage.create_marker(known)
+    return known

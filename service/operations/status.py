@@ -1,0 +1,63 @@
+"""How Darkroom is: its tasks, its backends, its ledger; and what its owner has set."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from litestar import get, patch
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+
+from service.backends.registry import Registry
+from service.database.engine import Database
+from service.live.hub import Hub
+from service.live.messages import Backend, Ledger, Resource
+from service.runtime_settings import Patch, RuntimeSettings, Values
+from service.supervisor import Supervisor, TaskReport
+
+
+class Status(Resource, frozen=True):
+    version: str
+    epoch: str
+    """New with each start."""
+    started_at: datetime
+    tasks: list[TaskReport]
+    backends: list[Backend]
+    ledger: Ledger
+
+
+@get("/api/v1/status", operation_id="get_status", tags=["operations"])
+async def get_status(
+    hub: NamedDependency[Hub],
+    supervisor: NamedDependency[Supervisor],
+    registry: NamedDependency[Registry],
+    started_at: NamedDependency[datetime],
+) -> Status:
+    """Version, tasks with their last run and result, backends, and the ledger of all of them."""
+    return Status(
+        version=hub.version,
+        epoch=hub.epoch,
+        started_at=started_at,
+        tasks=supervisor.report(),
+        backends=await registry.resources(),
+        ledger=await registry.ledger(),
+    )
+
+
+@get("/api/v1/settings", operation_id="get_settings", tags=["operations"])
+async def get_settings(runtime_settings: NamedDependency[RuntimeSettings]) -> Values:
+    """What the owner may change while Darkroom runs."""
+    return runtime_settings.current
+
+
+@patch("/api/v1/settings", operation_id="update_settings", tags=["operations"])
+async def update_settings(
+    data: JSONBody[Patch],
+    runtime_settings: NamedDependency[RuntimeSettings],
+    database: NamedDependency[Database],
+) -> Values:
+    """Change what is given; it holds from the next use on."""
+    return await runtime_settings.update(database, data)
+
+
+routes = [get_status, get_settings, update_settings]

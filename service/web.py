@@ -1,0 +1,89 @@
+"""The web UI's built files, held in memory: hashed assets for ever, the page always fresh, deep links to the page."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import mimetypes
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from litestar import MediaType, Request, Response, get
+from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+
+from service.access.guard import OPEN
+from service.errors import NotFound
+from service.settings import ROOT
+
+DIST: Final = ROOT / "static" / "dist"
+ASSETS: Final = "assets/"
+"""Where Vite puts files whose names carry a hash of their content."""
+COMPRESSED: Final = "compressed"
+"""The `opt` key of handlers whose answers are compressed already."""
+FOR_EVER: Final = "public, max-age=31536000, immutable"
+ALWAYS_ASK: Final = "no-cache"
+TEXT: Final = frozenset({"text/html", "text/css", "text/javascript", "application/json", "image/svg+xml"})
+TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
+
+NOT_BUILT: Final = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Darkroom</title></head><body>
+<h1>Darkroom is running, but its web UI has not been built</h1>
+<p>Stop it, run <code>make setup</code> in the checkout, and start it again with <code>make run</code>.</p>
+<p>The API works all the same: <a href="/api/docs">/api/docs</a>.</p></body></html>
+"""
+
+
+class File(NamedTuple):
+    content: bytes
+    compressed: bytes | None
+    media_type: str
+    etag: str
+    cache_control: str
+
+
+class WebUI:
+    """Read once, at start; `files` by their path, as the browser asks for it."""
+
+    def __init__(self, folder: Path = DIST) -> None:
+        paths = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
+        self.files = {
+            path.relative_to(folder).as_posix(): _file(path, path.relative_to(folder).as_posix()) for path in paths
+        }
+
+    def find(self, path: str) -> File | None:
+        """The file, or the page for any deep link of its; None for a name that only a file could have."""
+        found = self.files.get(path or "index.html")
+        if found is None and "." not in path.rpartition("/")[2]:
+            found = self.files.get("index.html")
+        return found
+
+
+def _file(path: Path, name: str) -> File:
+    content = path.read_bytes()
+    media_type = TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    compressed = gzip.compress(content, 9, mtime=0) if media_type in TEXT else None
+    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    return File(content, compressed, media_type, etag, FOR_EVER if name.startswith(ASSETS) else ALWAYS_ASK)
+
+
+@get(
+    ["/", "/{path:path}"], include_in_schema=False, opt={OPEN: True, COMPRESSED: True}, sync_to_thread=False, name="web"
+)
+def web(request: Request[Any, Any, Any], web_ui: NamedDependency[WebUI], path: FromPath[str] = "") -> Response[bytes]:
+    """The UI. Whoever may not see the library sees its login page."""
+    file = web_ui.find(path.removeprefix("/"))
+    if file is None:
+        if not web_ui.files:
+            return Response(NOT_BUILT.encode(), status_code=503, media_type=MediaType.HTML)
+        raise NotFound(f"there is nothing at {request.url.path}")
+    headers = {"cache-control": file.cache_control, "etag": file.etag, "vary": "accept-encoding"}
+    if file.etag in request.headers.get("if-none-match", ""):
+        return Response(b"", status_code=304, headers=headers, media_type=file.media_type)
+    content = file.content
+    if file.compressed is not None and "gzip" in request.headers.get("accept-encoding", ""):
+        content, headers["content-encoding"] = file.compressed, "gzip"
+    return Response(content, headers=headers, media_type=file.media_type)
+
+
+routes: list[HTTPRouteHandler] = [web]
