@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
+from service.errors import InvokeFailed, InvokeNotFound
 from service.invokeai.client import InvokeClient
 from service.invokeai.events import ImageDTO
 
@@ -36,13 +37,20 @@ async def has_saved(client: InvokeClient, batch_id: str, width: int, height: int
         async for image in images:
             if (image.width, image.height) != (width, height):
                 continue
-            metadata = await client.metadata(image.image_name)
-            if metadata is not None and metadata.get("darkroom_batch") == batch_id:
+            if await _names(client, image, batch_id):
                 return True
             looked_at += 1
             if looked_at >= MOST_IMAGES:
                 break
     return False
+
+
+async def _names(client: InvokeClient, image: ImageDTO, batch_id: str) -> bool:
+    try:
+        metadata = await client.metadata(image.image_name)
+    except (InvokeNotFound, InvokeFailed):
+        return False  # deleted just now, or unreadable for good: it must not keep the others from being looked at
+    return metadata is not None and metadata.get("darkroom_batch") == batch_id
 
 
 async def _gallery_since(client: InvokeClient, since: datetime) -> AsyncGenerator[ImageDTO]:

@@ -29,7 +29,7 @@ UNWANTED_ITEMS = """
           FROM queue_items i
          WHERE i.item_id > 0 AND i.retried_from_item_id IS NULL
            AND i.batch_id IN (SELECT batch_id FROM queue_items WHERE settled_at IS NULL))
-    SELECT r.batch_id, r.item_id, b.lost_at IS NULL AND r.rank > b.enqueued AS beyond
+    SELECT r.batch_id, r.item_id, b.lost_at IS NOT NULL AS lost, b.lost_at IS NULL AND r.rank > b.enqueued AS beyond
       FROM ranked r JOIN step_batches b USING (batch_id) JOIN generation_steps s ON s.id = b.step_id
      WHERE b.backend_id = $1 AND b.state IN ('enqueued', 'refused')
        AND r.status IN ('pending', 'in_progress', 'waiting')
@@ -48,22 +48,27 @@ class Unwanted(msgspec.Struct, frozen=True):
     """What is to be canceled on one backend: whole batches with the live items known of them, and single items."""
 
     batches: dict[str, list[int]]
+    unseen: set[str]
+    """Those of them that may have items nobody has seen yet."""
     beyond: list[int]
     """Items beyond what was asked, if they are not retries."""
 
 
 async def unwanted(connection: Connection, backend_id: UUID, seen: Iterable[str]) -> Unwanted:
     """What nobody wants, as the tables know it; `seen` are batches just named by InvokeAI, lost ones perhaps."""
-    found = Unwanted({}, [])
+    found = Unwanted({}, set(), [])
     for row in await connection.fetch(UNWANTED_ITEMS, backend_id):
         if row["beyond"]:
             found.beyond.append(row["item_id"])
         else:
             found.batches.setdefault(row["batch_id"], []).append(row["item_id"])
-    for row in await connection.fetch(UNWANTED_UNSEEN, backend_id):
+            if row["lost"]:
+                found.unseen.add(row["batch_id"])
+    unseen = await connection.fetch(UNWANTED_UNSEEN, backend_id)
+    unseen += await connection.fetch(LOST, list(seen), backend_id)
+    for row in unseen:
         found.batches.setdefault(row["batch_id"], [])
-    for row in await connection.fetch(LOST, list(seen), backend_id):
-        found.batches.setdefault(row["batch_id"], [])
+        found.unseen.add(row["batch_id"])
     return found
 
 
@@ -92,7 +97,7 @@ class Cancellation:
         beyond = [item_id for item_id in found.beyond if self._not_before.get(item_id, now) <= now]
         try:
             if batches:
-                await self._cancel_batches(client, {batch_id: found.batches[batch_id] for batch_id in batches})
+                await self._cancel_batches(client, batches, found)
             if beyond:
                 await self._cancel_beyond(client, beyond)
         except InvokeError as error:
@@ -102,11 +107,11 @@ class Cancellation:
         self._put_off([*batches, *beyond])
         return min((at - now for at in self._not_before.values()), default=None)
 
-    async def _cancel_batches(self, client: InvokeClient, batches: dict[str, list[int]]) -> None:
-        canceled = await client.cancel_batches(list(batches))
-        log.info("canceled", backend=str(self.backend_id), batches=list(batches), items=canceled)
-        known = [item_id for item_ids in batches.values() for item_id in item_ids]
-        self._connections.request_reading(self.backend_id, known if all(batches.values()) else ())
+    async def _cancel_batches(self, client: InvokeClient, batches: list[str], found: Unwanted) -> None:
+        canceled = await client.cancel_batches(batches)
+        log.info("canceled", backend=str(self.backend_id), batches=batches, items=canceled)
+        known = [item_id for batch_id in batches for item_id in found.batches[batch_id]]
+        self._connections.request_reading(self.backend_id, () if found.unseen & set(batches) else known)
 
     async def _cancel_beyond(self, client: InvokeClient, item_ids: list[int]) -> None:
         """One by one, and only what InvokeAI says is nobody's retry or child."""

@@ -15,7 +15,8 @@ from service.studio.models import KnownModel, ModelCache, find_model
 from service.studio.parameters import Parameters, complete, model_settings, with_defaults
 
 WORK = """
-    SELECT prompt, negative_prompt, parameters, model_key, model_hash, model_name FROM generation_steps WHERE id = $1
+    SELECT prompt, negative_prompt, parameters::text, model_key, model_hash, model_name
+      FROM generation_steps WHERE id = $1
 """
 REMEMBER = "UPDATE generation_steps SET parameters = $2, model_name = coalesce(model_name, $3) WHERE id = $1"
 

@@ -38,7 +38,7 @@ UPSERT = """
 REMOVE = "DELETE FROM models WHERE backend_id = $1 AND NOT (key = ANY($2::text[])) RETURNING 1"
 SEEN = "UPDATE models SET seen_at = now() WHERE backend_id = $1"
 FIND = """
-    SELECT key, hash, name, base, type, default_settings FROM models
+    SELECT key, hash, name, base, type, default_settings::text FROM models
      WHERE backend_id = $1 AND (key = $2 OR (hash = $3 AND $3 <> '' AND type = $4))
      ORDER BY key = $2 DESC, key LIMIT 1
 """

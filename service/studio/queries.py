@@ -23,7 +23,7 @@ ProgressOf = Callable[[UUID, int], Progress | None]
 
 LIVE_ITEM = frozenset({"pending", "in_progress", "waiting"})
 
-STEP_COLUMNS = """id, session_id, parent_id, source_photo_id, prompt, negative_prompt, parameters, model_key,
+STEP_COLUMNS = """id, session_id, parent_id, source_photo_id, prompt, negative_prompt, parameters::text, model_key,
     model_hash, model_name, backend_id, batch_id, correlation_id, position, batch_size, status, error_message,
     selected_image_id, selected_at, cancel_requested_at, created_at, submitted_at, started_at, completed_at,
     deleted_at"""
@@ -59,7 +59,8 @@ SESSIONS = """
       FROM generation_sessions s
 """
 MODELS = """
-    SELECT backend_id, key, hash, name, base, type, format, description, default_settings, seen_at FROM models
+    SELECT backend_id, key, hash, name, base, type, format, description, default_settings::text, seen_at
+      FROM models
      WHERE ($1::uuid[] IS NULL OR backend_id = ANY($1)) AND ($2::text[] IS NULL OR base = ANY($2))
        AND type = ANY($3::text[])
      ORDER BY lower(name), key, backend_id

@@ -33,7 +33,7 @@ CREATE = """
 """
 TOUCH = "UPDATE generation_sessions SET updated_at = now() WHERE id = $1"
 LOCK = """
-    SELECT session_id, backend_id, status, parameters, batch_size, model_key, model_hash
+    SELECT session_id, backend_id, status, parameters::text, batch_size, model_key, model_hash
       FROM generation_steps WHERE id = $1 AND deleted_at IS NULL FOR UPDATE
 """
 CANCEL = "UPDATE generation_steps SET cancel_requested_at = coalesce(cancel_requested_at, $2) WHERE id = $1"

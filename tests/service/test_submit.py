@@ -1,0 +1,314 @@
+"""Submission (rule 7) against a scripted InvokeAI: whatever becomes of a POST, nothing is made twice, nothing lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from service.database.engine import Database
+from service.demo.http import json_answer
+from service.demo.models import DEMO_MODELS
+from service.studio.steps import MADE
+from tests.fakes import ScriptedInvokeAI, answers
+from tests.fakes.studio import StudioHouse, eventually, studio_house
+
+MODEL = next(model for model in DEMO_MODELS if model["type"] == "main" and model["base"] == "sd-1")
+POST = "/enqueue_batch$"
+
+
+@pytest.fixture
+async def invoke(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
+    invoke = ScriptedInvokeAI(tmp_path / "invokeai")
+    await invoke.start()
+    yield invoke
+    await invoke.stop()
+
+
+@pytest.fixture
+async def house(database: Database, invoke: ScriptedInvokeAI) -> AsyncIterator[StudioHouse]:
+    async with studio_house(database, invoke) as house:
+        yield house
+
+
+def posts(invoke: ScriptedInvokeAI) -> int:
+    return sum(method == "POST" and path.endswith("/enqueue_batch") for method, path in invoke.requests)
+
+
+async def until_made(house: StudioHouse, step_id: UUID, *seeds: int) -> None:
+    """Until the step is completed with exactly the pictures of these seeds."""
+
+    async def met() -> bool:
+        found = sorted(row["seed"] or -1 for row in await house.fetch(MADE, step_id))
+        return found == list(seeds) and (await house.step(step_id)).status == "completed"
+
+    await eventually(met)
+
+
+async def test_a_batch_of_four_is_one_post_with_four_seeds_and_comes_back_as_four_alternatives(
+    house: StudioHouse, invoke: ScriptedInvokeAI
+) -> None:
+    step_id = await house.create(MODEL, batch_size=4)
+    step = await house.until_status(step_id, "completed", "failed")
+    assert (step.status, step.error_message) == ("completed", None)
+    await until_made(house, step_id, 100, 101, 102, 103)
+    assert [photo.created_at for photo in step.alternatives] == sorted(p.created_at for p in step.alternatives)
+    assert [item.ordinal for item in step.items] == [0, 1, 2, 3]
+    assert posts(invoke) == 1
+    assert step.submitted_at is not None
+    [batch] = await house.batches(step_id)
+    assert (batch["state"], batch["enqueued"], batch["batch_id"]) == ("enqueued", 4, step.batch_id)
+    item = invoke.queue.items[step.items[0].item_id]
+    assert (item.origin, item.destination, item.batch_id) == ("darkroom", f"step:{step_id}", batch["batch_id"])
+
+
+async def test_the_step_is_pending_at_once_and_stays_so_while_the_post_is_out(
+    house: StudioHouse, invoke: ScriptedInvokeAI
+) -> None:
+    gate = asyncio.Event()
+    rule = invoke.on(POST, answers.after(gate))
+    step_id = await house.create(MODEL)
+    assert (await house.step(step_id)).status == "pending"
+    await rule.wait()
+    assert (await house.step(step_id)).status == "pending"
+    assert await house.states(step_id) == ["posted"]
+    gate.set()
+    await house.until_status(step_id, "completed")
+
+
+@pytest.mark.parametrize("when", ["during", "after"])
+async def test_a_post_cut_after_its_effect_is_found_by_asking(
+    house: StudioHouse, invoke: ScriptedInvokeAI, when: str
+) -> None:
+    invoke.cut_enqueue(when)
+    step_id = await house.create(MODEL, batch_size=2)
+    await until_made(house, step_id, 100, 101)
+    assert await house.states(step_id) == ["enqueued"]
+    assert posts(invoke) == 1
+
+
+async def test_a_5xx_is_asked_about_and_not_repeated(house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
+    async def effect_then_500(request: Any, handler: Any) -> Any:
+        await handler(request)
+        return await answers.status(500)(request, handler)
+
+    invoke.on(POST, effect_then_500)
+    step_id = await house.create(MODEL)
+    await house.until_status(step_id, "completed")
+    assert await house.states(step_id) == ["enqueued"]
+    assert posts(invoke) == 1
+
+
+async def test_a_post_without_an_answer_is_asked_about_when_its_time_is_up(
+    house: StudioHouse, invoke: ScriptedInvokeAI
+) -> None:
+    never = asyncio.Event()
+    held = invoke.hold("denoise")
+
+    async def effect_then_silence(request: Any, handler: Any) -> Any:
+        answer = await handler(request)
+        await never.wait()
+        return answer
+
+    invoke.on(POST, effect_then_silence)
+    step_id = await house.create(MODEL)
+    await house.until_status(step_id, "processing")  # its item speaks for it before its answer does
+    await house.until_states(step_id, "enqueued")
+    held.release()
+    await house.until_status(step_id, "completed")
+    assert posts(invoke) == 1
+    never.set()
+
+
+async def test_a_post_cut_before_its_effect_is_sent_again_only_after_the_window(
+    house: StudioHouse, invoke: ScriptedInvokeAI
+) -> None:
+    invoke.cut_enqueue("before")
+    step_id = await house.create(MODEL, batch_size=2)
+    await invoke.until(lambda: any("/status" in path and "/b/" in path for _, path in invoke.requests))
+    assert await house.states(step_id) == ["posted"]
+    await house.until_states(step_id, "lost", "enqueued")
+    await until_made(house, step_id, 100, 101)
+    lost, sent = await house.batches(step_id)
+    assert (lost["state"], lost["refusal"], lost["seeds"]) == ("refused", None, sent["seeds"])
+    assert (lost["lost_at"] - lost["posted_at"]).total_seconds() >= 2.4
+    assert (await house.step(step_id)).batch_id == sent["batch_id"]
+    assert posts(invoke) == 2
+
+
+async def test_an_effect_within_the_window_never_makes_a_second_batch(
+    house: StudioHouse, invoke: ScriptedInvokeAI
+) -> None:
+    gate = asyncio.Event()
+    invoke.cut_enqueue("late", gate)
+    step_id = await house.create(MODEL, batch_size=3)
+
+    def asked() -> int:
+        return sum("/b/" in path for _, path in invoke.requests)
+
+    await invoke.until(lambda: asked() >= 2)  # it was told "total 0" twice
+    assert await house.states(step_id) == ["posted"]
+    gate.set()
+    await until_made(house, step_id, 100, 101, 102)
+    assert await house.states(step_id) == ["enqueued"]
+    assert posts(invoke) == 1
+
+
+async def test_an_effect_after_the_window_is_canceled_and_what_it_saved_is_filed(
+    house: StudioHouse, invoke: ScriptedInvokeAI
+) -> None:
+    gate = asyncio.Event()
+    invoke.cut_enqueue("late", gate)
+    step_id = await house.create(MODEL, batch_size=2)
+    await until_made(house, step_id, 100, 101)
+    assert await house.states(step_id) == ["lost", "enqueued"]
+    lost, _ = await house.batches(step_id)
+
+    def late_items() -> list[Any]:
+        return [item for item in invoke.queue.items.values() if item.batch_id == lost["batch_id"]]
+
+    # The first late item is finished before Darkroom hears of any; the second is held.
+    first, second = max(invoke.queue.items) + 1, max(invoke.queue.items) + 2
+    invoke.drop_events("batch_enqueued")
+    invoke.drop_events(where=lambda event: event.payload.get("item_id") == first)
+    hold = invoke.hold("denoise", item_id=second)
+    gate.set()
+    await invoke.until(late_items)
+    await invoke.until_ended(first, second)
+    hold.release()
+    await until_made(house, step_id, 100, 100, 101)
+    step = await house.step(step_id)
+    assert {item.item_id: item.status for item in step.items if item.batch_id == lost["batch_id"]} == {
+        first: "completed",
+        second: "canceled",
+    }
+    assert posts(invoke) == 2
+
+
+async def test_a_late_effect_is_canceled_at_its_announcement(house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
+    gate = asyncio.Event()
+    invoke.cut_enqueue("late", gate)
+    step_id = await house.create(MODEL, batch_size=1)
+    await house.until_status(step_id, "completed")
+    held = invoke.hold("denoise")
+    gate.set()
+    lost, _ = await house.batches(step_id)
+    await invoke.until(lambda: any(item.batch_id == lost["batch_id"] for item in invoke.queue.items.values()))
+    [item] = [item for item in invoke.queue.items.values() if item.batch_id == lost["batch_id"]]
+    await invoke.until(lambda: item.status == "canceled")
+    held.release()
+    await house.until_status(step_id, "completed")
+
+
+async def test_a_batch_finished_and_pruned_before_it_was_asked_for_is_known_by_its_image(
+    house: StudioHouse, invoke: ScriptedInvokeAI
+) -> None:
+    """Total 0 again, after it all happened (FACTS §10)."""
+    invoke.on("/b/.*/status$", answers.status(503), times=None)
+    invoke.drop_events()
+    invoke.cut_enqueue("during")
+    step_id = await house.create(MODEL, batch_size=2)
+    await invoke.until(lambda: len(invoke.queue.items) == 2)
+    await invoke.until_ended(*invoke.queue.items)
+    invoke.queue.prune("default", None)
+    invoke._route_rules[0].remove()
+    await house.until_states(step_id, "enqueued")
+    assert posts(invoke) == 1
+
+
+async def test_a_refusal_is_the_steps_failure_in_invokeais_words(house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
+    invoke.on(POST, answers.status(400, "queue is closed for the season"))
+    step_id = await house.create(MODEL)
+    step = await house.until_status(step_id, "failed")
+    assert step.error_message == "queue is closed for the season"
+    assert await house.states(step_id) == ["refused"]
+    assert posts(invoke) == 1
+
+
+async def test_a_long_422_is_told_in_a_few_words(house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
+    async def break_graph(request: Any, handler: Any) -> Any:
+        detail = [{"type": "x", "loc": ["body", "batch"], "msg": "Input should be valid. " * 500, "input": {"a": 1}}]
+        return json_answer({"detail": detail}, 422)
+
+    invoke.on(POST, break_graph)
+    step_id = await house.create(MODEL)
+    step = await house.until_status(step_id, "failed")
+    assert step.error_message is not None
+    assert step.error_message.startswith("body.batch: Input should be valid.")
+    assert len(step.error_message) <= 500
+
+
+async def test_a_model_invokeai_does_not_have_fails_with_a_reason_and_without_a_post(
+    house: StudioHouse, invoke: ScriptedInvokeAI
+) -> None:
+    step_id = await house.create({"key": "no-such-key", "hash": "no-such-hash"}, model_name="Dream 9")
+    step = await house.until_status(step_id, "failed")
+    assert step.error_message == "this InvokeAI has no model “Dream 9”"
+    assert posts(invoke) == 0
+
+
+async def test_a_model_installed_a_moment_ago_is_found_by_asking(house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
+    async with house.database.connection() as connection:
+        await connection.execute("DELETE FROM models")
+    step_id = await house.create(MODEL)
+    step = await house.until_status(step_id, "completed")
+    assert step.model_name == MODEL["name"]
+
+
+async def test_a_model_with_another_key_here_is_found_by_its_hash(house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
+    step_id = await house.create({"key": "its key elsewhere", "hash": MODEL["hash"]})
+    await house.until_status(step_id, "completed")
+    [item] = invoke.queue.items.values()
+    assert item.graph()["nodes"]["loader"]["model"]["key"] == MODEL["key"]
+
+
+@pytest.mark.parametrize("answer", [answers.status(409, "maintenance"), answers.html()], ids=["409", "html"])
+async def test_what_certainly_had_no_effect_is_sent_again_later(
+    house: StudioHouse, invoke: ScriptedInvokeAI, answer: Any
+) -> None:
+    invoke.on(POST, answer)
+    step_id = await house.create(MODEL)
+    await house.until_status(step_id, "completed")
+    assert await house.states(step_id) == ["enqueued"]
+    assert posts(invoke) == 2
+
+
+async def test_a_refused_connection_leaves_the_step_pending_until_the_server_is_back(
+    house: StudioHouse, invoke: ScriptedInvokeAI
+) -> None:
+    await invoke.refuse()
+    step_id = await house.create(MODEL)
+
+    async def unreachable() -> bool:
+        connection = house.registry.get(house.backend_id)
+        return connection is not None and connection.state != "connected"
+
+    await eventually(unreachable)
+    assert await house.states(step_id) == ["prepared"]
+    assert (await house.step(step_id)).status == "pending"
+    await invoke.accept()
+    await house.until_status(step_id, "completed")
+    assert posts(invoke) == 1
+
+
+async def test_a_disabled_backend_gets_nothing_until_it_is_enabled_again(
+    house: StudioHouse, invoke: ScriptedInvokeAI
+) -> None:
+    async def enable(enabled: bool) -> None:
+        async with house.database.connection() as connection:
+            await connection.execute("UPDATE backends SET enabled = $1", enabled)
+        await house.registry.reload()
+
+    await enable(False)
+    step_id = await house.create(MODEL)
+    other_id = await house.create(MODEL)
+    await house.cancel(other_id)
+    assert (await house.step(other_id)).status == "canceled"
+    assert await house.states(step_id) == ["prepared"]
+    await enable(True)
+    await house.until_status(step_id, "completed")
+    assert posts(invoke) == 1
