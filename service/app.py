@@ -1,4 +1,4 @@
-"""The wiring, and the only place that knows every part. From top to bottom: routes, foundation, feed, backends, work."""
+"""The wiring, and the only place that knows every part, from top to bottom: foundation, feed, backends, work, tasks."""
 
 from __future__ import annotations
 
