@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -178,5 +178,3 @@ async def retrieving(database: Database, folder: Path, **options: Any) -> AsyncI
             await made.stop()
             imaging.close()
     await server.stop()
-
-

@@ -1,0 +1,110 @@
+"""Retrieval as a process of its own, which stands still at a given step and says so: to be killed there.
+
+Arguments: database URL, data folder, InvokeAI's URL, backend id, and the step ("none": it runs on).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import resource
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+
+from service.database.engine import Database, create_engine
+from service.invokeai.client import InvokeClient
+from service.media.imaging import Imaging
+from service.media.storage import LocalStorage
+from service.retrieval import fetcher, queue
+from service.retrieval.worker import Retrieval
+from tests.fakes.retrieving import Told
+
+
+def stand_still() -> None:
+    sys.stdout.write("standing still\n")
+    sys.stdout.flush()
+    threading.Event().wait()
+
+
+def before(owner: Any, name: str, where: Callable[..., bool] = lambda *_: True) -> None:
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def standing(*arguments: Any, **options: Any) -> Any:
+        if where(*arguments):
+            stand_still()
+        return original(*arguments, **options)
+
+    setattr(owner, name, standing)
+
+
+def after_finishing() -> None:
+    finish = queue.finish
+
+    async def standing(*arguments: Any) -> bool:
+        await finish(*arguments)
+        stand_still()
+        return True
+
+    queue.finish = standing  # type: ignore[assignment]
+
+
+def half_a_file() -> None:
+    append = LocalStorage.append
+
+    def standing(storage: LocalStorage, relative: str, token: UUID, pieces: list[bytes]) -> None:
+        whole = b"".join(pieces)
+        append(storage, relative, token, [whole[: len(whole) // 2]])
+        stand_still()
+
+    LocalStorage.append = standing  # type: ignore[assignment, method-assign]
+
+
+def is_photo(path: Path, *_: Any) -> bool:
+    return ".png." in path.name
+
+
+STEPS: dict[str, Callable[[], None]] = {
+    "none": lambda: None,
+    "claimed": lambda: before(fetcher.Fetcher, "bring_home"),
+    "downloading": half_a_file,
+    "downloaded": lambda: before(fetcher, "examine"),
+    "verified": lambda: before(fetcher, "publish"),
+    "thumbnail renamed": lambda: before(LocalStorage, "publish", lambda _, path, token: path.endswith(".png")),
+    "about to be renamed": lambda: before(Path, "replace", is_photo),
+    "renamed": lambda: before(queue, "finish"),
+    "row written": after_finishing,
+}
+
+
+async def main(database_url: str, folder: str, url: str, backend: str, step: str) -> None:
+    STEPS[step]()
+    backend_id = UUID(backend)
+    limits = SimpleNamespace(retrieval_max_attempts=5, thumbnail_quality=85)
+    async with aiohttp.ClientSession() as session:
+        client = InvokeClient(url, timeout=5, session=session)
+        retrieval = Retrieval(
+            Database(create_engine(database_url)),
+            LocalStorage(Path(folder)),
+            Imaging(2_000_000),
+            lambda _: client,
+            lambda: [backend_id],
+            announcer=Told(),  # type: ignore[arg-type]
+            limits=lambda: limits,
+            workers=4,
+        )
+        await retrieval.run()
+
+
+if __name__ == "__main__":
+    *arguments, file_limit = sys.argv[1:]
+    if int(file_limit):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(file_limit), int(file_limit)))
+    asyncio.run(main(*arguments))
