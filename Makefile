@@ -47,7 +47,7 @@ check: $(VENV)/dev.stamp static/node_modules/.package-lock.json ## Format, lint,
 	$(BIN)/alembic check
 	@mkdir -p $(VENV)/check && $(MAKE) --no-print-directory SCHEMA=$(VENV)/check/schema.d.ts types
 	diff -u $(SCHEMA) $(VENV)/check/schema.d.ts || { echo "the API has changed: run make types"; exit 1; }
-	$(NODE) npm --prefix static run check
+	@$(NODE) npm --prefix static run check
 
 fmt: $(VENV)/dev.stamp ## Format, and mend what the linter can mend
 	$(BIN)/ruff check --fix-only .
@@ -55,7 +55,7 @@ fmt: $(VENV)/dev.stamp ## Format, and mend what the linter can mend
 
 types: $(VENV)/dev.stamp static/node_modules/.package-lock.json ## The UI's API types, from the service's OpenAPI
 	$(BIN)/python -m service openapi >$(VENV)/openapi.json
-	$(NODE) npm --prefix static run types -- $(CURDIR)/$(VENV)/openapi.json --output $(CURDIR)/$(SCHEMA)
+	@$(NODE) npm --prefix static run types -- $(CURDIR)/$(VENV)/openapi.json --output $(abspath $(SCHEMA))
 
 lock: $(VENV)/dev.stamp ## Pin the newest allowed dependencies by hash
 	$(PIP) install uv
@@ -82,11 +82,11 @@ $(VENV)/dev.stamp: requirements-dev.lock requirements.lock | $(BIN)/pip
 	@touch $(VENV)/runtime.stamp $@
 
 static/node_modules/.package-lock.json: static/package.json static/package-lock.json | $(BIN)/pip
-	$(NODE) npm --prefix static ci --no-fund --no-audit
+	@$(NODE) npm --prefix static ci --no-fund --no-audit
 	@touch $@
 
 $(UI): static/node_modules/.package-lock.json $(UI_SOURCES)
-	$(NODE) npm --prefix static run build
+	@$(NODE) npm --prefix static run build
 	@touch $@
 
 # For the browser tests. Where it cannot be installed, they fail and name the command that does.
