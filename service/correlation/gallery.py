@@ -18,6 +18,8 @@ from service.invokeai.client import InvokeClient
 log = structlog.get_logger()
 
 OVERLAP = timedelta(minutes=5)
+CLOCK_STEP = timedelta(seconds=1)
+"""What HTTP's `Date` cannot tell apart (RFC 9110)."""
 PERIOD = 300.0
 """Seconds between readings nobody asked for."""
 PAGE = 200
@@ -88,8 +90,8 @@ class Gallery:
         raise InvokeError("images were deleted during every pass of the gallery reading")
 
     async def _pass(self) -> int:
-        watermark = await self._watermark()
-        floor = watermark - OVERLAP
+        watermark, beginning = await self._watermark()
+        floor = max(watermark - OVERLAP, beginning)
         added = offset = 0
         total: int | None = None
         newest: datetime | None = None
@@ -111,20 +113,22 @@ class Gallery:
             await self._advance(newest)
         return added
 
-    async def _watermark(self) -> datetime:
-        """Where the last complete pass stood, on the server's clock; pulled back by a clock that is behind it."""
+    async def _watermark(self) -> tuple[datetime, datetime]:
+        """Where the last complete pass stood, pulled back by a clock that is behind it; and before what nothing is
+        taken, for it is older than the backend and comes by Import. Both on the server's clock."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(WATERMARK, self.backend_id)
         server_now = self._client.server_time()
         if row is None:
             raise InvokeError("the backend was removed")
         offset = server_now - self._clock() if server_now is not None else timedelta()
-        watermark: datetime = row["gallery_watermark"] or row["created_at"] + offset
+        beginning = row["created_at"] + offset - CLOCK_STEP
+        watermark: datetime = row["gallery_watermark"] or beginning
         if server_now is not None and server_now < watermark:
             watermark = server_now
         if watermark != row["gallery_watermark"]:
             await self._advance(watermark)
-        return watermark
+        return watermark, min(beginning, watermark)
 
     async def _advance(self, watermark: datetime) -> None:
         async with self._database.connection() as connection:

@@ -175,7 +175,7 @@ async def test_images_we_uploaded_ourselves_are_not_mirrored_back(house: Correla
 
 
 async def test_images_older_than_the_backend_are_left_to_import(house: Correlated) -> None:
-    house.invokeai.add_canvas_save(created_at=house.invokeai.now() - timedelta(hours=1))
+    house.invokeai.add_canvas_save(created_at=house.invokeai.now() - timedelta(minutes=1))
     assert await house.connection.gallery.read() == 0
 
 
