@@ -34,21 +34,17 @@ class _Json:
 
 class _Opener:
     """What engineio uses of an HTTP session. It remembers the websocket, which engineio forgets when the handshake
-    breaks off, and shields the shared session, which engineio would close if it found it open at its own end."""
+    breaks off, and has no `close`: engineio would close the session, which is shared, when it is collected."""
+
+    closed = False
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
-        self.closed = False
         self.websocket: aiohttp.ClientWebSocketResponse | None = None
         self._session = session
 
     async def ws_connect(self, url: str, **options: Any) -> aiohttp.ClientWebSocketResponse:
         self.websocket = await self._session.ws_connect(url, **options)
         return self.websocket
-
-    async def close(self) -> None:
-        self.closed = True
-        if self.websocket is not None:
-            await self.websocket.close()
 
 
 class QueueSocket:
@@ -108,16 +104,14 @@ class QueueSocket:
             raise InvokeInterrupted("the socket was lost while subscribing")
 
     async def close(self) -> None:
-        """Says goodbye if the server listens, and leaves nothing running either way."""
-        with suppress(TimeoutError, socketio.exceptions.SocketIOError, aiohttp.ClientError, OSError):
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._client.disconnect()
-        for task in (self._client.eio.read_loop_task, self._client.eio.write_loop_task):
-            if task is not None:
-                task.cancel()
+        """Closes the websocket, at any stage; engineio's loops end with it."""
+        reading = self._client.eio.read_loop_task
         with suppress(TimeoutError, aiohttp.ClientError, OSError):
             async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._opener.close()
+                if self._opener.websocket is not None:
+                    await self._opener.websocket.close()
+                if reading is not None:
+                    await asyncio.wait({reading})
 
 
 def _root(error: BaseException) -> BaseException:

@@ -73,8 +73,7 @@ class Subscription:
         self._enter(SubscriptionState.CONNECTING)
         while True:
             try:
-                lost = await self._connection()
-                self._enter(SubscriptionState.CONNECTING, lost)
+                await self._connection()
             except InvokeUnauthorized as error:
                 self._enter(SubscriptionState.UNAUTHORIZED, error.words)
                 wait = self._pace.longest_wait
@@ -85,17 +84,16 @@ class Subscription:
             await self._pause(wait)
             wait = min(2 * wait, self._pace.longest_wait)
 
-    async def _connection(self) -> str:
-        """One connection, from login to loss; why it was lost."""
+    async def _connection(self) -> None:
+        """One connection, from login to loss."""
         self._connected_at = None
         await self._client.connect()
         socket = QueueSocket(self._client.session, self._hear)
         try:
             lost = await socket.open(self._client.url, self._client.token, self._client.queue_id, self._client.timeout)
             self._connected_at = self._heard_at = time.monotonic()
-            self._poked.clear()
             self._enter(SubscriptionState.CONNECTED)
-            return await self._until_lost(lost)
+            self._enter(SubscriptionState.CONNECTING, await self._until_lost(lost))
         finally:
             await socket.close()
 
@@ -108,7 +106,7 @@ class Subscription:
             self._on_event(name, payload)
 
     async def _until_lost(self, lost: asyncio.Task[None]) -> str:
-        """engine.io's own pings find a dead connection; this finds a server that pings but no longer answers."""
+        """Why. engine.io's own pings find a dead connection; this finds a server that pings but no longer answers."""
         failures = 0
         while failures < UNANSWERED:
             await asyncio.wait({lost}, timeout=self._pace.quiet)

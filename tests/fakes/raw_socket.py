@@ -14,7 +14,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from tests.fakes.raw_invokeai import RawInvokeAI, served
 
-OPEN = {"sid": "e", "upgrades": [], "pingInterval": 25000, "pingTimeout": 20000, "maxPayload": 1000000}
+OPEN = {"sid": "e", "upgrades": [], "maxPayload": 1000000}
 EMITTED = re.compile(r"42(\d*)(.*)", re.DOTALL)
 
 
@@ -55,10 +55,11 @@ class Connection:
 
 @dataclass
 class RawSockets:
-    """What each next connection meets, and all there have been."""
+    """What each next connection meets, and all there have been. It never pings."""
 
     rest: RawInvokeAI
     url: str = ""
+    ping_milliseconds: int = 25_000
     sends_open: bool = True
     accepts: bool = True
     acknowledges: bool = True
@@ -80,7 +81,8 @@ class RawSockets:
         self._changed.set()
         try:
             if self.sends_open:
-                await connection.frame("0" + encode(OPEN))
+                pings = {"pingInterval": self.ping_milliseconds, "pingTimeout": self.ping_milliseconds}
+                await connection.frame("0" + encode(OPEN | pings))
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
                     await self._answer(connection, message.data)

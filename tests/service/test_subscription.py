@@ -161,6 +161,15 @@ async def test_a_lost_socket_is_replaced(server: RawSockets, client: InvokeClien
     assert server.connections[1].subscribed == {"queue_id": "default"}
 
 
+async def test_a_socket_whose_pings_stop_is_replaced(server: RawSockets, client: InvokeClient) -> None:
+    server.ping_milliseconds = 100
+    async with watching(client) as watch:
+        await watch.connected()
+        server.ping_milliseconds = 25_000
+        await watch.connected(times=2)
+        await server.until(lambda: server.connections[0].ended)
+
+
 async def test_a_server_that_is_not_there_is_tried_again(session: aiohttp.ClientSession) -> None:
     port = free_port()
     async with watching(InvokeClient(f"http://127.0.0.1:{port}", session=session)) as watch:
@@ -246,8 +255,11 @@ async def test_a_silent_socket_of_a_server_that_answers_is_kept(server: RawSocke
     assert watch.times(CONNECTING) == 1
 
 
-async def test_a_socket_lost_during_a_check_is_noticed_at_once(server: RawSockets, client: InvokeClient) -> None:
-    async with watching(client, Pace(first_wait=0.01, longest_wait=0.05, settled=0.0, quiet=0.01)) as watch:
+async def test_a_socket_lost_during_a_check_is_noticed_at_once(
+    server: RawSockets, session: aiohttp.ClientSession
+) -> None:
+    patient = InvokeClient(server.url, timeout=60, session=session)
+    async with watching(patient, Pace(first_wait=0.01, longest_wait=0.05, settled=0.0, quiet=0.01)) as watch:
         await watch.connected()
         server.rest.on(VERSION, stall())
         asked = len(server.rest.to(VERSION))
