@@ -45,6 +45,11 @@ class Submitter:
         if lane is not None:
             lane.batch_seen(batch_id)
 
+    @property
+    def backends(self) -> list[UUID]:
+        """Those that have a lane."""
+        return list(self._lanes)
+
     async def run(self) -> None:
         try:
             while True:

@@ -71,10 +71,17 @@ class StudioHouse:
         self.backend_id: UUID
         self.session_id: UUID
 
-    async def start(self, server: ScriptedInvokeAI, *, connected: bool = True) -> None:
+    async def furnish(self, server: ScriptedInvokeAI) -> None:
+        """Adds the backend and the session, or finds those of an earlier life."""
         async with self.database.connection() as connection:
+            known = await connection.fetchrow("SELECT b.id, s.id FROM backends b, generation_sessions s")
+            if known is not None:
+                self.backend_id, self.session_id = known
+                return
             self.backend_id = await add_backend(connection, url=server.url, name="pod")
             self.session_id = await add_session(connection)
+
+    async def start(self, *, connected: bool = True) -> None:
         self.supervisor.start("announcer", self.announcer.run)
         self.supervisor.start("models", self.models.run)
         self.supervisor.start("submitter", self.submitter.run)
@@ -180,6 +187,16 @@ class StudioHouse:
         return Ledger(total=EMPTY, backends={})
 
 
+async def until_made(house: StudioHouse, step_id: UUID, *seeds: int) -> None:
+    """Until the step is completed with exactly the pictures of these seeds."""
+
+    async def met() -> bool:
+        found = sorted(row["seed"] or -1 for row in await house.fetch(steps.MADE, step_id))
+        return found == list(seeds) and (await house.step(step_id)).status == "completed"
+
+    await eventually(met)
+
+
 @asynccontextmanager
 async def studio_house(
     database: Database, server: ScriptedInvokeAI, *, connected: bool = True, **options: Any
@@ -187,7 +204,8 @@ async def studio_house(
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
         house = StudioHouse(database, http, **options)
         try:
-            await house.start(server, connected=connected)
+            await house.furnish(server)
+            await house.start(connected=connected)
             yield house
         finally:
             await house.stop()

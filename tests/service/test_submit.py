@@ -6,16 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from service.database.engine import Database
 from service.demo.http import json_answer
 from service.demo.models import DEMO_MODELS
-from service.studio.steps import MADE
 from tests.fakes import ScriptedInvokeAI, answers
-from tests.fakes.studio import StudioHouse, eventually, studio_house
+from tests.fakes.studio import StudioHouse, eventually, studio_house, until_made
 
 MODEL = next(model for model in DEMO_MODELS if model["type"] == "main" and model["base"] == "sd-1")
 POST = "/enqueue_batch$"
@@ -37,16 +35,6 @@ async def house(database: Database, invoke: ScriptedInvokeAI) -> AsyncIterator[S
 
 def posts(invoke: ScriptedInvokeAI) -> int:
     return sum(method == "POST" and path.endswith("/enqueue_batch") for method, path in invoke.requests)
-
-
-async def until_made(house: StudioHouse, step_id: UUID, *seeds: int) -> None:
-    """Until the step is completed with exactly the pictures of these seeds."""
-
-    async def met() -> bool:
-        found = sorted(row["seed"] or -1 for row in await house.fetch(MADE, step_id))
-        return found == list(seeds) and (await house.step(step_id)).status == "completed"
-
-    await eventually(met)
 
 
 async def test_a_batch_of_four_is_one_post_with_four_seeds_and_comes_back_as_four_alternatives(
