@@ -6,7 +6,7 @@ import { Icon } from "../shell/icon";
 import { CircleCheck, Trash2 } from "../shell/icons";
 import { backendName } from "../state/backends";
 import { trashPhotos } from "../state/photo-actions";
-import { getPhoto } from "../state/photos";
+import { canRetry, getPhoto } from "../state/photos";
 import { troubled, troubledError } from "../state/retrievals";
 import { settings } from "../state/settings";
 import { type Column, Table } from "./table";
@@ -46,7 +46,7 @@ export function RetrievalTable({ addressOf, onOpen }: RetrievalTableProps) {
 /** "5 of 5", or "2 of 5, next in 40 s". */
 function tried(photo: Photo, now: number): string {
   const most = settings.value?.retrieval_max_attempts;
-  const times = typeof most === "number" ? `${photo.retrieval_attempts} of ${most}` : String(photo.retrieval_attempts);
+  const times = most !== undefined ? `${photo.retrieval_attempts} of ${most}` : String(photo.retrieval_attempts);
   if (photo.retrieval_status === "gone" || photo.next_retrieval_attempt === null) return times;
   const left = (Date.parse(photo.next_retrieval_attempt) - now) / 1000;
   return left > 0 ? `${times}, next in ${duration(left)}` : `${times}, next now`;
@@ -76,7 +76,7 @@ function shortName(filename: string): string {
 }
 
 function Action({ photo }: { photo: Photo }) {
-  if (photo.retrieval_status === "failed") return <RetryRetrieval photo={photo} />;
+  if (canRetry(photo)) return <RetryRetrieval photo={photo} />;
   return (
     <button type="button" class="button compact retry" onClick={() => void trashPhotos([photo.id])}>
       <Icon of={Trash2} />

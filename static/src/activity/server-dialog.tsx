@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
 import { api, ApiError, reasonOf, withQuery } from "../api/client";
-import type { Backend } from "../api/types";
+import type { Backend, Reached } from "../api/types";
+import { count } from "../app/format";
 import { toast } from "../app/toasts";
 import { Dialog } from "../shell/dialog";
 import { dropBackend, putBackend } from "../state/backends";
@@ -16,7 +17,8 @@ interface Form {
 
 /** What of the form the service shall know; empty credentials leave those that are stored. */
 function bodyOf({ email, password, ...rest }: Form) {
-  return { ...rest, name: rest.name.trim(), url: rest.url.trim(), ...(email && password ? { credentials: { email, password } } : {}) };
+  const { name, url, ...choices } = rest;
+  return { ...choices, url: url.trim(), ...(name.trim() ? { name: name.trim() } : {}), ...(email && password ? { credentials: { email, password } } : {}) };
 }
 
 /** Adds a server, or edits, tests and removes one. */
@@ -30,12 +32,14 @@ export function ServerDialog({ server, onClose }: { server: Backend | null; onCl
     enabled: server?.enabled ?? true,
   });
   const [wrong, setWrong] = useState<string | null>(null);
+  const [answer, setAnswer] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const change = (next: Partial<Form>) => setForm({ ...form, ...next });
 
   async function attempt(work: () => Promise<void>) {
     setBusy(true);
     setWrong(null);
+    setAnswer(null);
     try {
       await work();
     } catch (failure) {
@@ -46,8 +50,8 @@ export function ServerDialog({ server, onClose }: { server: Backend | null; onCl
 
   const save = () =>
     attempt(async () => {
-      const { enabled: _later, ...fresh } = bodyOf(form);
-      putBackend(server ? await api.patch<Backend>(`/backends/${server.id}`, bodyOf(form)) : await api.post<Backend>("/backends", fresh));
+      const body = bodyOf(form);
+      putBackend(server ? await api.patch<Backend>(`/backends/${server.id}`, body) : await api.post<Backend>("/backends", body));
       onClose();
     });
 
@@ -61,7 +65,7 @@ export function ServerDialog({ server, onClose }: { server: Backend | null; onCl
         }}
       >
         <Text label="Address" value={form.url} type="url" required focus={!server} onInput={(url) => change({ url })} />
-        <Text label="Name" value={form.name} required placeholder="rtx-4090" onInput={(name) => change({ name })} />
+        <Text label="Name" value={form.name} placeholder="its address" onInput={(name) => change({ name })} />
         <details>
           <summary class="small muted">Login, when this InvokeAI has users</summary>
           <div class="pair">
@@ -86,12 +90,12 @@ export function ServerDialog({ server, onClose }: { server: Backend | null; onCl
             <input class="switch" type="checkbox" role="switch" checked={form.enabled} onChange={(event) => change({ enabled: event.currentTarget.checked })} />
           </label>
         )}
-        <p class="small bad" role="alert">
-          {wrong}
+        <p class={`small ${wrong === null ? "ok" : "bad"}`} role="alert">
+          {wrong ?? answer}
         </p>
         <div class="dialog-actions">
           {server && <Remove server={server} busy={busy} attempt={attempt} onRemoved={onClose} />}
-          {server && <Test server={server} busy={busy} attempt={attempt} />}
+          {server && <Test server={server} busy={busy} attempt={attempt} onAnswer={setAnswer} />}
           <span class="rest" />
           <button type="button" class="button quiet" onClick={onClose}>
             Cancel
@@ -139,35 +143,30 @@ interface ActionProps {
   attempt: (work: () => Promise<void>) => Promise<void>;
 }
 
-function Test({ server, busy, attempt }: ActionProps) {
-  const [answer, setAnswer] = useState<string | null>(null);
+function Test({ server, busy, attempt, onAnswer }: ActionProps & { onAnswer: (words: string) => void }) {
   const test = () =>
     attempt(async () => {
-      setAnswer(null);
-      const found = await api.post<{ version?: string | null }>(`/backends/${server.id}/test`);
-      setAnswer(found.version ? `InvokeAI ${found.version} answers` : "It answers");
+      const found = await api.post<Reached>(`/backends/${server.id}/test`);
+      onAnswer(`InvokeAI ${found.version} answers, with ${count(found.models, "model")}.`);
     });
   return (
-    <>
-      <button type="button" class="button" disabled={busy} onClick={() => void test()}>
-        Test
-      </button>
-      <span class="small ok" role="status">
-        {answer}
-      </span>
-    </>
+    <button type="button" class="button" disabled={busy} onClick={() => void test()}>
+      Test
+    </button>
   );
 }
 
-/** Removal with photos still on their way is asked twice: they would never come home. */
+const REMOVE_WORDS = { calm: "Remove", asked: "Really remove", despite: "Remove anyway" };
+
+/** Asks once, and once more while photos are on their way: they would never come home. */
 function Remove({ server, busy, attempt, onRemoved }: ActionProps & { onRemoved: () => void }) {
-  const [sure, setSure] = useState(false);
+  const [state, setState] = useState<keyof typeof REMOVE_WORDS>("calm");
   const remove = () =>
     attempt(async () => {
       try {
-        await api.delete(withQuery(`/backends/${server.id}`, { confirm: sure || null }));
+        await api.delete(withQuery(`/backends/${server.id}`, { confirm: state === "despite" || null }));
       } catch (failure) {
-        if (failure instanceof ApiError && failure.code === "conflict") setSure(true);
+        if (failure instanceof ApiError && failure.code === "conflict") setState("despite");
         throw failure;
       }
       dropBackend(server.id);
@@ -175,8 +174,8 @@ function Remove({ server, busy, attempt, onRemoved }: ActionProps & { onRemoved:
       onRemoved();
     });
   return (
-    <button type="button" class="button danger" disabled={busy} onClick={() => void remove()}>
-      {sure ? "Remove anyway" : "Remove"}
+    <button type="button" class="button danger" disabled={busy} onClick={() => (state === "calm" ? setState("asked") : void remove())}>
+      {REMOVE_WORDS[state]}
     </button>
   );
 }

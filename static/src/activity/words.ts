@@ -15,14 +15,18 @@ export function absence(server: Backend): string {
     case "connecting":
       return "Opening the connection.";
     case "unreachable":
-      return `${server.error ?? "It does not answer."} It is tried again by itself; nothing it makes meanwhile is missed.`;
+      return `${sentence(server.error ?? "It does not answer")} It is tried again by itself; nothing it makes meanwhile is missed.`;
     case "unauthorized":
-      return `${server.error ?? "This InvokeAI wants a login."} Give its email and password under Edit.`;
+      return `${sentence(server.error ?? "This InvokeAI wants a login")} Give its email and password under Edit.`;
     case "disabled":
       return "Nothing is read from it and nothing is sent to it.";
     case "connected":
       return "";
   }
+}
+
+function sentence(words: string): string {
+  return /[.!?]$/.test(words) ? words : `${words}.`;
 }
 
 interface LedgerPart {

@@ -1,4 +1,4 @@
-import type { Backend, Item, ItemProgress, Ledger, Photo, QueueCounts, Session, Step } from "../api/types";
+import type { Backend, Item, Ledger, Photo, Progress, QueueCounts, Session, Step } from "../api/types";
 
 export interface Hello {
   epoch: string;
@@ -7,6 +7,13 @@ export interface Hello {
   steps: Step[];
   items: Item[];
   ledger: Ledger;
+}
+
+export interface ItemProgress extends Progress {
+  backend_id: string;
+  item_id: number;
+  batch_id: string;
+  step_id: string | null;
 }
 
 interface Payloads {

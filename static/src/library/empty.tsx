@@ -13,10 +13,10 @@ export function Empty({ filter, onShowAll }: { filter: PhotoFilter; onShowAll: (
       </Blank>
     );
   }
-  if (filter.source !== null || filter.session !== null) {
+  if (filter.source !== null || filter.session !== null || filter.favorite || filter.q !== null) {
     return (
       <Blank icon={Search} title="No photos match">
-        <p>Nothing in the library fits this choice yet.</p>
+        <p>{filter.q === null ? "Nothing in the library fits this choice yet." : `Nothing in the library fits “${filter.q}”.`}</p>
         <button type="button" class="button" onClick={onShowAll}>
           Show all photos
         </button>

@@ -1,6 +1,6 @@
 import type { Virtualizer } from "@tanstack/virtual-core";
 import { useKeys } from "../app/keys";
-import { trashPhotos } from "../state/photo-actions";
+import { toggleFavorite, trashPhotos } from "../state/photo-actions";
 import { getPhoto } from "../state/photos";
 import { type Day, type Direction, type Line, neighbour } from "./days";
 import type { Selection } from "./selection";
@@ -54,6 +54,11 @@ export function useGridKeys({ days, lines, selection, virtual, scroller, onOpen 
     Enter: withActive(onOpen),
     " ": withActive(onOpen),
     x: withActive(selection.toggle),
+    f: () => {
+      const chosen = [...selection.chosen.peek()];
+      const active = selection.active.peek();
+      if (chosen.length || active) toggleFavorite(chosen.length ? chosen : [active!]);
+    },
     "ctrl+a": () => selection.chooseAll(days.flatMap((day) => day.ids)),
     Escape: () => selection.clear(),
     Delete: () => {

@@ -15,18 +15,26 @@ import { Empty, Failed, Loading } from "./empty";
 import { Grid } from "./grid";
 import { createSelection } from "./selection";
 import { SelectionBar } from "./selection-bar";
-import { Toolbar } from "./toolbar";
+import { Toolbar, ViewControls } from "./toolbar";
 
 /** The filter stands in the address, so that it can be linked to and survives a reload. */
 function useFilter(trashed: boolean) {
   const [path, navigate] = useLocation();
   const search = new URLSearchParams(useSearch());
-  const filter: PhotoFilter = { trashed, source: search.get("source") as PhotoSource | null, session: search.get("session") };
+  const filter: PhotoFilter = {
+    trashed,
+    source: search.get("source") as PhotoSource | null,
+    session: search.get("session"),
+    favorite: search.has("favorite"),
+    q: search.get("q") || null,
+  };
   const change = (next: Partial<PhotoFilter>) => {
     const query = new URLSearchParams();
-    const { source, session } = { ...filter, ...next };
+    const { source, session, favorite, q } = { ...filter, ...next };
+    if (q) query.set("q", q);
     if (source) query.set("source", source);
     if (session) query.set("session", session);
+    if (favorite) query.set("favorite", "true");
     const text = query.toString();
     navigate(text ? `${path}?${text}` : path, { replace: true });
   };
@@ -35,7 +43,7 @@ function useFilter(trashed: boolean) {
 
 export function LibraryPage({ trashed }: { trashed: boolean }) {
   const { filter, change } = useFilter(trashed);
-  const list = useMemo(() => openPhotoList(filter), [filter.trashed, filter.source, filter.session]);
+  const list = useMemo(() => openPhotoList(filter), [filter.trashed, filter.source, filter.session, filter.favorite, filter.q]);
   const selection = useMemo(createSelection, [list]);
   const address = usePhotoAddress();
   const [purging, askPurge] = useState(false);
@@ -53,16 +61,19 @@ export function LibraryPage({ trashed }: { trashed: boolean }) {
   return (
     <>
       <TopBar>
-        {selection.choosing.value ? (
-          <SelectionBar selection={selection} trashed={trashed} />
-        ) : (
-          <Toolbar filter={filter} onFilter={change}>
-            {trashed && !empty && (
+        {selection.choosing.value && <SelectionBar selection={selection} trashed={trashed} />}
+        {!selection.choosing.value && !trashed && <Toolbar filter={filter} onFilter={change} />}
+        {!selection.choosing.value && trashed && (
+          <>
+            <h1>Trash</h1>
+            <div class="rest" />
+            {!empty && (
               <button type="button" class="button danger" onClick={() => askPurge(true)}>
                 Empty the trash
               </button>
             )}
-          </Toolbar>
+            <ViewControls />
+          </>
         )}
       </TopBar>
       <div class="library">
@@ -71,7 +82,7 @@ export function LibraryPage({ trashed }: { trashed: boolean }) {
           {empty && list.error.value !== null && <Failed reason={list.error.value} onRetry={() => void list.reload()} />}
           {empty && list.error.value === null && !list.loaded.value && <Loading />}
           {empty && list.error.value === null && list.loaded.value && (
-            <Empty filter={filter} onShowAll={() => change({ source: null, session: null })} />
+            <Empty filter={filter} onShowAll={() => change({ source: null, session: null, favorite: false, q: null })} />
           )}
           {!empty && list.error.value !== null && (
             <p class="lost-note" role="alert">

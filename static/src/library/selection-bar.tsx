@@ -1,7 +1,7 @@
 import { count } from "../app/format";
 import { Icon, IconButton } from "../shell/icon";
-import { Trash2, Undo2, X } from "../shell/icons";
-import { restorePhotos, trashPhotos } from "../state/photo-actions";
+import { Heart, Trash2, Undo2, X } from "../shell/icons";
+import { restorePhotos, toggleFavorite, trashPhotos } from "../state/photo-actions";
 import type { Selection } from "./selection";
 
 /** Stands where the toolbar stood while photos are chosen. */
@@ -16,6 +16,12 @@ export function SelectionBar({ selection, trashed }: { selection: Selection; tra
       <IconButton icon={X} label="Clear the selection" keys="Esc" onClick={selection.clear} />
       <strong>{count(ids.length, "photo")}</strong>
       <div class="rest" />
+      {!trashed && (
+        <button type="button" class="button" onClick={() => toggleFavorite(ids)}>
+          <Icon of={Heart} />
+          Favourite
+        </button>
+      )}
       {trashed ? (
         <button type="button" class="button" onClick={act(restorePhotos)}>
           <Icon of={Undo2} />

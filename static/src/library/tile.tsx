@@ -2,8 +2,9 @@ import type { Signal } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import type { Photo } from "../api/types";
 import { Icon } from "../shell/icon";
-import { Check } from "../shell/icons";
-import { isLost, photoName } from "../state/photos";
+import { Check, Heart } from "../shell/icons";
+import { toggleFavorite } from "../state/photo-actions";
+import { canRetry, isLost, photoName } from "../state/photos";
 import { Picture, RetryRetrieval } from "./picture";
 
 const LONG_PRESS_MS = 450;
@@ -66,7 +67,7 @@ export function Tile({ photo, href, chosen, active, choosing, box, onOpen, onCho
       >
         <Picture photo={photo} />
       </a>
-      {isLost(photo.value) && <RetryRetrieval photo={photo.value} />}
+      {isLost(photo.value) && canRetry(photo.value) && <RetryRetrieval photo={photo.value} />}
       <button
         type="button"
         class="choose"
@@ -76,6 +77,15 @@ export function Tile({ photo, href, chosen, active, choosing, box, onOpen, onCho
         onClick={(event) => onChoose(id, event.shiftKey)}
       >
         <Icon of={Check} />
+      </button>
+      <button
+        type="button"
+        class="heart"
+        aria-pressed={photo.value.favorite}
+        aria-label={`Favourite ${name}`}
+        onClick={() => toggleFavorite([id])}
+      >
+        <Icon of={Heart} />
       </button>
     </li>
   );

@@ -1,10 +1,12 @@
-import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
 import type { PhotoSource } from "../api/types";
 import { inspectorOpen, rowHeight } from "../app/preferences";
+import { isPhone } from "../app/responsive";
 import { IconButton } from "../shell/icon";
-import { PanelRight } from "../shell/icons";
-import { sessions } from "../state/sessions";
+import { Heart, PanelRight, SlidersHorizontal } from "../shell/icons";
 import type { PhotoFilter } from "../state/photo-list";
+import { sessions } from "../state/sessions";
+import { SearchField } from "./search-field";
 
 const SOURCES: { value: PhotoSource | null; label: string; meaning: string }[] = [
   { value: null, label: "All", meaning: "Every photo" },
@@ -15,16 +17,34 @@ const SOURCES: { value: PhotoSource | null; label: string; meaning: string }[] =
 interface ToolbarProps {
   filter: PhotoFilter;
   onFilter: (change: Partial<PhotoFilter>) => void;
-  children?: ComponentChildren;
 }
 
-/** What to show, how large, and the inspector's switch. */
-export function Toolbar({ filter, onFilter, children }: ToolbarProps) {
+/** What to show, how large, and the inspector's switch. On a phone the filters stand in a row of their own. */
+export function Toolbar({ filter, onFilter }: ToolbarProps) {
+  const narrowed = filter.source !== null || filter.session !== null || filter.favorite;
+  const [shown, show] = useState(narrowed);
   return (
     <>
-      {filter.trashed ? <h1>Trash</h1> : <Filters filter={filter} onFilter={onFilter} />}
-      {children}
-      <div class="rest" />
+      <SearchField q={filter.q} onSearch={(q) => onFilter({ q })} />
+      {isPhone.value ? (
+        <IconButton icon={SlidersHorizontal} label="Filters" pressed={shown || narrowed} onClick={() => show(!shown)} />
+      ) : (
+        <Filters filter={filter} onFilter={onFilter} />
+      )}
+      {isPhone.value && shown && (
+        <div class="filter-row">
+          <Filters filter={filter} onFilter={onFilter} />
+        </div>
+      )}
+      <ViewControls />
+    </>
+  );
+}
+
+/** The size of the pictures, and the inspector. */
+export function ViewControls() {
+  return (
+    <>
       <input
         type="range"
         class="row-height"
@@ -73,6 +93,13 @@ function Filters({ filter, onFilter }: ToolbarProps) {
           ))}
         </select>
       )}
+      <IconButton
+        icon={Heart}
+        label="Only favourites"
+        class="favorite"
+        pressed={filter.favorite}
+        onClick={() => onFilter({ favorite: !filter.favorite })}
+      />
     </>
   );
 }

@@ -11,7 +11,7 @@ const COLUMNS: Column<TaskReport>[] = [
   {
     name: "Last result",
     class: "wide",
-    cell: (task) => (task.last_error ? <span class="bad">{task.last_error}</span> : (task.last_result ?? "")),
+    cell: (task) => (task.last_result === "failed" ? <span class="bad">{task.last_error ?? "failed"}</span> : (task.last_result ?? "")),
   },
   { name: "Restarts", by: (task) => task.restarts, cell: (task) => task.restarts },
 ];

@@ -8,6 +8,7 @@ const KEYS: [string, [string[], string][]][] = [
       [["g", "s"], "Studio"],
       [["g", "a"], "Activity"],
       [["g", "t"], "Trash"],
+      [["/"], "Search"],
       [["?"], "These keys"],
     ],
   ],
@@ -19,6 +20,7 @@ const KEYS: [string, [string[], string][]][] = [
       [["x"], "Select"],
       [["Ctrl A"], "Select all"],
       [["Esc"], "Clear the selection"],
+      [["f"], "Favourite"],
       [["Del"], "To the trash"],
       [["i"], "How it was made"],
     ],
@@ -28,6 +30,9 @@ const KEYS: [string, [string[], string][]][] = [
     [
       [["←", "→"], "Previous, next"],
       [["i"], "How it was made"],
+      [["z"], "Zoom"],
+      [["t"], "Filmstrip"],
+      [["f"], "Favourite"],
       [["d"], "Download"],
       [["Del"], "To the trash"],
       [["Esc"], "Close"],
@@ -58,6 +63,11 @@ export function KeysDialog({ onClose }: { onClose: () => void }) {
           </section>
         ))}
       </div>
+      <form method="dialog" class="dialog-actions">
+        <button type="submit" class="button">
+          Close
+        </button>
+      </form>
     </Dialog>
   );
 }

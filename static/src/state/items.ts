@@ -1,5 +1,6 @@
 import { computed, signal, type Signal } from "@preact/signals";
-import type { Item, ItemProgress, Photo, Progress } from "../api/types";
+import type { Item, Photo, Progress } from "../api/types";
+import type { ItemProgress } from "../feed/messages";
 import { followPreview, forgetPreview } from "./previews";
 
 /** A queue item that has not ended. Progress stands apart from the rest: a frame redraws one tile. */

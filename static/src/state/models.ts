@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
 import { api, reasonOf } from "../api/client";
-import type { Model } from "../api/types";
+import type { Model, ModelsRefreshed } from "../api/types";
 
 /** The main models of every server; null before the first answer. */
 export const models = signal<readonly Model[] | null>(null);
@@ -15,8 +15,9 @@ export async function loadModels(): Promise<void> {
   }
 }
 
-/** Asks every server again which models it has. */
-export async function refreshModels(): Promise<void> {
-  await api.post("/models/refresh");
+/** Asks every server again which models it has; resolves with why some could not be asked. */
+export async function refreshModels(): Promise<string[]> {
+  const { backends } = await api.post<ModelsRefreshed>("/models/refresh");
   await loadModels();
+  return Object.values(backends).filter((reason) => reason !== null);
 }

@@ -50,6 +50,30 @@ export async function restorePhotos(ids: readonly string[]): Promise<void> {
   }
 }
 
+/** Shown at once, and taken back where the service refuses. */
+export async function setFavorite(ids: readonly string[], favorite: boolean): Promise<void> {
+  const mark = (id: string, value: boolean) => {
+    const photo = getPhoto(id);
+    if (!photo) return;
+    photo.value = { ...photo.peek(), favorite: value };
+    photoEvents.emit({ kind: "updated", id });
+  };
+  for (const id of ids) mark(id, favorite);
+  try {
+    await each(ids, (id) => api.patch(`/photos/${id}`, { favorite }));
+  } catch (failure) {
+    for (const id of ids) mark(id, !favorite);
+    toastFailure("Not changed.", failure);
+  }
+}
+
+/** Makes all of them favourites, or none when all of them are. */
+export function toggleFavorite(ids: readonly string[]): void {
+  const all = ids.every((id) => getPhoto(id)?.peek().favorite);
+  const changed = ids.filter((id) => getPhoto(id)?.peek().favorite === all);
+  void setFavorite(changed, !all);
+}
+
 /** For good: the files go. */
 export async function purgeTrash(): Promise<void> {
   try {

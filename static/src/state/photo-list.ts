@@ -8,6 +8,9 @@ export interface PhotoFilter {
   trashed: boolean;
   source: PhotoSource | null;
   session: string | null;
+  favorite: boolean;
+  /** Words to search for; only the service can tell what they match. */
+  q: string | null;
 }
 
 /** A live, newest-first list of photo ids, paged by cursor. */
@@ -29,12 +32,14 @@ export interface PhotoList {
 
 const PAGE = 200;
 const BATCH_MS = 150;
+const SEARCH_AGAIN_MS = 1_000;
 
 export function matches(photo: Photo, filter: PhotoFilter): boolean {
   return (
     (photo.deleted_at !== null) === filter.trashed &&
     (filter.source === null || photo.source === filter.source) &&
-    (filter.session === null || photo.session_id === filter.session)
+    (filter.session === null || photo.session_id === filter.session) &&
+    (!filter.favorite || photo.favorite)
   );
 }
 
@@ -57,12 +62,23 @@ export function openPhotoList(filter: PhotoFilter): PhotoList {
   const abort = new AbortController();
   let arrived = new Set<string>();
   let left = new Set<string>();
+  /** What events said while a reload was under way: its pages may be older. */
+  const meanwhile = new Map<string, "in" | "out">();
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   const fetchPage = (after: string | null) =>
     api.get<Page>(
       "/photos",
-      { cursor: after, count: false, limit: PAGE, trashed: filter.trashed || null, source: filter.source, session_id: filter.session },
+      {
+        cursor: after,
+        count: false,
+        limit: PAGE,
+        trashed: filter.trashed || null,
+        source: filter.source,
+        session_id: filter.session,
+        favorite: filter.favorite || null,
+        q: filter.q,
+      },
       abort.signal,
     );
 
@@ -86,22 +102,30 @@ export function openPhotoList(filter: PhotoFilter): PhotoList {
     }
   };
 
+  let searching: ReturnType<typeof setTimeout> | undefined;
+  const searchAgain = () => {
+    clearTimeout(searching);
+    searching = setTimeout(() => void reload(), SEARCH_AGAIN_MS);
+  };
+
   const inReach = (id: string) => cursor.value === null || ids.value.length === 0 || id > ids.value[ids.value.length - 1]!;
 
   const stopPhotos = photoEvents.listen((event) => {
     const photo = event.kind === "removed" ? undefined : getPhoto(event.id)?.peek();
     if (photo && matches(photo, filter)) {
       left.delete(event.id);
+      meanwhile.set(event.id, "in");
+      if (filter.q !== null) return searchAgain();
       if (inReach(event.id)) arrived.add(event.id);
     } else {
       arrived.delete(event.id);
       left.add(event.id);
+      meanwhile.set(event.id, "out");
     }
     timer ??= setTimeout(settle, BATCH_MS);
   });
 
   async function attempt(work: () => Promise<void>): Promise<void> {
-    if (loading.value) return;
     loading.value = true;
     error.value = null;
     try {
@@ -114,44 +138,43 @@ export function openPhotoList(filter: PhotoFilter): PhotoList {
     }
   }
 
-  const loadMore = () =>
-    attempt(async () => {
-      if (loaded.value && cursor.value === null) return;
+  /** One request at a time, in order: a page must never be put after one that was read later. */
+  let last = Promise.resolve();
+  const inTurn = (work: () => Promise<void>) => (last = last.then(() => (abort.signal.aborted ? undefined : attempt(work))));
+
+  const loadMore = async () => {
+    if (loading.value || (loaded.value && cursor.value === null)) return;
+    await inTurn(async () => {
       const page = await fetchPage(cursor.value);
       ids.value = mergeNewestFirst(ids.value, page.items.map((photo) => putPhoto(photo).peek().id));
       cursor.value = page.next_cursor;
     });
+  };
 
   /** Reads again as far as was read before, then swaps at once. */
   const reload = () =>
-    attempt(async () => {
+    inTurn(async () => {
       const wanted = ids.value.length;
-      const fresh: string[] = [];
+      let fresh: string[] = [];
       let after: string | null = null;
+      meanwhile.clear();
       do {
         const page: Page = await fetchPage(after);
         for (const photo of page.items) fresh.push(putPhoto(photo).peek().id);
         after = page.next_cursor;
       } while (after !== null && fresh.length < wanted);
+      cursor.value = after;
+      fresh = fresh.filter((id) => meanwhile.get(id) !== "out");
+      const oldest = fresh.at(-1);
+      const missed = [...meanwhile].filter(([id, way]) => way === "in" && (after === null || id > (oldest ?? ""))).map(([id]) => id);
+      if (filter.q === null) fresh = [...mergeNewestFirst(fresh, missed)];
       const newest = ids.value[0];
       const above = holding.value && newest !== undefined ? fresh.filter((id) => id > newest) : [];
       held.value = new Set(above);
       ids.value = above.length ? fresh.filter((id) => id <= newest!) : fresh;
-      cursor.value = after;
     });
 
-  let stale = false;
-  const stopResync = resyncEvents.listen(() => {
-    if (!loading.value) return void reload();
-    if (stale) return;
-    stale = true;
-    const end = loading.subscribe((busy) => {
-      if (busy) return;
-      stale = false;
-      queueMicrotask(() => end());
-      queueMicrotask(() => void reload());
-    });
-  });
+  const stopResync = resyncEvents.listen(() => void reload());
 
   void loadMore();
 
@@ -172,6 +195,7 @@ export function openPhotoList(filter: PhotoFilter): PhotoList {
     close: () => {
       abort.abort();
       clearTimeout(timer);
+      clearTimeout(searching);
       stopPhotos();
       stopResync();
     },

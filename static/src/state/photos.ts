@@ -32,6 +32,11 @@ export function isLost(photo: Photo): boolean {
   return photo.retrieval_status === "gone" || (photo.retrieval_status === "failed" && photo.next_retrieval_attempt === null);
 }
 
+/** Given up, but InvokeAI may still have it. */
+export function canRetry(photo: Photo): boolean {
+  return photo.retrieval_status === "failed";
+}
+
 /** What a reader hears, and what stands under a picture that cannot be shown. */
 export function photoName(photo: Photo): string {
   return photo.caption || photo.generation_prompt || photo.filename;

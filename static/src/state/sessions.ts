@@ -32,8 +32,7 @@ export async function createSession(name: string): Promise<Session> {
 }
 
 export async function renameSession(id: string, name: string): Promise<void> {
-  const { steps: _same, ...session } = await api.patch<SessionDetail>(`/sessions/${id}`, { name });
-  putSession(session);
+  putSession(await api.patch<Session>(`/sessions/${id}`, { name }));
 }
 
 export async function deleteSession(id: string): Promise<void> {

@@ -1,8 +1,6 @@
 import { signal } from "@preact/signals";
 import { api, reasonOf } from "../api/client";
-
-export type SettingValue = string | number | boolean | null;
-export type RuntimeSettings = Record<string, SettingValue>;
+import type { RuntimeSettings } from "../api/types";
 
 /** What the owner changes while Darkroom runs; null before the first answer. */
 export const settings = signal<RuntimeSettings | null>(null);
@@ -18,6 +16,6 @@ export async function loadSettings(): Promise<void> {
 }
 
 /** Rejects with the service's words when it does not take the value. */
-export async function saveSetting(name: string, value: SettingValue): Promise<void> {
+export async function saveSetting(name: keyof RuntimeSettings, value: number): Promise<void> {
   settings.value = await api.patch<RuntimeSettings>("/settings", { [name]: value });
 }

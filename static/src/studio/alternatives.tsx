@@ -1,10 +1,11 @@
 import type { Signal } from "@preact/signals";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { usePhotoAddress } from "../app/photo-address";
+import { isPhone } from "../app/responsive";
 import { getPhoto } from "../state/photos";
 import { shownAlternatives, type StepState } from "../state/steps";
 import { Viewer } from "../viewer/viewer";
-import { fitBoxes } from "./fit";
+import { fitBoxes, stackBoxes } from "./fit";
 import { SlotView } from "./slot-view";
 import { slotsOf } from "./slots";
 import { StepHeader } from "./step-header";
@@ -20,7 +21,8 @@ export function Alternatives({ step }: { step: Signal<StepState> }) {
   const ids = shownAlternatives(now);
   const slots = slotsOf(now, ids.map((id) => getPhoto(id)!.value));
   const { width, height } = shapeOf(now, ids);
-  const fit = fitBoxes(slots.length, width / height, size.width, size.height);
+  const ratio = width / height;
+  const fit = isPhone.value ? stackBoxes(slots.length, ratio, size.width) : fitBoxes(slots.length, ratio, size.width, size.height);
   return (
     <>
       <StepHeader step={step} made={ids.length} />

@@ -78,10 +78,10 @@ export function Compose({ session, step, onMade, onClose }: ComposeProps) {
         <SizeField width={now.width} height={now.height} base={model?.base} onChange={change} />
         <div class="pair">
           <NumberField label="Batch" name="batch" value={now.batch} min={1} max={100} onChange={(batch) => change({ batch: batch ?? 1 })} />
-          <NumberField label="Steps" name="steps" value={now.steps} min={1} max={500} empty="model's own" onChange={(steps) => change({ steps })} />
+          <NumberField label="Steps" name="steps" value={now.steps} min={1} max={1000} empty="model's own" onChange={(steps) => change({ steps })} />
         </div>
         <div class="pair">
-          <NumberField label="Cfg" name="cfg" value={now.cfg} min={0} max={50} step={0.5} empty="model's own" onChange={(cfg) => change({ cfg })} />
+          <NumberField label="Cfg" name="cfg" value={now.cfg} min={1} max={200} step={0.5} empty="model's own" onChange={(cfg) => change({ cfg })} />
           <SchedulerField value={now.scheduler} onChange={(scheduler) => change({ scheduler })} />
         </div>
         <SeedField value={now.seed} onChange={(seed) => change({ seed })} />

@@ -8,6 +8,13 @@ const GAP = 8;
 const IN_ONE_VIEW = 4;
 const SMALLEST = 200;
 
+/** Boxes on a phone: as wide as they can be, and the page scrolls. */
+export function stackBoxes(count: number, ratio: number, width: number): Fit {
+  const columns = count > IN_ONE_VIEW || (count > 1 && ratio < 1) ? 2 : 1;
+  const box = Math.floor((width - GAP * (columns - 1)) / columns);
+  return { columns, width: box, height: Math.round(box / ratio) };
+}
+
 /** The largest equal boxes of one shape: up to four fit the view, more of them scroll. */
 export function fitBoxes(count: number, ratio: number, width: number, height: number): Fit {
   if (count > IN_ONE_VIEW) {

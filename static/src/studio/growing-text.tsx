@@ -11,11 +11,23 @@ interface GrowingTextProps {
 /** A text box as tall as its words. */
 export function GrowingText({ label, name, rows, value, onInput }: GrowingTextProps) {
   const area = useRef<HTMLTextAreaElement>(null);
-  useLayoutEffect(() => {
+  const grow = () => {
     const box = area.current!;
     box.style.height = "auto";
     box.style.height = `${box.scrollHeight + 2}px`;
-  }, [value]);
+  };
+  useLayoutEffect(grow, [value]);
+  // Its width changes with the window, and from nothing when the sheet around it opens.
+  useLayoutEffect(() => {
+    let width = 0;
+    const observer = new ResizeObserver(([entry]) => {
+      if (entry!.contentRect.width === width) return;
+      width = entry!.contentRect.width;
+      grow();
+    });
+    observer.observe(area.current!);
+    return () => observer.disconnect();
+  }, []);
   return (
     <label class="field">
       <span class="label">{label}</span>

@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import type { Model } from "../api/types";
 import { baseName } from "../app/format";
-import { toastFailure } from "../app/toasts";
+import { toast, toastFailure } from "../app/toasts";
 import { IconButton } from "../shell/icon";
 import { RefreshCw } from "../shell/icons";
 import { backendName, backends } from "../state/backends";
@@ -69,7 +69,11 @@ function RefreshModels() {
   const [busy, setBusy] = useState(false);
   const refresh = async () => {
     setBusy(true);
-    await refreshModels().catch((failure: unknown) => toastFailure("The models were not read again.", failure));
+    try {
+      for (const reason of await refreshModels()) toast(reason, { tone: "bad" });
+    } catch (failure) {
+      toastFailure("The models were not read again.", failure);
+    }
     setBusy(false);
   };
   return <IconButton icon={RefreshCw} label="Read the models again" disabled={busy} onClick={() => void refresh()} />;

@@ -61,7 +61,7 @@ export function SessionPage({ id, stepId }: { id: string; stepId: string | null 
           <Icon of={ArrowLeft} />
         </Link>
         <h1 class="ellipsis">{session?.name ?? ""}</h1>
-        {session && !isPhone.value && <SessionMenu session={session} onDeleted={() => navigate("/studio")} />}
+        {session && <SessionMenu session={session} onDeleted={() => navigate("/studio")} />}
         <div class="rest" />
         {!isWide.value && ids !== null && ids.length > 0 && (
           <IconButton icon={ListTree} label="Steps" pressed={panel === "tree"} onClick={() => show(panel === "tree" ? null : "tree")} />

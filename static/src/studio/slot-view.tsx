@@ -6,7 +6,7 @@ import { Icon } from "../shell/icon";
 import { CircleAlert, Minus } from "../shell/icons";
 import { ProgressBar } from "../shell/progress-bar";
 import { getItem, itemKey } from "../state/items";
-import { getPhoto, isLost, photoName } from "../state/photos";
+import { canRetry, getPhoto, isLost, photoName } from "../state/photos";
 import { previewOf } from "../state/previews";
 import type { Slot } from "./slots";
 
@@ -48,7 +48,7 @@ function MadeSlot({ photo, picked, href, onOpen }: { photo: Signal<Photo>; picke
         <Picture photo={photo} full />
       </a>
       {picked && <span class="slot-words">Picked</span>}
-      {isLost(photo.value) && photo.value.retrieval_status === "failed" && <RetryRetrieval photo={photo.value} />}
+      {isLost(photo.value) && canRetry(photo.value) && <RetryRetrieval photo={photo.value} />}
     </>
   );
 }

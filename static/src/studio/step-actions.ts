@@ -16,8 +16,7 @@ export async function generate(session: string, draft: Draft, model: Model, pare
 
 export async function cancelStep(id: string): Promise<void> {
   try {
-    await api.post(`/steps/${id}/cancel`);
-    putStep(await api.get<Step>(`/steps/${id}`));
+    putStep(await api.post<Step>(`/steps/${id}/cancel`));
   } catch (failure) {
     toastFailure("Not canceled.", failure);
   }
@@ -26,8 +25,7 @@ export async function cancelStep(id: string): Promise<void> {
 /** Makes what is missing. */
 export async function retryStep(id: string): Promise<void> {
   try {
-    await api.post(`/steps/${id}/retry`);
-    putStep(await api.get<Step>(`/steps/${id}`));
+    putStep(await api.post<Step>(`/steps/${id}/retry`));
     toast("Making what is missing");
   } catch (failure) {
     toastFailure("Not retried.", failure);

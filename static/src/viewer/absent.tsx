@@ -1,7 +1,7 @@
 import type { Signal } from "@preact/signals";
 import type { Photo } from "../api/types";
 import { Picture, RetryRetrieval } from "../library/picture";
-import { isLost } from "../state/photos";
+import { canRetry, isLost } from "../state/photos";
 
 /** In the viewer, a photo whose file is not home yet, or never came. */
 export function Absent({ photo }: { photo: Signal<Photo> }) {
@@ -9,7 +9,7 @@ export function Absent({ photo }: { photo: Signal<Photo> }) {
   return (
     <div class="absent-picture" style={{ aspectRatio: `${width} / ${height}` }}>
       <Picture photo={photo} />
-      {isLost(photo.value) && photo.value.retrieval_status === "failed" && <RetryRetrieval photo={photo.value} />}
+      {isLost(photo.value) && canRetry(photo.value) && <RetryRetrieval photo={photo.value} />}
     </div>
   );
 }

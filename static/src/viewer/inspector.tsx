@@ -7,7 +7,7 @@ import { toast } from "../app/toasts";
 import { lostReason, RetryRetrieval } from "../library/picture";
 import { IconButton } from "../shell/icon";
 import { Check, Copy } from "../shell/icons";
-import { isHome, isLost } from "../state/photos";
+import { canRetry, isHome, isLost } from "../state/photos";
 import { copyText } from "../app/clipboard";
 import { type Fact, fileFacts, madeWith } from "./facts";
 
@@ -50,7 +50,7 @@ function Retrieval({ photo }: { photo: Photo }) {
   return (
     <div class="note small">
       <p class="bad">{lostReason(photo)}</p>
-      {photo.retrieval_status === "failed" && <RetryRetrieval photo={photo} />}
+      {canRetry(photo) && <RetryRetrieval photo={photo} />}
     </div>
   );
 }

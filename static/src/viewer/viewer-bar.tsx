@@ -3,7 +3,8 @@ import type { Ref } from "preact";
 import type { Photo } from "../api/types";
 import { inspectorOpen } from "../app/preferences";
 import { Icon, IconButton } from "../shell/icon";
-import { ArrowLeft, ChevronLeft, ChevronRight, Download, Info, Trash2, Undo2 } from "../shell/icons";
+import { ArrowLeft, ChevronLeft, ChevronRight, Download, Heart, Info, Trash2, Undo2 } from "../shell/icons";
+import { toggleFavorite } from "../state/photo-actions";
 import { isHome } from "../state/photos";
 
 interface ViewerBarProps {
@@ -29,6 +30,16 @@ export function ViewerBar({ photo, place, download, onTrash, onClose, onBefore, 
           <a class="icon-button" ref={download} href={`${photo.value.url}?download`} download title="Download (d)" aria-label="Download">
             <Icon of={Download} />
           </a>
+        )}
+        {photo && !trashed && (
+          <IconButton
+            class="favorite"
+            icon={Heart}
+            label="Favourite"
+            keys="f"
+            pressed={photo.value.favorite}
+            onClick={() => toggleFavorite([photo.value.id])}
+          />
         )}
         {photo && <IconButton icon={trashed ? Undo2 : Trash2} label={trashed ? "Restore" : "Move to the trash"} keys="Del" onClick={onTrash} />}
         <IconButton

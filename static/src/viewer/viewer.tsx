@@ -4,7 +4,7 @@ import { filmstripOpen, inspectorOpen } from "../app/preferences";
 import { isPhone } from "../app/responsive";
 import { IconButton } from "../shell/icon";
 import { X } from "../shell/icons";
-import { restorePhotos, trashPhotos } from "../state/photo-actions";
+import { restorePhotos, toggleFavorite, trashPhotos } from "../state/photo-actions";
 import { photoName } from "../state/photos";
 import { Filmstrip } from "./filmstrip";
 import { Inspector } from "./inspector";
@@ -60,6 +60,7 @@ export function Viewer({ ids: all, shown, more, onMore, onMove, onClose }: Viewe
       t: () => (filmstripOpen.value = !filmstripOpen.value),
       d: () => download.current?.click(),
       z: () => stage.current?.swipe.toggleZoom(),
+      f: () => toggleFavorite([shown]),
       Delete: trash,
     },
     true,
