@@ -2,68 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
 
-from service.invokeai.client import Credentials, InvokeClient
-from service.invokeai.subscription import Pace, Subscription, SubscriptionState
-from tests.fakes.raw_invokeai import QUEUE, client_session, cut, free_port, json, page, stall
+from service.invokeai.client import InvokeClient
+from service.invokeai.subscription import Pace
+from tests.fakes.raw_invokeai import client_session, cut, free_port, json, page, stall
 from tests.fakes.raw_socket import RawSockets, raw_sockets
+from tests.fakes.watch import CONNECTED, CONNECTING, NEVER_AGAIN, UNREACHABLE, watching
 
-CONNECTING = SubscriptionState.CONNECTING
-CONNECTED = SubscriptionState.CONNECTED
-UNREACHABLE = SubscriptionState.UNREACHABLE
-UNAUTHORIZED = SubscriptionState.UNAUTHORIZED
-
-HASTE = Pace(first_wait=0.01, longest_wait=0.05, settled=0.0, quiet=60.0)
-NEVER_AGAIN = Pace(first_wait=3600, longest_wait=3600, settled=0.0, quiet=60.0)
 VERSION = "/api/v1/app/version"
-
-
-class Watch:
-    """Runs a subscription and waits for what it reports."""
-
-    def __init__(self, client: InvokeClient, pace: Pace) -> None:
-        self.events: list[tuple[str, Any]] = []
-        self.states: list[tuple[SubscriptionState, str | None]] = []
-        self._changed = asyncio.Event()
-        self.subscription = Subscription(client, self._event, self._state, pace=pace)
-        self.task = asyncio.create_task(self.subscription.run(), name="subscription")
-
-    def _event(self, name: str, payload: Any) -> None:
-        self.events.append((name, payload))
-        self._changed.set()
-
-    def _state(self, state: SubscriptionState, why: str | None) -> None:
-        self.states.append((state, why))
-        self._changed.set()
-
-    def times(self, state: SubscriptionState) -> int:
-        return sum(seen is state for seen, _ in self.states)
-
-    async def until(self, reached: Callable[[], bool]) -> None:
-        async with asyncio.timeout(15):
-            while not reached():
-                self._changed.clear()
-                await self._changed.wait()
-
-    async def connected(self, times: int = 1) -> None:
-        await self.until(lambda: self.times(CONNECTED) >= times)
-
-    async def reported(self, state: SubscriptionState) -> str | None:
-        """Why it is in this state, the first time it is."""
-        await self.until(lambda: self.times(state) > 0)
-        return next(why for seen, why in self.states if seen is state)
-
-    async def stop(self) -> None:
-        self.task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self.task
 
 
 @pytest.fixture
@@ -82,15 +33,6 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 @pytest.fixture
 def client(server: RawSockets, session: aiohttp.ClientSession) -> InvokeClient:
     return InvokeClient(server.url, timeout=2, session=session)
-
-
-@asynccontextmanager
-async def watching(client: InvokeClient, pace: Pace = HASTE) -> AsyncIterator[Watch]:
-    watch = Watch(client, pace)
-    try:
-        yield watch
-    finally:
-        await watch.stop()
 
 
 def progress(number: int, queue_id: str = "default") -> dict[str, Any]:
@@ -269,41 +211,6 @@ async def test_a_socket_lost_during_a_check_is_noticed_at_once(
         assert watch.states[2] == (CONNECTING, "the socket was lost")
 
 
-async def test_it_stops_by_saying_goodbye_and_leaves_nothing(
-    server: RawSockets, client: InvokeClient, session: aiohttp.ClientSession
-) -> None:
-    before = asyncio.all_tasks()
-    watch = Watch(client, HASTE)
-    await watch.connected()
-    await watch.stop()
-    assert watch.task.cancelled()
-    await server.until(lambda: server.connections[0].ended)
-    assert server.connections[0].said_goodbye
-    ours = {task for task in asyncio.all_tasks() - before if "engineio" in repr(task) or "socketio" in repr(task)}
-    assert ours == set()
-    assert not session.closed
-
-
-@pytest.mark.parametrize("fault", ["sends_open", "acknowledges"])
-async def test_it_stops_in_the_middle_of_connecting(
-    server: RawSockets, client: InvokeClient, session: aiohttp.ClientSession, fault: str
-) -> None:
-    setattr(server, fault, False)
-    watch = Watch(client, HASTE)
-    await server.until(lambda: server.connections)
-    await watch.stop()
-    assert watch.task.cancelled()
-    await server.until(lambda: server.connections[0].ended)
-    assert not session.closed
-
-
-async def test_it_stops_in_the_middle_of_a_wait(session: aiohttp.ClientSession) -> None:
-    watch = Watch(InvokeClient(f"http://127.0.0.1:{free_port()}", session=session), NEVER_AGAIN)
-    await watch.reported(UNREACHABLE)
-    await watch.stop()
-    assert watch.task.cancelled()
-
-
 async def test_the_shared_session_outlives_many_sockets(
     server: RawSockets, client: InvokeClient, session: aiohttp.ClientSession
 ) -> None:
@@ -322,40 +229,3 @@ async def test_a_server_behind_a_sub_path_has_its_socket_there(session: aiohttp.
         server.rest.on("/invoke/openapi.json", json({"paths": {}}))
         async with watching(InvokeClient(f"{server.url}/", timeout=2, session=session)) as watch:
             await watch.connected()
-
-
-async def test_on_a_multiuser_server_the_socket_carries_the_token(
-    server: RawSockets, session: aiohttp.ClientSession
-) -> None:
-    logs_in(server)
-    client = InvokeClient(server.url, credentials=Credentials("a@example.com", "p"), timeout=2, session=session)
-    async with watching(client) as watch:
-        await watch.connected()
-    assert server.connections[0].auth == {"token": "t1"}
-
-
-async def test_a_wrong_password_is_unauthorized_until_it_is_mended(
-    server: RawSockets, session: aiohttp.ClientSession
-) -> None:
-    logs_in(server)
-    server.rest.on("/api/v1/auth/login", json({"detail": "Incorrect email or password"}, 401))
-    client = InvokeClient(server.url, credentials=Credentials("a@example.com", "p"), timeout=2, session=session)
-    async with watching(client, NEVER_AGAIN) as watch:
-        assert await watch.reported(UNAUTHORIZED) == "Incorrect email or password"
-        assert server.connections == []
-        server.rest.on("/api/v1/auth/login", json({"token": "t1"}))
-        watch.subscription.poke()
-        await watch.connected()
-    assert watch.subscription.state is CONNECTED
-
-
-def logs_in(server: RawSockets) -> None:
-    async def status(request: Any) -> Any:
-        authorized = request.headers.get("Authorization") == "Bearer t1"
-        idle = {"queue": {}, "processor": {}}
-        return await (json(idle) if authorized else json({"detail": "Authentication required"}, 401))(request)
-
-    server.rest.knows("/api/v1/auth/status")
-    server.rest.on("/api/v1/auth/status", json({"multiuser_enabled": True}))
-    server.rest.on("/api/v1/auth/login", json({"token": "t1"}))
-    server.rest.on(f"{QUEUE}/status", status)
