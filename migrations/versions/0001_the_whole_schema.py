@@ -186,7 +186,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_photos_generated",
         "photos",
-        ["is_generated", sa.literal_column("id DESC")],
+        ["is_generated", "id"],
         unique=False,
         postgresql_where=sa.text("deleted_at IS NULL AND purged_at IS NULL"),
     )
@@ -223,21 +223,21 @@ def upgrade() -> None:
     op.create_index(
         "ix_photos_model",
         "photos",
-        ["model_key", sa.literal_column("id DESC")],
+        ["model_key", "id"],
         unique=False,
         postgresql_where=sa.text("deleted_at IS NULL AND purged_at IS NULL"),
     )
     op.create_index(
         "ix_photos_model_base",
         "photos",
-        ["model_base", sa.literal_column("id DESC")],
+        ["model_base", "id"],
         unique=False,
         postgresql_where=sa.text("deleted_at IS NULL AND purged_at IS NULL"),
     )
     op.create_index(
         "ix_photos_model_name",
         "photos",
-        ["model_name", sa.literal_column("id DESC")],
+        ["model_name", "id"],
         unique=False,
         postgresql_where=sa.text("deleted_at IS NULL AND purged_at IS NULL"),
     )
@@ -274,7 +274,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_photos_source",
         "photos",
-        ["source", sa.literal_column("id DESC")],
+        ["source", "id"],
         unique=False,
         postgresql_where=sa.text("deleted_at IS NULL AND purged_at IS NULL"),
     )

@@ -107,11 +107,11 @@ class Photo(Base):
         Index(
             "ix_photos_trash", text("id DESC"), postgresql_where=text("deleted_at IS NOT NULL AND purged_at IS NULL")
         ),
-        Index("ix_photos_model", "model_key", text("id DESC"), postgresql_where=text(LIVE)),
-        Index("ix_photos_model_name", "model_name", text("id DESC"), postgresql_where=text(LIVE)),
-        Index("ix_photos_generated", "is_generated", text("id DESC"), postgresql_where=text(LIVE)),
-        Index("ix_photos_model_base", "model_base", text("id DESC"), postgresql_where=text(LIVE)),
-        Index("ix_photos_source", "source", text("id DESC"), postgresql_where=text(LIVE)),
+        Index("ix_photos_model", "model_key", "id", postgresql_where=text(LIVE)),
+        Index("ix_photos_model_name", "model_name", "id", postgresql_where=text(LIVE)),
+        Index("ix_photos_generated", "is_generated", "id", postgresql_where=text(LIVE)),
+        Index("ix_photos_model_base", "model_base", "id", postgresql_where=text(LIVE)),
+        Index("ix_photos_source", "source", "id", postgresql_where=text(LIVE)),
         Index("ix_photos_name", "filename", "id", postgresql_where=text(LIVE)),
         Index("ix_photos_favorite", text("id DESC"), postgresql_where=text(f"favorite AND {LIVE}")),
         Index("ix_photos_rating", text("rating DESC"), text("id DESC"), postgresql_where=text(LIVE)),

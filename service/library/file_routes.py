@@ -69,7 +69,7 @@ async def get_photo_file(
         "Content-Disposition": content_disposition("inline" if download is None else "attachment", photo.filename),
     }
     if is_fresh(request.headers.get("if-none-match"), etag):
-        return Response(None, status_code=304, headers=headers)
+        return Response(b"", status_code=304, headers=headers)
     file, size = await files.open_original(database, storage, photo)
     try:
         part = wanted_range(request.headers, etag, size) if request.method == HttpMethod.GET else None
@@ -108,10 +108,10 @@ async def get_photo_thumbnail(
         thumbnail = await _read_thumbnail(database, storage, thumbnails, photo)
     headers = {"ETag": thumbnail.etag, "Cache-Control": IMMUTABLE}
     if is_fresh(request.headers.get("if-none-match"), thumbnail.etag):
-        return Response(None, status_code=304, headers=headers)
+        return Response(b"", status_code=304, headers=headers)
     if request.method == HttpMethod.HEAD:
         headers["Content-Length"] = str(len(thumbnail.content))
-        return Response(None, headers=headers, media_type=WEBP)
+        return Response(b"", headers=headers, media_type=WEBP)
     return Response(thumbnail.content, headers=headers, media_type=WEBP)
 
 

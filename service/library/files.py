@@ -85,8 +85,9 @@ def not_yet(request: Request[Any, Any, Any], photo: Stored) -> Response[Any]:
     seconds = min(LONGEST_WAIT, max(1, math.ceil(photo.due_in or 0)))
     waiting = Waiting(photo.retrieval_status, photo.retrieval_attempts)
     return Response(
-        waiting if request.method == HttpMethod.GET else None,
+        waiting if request.method == HttpMethod.GET else b"",
         status_code=202,
+        media_type=MediaType.JSON,
         headers={"Retry-After": str(seconds), "Cache-Control": "no-store"},
     )
 

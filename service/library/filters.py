@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -69,24 +69,30 @@ class PhotoFilters(msgspec.Struct, kw_only=True, frozen=True):
     order: FromQuery[Order] = "newest"
 
 
-class Selection(msgspec.Struct, frozen=True):
-    """The conditions every row meets, and the alternatives of which it meets at least one.
+class Equality(NamedTuple):
+    """An indexed column, and the parameter it must equal."""
 
-    Each alternative is an equality that an index answers in list order, so a page is merged from a page of each,
-    however many rows they have; a plain OR would have to sort them all.
+    column: str
+    parameter: str
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """The conditions every row meets, and the equalities of which it meets at least one.
+
+    Each of these has an index in list order: a page is merged from a page of each, however many rows they have. A plain
+    OR would have to sort them all.
     """
 
     conditions: list[str]
-    alternatives: list[str]
+    alternatives: list[Equality]
 
     def where(self) -> str:
         """All of it as one condition, for counting."""
-        return " AND ".join(
-            [
-                *self.conditions,
-                *([f"({' OR '.join(self.alternatives)})"] if self.alternatives else []),
-            ]
-        )
+        return " AND ".join([*self.conditions, *([any_of(self.alternatives)] if self.alternatives else [])])
+
+
+def any_of(alternatives: list[Equality]) -> str:
+    return f"({' OR '.join(f'{column} = {parameter}' for column, parameter in alternatives)})"
 
 
 def select(filters: PhotoFilters, arguments: Arguments) -> Selection:
@@ -102,8 +108,6 @@ def select(filters: PhotoFilters, arguments: Arguments) -> Selection:
         if value is not None:
             conditions.append(sql(arguments.add(convert(value))))
 
-    if filters.generated is not None:
-        conditions.append("is_generated" if filters.generated else "NOT is_generated")
     if filters.favorite is not None:
         conditions.append("favorite" if filters.favorite else "NOT favorite")
     ask(filters.status, lambda p: f"retrieval_status = ANY({p}::text[])")
@@ -141,21 +145,23 @@ OF_STEPS = """SELECT a.photo_id FROM step_alternatives a JOIN generation_steps s
 
 
 def _split(filters: PhotoFilters, conditions: list[str], arguments: Arguments) -> Selection:
-    """Alternatives are made of the most telling of model, base and source; of the others, a plain condition."""
-    alternatives: list[str] = []
+    """The first of these that is asked for leads; the others are plain conditions."""
+    leading: list[Equality] = []
+    generated = None if filters.generated is None else [filters.generated]
     for columns, values in (
         (("model_key", "model_name"), filters.model),
         (("model_base",), filters.base),
         (("source",), filters.source),
+        (("is_generated",), generated),
     ):
         if values is None:
             continue
-        asked = [f"{column} = {parameter}" for parameter in map(arguments.add, values) for column in columns]
-        if alternatives or len(asked) == 1:
-            conditions.append(f"({' OR '.join(asked)})")
+        asked = [Equality(column, parameter) for parameter in map(arguments.add, values) for column in columns]
+        if leading:
+            conditions.append(any_of(asked))
         else:
-            alternatives = asked
-    return Selection(conditions, alternatives)
+            leading = asked
+    return Selection(conditions, leading)
 
 
 def _created(filters: PhotoFilters, arguments: Arguments) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -16,7 +16,7 @@ from service.database.engine import Connection
 from service.errors import ValidationError
 from service.library import cursor as cursors
 from service.library.cursor import Position
-from service.library.filters import PhotoFilters, Selection, select
+from service.library.filters import Equality, PhotoFilters, Selection, any_of, select
 from service.library.sql import Arguments
 from service.live.messages import AlbumRef, Photo, Resource
 
@@ -40,12 +40,33 @@ WHOLE = """
 """
 BY_IDS = WHOLE.format(photos=f"SELECT {PHOTO_COLUMNS} FROM photos WHERE id = ANY($1::uuid[]) AND purged_at IS NULL")
 
-# Per order: what leads the list besides the id, which way it runs, and the type of a cursor's key.
-ORDERS: dict[str, tuple[str | None, str, Any]] = {
-    "newest": (None, "DESC", None),
-    "oldest": (None, "ASC", None),
-    "rating": ("rating", "DESC", int),
-    "name": ("filename", "ASC", str),
+
+class Order(NamedTuple):
+    """Of a list: by `key` where there is one, then by id, both the same way."""
+
+    key: str | None
+    direction: str
+    key_type: Any = None
+    """Of a cursor's key."""
+
+    @property
+    def columns(self) -> list[str]:
+        return [self.key, "id"] if self.key else ["id"]
+
+    def by(self, prefix: str = "") -> str:
+        return f"ORDER BY {', '.join(f'{prefix}{column} {self.direction}' for column in self.columns)}"
+
+    def behind(self, mark: list[str]) -> list[str]:
+        """The condition that begins the list behind `mark`, a value per column; none for an empty one."""
+        operator = "<" if self.direction == "DESC" else ">"
+        return [f"({', '.join(self.columns)}) {operator} ({', '.join(mark)})"] if mark else []
+
+
+ORDERS: dict[str, Order] = {
+    "newest": Order(None, "DESC"),
+    "oldest": Order(None, "ASC"),
+    "rating": Order("rating", "DESC", int),
+    "name": Order("filename", "ASC", str),
 }
 
 _album_refs = msgspec.json.Decoder(list[AlbumRef])
@@ -83,7 +104,7 @@ async def list_photos(connection: Connection, filters: PhotoFilters, page: Page)
     arguments = Arguments()
     selection = select(filters, arguments)
     counting = f"SELECT count(*) FROM photos WHERE {selection.where()}", *arguments.values
-    reading = _page_query(filters, selection, page, arguments), *arguments.values
+    reading = page_query(filters, selection, page, arguments), *arguments.values
     async with _planning(connection, filters):
         rows = await connection.fetch(*reading)
         total = await connection.fetchval(*counting) if page.count and page.cursor is None else None
@@ -110,50 +131,51 @@ async def _planning(connection: Connection, filters: PhotoFilters) -> AsyncItera
 
 
 def _position(filters: PhotoFilters, last: Photo) -> Position:
-    key = ORDERS[filters.order][0]
+    key = ORDERS[filters.order].key
     return Position(last.id, getattr(last, key) if key else None)
 
 
-def _page_query(filters: PhotoFilters, selection: Selection, page: Page, arguments: Arguments) -> str:
+def page_query(filters: PhotoFilters, selection: Selection, page: Page, arguments: Arguments) -> str:
     """The page and one more, which tells whether another follows. The limit is spelled out: as a parameter it would
     hide from the planner that the page is small."""
-    key, direction, key_type = ORDERS[filters.order]
-    order = f"{key} {direction}, id {direction}" if key else f"id {direction}"
-    conditions = list(selection.conditions)
-    if page.cursor is not None:
-        conditions.append(
-            _after(
-                cursors.decode(filters, page.cursor, key_type),
-                key,
-                direction,
-                arguments,
-            )
-        )
+    order = ORDERS[filters.order]
     wanted, offset = page.limit + 1, page.offset or 0
-    if not selection.alternatives:
-        photos = _ordered(PHOTO_COLUMNS, conditions, order, wanted, offset)
-    else:
-        columns = f"id, {key}" if key else "id"
+    mark: list[str] = []
+    if page.cursor is not None:
+        position = cursors.decode(filters, page.cursor, order.key_type)
+        mark = [arguments.add(value) for value in ([position.key] if order.key else []) + [position.id]]
+    if selection.alternatives:
+        columns = ", ".join(order.columns)
         pages = (
-            f"({_ordered(columns, [*conditions, alternative], order, wanted + offset, 0)})"
-            for alternative in selection.alternatives
+            f"({_ordered(columns, *_led(equality, selection, order, mark), wanted + offset)})"
+            for equality in selection.alternatives
         )
-        merged = f"SELECT id FROM ({' UNION '.join(pages)}) u ORDER BY {order} LIMIT {wanted} OFFSET {offset}"
+        merged = f"SELECT id FROM ({' UNION '.join(pages)}) merged {order.by()} LIMIT {wanted} OFFSET {offset}"
         photos = f"SELECT {PHOTO_COLUMNS} FROM photos WHERE id IN ({merged})"
-    return f"{WHOLE.format(photos=photos)} ORDER BY {', '.join(f'p.{term}' for term in order.split(', '))}"
+    else:
+        conditions = [*selection.conditions, *order.behind(mark)]
+        photos = f"{_ordered(PHOTO_COLUMNS, conditions, order, wanted)} OFFSET {offset}"
+    return f"{WHOLE.format(photos=photos)} {order.by('p.')}"
 
 
-def _ordered(columns: str, conditions: list[str], order: str, limit: int, offset: int) -> str:
-    return (
-        f"SELECT {columns} FROM photos WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT {limit} OFFSET {offset}"
-    )
+def _ordered(columns: str, conditions: list[str], order: Order, limit: int) -> str:
+    return f"SELECT {columns} FROM photos WHERE {' AND '.join(conditions)} {order.by()} LIMIT {limit}"
 
 
-def _after(position: Position, key: str | None, direction: str, arguments: Arguments) -> str:
-    operator = "<" if direction == "DESC" else ">"
-    if key is None:
-        return f"id {operator} {arguments.add(position.id)}"
-    return f"({key}, id) {operator} ({arguments.add(position.key)}, {arguments.add(position.id)})"
+def _led(equality: Equality, selection: Selection, order: Order, mark: list[str]) -> tuple[list[str], Order]:
+    """The conditions and order of one alternative's page, written so that only its own index has that order.
+
+    With a plain `column = value` the planner may walk the whole list instead, in the belief that matches are spread
+    evenly; of a model last used a year ago it would not find one before the year's end.
+    """
+    column, value = equality
+    if order.key is not None:
+        return [*selection.conditions, any_of([equality]), *order.behind(mark)], order
+    led = Order(column, order.direction)
+    if not mark:
+        return [*selection.conditions, f"{column} BETWEEN {value} AND {value}"], led
+    bound = f"{column} >= {value}" if order.direction == "DESC" else f"{column} <= {value}"
+    return [*selection.conditions, *led.behind([value, *mark]), bound], led
 
 
 def to_photo(row: asyncpg.Record) -> Photo:

@@ -1,0 +1,43 @@
+"""A part of the service behind a real socket: its own routes, with what they depend on given by name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+from litestar import Litestar
+from litestar.di import Provide
+
+from service.error_responses import EXCEPTION_HANDLERS
+from service.serving import listen, server_for
+
+
+def given(value: Any) -> Provide:
+    async def provide() -> Any:
+        return value
+
+    return Provide(provide)
+
+
+@asynccontextmanager
+async def served(routes: Sequence[Any], **dependencies: Any) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client whose base URL is a server with these routes alone."""
+    app = Litestar(
+        list(routes),
+        dependencies={name: given(value) for name, value in dependencies.items()},
+        exception_handlers=EXCEPTION_HANDLERS,
+        openapi_config=None,
+    )
+    listener = listen("127.0.0.1", 0)
+    server = server_for(app)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        host, port = listener.getsockname()
+        async with aiohttp.ClientSession(f"http://{host}:{port}") as client:
+            yield client
+    finally:
+        server.should_exit = True
+        await serving
