@@ -115,12 +115,12 @@ def boolean(value: Any) -> bool:
 
 def integer(*, ge: int | None = None, gt: int | None = None, multiple_of: int | None = None) -> Check:
     def check(value: Any) -> int:
-        value = _integer(value)
-        _bounds(value, ge, gt)
-        if multiple_of and value % multiple_of:
+        whole = _integer(value)
+        _bounds(whole, ge, gt)
+        if multiple_of and whole % multiple_of:
             message = f"Input should be a multiple of {multiple_of}"
             raise InvalidFieldError("multiple_of", message, value, {"multiple_of": multiple_of})
-        return value
+        return whole
 
     return check
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from service.demo import palette, terrain
+from service.demo import palette, png, terrain
 from service.demo.palette import Array, Mood
 from service.demo.png import Pixels
 
@@ -82,15 +82,16 @@ class Painting:
             self._stars()
         self._clouds()
         if self.land == "ocean":
-            self._water(self.horizon, ripple=0.0)
-            self._ridges(count=3, start=self.horizon - 0.02, end=0.97, islands=True)
+            self._islands()
+            self._water(self.horizon, ripple=0.004)
+            self._ridges(count=1, start=0.985, end=0.985)
         elif self.land == "lake":
             shore = min(0.8, self.horizon + 0.2)
             self._ridges(count=5, start=self.horizon, end=shore)
             self._water(shore, ripple=0.012)
-            self._ridges(count=1, start=0.97, end=0.97)
+            self._ridges(count=1, start=0.985, end=0.985)
         else:
-            self._ridges(count=7 if self.land != "desert" else 5, start=self.horizon, end=0.96)
+            self._ridges(count=5 if self.land == "desert" else 7, start=self.horizon, end=0.96)
         return self._finish()
 
     # -- the sky
@@ -161,66 +162,124 @@ class Painting:
 
     # -- the land
 
-    def _ridges(self, *, count: int, start: float, end: float, islands: bool = False) -> None:
+    def _ridges(self, *, count: int, start: float, end: float) -> None:
         for index in range(count):
             depth = (index + 1) / count if count > 1 else 1.0
             rng = self.scene.rng(f"ridge {index} of {count}")
-            base = start + (end - start) * depth**1.25
-            self._ridge(rng, base, depth, islands and index < count - 1)
+            if self.land == "desert":
+                self._dunes(rng, start + (end - start) * depth**1.25, depth)
+                continue
+            ground = self._line(rng, start + (end - start) * depth**1.25, depth)
+            skyline = ground
+            if depth > 0.3 and self.land in ("forest", "lake", "snow"):
+                trees = terrain.conifers(rng, self.x, tallest=0.02 + 0.085 * depth**1.6, density=5.5)
+                skyline = ground - trees
+            self._ridge(rng, ground, skyline, depth)
 
-    def _ridge(self, rng: np.random.Generator, base: float, depth: float, island: bool) -> None:
-        line = self._line(rng, base, depth, island)
-        trees = depth > 0.3 and self.land in ("forest", "lake", "snow")
-        if trees:
-            line = line - terrain.conifers(rng, self.x, tallest=0.02 + 0.085 * depth**1.6, density=5.5)
-        top = max(0, int(line.min() * self.height) - 1)
+    def _dunes(self, rng: np.random.Generator, base: float, depth: float) -> None:
+        """A gently waving plain with a row of dunes standing on it."""
+        plain = np.float32(base) - np.float32(0.025) * terrain.fractal(rng, self.x / 0.6, octaves=3, roughness=0.4)
+        self._ridge(rng, plain, plain, depth)
+        place = float(-rng.uniform(0.0, 0.3))
+        while place < self.aspect + 0.4:
+            width, height = rng.uniform(0.4, 0.9), (0.07 + 0.1 * depth) * rng.uniform(0.45, 1.0)
+            self._dune(rng, place, width, height, plain, depth)
+            place += rng.uniform(0.3, 0.65)
+
+    def _dune(
+        self, rng: np.random.Generator, place: float, width: float, height: float, plain: Array, depth: float
+    ) -> None:
+        """A lit and a shaded side that part at the crest; the foot melts into the plain."""
+        steeper = rng.uniform(0.45, 0.7)
+        left, right = (width, width * steeper) if rng.random() < 0.5 else (width * steeper, width)
+        from_crest = self.x - np.float32(place)
+        reach = np.where(from_crest < 0, -from_crest / np.float32(left), from_crest / np.float32(right))
+        columns = np.flatnonzero(reach < 1)
+        if columns.size == 0:
+            return
+        span = slice(int(columns[0]), int(columns[-1]) + 1)
+        foot = plain[span]
+        line = foot - np.float32(height) * (1 - reach[span]) ** np.float32(1.7)
+        rows = slice(max(0, int(line.min() * self.height) - 1), min(self.height, int(foot.max() * self.height) + 2))
+        below = self.y[rows, None] - line[None, :]
+        above_foot = np.clip((foot[None, :] - self.y[rows, None]) / (0.55 * height), 0, 1)
+        winding = 0.04 * np.sin(below * 30 + rng.uniform(0, 6)) * np.clip(below * 8, 0, 1)
+        edge = from_crest[span][None, :] + winding + below * rng.uniform(-0.5, 0.5)
+        side = 1.0 if self.light_x > place else -1.0
+        lit = (
+            side * np.tanh(edge / (0.003 + 0.2 * np.clip(below, 0, 1))) * above_foot * (3 - 2 * above_foot) * above_foot
+        )
+        colour = self._ground(depth)
+        rgb = colour * (1 + np.where(lit > 0, 0.26, 0.36) * lit)[..., None]
+        alpha = np.clip(below * self.height + 0.5, 0, 1) * np.clip(above_foot * 40, 0, 1)
+        patch = self.canvas[rows, span]
+        patch += ((rgb - patch) * alpha[..., None]).astype(np.float32)
+
+    def _islands(self) -> None:
+        """Land that rises from the horizon here and there."""
+        for index, (depth, reach) in enumerate(((0.12, 0.55), (0.35, 0.4))):
+            rng = self.scene.rng(f"island {index}")
+            profile = terrain.fractal(rng, self.x / np.float32(0.85), octaves=7, roughness=0.42, ridged=0.3)
+            height = np.clip(profile - np.float32(0.3 - 0.1 * index), 0, None) * np.float32(reach)
+            line = np.where(height > 0, np.float32(self.horizon) - height, np.float32(2)).astype(np.float32)
+            self._ridge(rng, line, line, depth)
+
+    def _ridge(self, rng: np.random.Generator, ground: Array, skyline: Array, depth: float) -> None:
+        """Fills all below the skyline; mist gathers towards the ridge in front, measured from the ground."""
+        top = max(0, int(skyline.min() * self.height) - 1)
         if top >= self.height:
             return
         rows = slice(top, self.height)
-        below = self.y[rows, None] - line[None, :]
+        below = self.y[rows, None] - ground[None, :]
         colour = self._ground(depth)
         shade = np.clip(below / (0.1 + 0.2 * depth), 0, 1)
         mist = self.mood.haze * (1 - 0.8 * depth) * shade**1.1
         rgb = colour + (self.haze - colour) * mist[..., None]
-        rgb += self._relief(rng, line, below, depth, trees)[..., None] * (0.35 + 0.65 * colour)
-        alpha = np.clip(below * self.height + 0.5, 0, 1)[..., None]
+        rgb += self._relief(rng, ground, below, depth, skyline is not ground)[..., None] * (0.35 + 0.65 * colour)
+        alpha = np.clip((self.y[rows, None] - skyline[None, :]) * self.height + 0.5, 0, 1)[..., None]
         self.canvas[rows] += (rgb - self.canvas[rows]) * alpha
 
-    def _line(self, rng: np.random.Generator, base: float, depth: float, island: bool) -> Array:
-        sharp = {"mountains": 0.75, "snow": 0.7, "desert": 0.0, "ocean": 0.45, "lake": 0.5}.get(self.land, 0.15)
+    def _line(self, rng: np.random.Generator, base: float, depth: float) -> Array:
+        sharp = {"mountains": 0.75, "snow": 0.7, "ocean": 0.3, "lake": 0.5}.get(self.land, 0.15)
         peaks = sharp * (1 - 0.55 * depth)
-        scale = {"desert": 0.9, "mountains": 0.5}.get(self.land, 0.55) * rng.uniform(0.8, 1.25)
-        octaves, roughness = (2, 0.3) if self.land == "desert" else (7, 0.44 + 0.06 * peaks)
-        profile = terrain.fractal(rng, self.x / np.float32(scale), octaves=octaves, roughness=roughness, ridged=peaks)
-        tall = {"mountains": 0.2, "snow": 0.19, "desert": 0.085, "ocean": 0.1}.get(self.land, 0.125)
+        scale = {"mountains": 0.5}.get(self.land, 0.55) * rng.uniform(0.8, 1.25)
+        profile = terrain.fractal(
+            rng, self.x / np.float32(scale), octaves=7, roughness=0.44 + 0.06 * peaks, ridged=peaks
+        )
+        tall = {"mountains": 0.2, "snow": 0.19, "ocean": 0.06}.get(self.land, 0.125)
         rise = np.float32(tall * rng.uniform(0.75, 1.2) * (1.15 - 0.45 * depth))
-        line = np.float32(base) - rise * (profile * np.float32(0.8) + np.float32(0.35))
-        if island:
-            line = line + np.float32(0.1) * (1 + terrain.fractal(rng, self.x / 0.5, octaves=2, roughness=0.5))
-            line = np.where(line > base, np.float32(2), line)
-        return line.astype(np.float32)
+        return np.asarray(np.float32(base) - rise * (profile * np.float32(0.8) + np.float32(0.35)), np.float32)
 
     def _ground(self, depth: float) -> Array:
         far, near = palette.lab(self.mood.far), palette.lab(self.mood.near)
         return palette.rgb((far + (near - far) * np.float32(depth**0.85)).astype(np.float32))
 
     def _relief(self, rng: np.random.Generator, line: Array, below: Array, depth: float, trees: bool) -> Array:
-        """Light on the slopes that face it, a bright rim under it, snow and dune crests."""
+        """Light on the slopes that face it, a bright rim under it, and snow on its top."""
+        if self.land == "desert":  # its dunes have a light of their own
+            return np.zeros_like(below)
         towards = np.float32(self.light_x) - self.x
         near_light = np.exp(-np.abs(towards) / 0.45)
-        rim = near_light[None, :] * np.exp(-np.clip(below, 0, 1) / 0.006) * (0.22 * self.mood.glow * (1 - 0.55 * depth))
+        rim = near_light[None, :] * np.exp(-np.abs(below) / 0.006) * (0.22 * self.mood.glow * (1 - 0.55 * depth))
         if trees:
-            return rim * 0.5
-        width = max(3, self.height // 90) | 1
-        smooth = np.convolve(np.pad(line, width // 2, mode="edge"), np.ones(width) / width, mode="valid")
-        facing = np.tanh(np.gradient(smooth, self.x) * np.sign(towards) * -1.6).astype(np.float32)
-        strength = {"desert": 0.3, "snow": 0.16, "mountains": 0.13}.get(self.land, 0.05)
-        reach = 0.05 + 0.09 * depth
-        slopes = strength * facing[None, :] * np.exp(-np.clip(below, 0, 1) / reach)
+            return np.asarray(rim * 0.4, np.float32)
+        facing = self._facing(line, towards, below)
+        strength = {"snow": 0.15, "mountains": 0.11}.get(self.land, 0.045)
+        reach = 0.05 + 0.06 * depth
+        slopes = strength * facing * np.exp(-np.clip(below, 0, 1) / reach)
         if self.land == "snow":
             edge = 0.035 + 0.03 * terrain.fractal(rng, self.x / 0.05, octaves=4, roughness=0.6)
             slopes = slopes + 0.22 * np.clip((edge[None, :] - below) / 0.012, 0, 1) * (1 - 0.5 * depth)
-        return rim + slopes
+        return np.asarray(rim + slopes, np.float32)
+
+    def _facing(self, line: Array, towards: Array, below: Array) -> Array:
+        """How far each point faces the light. What lies below a slope belongs to the spur that runs down from it."""
+        width = max(3, self.height // 60) | 1
+        smooth = np.convolve(np.pad(line, width // 2, mode="edge"), np.ones(width) / width, mode="valid")
+        slope = np.tanh(np.gradient(smooth, self.x) * 1.6).astype(np.float32)
+        lit = slope * -np.sign(towards)
+        columns = np.arange(self.width)[None, :] + np.clip(below, 0, 0.4) * (-0.9 * self.height) * slope[None, :]
+        return np.asarray(lit[np.clip(columns, 0, self.width - 1).astype(int)], np.float32)
 
     def _water(self, level: float, ripple: float) -> None:
         """What lies above the level, mirrored, darker with depth, and broken by a glittering path under the light."""
@@ -228,10 +287,10 @@ class Painting:
         depth = self.height - first
         rng = self.scene.rng("water")
         below = np.linspace(0, 1, depth, dtype=np.float32)
-        waves = terrain.field(rng, depth, self.width, cells=(18, 2.2 * self.aspect), octaves=4) - 0.5
+        waves = terrain.field(rng, depth, self.width, cells=(34, 2.6 * self.aspect), octaves=4) - 0.5
         squeeze = np.arange(depth) * (first / max(first, depth * 1.15))
         mirrored = np.clip(
-            first - 1 - squeeze[:, None] + waves * self.height * (ripple + 0.05 * below[:, None]), 0, first - 1
+            first - 1 - squeeze[:, None] + waves * self.height * (ripple + 0.1 * below[:, None]), 0, first - 1
         )
         columns = np.broadcast_to(np.arange(self.width), mirrored.shape)
         surface = self.canvas[mirrored.astype(int), columns]
@@ -263,13 +322,10 @@ def paint(scene: Scene, width: int, height: int) -> Pixels:
 
 
 def half_done(picture: Pixels, scene: Scene, progress: float) -> Pixels:
-    """The picture as a denoiser would show it: noise at 0, itself at 1, in between coarse shapes first."""
+    """The picture as a denoiser would show it: noise at 0, itself at 1, in between blurred shapes first."""
     height, width, _ = picture.shape
-    rng = scene.rng(f"noise {progress:.4f}")
-    noise = rng.normal(0.5, 0.22, (height, width, 3)).astype(np.float32)
-    coarse = max(1, round((1 - progress) * min(height, width) / 10))
-    rows = np.minimum(np.arange(height) // coarse * coarse + coarse // 2, height - 1)
-    columns = np.minimum(np.arange(width) // coarse * coarse + coarse // 2, width - 1)
-    shapes = picture[rows][:, columns].astype(np.float32) / 255
+    noise = scene.rng(f"noise {progress:.4f}").normal(0.5, 0.2, (height, width, 3)).astype(np.float32)
+    blur = (1 - progress) * min(height, width) / 14
+    shapes = png.blurred(picture, blur).astype(np.float32) / 255
     clear = np.float32(1 - (1 - progress) ** 2.2)
     return np.asarray(np.clip((noise + (shapes - noise) * clear) * 255, 0, 255), np.uint8)

@@ -104,13 +104,13 @@ def _night(rng: np.random.Generator) -> Mood:
     hue = rng.uniform(225, 295)
     return Mood(
         sky=((0.15, 0.055, hue), (0.25, 0.075, hue - 15), (0.44, 0.085, hue - 40)),
-        far=(0.37, 0.075, hue - 25),
-        near=(0.075, 0.03, hue),
+        far=(0.40, 0.08, hue - 25),
+        near=(0.095, 0.035, hue),
         light=(0.96, 0.025, 100),
         glow=0.55,
         stars=1.0,
         clouds=0.25,
-        haze=0.5,
+        haze=0.62,
         light_height=(0.15, 0.6),
         light_size=(0.03, 0.06),
     )
@@ -170,13 +170,14 @@ def tinted(mood: Mood, words: set[str]) -> Mood:
 
 
 def deserted(mood: Mood) -> Mood:
-    """Sand: warm ground that keeps its light to the front."""
+    """Sand: warm ground that keeps its light to the front; by night only a memory of its colour."""
+    far, near = min(mood.far[0] * 1.05, 0.84), 0.14 + 0.85 * mood.near[0]
     return replace(
         mood,
-        far=(min(mood.far[0], 0.8), 0.085, 60.0),
-        near=(max(0.2, mood.near[0] * 1.5), 0.085, 45.0),
-        haze=mood.haze * 0.6,
-        clouds=mood.clouds * 0.5,
+        far=(far, 0.11 * far, 68.0),
+        near=(near, 0.2 * near, 42.0),
+        haze=mood.haze * 0.5,
+        clouds=mood.clouds * 0.6,
     )
 
 

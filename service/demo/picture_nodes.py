@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pyvips
 
 from service.demo import painter, png
 from service.demo.context import Context, Latents, NodeError, Result, image_result, invocation
@@ -155,9 +154,4 @@ async def _resize(context: Context) -> Result:
 @invocation("img_blur")
 async def _blur(context: Context) -> Result:
     pixels = await context.pixels(context.fields["image"]["image_name"])
-    return await context.save(await asyncio.to_thread(_blurred, pixels, context.fields["radius"]))
-
-
-def _blurred(pixels: Pixels, radius: float) -> Pixels:
-    image: pyvips.Image = png.to_vips(pixels)
-    return png.to_pixels(image.gaussblur(radius) if radius > 0 else image)
+    return await context.save(await asyncio.to_thread(png.blurred, pixels, context.fields["radius"]))

@@ -44,6 +44,10 @@ def encode_jpeg(pixels: Pixels) -> bytes:
     return data
 
 
+def blurred(pixels: Pixels, radius: float) -> Pixels:
+    return to_pixels(to_vips(pixels).gaussblur(radius)) if radius > 0.2 else pixels
+
+
 def thumbnail(pixels: Pixels) -> bytes:
     """WebP, at most 256 on the longer side, never enlarged."""
     image = to_vips(pixels)

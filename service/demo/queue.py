@@ -128,9 +128,10 @@ class Queue:
             item.started_at = item.updated_at
         if status in ENDED:
             item.completed_at = item.updated_at
-        if status != "pending" and self.current is item and item.ended:
-            self.current = None
+            if self.current is item:
+                self.current = None
         self._store.put("items", item.item_id, item.row())
+        self.changed.set()
 
     def _remove(self, items: Iterable[Item]) -> int:
         gone = list(items)

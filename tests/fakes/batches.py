@@ -85,6 +85,33 @@ def text_to_image(
     return {"id": "text_to_image", "nodes": {node["id"]: node for node in nodes}, "edges": edges}
 
 
+def sdxl_text_to_image(model: Json, *, lora: Json | None = None, weight: float = 0.75, **options: Any) -> Json:
+    """SDXL, with one LoRA by way of a collection when given (graphs.md)."""
+    graph = text_to_image(model, **options)
+    nodes, edges = graph["nodes"], graph["edges"]
+    nodes["model_loader"]["type"] = "sdxl_model_loader"
+    nodes["core_metadata"]["generation_mode"] = "sdxl_txt2img"
+    del nodes["clip_skip"]
+    edges[:] = [
+        each for each in edges if "clip_skip" not in (each["source"]["node_id"], each["destination"]["node_id"])
+    ]
+    source = "model_loader"
+    if lora is not None:
+        source = "lora_loader"
+        named = {part: lora[part] for part in ("key", "hash", "name", "base", "type")}
+        nodes["lora"] = _node("lora", "lora_selector", lora=named, weight=weight)
+        nodes["loras"] = _node("loras", "collect")
+        nodes[source] = _node(source, "sdxl_lora_collection_loader")
+        edges[:] = [each for each in edges if each["source"] != {"node_id": "model_loader", "field": "unet"}]
+        edges += [edge("lora", "lora", "loras", "item"), edge("loras", "collection", source, "loras")]
+        edges += [edge("model_loader", part, source, part) for part in ("unet", "clip", "clip2")]
+        edges.append(edge(source, "unet", "denoise", "unet"))
+    for node in ("pos_cond", "neg_cond"):
+        nodes[node]["type"] = "sdxl_compel_prompt"
+        edges += [edge(source, part, node, part) for part in ("clip", "clip2")]
+    return graph
+
+
 def image_to_image(model: Json, image_name: str, *, strength: float = 0.6, **options: Any) -> Json:
     """As text_to_image, from an image named as a field of `i2l` (graphs.md)."""
     graph = text_to_image(model, **options)
@@ -138,3 +165,10 @@ def several_images(count: int = 3) -> Json:
             edge("img", "image", "coll", "item"),
         ],
     }
+
+
+def three_maps() -> Json:
+    """One node with three image fields in its result, after an intermediate image (FACTS §10)."""
+    maps = {"id": "maps", "type": "pbr_maps", "is_intermediate": False, "use_cache": False}
+    nodes = {"img": blank(is_intermediate=True)["nodes"]["img"], "maps": maps}
+    return {"id": "three_maps", "nodes": nodes, "edges": [edge("img", "image", "maps", "image")]}

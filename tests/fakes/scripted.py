@@ -26,7 +26,7 @@ from service.demo.http import Handler, answer_like_invokeai, json_answer, query_
 from service.demo.images import Image, Source
 from service.demo.items import Item
 from service.demo.server import refuse_polling
-from tests.fakes import answers
+from tests.fakes import answers, extra_nodes
 from tests.fakes.multiuser import MultiUser
 from tests.fakes.rules import Answer, EventRule, RouteRule, Where
 from tests.fakes.versions import VERSIONS, Version
@@ -71,6 +71,7 @@ class ScriptedInvokeAI(DemoServer):
         step_seconds: float = 0,
     ) -> None:
         super().__init__(folder, step_seconds=step_seconds, max_queue_size=max_queue_size)
+        extra_nodes.install()
         self.version: Version = VERSIONS[version]
         if multiuser is not None:
             self.access = multiuser
@@ -242,6 +243,14 @@ class ScriptedInvokeAI(DemoServer):
             if hold.node == prepared.source_id and hold.item_id in (None, item.item_id) and not hold.gate.is_set():
                 hold.arrived.put_nowait(item)
                 await hold.gate.wait()
+
+    def main_model(self, base: str = "sd-1") -> Json:
+        return self.models.select(bases=[base], kind="main")[0]
+
+    async def change_status(self, item: Item, status: str) -> None:
+        """Moves an item as InvokeAI does for workflow calls (in_progress, waiting, pending) and tells of it."""
+        self.queue._move(item, status)
+        await self.queue._announce(item)
 
     async def enqueue(self, body: Json, *, queue_id: str = "default", user_id: str = "system") -> Json:
         """Posts a batch as a user of InvokeAI's own pages would, past every scripted fault."""

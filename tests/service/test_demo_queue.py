@@ -1,0 +1,374 @@
+"""The demo's queue behaves as FACTS §3, §4, §6 and §7 tell of the real one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from service.demo.images import Filter
+from tests.fakes import ScriptedInvokeAI, batches
+from tests.fakes.listener import Listener
+
+QUEUE = "/api/v1/queue/default"
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
+    server = ScriptedInvokeAI(tmp_path / "invokeai")
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def http(server: ScriptedInvokeAI) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(server.url, timeout=aiohttp.ClientTimeout(total=10)) as session:
+        yield session
+
+
+def sd1(server: ScriptedInvokeAI) -> dict[str, Any]:
+    return server.models.select(bases=["sd-1"], kind="main")[0]
+
+
+def datum(node: str, *items: Any) -> dict[str, Any]:
+    return {"node_path": node, "field_name": "value", "items": list(items)}
+
+
+async def answer_of(request: Any) -> Any:
+    async with request as response:
+        return await response.json()
+
+
+async def run(server: ScriptedInvokeAI, graph: dict[str, Any], **options: Any) -> list[int]:
+    ids = sorted((await server.enqueue(batches.batch(graph, **options)))["item_ids"])
+    await server.until_ended(*ids)
+    return ids
+
+
+async def test_lists_of_one_group_are_zipped_groups_multiply_and_runs_repeat_the_whole(server):
+    server.queue.started = False
+    data = [[datum("seed", 1, 2), datum("positive_prompt", "a", "b")], [datum("negative_prompt", "x", "y")]]
+    body = batches.batch(batches.text_to_image(sd1(server)), data=data)
+    body["batch"]["runs"] = 2
+    answer = await server.enqueue(body)
+    ids = answer["item_ids"]
+    assert ids == sorted(ids, reverse=True), "newest first"
+    values = [tuple(value["value"] for value in server.queue.items[item_id].field_values) for item_id in sorted(ids)]
+    assert values == [(1, "a", "x"), (1, "a", "y"), (2, "b", "x"), (2, "b", "y")] * 2
+
+
+async def test_item_k_in_ascending_order_carries_value_k_into_its_picture(server, http):
+    ids = await run(server, batches.text_to_image(sd1(server)), data=batches.seeds(70, 71, 72))
+    for item_id, seed in zip(ids, (70, 71, 72), strict=True):
+        item = server.queue.items[item_id]
+        (name,) = {r["image"]["image_name"] for r in item.session["results"].values() if "image" in r}
+        metadata = await answer_of(http.get(f"/api/v1/images/i/{name}/metadata"))
+        assert metadata["seed"] == seed
+        assert server.images.get(name).session_id == item.session_id
+
+
+async def test_a_chosen_batch_id_posted_twice_just_adds_items(server, http):
+    await run(server, batches.blank(), batch_id="chosen")
+    again = await server.enqueue(batches.batch(batches.blank(), batch_id="chosen"))
+    assert again["item_ids"] == [2, 1], "the answer names all of that batch"
+    await server.until_ended(2)
+    assert (await answer_of(http.get(f"{QUEUE}/b/chosen/status")))["total"] == 2
+
+
+async def test_prepended_items_run_first(server):
+    server.queue.started = False
+    later = (await server.enqueue(batches.batch(batches.blank())))["item_ids"][0]
+    answer = await server.enqueue(batches.batch(batches.blank(), prepend=True))
+    first = answer["item_ids"][0]
+    assert answer["priority"] == 1
+    server.queue.started = True
+    server.queue.changed.set()
+    await server.until_ended(first, later)
+    assert server.queue.items[first].completed_at <= server.queue.items[later].started_at
+
+
+async def test_paused_the_queue_takes_items_and_runs_them_when_resumed(server, http):
+    paused = await answer_of(http.put(f"{QUEUE}/processor/pause"))
+    assert paused == {"is_started": False, "is_processing": False}
+    item_id = (await server.enqueue(batches.batch(batches.blank())))["item_ids"][0]
+    status = await answer_of(http.get(f"{QUEUE}/status"))
+    assert (status["queue"]["pending"], status["processor"]["is_started"]) == (1, False)
+    await answer_of(http.put(f"{QUEUE}/processor/resume"))
+    await server.until_ended(item_id)
+
+
+async def test_while_an_item_runs_no_partial_results_are_shown(server, http):
+    hold = server.hold("output")
+    await server.enqueue(batches.batch(batches.text_to_image(sd1(server))))
+    item = await hold.reached()
+    shown = await answer_of(http.get(f"{QUEUE}/i/{item.item_id}"))
+    assert (shown["status"], shown["session"]["results"]) == ("in_progress", {})
+    hold.release()
+    await server.until_ended(item.item_id)
+    done = await answer_of(http.get(f"{QUEUE}/i/{item.item_id}"))
+    assert len(done["session"]["results"]) == 11
+
+
+async def test_bulk_cancel_tells_of_the_running_item_and_names_the_pending_ones_once(server, http):
+    hold = server.hold("denoise")
+    async with Listener(server.url) as listener:
+        body = batches.batch(batches.text_to_image(sd1(server)), data=batches.seeds(1, 2, 3), batch_id="b")
+        await server.enqueue(body)
+        await hold.reached()
+        answer = await answer_of(http.put(f"{QUEUE}/cancel_by_batch_ids", json={"batch_ids": ["b"]}))
+        assert answer == {"canceled": 3}
+        hold.release()
+        await listener.until(lambda: "queue_items_canceled" in listener.names())
+        assert listener.statuses(1) == ["in_progress", "canceled"]
+        assert listener.statuses(2) == listener.statuses(3) == []
+        canceled = next(payload for name, payload in listener.heard if name == "queue_items_canceled")
+        assert canceled["canceled_item_ids"] == [2, 3]
+        running = [payload for name, payload in listener.heard if payload.get("status") == "canceled"]
+        assert running[0]["batch_status"]["canceled"] == 3
+        sequences = [server.queue.items[item_id].status_sequence for item_id in (1, 2, 3)]
+        assert sequences == [2, 1, 1]
+        assert await answer_of(http.put(f"{QUEUE}/cancel_by_batch_ids", json={"batch_ids": ["b"]})) == {"canceled": 0}
+
+
+async def test_delete_all_except_current_takes_the_pending_rows_away(server, http):
+    hold = server.hold("img")
+    body = batches.batch(batches.blank(), batch_id="b")
+    body["batch"]["runs"] = 3
+    await server.enqueue(body)
+    await hold.reached()
+    async with Listener(server.url) as listener:
+        assert await answer_of(http.put(f"{QUEUE}/delete_all_except_current")) == {"deleted": 2}
+        await listener.until(lambda: "queue_items_canceled" in listener.names())
+    assert (await answer_of(http.get(f"{QUEUE}/b/b/status")))["total"] == 1
+    hold.release()
+    await server.until_ended(1)
+
+
+async def test_deleting_a_running_item_cancels_it_and_it_is_gone(server, http):
+    hold = server.hold("img")
+    async with Listener(server.url) as listener:
+        await server.enqueue(batches.batch(batches.blank()))
+        await hold.reached()
+        async with http.delete(f"{QUEUE}/i/1") as response:
+            assert response.status == 200
+        await listener.until(lambda: listener.statuses(1) == ["in_progress", "canceled"])
+        hold.release()
+        async with http.get(f"{QUEUE}/i/1") as response:
+            assert response.status == 404
+
+
+async def test_clear_deletes_everything_and_ids_go_on(server, http):
+    await run(server, batches.blank())
+    hold = server.hold("img")
+    await server.enqueue(batches.batch(batches.blank(), batch_id="b"))
+    await hold.reached()
+    async with Listener(server.url) as listener:
+        assert await answer_of(http.put(f"{QUEUE}/clear")) == {"deleted": 2}
+        await listener.until(lambda: "queue_cleared" in listener.names())
+        assert listener.names() == ["queue_item_status_changed", "queue_cleared"]
+    hold.release()
+    assert (await answer_of(http.get(f"{QUEUE}/item_ids")))["total_count"] == 0
+    status = await answer_of(http.get(f"{QUEUE}/b/b/status"))
+    assert (status["total"], status["origin"]) == (0, None)
+    assert await run(server, batches.blank()) == [3]
+
+
+async def test_prune_deletes_what_has_ended_without_a_word(server, http):
+    await run(server, batches.blank())
+    await server.until(lambda: server.produced[-1].payload.get("status") == "completed")
+    before = len(server.produced)
+    assert await answer_of(http.put(f"{QUEUE}/prune")) == {"deleted": 1}
+    assert len(server.produced) == before
+    async with http.get(f"{QUEUE}/i/1") as response:
+        assert response.status == 404
+
+
+async def test_a_retry_is_a_new_item_of_the_same_batch_and_completed_ones_are_passed_over(server, http):
+    failed = await run(server, batches.failing(), batch_id="b")
+    fine = await run(server, batches.blank())
+    async with Listener(server.url) as listener:
+        answer = await answer_of(http.put(f"{QUEUE}/retry_items_by_id", json=[*failed, *fine, 999]))
+        assert answer == {"queue_id": "default", "retried_item_ids": failed}
+        await listener.until_ended(3)
+    again = await answer_of(http.get(f"{QUEUE}/i/3"))
+    assert (again["batch_id"], again["retried_from_item_id"], again["status"]) == ("b", failed[0], "failed")
+    assert (await answer_of(http.get(f"{QUEUE}/b/b/status")))["total"] == 2
+
+
+async def test_a_wrong_typed_value_stops_the_queue_until_its_batch_is_canceled(server, http):
+    body = batches.batch(batches.text_to_image(sd1(server)), data=[[datum("seed", "not a number")]], batch_id="bad")
+    answer = await server.enqueue(body)
+    assert answer["enqueued"] == 1
+    blocked = (await server.enqueue(batches.batch(batches.blank())))["item_ids"][0]
+    for method, path in (
+        ("GET", "/i/1"),
+        ("PUT", "/i/1/cancel"),
+        ("DELETE", "/i/1"),
+        ("GET", "/next"),
+        ("GET", "/list_all"),
+    ):
+        async with http.request(method, QUEUE + path) as response:
+            assert response.status == 500, path
+    assert server.queue.items[blocked].status == "pending"
+    assert await answer_of(http.put(f"{QUEUE}/cancel_by_batch_ids", json={"batch_ids": ["bad"]})) == {"canceled": 1}
+    await server.until_ended(blocked)
+    async with http.get(f"{QUEUE}/list_all") as response:
+        assert response.status == 500
+    await answer_of(http.put(f"{QUEUE}/prune"))
+    assert await answer_of(http.get(f"{QUEUE}/list_all")) == []
+
+
+async def test_failed_is_told_before_the_nodes_error_and_what_was_saved_stays(server):
+    async with Listener(server.url) as listener:
+        await server.enqueue(batches.batch(batches.failing(after_image=True)))
+        await listener.until(lambda: "invocation_error" in listener.names())
+        assert listener.names()[-2:] == ["queue_item_status_changed", "invocation_error"]
+        told = listener.heard[-2][1]
+        assert (told["status"], told["error_type"]) == ("failed", "ImageRecordNotFoundException")
+        assert told["error_message"] == listener.heard[-1][1]["error_message"] == "Image record not found"
+    assert [image.is_intermediate for image in server.images.select(Filter())] == [False]
+
+
+async def test_an_unknown_model_fails_the_item_with_its_words(server):
+    graph = batches.text_to_image(sd1(server) | {"key": "00000000-0000-0000-0000-000000000000"})
+    (item_id,) = await run(server, graph)
+    item = server.queue.items[item_id]
+    assert (item.status, item.error_message) == ("failed", "Unknown model 00000000-0000-0000-0000-000000000000")
+
+
+async def test_a_missing_edge_and_a_bad_size_fail_only_when_run(server):
+    graph = batches.text_to_image(sd1(server))
+    graph["edges"] = [edge for edge in graph["edges"] if edge["destination"]["field"] != "unet"]
+    (first,) = await run(server, graph)
+    (second,) = await run(server, batches.blank(width=-5))
+    (third,) = await run(server, {"id": "empty", "nodes": {}, "edges": []})
+    items = server.queue.items
+    assert items[first].error_type == "RequiredConnectionException"
+    assert items[second].error_type == "ValueError"
+    assert items[third].status == "completed"
+
+
+async def test_cached_nodes_report_the_same_image_again_and_show_no_progress(server):
+    graph = batches.blank(use_cache=True)
+    async with Listener(server.url) as listener:
+        ids = await run(server, graph)
+        ids += await run(server, graph)
+        await listener.until_ended(*ids)
+        names = [p["result"]["image"]["image_name"] for n, p in listener.heard if n == "invocation_complete"]
+        assert len(names) == 2
+        assert len(set(names)) == 1
+        assert not [p for n, p in listener.heard if n == "invocation_progress" and p["item_id"] == ids[1]]
+    (image,) = server.images.select(Filter())
+    assert image.session_id == server.queue.items[ids[0]].session_id
+    server.images.remove([image.image_name])
+    server.processor.cache.forget_image(image.image_name)
+    await run(server, graph)
+    assert len(server.images.select(Filter())) == 1, "a deleted image is not answered from the cache"
+
+
+async def test_one_item_makes_several_images_and_collect_repeats_their_names(server):
+    async with Listener(server.url) as listener:
+        (item_id,) = await run(server, batches.several_images(3))
+        await listener.until_ended(item_id)
+        results = [p["result"] for n, p in listener.heard if n == "invocation_complete"]
+    made = [result["image"] for result in results if "image" in result]
+    collected = next(result["collection"] for result in results if result["type"] == "collect_output")
+    assert [server.images.get(image["image_name"]).width for image in made] == [64, 128, 192]
+    assert collected == made
+    session = server.queue.items[item_id].session
+    assert len(session["source_prepared_mapping"]["img"]) == 3
+
+
+async def test_one_result_can_hold_several_images(server):
+    (item_id,) = await run(server, batches.three_maps())
+    results = server.queue.items[item_id].session["results"].values()
+    (maps,) = [result for result in results if result["type"] == "pbr_maps-output"]
+    names = {maps[name]["image_name"] for name in ("normal_map", "roughness_map", "displacement_map")}
+    finals = server.images.select(Filter(is_intermediate=False))
+    assert {image.image_name for image in finals} == names
+
+
+async def test_the_image_primitive_reports_an_existing_image_of_another_session(server):
+    image = server.add_upload()
+    (item_id,) = await run(server, batches.echo(image.image_name))
+    (result,) = server.queue.items[item_id].session["results"].values()
+    assert result["image"]["image_name"] == image.image_name
+    assert len(server.images.select(Filter())) == 1
+
+
+async def test_image_to_image_names_only_its_own_result(server):
+    source = server.add_upload(size=(64, 64), shade=250)
+    (item_id,) = await run(server, batches.image_to_image(sd1(server), source.image_name, strength=0.5))
+    item = server.queue.items[item_id]
+    named = {r["image"]["image_name"] for r in item.session["results"].values() if "image" in r}
+    assert len(named) == 1
+    assert source.image_name not in named
+    (name,) = named
+    assert server.images.get(name).session_id == item.session_id
+
+
+async def test_an_image_of_another_size_than_the_noise_fails_as_the_real_one(server):
+    source = server.add_upload(size=(128, 64))
+    (item_id,) = await run(server, batches.image_to_image(sd1(server), source.image_name))
+    assert server.queue.items[item_id].error_message == "Incompatible 'noise' and 'latents' shapes"
+
+
+async def test_sdxl_and_a_lora_run_and_a_lora_of_another_base_fails_without_words(server):
+    model = server.models.select(bases=["sdxl"], kind="main")[0]
+    lora = server.models.select(bases=["sdxl"], kind="lora")[0]
+    other = server.models.select(bases=["sd-1"], kind="lora")[0]
+    (plain,) = await run(server, batches.sdxl_text_to_image(model))
+    (with_lora,) = await run(server, batches.sdxl_text_to_image(model, lora=lora))
+    (wrong,) = await run(server, batches.sdxl_text_to_image(model, lora=other))
+    items = server.queue.items
+    assert [items[item_id].status for item_id in (plain, with_lora, wrong)] == ["completed", "completed", "failed"]
+    assert (items[wrong].error_type, items[wrong].error_message) == ("AssertionError", "")
+
+
+async def test_an_item_naming_a_deleted_board_saves_its_image_uncategorised(server, http):
+    board = await answer_of(http.post("/api/v1/boards/?board_name=b"))
+    await run(server, batches.text_to_image(sd1(server), board_id=board["board_id"]))
+    assert [image.board_id for image in server.images.select(Filter())] == [board["board_id"]]
+    await answer_of(http.delete(f"/api/v1/boards/{board['board_id']}"))
+    await run(server, batches.text_to_image(sd1(server), seed=9, board_id=board["board_id"]))
+    assert {image.board_id for image in server.images.select(Filter())} == {None}
+
+
+async def test_events_reach_sockets_that_never_subscribed_and_name_their_queue(server):
+    async with Listener(server.url) as listener:
+        await listener._client.emit("unsubscribe_queue", {"queue_id": "default"})
+        await server.enqueue(batches.batch(batches.blank()), queue_id="other")
+        await listener.until(lambda: "completed" in listener.statuses())
+        assert {payload["queue_id"] for _, payload in listener.heard} == {"other"}
+
+
+async def test_the_polling_transport_fails_with_500(http):
+    async with http.get("/ws/socket.io/?EIO=4&transport=polling") as response:
+        assert response.status == 500
+
+
+async def test_a_gallery_page_is_filtered_ordered_and_counted(server, http):
+    server.add_upload()
+    await run(server, batches.blank(is_intermediate=True))
+    ids = await run(server, batches.text_to_image(sd1(server), prompt="a red barn"), data=batches.seeds(1, 2))
+    everything = await answer_of(http.get("/api/v1/images/?limit=2"))
+    assert (everything["total"], len(everything["items"])) == (4, 2)
+    finals = await answer_of(http.get("/api/v1/images/?is_intermediate=false&categories=general&starred_first=false"))
+    sessions = [dto["session_id"] for dto in finals["items"]]
+    assert sessions == [server.queue.items[item_id].session_id for item_id in reversed(ids)], "newest first"
+    oldest = finals["items"][-1]["image_name"]
+    await answer_of(http.post("/api/v1/images/star", json={"image_names": [oldest]}))
+    starred = await answer_of(http.get("/api/v1/images/?is_intermediate=false&categories=general"))
+    assert starred["items"][0]["image_name"] == oldest
+    found = await answer_of(http.get("/api/v1/images/names?search_term=red%20barn"))
+    assert (found["total_count"], found["starred_count"]) == (2, 1)
+
+
+@pytest.mark.parametrize("name", ["..%2F..%2Fetc%2Fpasswd", "..%2Fdemo.sqlite"])
+async def test_a_name_with_a_slash_is_the_web_app_and_never_a_file(http, name):
+    async with http.get(f"/api/v1/images/i/{name}/full") as response:
+        assert (response.status, response.content_type) == (200, "text/html")
