@@ -198,7 +198,8 @@ class Consumer:
             return  # Single-user servers send every queue's events to every socket (FACTS §1).
         match event:
             case events.BatchEnqueued():
-                if event.origin == rows.ORIGIN and await self._our_batch(event.batch_id):
+                # A full queue announces batches it took nothing of (FACTS §7).
+                if event.enqueued and event.origin == rows.ORIGIN and await self._our_batch(event.batch_id):
                     self._downstream.batch_seen(event.batch_id)
             case events.ItemsCanceled():
                 canceled = self.tracking.by_ids(event.canceled_item_ids)

@@ -197,3 +197,14 @@ async def test_a_removed_backend_ends_its_lane_and_nothing_more_is_sent(
     gate.set()
     assert await house.batches(step_id) == []
     assert (await house.step(step_id)).backend_id is None
+
+
+async def test_the_announcement_of_a_batch_a_full_queue_took_nothing_of_is_no_arrival(
+    house: StudioHouse, invoke: ScriptedInvokeAI
+) -> None:
+    held = await fill(invoke, 3)
+    invoke.cut_enqueue("during")
+    step_id = await house.create(MODEL)
+    await house.until_states(step_id, "lost", "prepared")
+    held.release()
+    await until_made(house, step_id, 100)
