@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -36,6 +36,14 @@ async def fresh_database(server: AsyncEngine, template: str = "template1") -> As
 
 def address(server: AsyncEngine, name: str) -> str:
     return server.url.set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder for clusters that root's unprivileged stand-in can reach, unlike pytest's own 0700 ones."""
+    with tempfile.TemporaryDirectory(prefix="darkroom-tests-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

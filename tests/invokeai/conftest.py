@@ -35,8 +35,8 @@ async def invokeai() -> AsyncIterator[RealInvokeAI]:
 
 
 @pytest.fixture
-async def darkroom(invokeai: RealInvokeAI, tmp_path: Path) -> AsyncIterator[DarkroomProcess]:
-    process = DarkroomProcess(tmp_path / "data", DARKROOM_INVOKEAI_URL=invokeai.url)
+async def darkroom(invokeai: RealInvokeAI, place: Path) -> AsyncIterator[DarkroomProcess]:
+    process = DarkroomProcess(place / "data", DARKROOM_INVOKEAI_URL=invokeai.url)
     await process.start()
     await process.connected()
     yield process
