@@ -68,4 +68,4 @@ async def _check_loras(connection: Connection, backend_id: UUID, parameters: Par
     for lora in [] if isinstance(parameters.loras, msgspec.UnsetType) else parameters.loras:
         found = await find_model(connection, backend_id, lora.key, type="lora")
         if found is not None and (found.type != "lora" or found.base != model.base):
-            raise ValidationError(f"loras: {unfit(found, model)}")
+            raise ValidationError(f"parameters.loras: {unfit(found, model)}")

@@ -79,12 +79,12 @@ def checked(parameters: Parameters) -> Parameters:
     """Raises `ValidationError` for what the types alone do not tell; fixes a seed where none is given."""
     if parameters.scheduler is not UNSET and parameters.scheduler not in graphs.SCHEDULERS:
         raise ValidationError(
-            f"scheduler: InvokeAI has no {parameters.scheduler[:100]!r}", {"allowed": sorted(graphs.SCHEDULERS)}
+            f"parameters.scheduler: InvokeAI has no {parameters.scheduler[:100]!r}", {"allowed": sorted(graphs.SCHEDULERS)}
         )
     if parameters.loras is not UNSET:
         keys = [lora.key for lora in parameters.loras]
         if len(set(keys)) < len(keys):
-            raise ValidationError("loras: the same LoRA twice")
+            raise ValidationError("parameters.loras: the same LoRA twice")
     if parameters.seed is UNSET:
         return msgspec.structs.replace(parameters, seed=secrets.randbelow(SEEDS))
     return parameters

@@ -1,0 +1,272 @@
+"""The studio over HTTP (api.md, Studio), against a scripted InvokeAI."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import pytest
+
+from service.database.engine import Database
+from service.demo.models import DEMO_MODELS
+from service.studio.routes import routes
+from tests.fakes import ScriptedInvokeAI, answers
+from tests.fakes.rows import add_backend
+from tests.fakes.served import served
+from tests.fakes.studio import StudioHouse, eventually, studio_house
+
+MODEL = next(model for model in DEMO_MODELS if model["type"] == "main" and model["base"] == "sd-1")
+STEP = {
+    "prompt": "a lighthouse",
+    "model_key": MODEL["key"],
+    "model_hash": MODEL["hash"],
+    "parameters": {"width": 64, "height": 64, "steps": 2, "seed": 7},
+}
+
+
+@pytest.fixture
+async def invoke(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
+    invoke = ScriptedInvokeAI(tmp_path / "invokeai")
+    await invoke.start()
+    yield invoke
+    await invoke.stop()
+
+
+@pytest.fixture
+async def house(database: Database, invoke: ScriptedInvokeAI) -> AsyncIterator[StudioHouse]:
+    async with studio_house(database, invoke) as house:
+        yield house
+
+
+@pytest.fixture
+async def api(house: StudioHouse) -> AsyncIterator[Api]:
+    async with served(
+        routes,
+        database=house.database,
+        announcer=house.announcer,
+        registry=house.registry,
+        submitter=house.submitter,
+        model_cache=house.models,
+    ) as client:
+        yield Api(client)
+
+
+class Api:
+    """Status and body of every answer."""
+
+    def __init__(self, client: aiohttp.ClientSession) -> None:
+        self._client = client
+
+    async def __call__(self, method: str, path: str, body: Any = None, **query: Any) -> tuple[int, Any]:
+        async with self._client.request(method, f"/api/v1{path}", json=body, params=query) as response:
+            text = await response.text()
+            return response.status, json.loads(text) if text else None
+
+    async def session(self, name: str = "an evening") -> str:
+        status, session = await self("POST", "/sessions", {"name": name})
+        assert status == 201
+        return str(session["id"])
+
+    async def refused(self, method: str, path: str, body: Any = None, **query: Any) -> str:
+        status, answer = await self(method, path, body, **query)
+        assert (status, answer["error"]["code"]) == (400, "validation_error"), answer
+        return str(answer["error"]["message"])
+
+
+async def test_from_a_session_to_its_pictures(api: Api, house: StudioHouse) -> None:
+    session = await api.session()
+    status, step = await api("POST", f"/sessions/{session}/steps", STEP | {"batch_size": 2})
+    assert (status, step["status"], step["items"], step["alternatives"]) == (201, "pending", [], [])
+    assert step["parameters"] == STEP["parameters"] | {
+        "scheduler": step["parameters"]["scheduler"],
+        "cfg_scale": step["parameters"]["cfg_scale"],
+    }
+    assert (step["model_name"], step["backend_id"]) == (MODEL["name"], str(house.backend_id))
+
+    async def completed() -> Any:
+        _, step_now = await api("GET", f"/steps/{step['id']}")
+        return step_now["status"] == "completed" and step_now
+
+    step = await eventually(completed)
+    assert [item["ordinal"] for item in step["items"]] == [0, 1]
+    assert {item["status"] for item in step["items"]} == {"completed"}
+    assert [photo["step_id"] for photo in step["alternatives"]] == [step["id"]] * 2
+    assert set(step["items"][0]) == {
+        "backend_id", "item_id", "batch_id", "step_id", "ordinal", "status", "error",
+        "created_at", "started_at", "completed_at", "progress",
+    }  # fmt: skip
+    status, detail = await api("GET", f"/sessions/{session}")
+    assert (status, detail["step_count"], detail["steps"]) == (200, 1, [step])
+
+
+async def test_a_step_is_taken_while_invokeai_is_away(api: Api, house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
+    await invoke.kill()
+    session = await api.session()
+    status, step = await api("POST", f"/sessions/{session}/steps", STEP)
+    assert (status, step["status"]) == (201, "pending")
+    await invoke.restart()
+
+
+async def test_the_same_correlation_id_gives_the_same_step_also_at_the_same_time(api: Api) -> None:
+    session = await api.session()
+    body = STEP | {"correlation_id": "tab-1:42"}
+    answers_ = await asyncio.gather(*(api("POST", f"/sessions/{session}/steps", body) for _ in range(6)))
+    assert sorted(status for status, _ in answers_) == [200] * 5 + [201]
+    assert len({step["id"] for _, step in answers_}) == 1
+    _, detail = await api("GET", f"/sessions/{session}")
+    assert detail["step_count"] == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"prompt": None},
+        {"prompt": ""},
+        {"model_key": None},
+        {"model_hash": None},
+        {"batch_size": 0},
+        {"batch_size": 101},
+        {"parameters": {"width": 65}},
+        {"parameters": {"height": 8}},
+        {"parameters": {"seed": -1}},
+        {"parameters": {"seed": 2**32}},
+        {"parameters": {"sampler": "euler"}},
+        {"parameters": {"scheduler": "of_next_year"}},
+        {"parameters": {"loras": [{"weight": 1}]}},
+        {"parameters": []},
+        {"surprise": 1},
+        {"parent_id": str(uuid4())},
+        {"backend_id": str(uuid4())},
+        {"source_photo_id": str(uuid4())},
+    ],
+    ids=str,
+)
+async def test_what_cannot_be_is_said_at_once(api: Api, wrong: dict[str, Any]) -> None:
+    session = await api.session()
+    body = {name: value for name, value in (STEP | wrong).items() if value is not None}
+    message = await api.refused("POST", f"/sessions/{session}/steps", body)
+    assert next(iter(wrong)) in message
+    _, detail = await api("GET", f"/sessions/{session}")
+    assert detail["steps"] == []
+
+
+async def test_a_refusal_shows_as_failed_in_invokeais_words(api: Api, invoke: ScriptedInvokeAI) -> None:
+    invoke.on("/enqueue_batch$", answers.status(422, "no such thing"))
+    session = await api.session()
+    _, step = await api("POST", f"/sessions/{session}/steps", STEP)
+
+    async def failed() -> Any:
+        _, step_now = await api("GET", f"/steps/{step['id']}")
+        return step_now["status"] == "failed" and step_now
+
+    assert (await eventually(failed))["error_message"] == "no such thing"
+
+
+async def test_cancel_retry_and_delete_mind_the_steps_state(api: Api, invoke: ScriptedInvokeAI) -> None:
+    held = invoke.hold("denoise", item_id=1)
+    session = await api.session()
+    _, step = await api("POST", f"/sessions/{session}/steps", STEP)
+    path = f"/steps/{step['id']}"
+    await held.reached()
+    status, answer = await api("POST", f"{path}/retry")
+    assert (status, answer["error"]["code"]) == (409, "conflict")
+    status, answer = await api("POST", f"{path}/cancel")
+    assert status == 200
+    assert answer["cancel_requested_at"] is not None
+    await invoke.until_ended(1)
+    held.release()
+
+    async def ended(status: str) -> bool:
+        return bool((await api("GET", path))[1]["status"] == status)
+
+    await eventually(lambda: ended("canceled"))
+    assert (await api("POST", f"{path}/cancel"))[0] == 409
+    status, answer = await api("POST", f"{path}/retry")
+    assert (status, answer["cancel_requested_at"]) == (200, None)
+    await eventually(lambda: ended("completed"))
+    assert (await api("POST", f"{path}/retry"))[0] == 409
+    assert await api("DELETE", path) == (204, None)
+    for method, gone in (("GET", path), ("DELETE", path), ("POST", f"{path}/cancel"), ("POST", f"{path}/retry")):
+        status, answer = await api(method, gone)
+        assert (status, answer["error"]["code"]) == (404, "not_found")
+    _, detail = await api("GET", f"/sessions/{session}")
+    assert (detail["steps"], detail["step_count"]) == ([], 0)
+
+
+async def test_sessions_are_listed_latest_changed_first_by_cursor_or_offset(api: Api) -> None:
+    ids = [await api.session(f"session {n}") for n in range(5)]
+    await api("PATCH", f"/sessions/{ids[1]}", {"name": "renamed"})
+    expected = [ids[1], ids[4], ids[3], ids[2], ids[0]]
+    [existing] = [item["id"] for item in (await api("GET", "/sessions", limit=10))[1]["items"][5:]]
+    _, page = await api("GET", "/sessions", limit=2)
+    seen, total = [item["id"] for item in page["items"]], page["total"]
+    assert total == 6
+    while page["next_cursor"]:
+        _, page = await api("GET", "/sessions", limit=2, cursor=page["next_cursor"])
+        assert page["total"] is None
+        seen += [item["id"] for item in page["items"]]
+    assert seen == [*expected, existing]
+    _, page = await api("GET", "/sessions", limit=2, offset=2, count="false")
+    assert ([item["id"] for item in page["items"]], page["total"]) == (expected[2:4], None)
+
+
+@pytest.mark.parametrize(
+    "query", [{"limit": 0}, {"limit": 201}, {"offset": -1}, {"cursor": "x"}, {"cursor": "x", "offset": 0}], ids=str
+)
+async def test_a_wrong_page_is_refused(api: Api, query: dict[str, Any]) -> None:
+    await api.refused("GET", "/sessions", **query)
+
+
+async def test_a_session_is_renamed_and_deleted(api: Api) -> None:
+    session = await api.session()
+    await api.refused("PATCH", f"/sessions/{session}", {"name": ""})
+    await api.refused("POST", "/sessions", {"title": "x"})
+    status, renamed = await api("PATCH", f"/sessions/{session}", {"name": "a morning"})
+    assert (status, renamed["name"], renamed["step_count"], renamed["cover_photo_id"]) == (200, "a morning", 0, None)
+    assert (await api("DELETE", f"/sessions/{session}"))[0] == 204
+    for method, body in (("GET", None), ("PATCH", {"name": "x"}), ("DELETE", None)):
+        assert (await api(method, f"/sessions/{session}", body))[0] == 404
+    assert (await api("POST", f"/sessions/{session}/steps", STEP))[0] == 404
+    _, page = await api("GET", "/sessions")
+    assert session not in [item["id"] for item in page["items"]]
+
+
+async def test_models_are_those_of_the_last_reading(api: Api, house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
+    _, models = await api("GET", "/models", base="sd-1")
+    assert MODEL["key"] in [model["key"] for model in models["items"]]
+    assert {model["type"] for model in models["items"]} == {"main"}
+    assert models["total"] == len(models["items"])
+    _, loras = await api("GET", "/models", type="lora", backend_id=str(house.backend_id))
+    assert {model["type"] for model in loras["items"]} <= {"lora"}
+    invoke.on("/api/v2/models/$", answers.body(json.dumps({"models": [MODEL]}).encode()))
+    async with house.database.connection() as connection:
+        away = await add_backend(connection, name="away")
+    status, refreshed = await api("POST", "/models/refresh")
+    assert status == 200
+    assert refreshed["backends"][str(house.backend_id)] is None
+    assert "not connected" in refreshed["backends"][str(away)]
+    _, models = await api("GET", "/models")
+    assert [model["key"] for model in models["items"]] == [MODEL["key"]]
+    assert (await api("POST", "/models/refresh", backend_id=str(uuid4())))[0] == 404
+
+
+async def test_models_are_read_again_when_invokeai_has_installed_one(
+    api: Api, house: StudioHouse, invoke: ScriptedInvokeAI
+) -> None:
+    new = MODEL | {"key": "brand-new", "name": "Brand New"}
+    failing = invoke.on("/api/v2/models/$", answers.status(400))
+    house.models.changed(house.backend_id)
+    await failing.wait()
+    invoke.on("/api/v2/models/$", answers.body(json.dumps({"models": [MODEL, new]}).encode()), times=None)
+    await invoke.emit("model_install_complete", {"key": "brand-new"})
+
+    async def there() -> bool:
+        _, models = await api("GET", "/models")
+        return "brand-new" in [model["key"] for model in models["items"]]
+
+    await eventually(there)
