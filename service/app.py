@@ -17,6 +17,7 @@ from litestar import HttpMethod, Litestar, route
 from litestar.config.compression import CompressionConfig
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.exceptions import MethodNotAllowedException, NotFoundException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.params import FromPath
 
@@ -114,14 +115,18 @@ def create_app(settings: Settings, *, demo: bool = False, give_up: Callable[[str
 
     `demo` runs the demo InvokeAI inside; `give_up` is called with the reason when the service cannot go on.
     """
-    requests = Requests()
+    requests, gate = Requests(), Gate(settings.host_names)
     return Litestar(
         route_handlers=[*ROUTES, nothing_here],
         lifespan=[partial(opened, settings=settings, demo=demo, give_up=give_up)],
         state=State({"settings": settings, "requests": requests}),
         dependencies={name: provided(name) for name in PROVIDED},
-        middleware=[requests, Gate(settings.host_names)],
-        exception_handlers=EXCEPTION_HANDLERS,
+        middleware=[requests, gate],
+        exception_handlers={
+            **EXCEPTION_HANDLERS,
+            NotFoundException: gate.answer_unrouted,
+            MethodNotAllowedException: gate.answer_unrouted,
+        },
         compression_config=CompressionConfig(
             backend="gzip",
             gzip_compress_level=3,

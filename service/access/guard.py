@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from http.cookies import CookieError, SimpleCookie
-from typing import Final
+from typing import Any, Final
 
+from litestar import Response
 from litestar.datastructures import Headers
 from litestar.enums import ScopeType
+from litestar.exceptions import HTTPException
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
@@ -14,7 +16,7 @@ from service.access.headers import with_security_headers
 from service.access.origin import SAFE_METHODS, refusal
 from service.access.sessions import Sessions
 from service.access.visitor import OWNER, Visitor
-from service.error_responses import error_body
+from service.error_responses import AnyRequest, answer_api_error, answer_http_exception, error_body
 from service.errors import ApiError, Forbidden, Unauthorized
 
 OPEN: Final = "open"
@@ -43,8 +45,25 @@ class Gate(ASGIMiddleware):
             scope["auth"] = await self._admit(scope)
             await next_app(scope, receive, send)
 
+    def answer_unrouted(self, request: AnyRequest, error: HTTPException) -> Response[Any]:
+        """What matches no route passes no middleware: who is refused elsewhere is refused here too."""
+        try:
+            self._refuse_elsewhere(request.scope)
+        except Forbidden as refused:
+            return answer_api_error(request, refused)
+        return answer_http_exception(request, error)
+
     async def _admit(self, scope: Scope) -> Visitor | None:
         """The owner; None for strangers at an open handler; Forbidden or Unauthorized."""
+        self._refuse_elsewhere(scope)
+        sessions: Sessions | None = scope["litestar_app"].state["sessions"]
+        if sessions is None:
+            return OWNER
+        if scope["route_handler"].opt.get(OPEN):
+            return None
+        return await _owner(scope, sessions)
+
+    def _refuse_elsewhere(self, scope: Scope) -> None:
         reason = refusal(
             scope["headers"],
             changes=scope["type"] == ScopeType.WEBSOCKET or scope["method"] not in SAFE_METHODS,
@@ -53,12 +72,6 @@ class Gate(ASGIMiddleware):
         )
         if reason is not None:
             raise Forbidden(reason)
-        sessions: Sessions | None = scope["litestar_app"].state["sessions"]
-        if sessions is None:
-            return OWNER
-        if scope["route_handler"].opt.get(OPEN):
-            return None
-        return await _owner(scope, sessions)
 
 
 async def _owner(scope: Scope, sessions: Sessions) -> Visitor:
