@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.demo.checks import InvalidFieldError
 from service.demo.clock import new_id
-from service.demo.nodes import NODE_TYPES, InvalidFieldError, NodeType
+from service.demo.nodes import NODE_TYPES, NodeType
 
 Json = dict[str, Any]
 Path = tuple[tuple[str, int], ...]  # (iterate node, index) pairs a prepared node lies in

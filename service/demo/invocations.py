@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from service.demo import picture_nodes
+from service.demo.checks import MODEL_PARTS
 from service.demo.context import INVOCATIONS, Context, NodeError, Result, invocation
-from service.demo.nodes import MODEL_PARTS
 
 Json = dict[str, Any]
 

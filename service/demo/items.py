@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from service.demo.checks import InvalidFieldError
 from service.demo.graph import blank_session, with_values
-from service.demo.nodes import InvalidFieldError
 
 Json = dict[str, Any]
 

@@ -1,10 +1,12 @@
-"""The node types the demo knows: their fields in InvokeAI's order, defaults and checks (graphs.md, openapi.json)."""
+"""The node types the demo knows: their fields in InvokeAI's order, and defaults (graphs.md, openapi.json)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from service.demo import checks
+from service.demo.checks import Check, InvalidFieldError
 
 Json = dict[str, Any]
 
@@ -21,19 +23,6 @@ GENERATION_MODES = tuple(
         for mode in ("txt2img", "img2img", "inpaint", "outpaint")
     ]
 )
-MODEL_PARTS = ("key", "hash", "name", "base", "type")
-
-
-class InvalidFieldError(Exception):
-    """A value a field does not take; carries the body of a 422 `detail` entry without `loc`."""
-
-    def __init__(self, kind: str, message: str, value: Any, ctx: Json | None = None, at: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
-        self.detail: Json = {"type": kind, "msg": message, "input": value} | ({"ctx": ctx} if ctx else {})
-        self.at = at
-
-
-Check = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -71,8 +60,8 @@ class NodeType:
         own = {field.name: _value(field, given) for field in self.fields}
         base = {
             "id": node_id,
-            "is_intermediate": boolean(given.get("is_intermediate", False)),
-            "use_cache": boolean(given.get("use_cache", self.use_cache)),
+            "is_intermediate": checks.boolean(given.get("is_intermediate", False)),
+            "use_cache": checks.boolean(given.get("use_cache", self.use_cache)),
         }
         known = {*saving, *base, *own, "type"}
         extra = {key: value for key, value in given.items() if key not in known} if self.open else {}
@@ -92,137 +81,15 @@ def _value(field: Field, given: Json) -> Any:
         raise
 
 
-def seed(value: Any) -> int:
-    """Any integer, modulo 2^32 (graphs.md, Traps)."""
-    return int(integer()(value)) % 2**32
-
-
-def anything(value: Any) -> Any:
-    return value
-
-
-def string(value: Any) -> str:
-    if not isinstance(value, str):
-        raise InvalidFieldError("string_type", "Input should be a valid string", value)
-    return value
-
-
-def boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidFieldError("bool_type", "Input should be a valid boolean", value)
-    return value
-
-
-def integer(*, ge: int | None = None, gt: int | None = None, multiple_of: int | None = None) -> Check:
-    def check(value: Any) -> int:
-        whole = _integer(value)
-        _bounds(whole, ge, gt)
-        if multiple_of and whole % multiple_of:
-            message = f"Input should be a multiple of {multiple_of}"
-            raise InvalidFieldError("multiple_of", message, value, {"multiple_of": multiple_of})
-        return whole
-
-    return check
-
-
-def number(*, ge: float | None = None, gt: float | None = None, le: float | None = None) -> Check:
-    def check(value: Any) -> float:
-        parsed = _number(value)
-        _bounds(parsed, ge, gt, le)
-        return parsed
-
-    return check
-
-
-def _integer(value: Any) -> int:
-    """Takes what pydantic takes: also a whole float, and a text of digits."""
-    if isinstance(value, str):
-        try:
-            return int(value)
-        except ValueError:
-            message = "Input should be a valid integer, unable to parse string as an integer"
-            raise InvalidFieldError("int_parsing", message, value) from None
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidFieldError("int_type", "Input should be a valid integer", value)
-    return value
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            message = "Input should be a valid number, unable to parse string as a number"
-            raise InvalidFieldError("float_parsing", message, value) from None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidFieldError("float_type", "Input should be a valid number", value)
-    return float(value)
-
-
-def _bounds(value: float, ge: float | None, gt: float | None, le: float | None = None) -> None:
-    if ge is not None and value < ge:
-        raise InvalidFieldError(
-            "greater_than_equal", f"Input should be greater than or equal to {ge}", value, {"ge": ge}
-        )
-    if gt is not None and value <= gt:
-        raise InvalidFieldError("greater_than", f"Input should be greater than {gt}", value, {"gt": gt})
-    if le is not None and value > le:
-        raise InvalidFieldError("less_than_equal", f"Input should be less than or equal to {le}", value, {"le": le})
-
-
-def choice(*words: str) -> Check:
-    expected = ", ".join(f"'{word}'" for word in words[:-1]) + f" or '{words[-1]}'"
-
-    def check(value: Any) -> str:
-        if value not in words:
-            raise InvalidFieldError("literal_error", f"Input should be {expected}", value, {"expected": expected})
-        return str(value)
-
-    return check
-
-
-def record(*names: str, optional: Json | None = None) -> Check:
-    """An object with the given keys, all required, and the optional ones with their defaults."""
-
-    def check(value: Any) -> Json:
-        if not isinstance(value, dict):
-            raise InvalidFieldError("model_type", "Input should be a valid dictionary or object", value)
-        for name in names:
-            if name not in value:
-                raise InvalidFieldError("missing", "Field required", value, at=(name,))
-        return {name: value[name] for name in names} | {k: value.get(k, d) for k, d in (optional or {}).items()}
-
-    return check
-
-
-def collection(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise InvalidFieldError("list_type", "Input should be a valid list", value)
-    return value
-
-
-def numbers(value: Any) -> Any:
-    check = number()
-    return [check(item) for item in value] if isinstance(value, list) else check(value)
-
-
-model = record(*MODEL_PARTS, optional={"submodel_type": None})
-image = record("image_name")
-_color = record("r", "g", "b", "a")
-_size = integer(gt=0, multiple_of=8)
-_unit = number(ge=0, le=1)
-
-_SAVING = (Field("board", record("board_id")), Field("metadata", anything, wired=True))
+_SAVING = (Field("board", checks.record("board_id")), Field("metadata", checks.anything, wired=True))
 
 
 def _wire(name: str, *, required: bool = True) -> Field:
-    return Field(name, anything, required=required, wired=True)
+    return Field(name, checks.anything, required=required, wired=True)
 
 
 def _sdxl_size(name: str) -> Field:
-    return Field(name, integer(), 0 if name.startswith("crop") else 1024)
+    return Field(name, checks.integer(), 0 if name.startswith("crop") else 1024)
 
 
 _OTHER_METADATA = (
@@ -232,79 +99,79 @@ _OTHER_METADATA = (
 )
 
 _METADATA_FIELDS = (
-    Field("generation_mode", choice(*GENERATION_MODES)),
-    Field("positive_prompt", string),
-    Field("negative_prompt", string),
-    Field("width", integer()),
-    Field("height", integer()),
-    Field("seed", integer()),
-    Field("rand_device", string),
-    Field("cfg_scale", number()),
-    Field("cfg_rescale_multiplier", number()),
-    Field("steps", integer()),
-    Field("scheduler", string),
-    Field("seamless_x", boolean),
-    Field("seamless_y", boolean),
-    Field("clip_skip", integer()),
-    Field("model", model),
-    *(Field(name, collection) for name in ("controlnets", "ipAdapters", "t2iAdapters", "loras")),
-    Field("strength", number()),
-    Field("init_image", string),
-    Field("vae", model),
-    *(Field(name, anything) for name in _OTHER_METADATA.split()),
+    Field("generation_mode", checks.choice(*GENERATION_MODES)),
+    Field("positive_prompt", checks.string),
+    Field("negative_prompt", checks.string),
+    Field("width", checks.integer()),
+    Field("height", checks.integer()),
+    Field("seed", checks.integer()),
+    Field("rand_device", checks.string),
+    Field("cfg_scale", checks.number()),
+    Field("cfg_rescale_multiplier", checks.number()),
+    Field("steps", checks.integer()),
+    Field("scheduler", checks.string),
+    Field("seamless_x", checks.boolean),
+    Field("seamless_y", checks.boolean),
+    Field("clip_skip", checks.integer()),
+    Field("model", checks.model),
+    *(Field(name, checks.collection) for name in ("controlnets", "ipAdapters", "t2iAdapters", "loras")),
+    Field("strength", checks.number()),
+    Field("init_image", checks.string),
+    Field("vae", checks.model),
+    *(Field(name, checks.anything) for name in _OTHER_METADATA.split()),
 )
 
 _DENOISE_FIELDS = (
     _wire("positive_conditioning"),
     _wire("negative_conditioning"),
     _wire("noise", required=False),
-    Field("steps", integer(gt=0), 10),
-    Field("cfg_scale", numbers, 7.5),
-    Field("denoising_start", _unit, 0.0),
-    Field("denoising_end", _unit, 1.0),
-    Field("scheduler", choice(*SCHEDULERS), "euler"),
+    Field("steps", checks.integer(gt=0), 10),
+    Field("cfg_scale", checks.numbers, 7.5),
+    Field("denoising_start", checks.unit, 0.0),
+    Field("denoising_end", checks.unit, 1.0),
+    Field("scheduler", checks.choice(*SCHEDULERS), "euler"),
     _wire("unet"),
     _wire("control", required=False),
     _wire("ip_adapter", required=False),
     _wire("t2i_adapter", required=False),
-    Field("cfg_rescale_multiplier", number(ge=0), 0.0),
-    Field("hidiffusion", boolean, False),
-    Field("hidiffusion_raunet", boolean, True),
-    Field("hidiffusion_window_attn", boolean, True),
-    Field("hidiffusion_t1_ratio", _unit, 0.4),
-    Field("hidiffusion_t2_ratio", _unit, 0.0),
+    Field("cfg_rescale_multiplier", checks.number(ge=0), 0.0),
+    Field("hidiffusion", checks.boolean, False),
+    Field("hidiffusion_raunet", checks.boolean, True),
+    Field("hidiffusion_window_attn", checks.boolean, True),
+    Field("hidiffusion_t1_ratio", checks.unit, 0.4),
+    Field("hidiffusion_t2_ratio", checks.unit, 0.0),
     _wire("latents", required=False),
     _wire("denoise_mask", required=False),
 )
 
 _SDXL_PROMPT_FIELDS = (
-    Field("prompt", string, ""),
-    Field("style", string, ""),
+    Field("prompt", checks.string, ""),
+    Field("style", checks.string, ""),
     *map(_sdxl_size, ("original_width", "original_height", "crop_top", "crop_left", "target_width", "target_height")),
     _wire("clip"),
     _wire("clip2"),
-    Field("mask", anything),
+    Field("mask", checks.anything),
 )
 
 _NOISE_FIELDS = (
-    Field("noise_type", choice("SD", "FLUX", "SD3"), "SD"),
-    Field("seed", seed, 0),
-    Field("width", _size, 512),
-    Field("height", _size, 512),
-    Field("use_cpu", boolean, True),
+    Field("noise_type", checks.choice("SD", "FLUX", "SD3"), "SD"),
+    Field("seed", checks.seed, 0),
+    Field("width", checks.size, 512),
+    Field("height", checks.size, 512),
+    Field("use_cpu", checks.boolean, True),
 )
 
-_TILING = (Field("tiled", boolean, False), Field("tile_size", integer(ge=0, multiple_of=8), 0))
-_FP32 = Field("fp32", boolean, False)
-_IMAGE = Field("image", image, required=True)
+_TILING = (Field("tiled", checks.boolean, False), Field("tile_size", checks.integer(ge=0, multiple_of=8), 0))
+_FP32 = Field("fp32", checks.boolean, False)
+_IMAGE = Field("image", checks.image, required=True)
 _IMAGE_OUT = ("image_output", ("image", "width", "height"))
 _LATENTS_OUT = ("latents_output", ("latents", "width", "height"))
 _CONDITIONING_OUT = ("conditioning_output", ("conditioning",))
 _INTEGERS_OUT = ("integer_collection_output", ("collection",))
-_RESAMPLE = choice("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
-_WEIGHT = Field("weight", number(), 0.75)
-_LORAS = Field("loras", anything)
-_LORA = Field("lora", model, required=True)
+_RESAMPLE = checks.choice("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
+_WEIGHT = Field("weight", checks.number(), 0.75)
+_LORAS = Field("loras", checks.anything)
+_LORA = Field("lora", checks.model, required=True)
 
 
 def _models_in(*names: str) -> tuple[Field, ...]:
@@ -314,30 +181,37 @@ def _models_in(*names: str) -> tuple[Field, ...]:
 NODE_TYPES: dict[str, NodeType] = {
     node.name: node
     for node in (
-        NodeType("integer", "integer_output", ("value",), (Field("value", integer(), 0),)),
-        NodeType("float", "float_output", ("value",), (Field("value", number(), 0.0),)),
-        NodeType("boolean", "boolean_output", ("value",), (Field("value", boolean, False),)),
-        NodeType("string", "string_output", ("value",), (Field("value", string, ""),)),
+        NodeType("integer", "integer_output", ("value",), (Field("value", checks.integer(), 0),)),
+        NodeType("float", "float_output", ("value",), (Field("value", checks.number(), 0.0),)),
+        NodeType("boolean", "boolean_output", ("value",), (Field("value", checks.boolean, False),)),
+        NodeType("string", "string_output", ("value",), (Field("value", checks.string, ""),)),
         NodeType(
             "main_model_loader",
             "model_loader_output",
             ("vae", "clip", "unet"),
-            (Field("model", model, required=True),),
+            (Field("model", checks.model, required=True),),
         ),
         NodeType(
             "sdxl_model_loader",
             "sdxl_model_loader_output",
             ("unet", "clip", "clip2", "vae"),
-            (Field("model", model, required=True),),
+            (Field("model", checks.model, required=True),),
         ),
-        NodeType("vae_loader", "vae_output", ("vae",), (Field("vae_model", model, required=True),)),
+        NodeType("vae_loader", "vae_output", ("vae",), (Field("vae_model", checks.model, required=True),)),
         NodeType(
-            "clip_skip", "clip_skip_output", ("clip",), (_wire("clip"), Field("skipped_layers", integer(ge=0), 0))
+            "clip_skip",
+            "clip_skip_output",
+            ("clip",),
+            (_wire("clip"), Field("skipped_layers", checks.integer(ge=0), 0)),
         ),
         NodeType(
             "compel",
             *_CONDITIONING_OUT,
-            (Field("prompt", string, ""), Field("clip", anything, required=True), Field("mask", anything)),
+            (
+                Field("prompt", checks.string, ""),
+                Field("clip", checks.anything, required=True),
+                Field("mask", checks.anything),
+            ),
         ),
         NodeType("sdxl_compel_prompt", *_CONDITIONING_OUT, _SDXL_PROMPT_FIELDS),
         NodeType("noise", "noise_output", ("noise", "width", "height"), _NOISE_FIELDS),
@@ -346,7 +220,7 @@ NODE_TYPES: dict[str, NodeType] = {
         NodeType(
             "i2l",
             *_LATENTS_OUT,
-            (_IMAGE, _wire("vae"), *_TILING, _FP32, Field("color_compensation", choice("None", "SDXL"), "None")),
+            (_IMAGE, _wire("vae"), *_TILING, _FP32, Field("color_compensation", checks.choice("None", "SDXL"), "None")),
         ),
         NodeType("core_metadata", "metadata_output", ("metadata",), _METADATA_FIELDS, open=True),
         NodeType(
@@ -354,8 +228,8 @@ NODE_TYPES: dict[str, NodeType] = {
             *_IMAGE_OUT,
             (
                 _IMAGE,
-                Field("width", integer(gt=0), 512),
-                Field("height", integer(gt=0), 512),
+                Field("width", checks.integer(gt=0), 512),
+                Field("height", checks.integer(gt=0), 512),
                 Field("resample_mode", _RESAMPLE, "bicubic"),
             ),
             saves=True,
@@ -363,17 +237,21 @@ NODE_TYPES: dict[str, NodeType] = {
         NodeType(
             "img_blur",
             *_IMAGE_OUT,
-            (_IMAGE, Field("radius", number(ge=0), 8.0), Field("blur_type", choice("gaussian", "box"), "gaussian")),
+            (
+                _IMAGE,
+                Field("radius", checks.number(ge=0), 8.0),
+                Field("blur_type", checks.choice("gaussian", "box"), "gaussian"),
+            ),
             saves=True,
         ),
         NodeType(
             "blank_image",
             *_IMAGE_OUT,
             (
-                Field("width", integer(), 512),
-                Field("height", integer(), 512),
-                Field("mode", choice("RGB", "RGBA"), "RGB"),
-                Field("color", _color, {"r": 0, "g": 0, "b": 0, "a": 255}),
+                Field("width", checks.integer(), 512),
+                Field("height", checks.integer(), 512),
+                Field("mode", checks.choice("RGB", "RGBA"), "RGB"),
+                Field("color", checks.color, {"r": 0, "g": 0, "b": 0, "a": 255}),
             ),
             saves=True,
         ),
@@ -382,20 +260,24 @@ NODE_TYPES: dict[str, NodeType] = {
             "collect",
             "collect_output",
             ("collection",),
-            (_wire("item", required=False), Field("collection", collection, (), wired=True)),
+            (_wire("item", required=False), Field("collection", checks.collection, (), wired=True)),
             use_cache=False,
         ),
         NodeType(
             "iterate",
             "iterate_output",
             ("item", "index", "total"),
-            (Field("collection", collection, ()), Field("index", integer(), 0)),
+            (Field("collection", checks.collection, ()), Field("index", checks.integer(), 0)),
             use_cache=False,
         ),
         NodeType(
             "range",
             *_INTEGERS_OUT,
-            (Field("start", integer(), 0), Field("stop", integer(), 10), Field("step", integer(), 1)),
+            (
+                Field("start", checks.integer(), 0),
+                Field("stop", checks.integer(), 10),
+                Field("step", checks.integer(), 1),
+            ),
         ),
         NodeType("lora_selector", "lora_selector_output", ("lora",), (_LORA, _WEIGHT)),
         NodeType(

@@ -51,6 +51,8 @@ class Queue:
             self._add(item)
             if item.status == "in_progress":
                 self._move(item, "canceled")
+        needed = {item.work.work_id for item in self.items.values()}
+        self._store.remove("works", self._works.keys() - needed)
 
     def _stamp(self) -> str:
         return stamp(self._now())

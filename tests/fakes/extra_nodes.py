@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from service.demo.checks import image
 from service.demo.context import INVOCATIONS, Context
-from service.demo.nodes import NODE_TYPES, Field, NodeType, image
+from service.demo.nodes import NODE_TYPES, Field, NodeType
 
 Json = dict[str, Any]
 

@@ -90,6 +90,8 @@ class MultiUser(Access):
 
     def event_for(self, user: User, event: Event) -> Event | None:
         """Others' items arrive redacted, without their nodes; admins get all but others' progress."""
+        if event.name in ("queue_items_canceled", "queue_items_retried", "queue_cleared") and not user.is_admin:
+            return _own_part(user, event)
         mine = event.owner is None or event.owner == user.user_id
         if mine or (user.is_admin and event.name != "invocation_progress"):
             return event
@@ -147,3 +149,14 @@ class MultiUser(Access):
         response = json_answer({"token": token, "user": user, "expires_in": seconds})
         response.set_cookie("invokeai_media_token", token, httponly=True)
         return response
+
+
+def _own_part(user: User, event: Event) -> Event:
+    """Bulk events name only the receiver's own items."""
+    if event.name == "queue_cleared":
+        mine = event.payload["user_id"] in (None, user.user_id)
+        return event if mine else event.with_payload(user_id="redacted")
+    key = event.name.removeprefix("queue_items_") + "_item_ids"
+    ids = event.payload[f"{key}_by_user"].get(user.user_id, [])
+    by_user = {user.user_id: ids} if ids else {}
+    return event.with_payload(**{key: ids, "user_ids": list(by_user), f"{key}_by_user": by_user})

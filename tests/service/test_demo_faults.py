@@ -235,6 +235,7 @@ async def test_images_and_items_survive_a_restart_and_item_ids_are_not_reused(se
     await server.kill()
     await server.restart()
     assert server.images.get(image.image_name).dto() == image.dto()
+    assert server.store.rows("works") == [], "graphs of items that are gone are gone too"
     async with http.get(f"/api/v1/images/i/{image.image_name}/full") as response:
         assert await response.read() == data
     second = (await server.enqueue(batches.batch(batches.blank())))["item_ids"][0]
@@ -363,6 +364,20 @@ async def test_multiuser_sockets_are_rejected_without_a_token(multiuser):
     with pytest.raises(socketio.exceptions.ConnectionError):
         async with Listener(server.url, token="nonsense"):
             pass
+
+
+async def test_a_bulk_cancel_names_to_each_user_only_the_own_items(multiuser):
+    server, access, alice, bob = multiuser
+    server.queue.started = False
+    async with (
+        Listener(server.url, token=access.token(alice)) as owner,
+        Listener(server.url, token=access.token(bob)) as other,
+    ):
+        await server.enqueue(batches.batch(batches.blank()), user_id=alice.user_id)
+        await server.queue.cancel_where("default", lambda item: True)
+        for listener, ids in ((owner, [1]), (other, [])):
+            await listener.until(lambda listener=listener: "queue_items_canceled" in listener.names())
+            assert listener.heard[-1][1]["canceled_item_ids"] == ids
 
 
 async def test_others_items_arrive_redacted_and_their_images_are_forbidden(multiuser):
