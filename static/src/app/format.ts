@@ -16,7 +16,7 @@ export function bytes(value: number): string {
 
 /** "6 s", "1 min 20 s", "2 h 5 min". */
 export function duration(seconds: number): string {
-  const whole = Math.max(0, Math.round(seconds));
+  const whole = Math.max(1, Math.ceil(seconds));
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min${whole % 60 ? ` ${whole % 60} s` : ""}`;
   const minutes = Math.round((whole % 3600) / 60);

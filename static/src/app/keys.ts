@@ -5,7 +5,7 @@ export type KeyMap = Record<string, (event: KeyboardEvent) => void>;
 
 interface Scope {
   keys: () => KeyMap;
-  /** Nothing beneath hears what this scope does not use. */
+  /** While it stands, no other scope hears anything. */
   modal: boolean;
 }
 
@@ -35,13 +35,12 @@ export function listenForKeys(): void {
     if (event.defaultPrevented || event.altKey || isTyping(event.target) || isControls(event)) return;
     if (document.querySelector("dialog[open]")) return;
     const name = nameOf(event);
-    for (const scope of [...scopes].reverse()) {
+    const modal = scopes.findLast((scope) => scope.modal);
+    for (const scope of modal ? [modal] : scopes.toReversed()) {
       const act = scope.keys()[name];
-      if (act) {
-        event.preventDefault();
-        return act(event);
-      }
-      if (scope.modal) return;
+      if (!act) continue;
+      event.preventDefault();
+      return act(event);
     }
   });
 }

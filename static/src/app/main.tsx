@@ -1,13 +1,18 @@
 import "photoswipe/style.css";
 import "../styles/tokens.css";
 import "../styles/base.css";
+import "../styles/indicators.css";
 import "../styles/controls.css";
+import "../styles/floating.css";
 import "../styles/shell.css";
+import "../styles/tile.css";
 import "../styles/library.css";
 import "../styles/inspector.css";
 import "../styles/viewer.css";
+import "../styles/tree.css";
 import "../styles/studio.css";
 import "../styles/compose.css";
+import "../styles/table.css";
 import "../styles/activity.css";
 import "../styles/settings.css";
 

@@ -37,7 +37,7 @@ export function Empty({ filter, onShowAll }: { filter: PhotoFilter; onShowAll: (
   return (
     <Blank icon={Images} title="Your library is ready">
       <p>
-        Darkroom watches {connected?.name ?? "your InvokeAI"}. Every image finished there appears here by itself, whether you make it in the studio
+        Darkroom watches {connected?.kind === "demo" ? "the demo InvokeAI" : (connected?.name ?? "your InvokeAI")}. Every image finished there appears here by itself, whether you make it in the studio
         or in InvokeAI.
       </p>
       <Link href="/studio" class="button primary">

@@ -2,7 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import { api, reasonOf } from "../api/client";
 import type { Status, TaskReport } from "../api/types";
 import { type Column, Table } from "../activity/table";
-import { ago } from "../app/format";
+import { ago, count } from "../app/format";
 
 const COLUMNS: Column<TaskReport>[] = [
   { name: "Task", by: (task) => task.name, cell: (task) => task.name },
@@ -15,6 +15,11 @@ const COLUMNS: Column<TaskReport>[] = [
   },
   { name: "Restarts", by: (task) => task.restarts, cell: (task) => task.restarts },
 ];
+
+function summary(tasks: readonly TaskReport[]): string {
+  const failed = tasks.filter((task) => task.last_result === "failed" || task.state === "stopped").length;
+  return failed === 0 ? `${count(tasks.length, "task")}, all well` : `${count(tasks.length, "task")}, ${failed} in trouble`;
+}
 
 /** Which Darkroom this is, and how its parts are doing. */
 export function About() {
@@ -39,7 +44,10 @@ export function About() {
           <p>
             Darkroom {status.version} · <a href="/api/docs">API</a>
           </p>
-          <Table label="Tasks" columns={COLUMNS} rows={status.tasks} rowKey={(task) => task.name} />
+          <details>
+            <summary class="muted">{summary(status.tasks)}</summary>
+            <Table label="Tasks" columns={COLUMNS} rows={status.tasks} rowKey={(task) => task.name} />
+          </details>
         </>
       )}
     </section>

@@ -47,20 +47,21 @@ function parameterChanges(step: StepState, parent: StepState): string[] {
   return [...(size && width && height ? [`${width} × ${height}`] : []), ...others];
 }
 
-/** What a step does differently from the one it branches from; a first step is its prompt. */
-export function whatChanged(step: StepState, parent: StepState | undefined): string {
-  if (!parent) return shorten(step.prompt);
-  const changes = [
-    promptChange(step, parent),
-    step.model_key === parent.model_key ? null : step.model_name,
-    ...parameterChanges(step, parent),
-  ].filter((change) => change !== null);
-  return changes.length ? shorten(changes.join(", ")) : "again";
+/** What a step does differently from the one it branches from. Numbers follow the model, so with another model they go unsaid. */
+function changesOf(step: StepState, parent: StepState): string[] {
+  const prompt = promptChange(step, parent);
+  const model = step.model_key === parent.model_key ? null : step.model_name;
+  return [...(prompt ? [prompt] : []), ...(model ? [model] : parameterChanges(step, parent))];
 }
 
-/** A step's title. */
+/** A step's label in the tree; a first step is its prompt. */
+export function whatChanged(step: StepState, parent: StepState | undefined): string {
+  if (!parent) return shorten(step.prompt);
+  return shorten(changesOf(step, parent).join(", ")) || "again";
+}
+
+/** A step's title: the first thing it does differently, else its prompt. */
 export function stepTitle(step: StepState, parent: StepState | undefined): string {
-  const change = whatChanged(step, parent).replace(/^[+−] /, "");
-  const title = change === "again" ? shorten(step.prompt) : change;
+  const title = (parent && changesOf(step, parent)[0]?.replace(/^[+−] /, "")) ?? step.prompt;
   return title.charAt(0).toUpperCase() + title.slice(1);
 }

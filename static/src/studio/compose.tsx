@@ -7,7 +7,7 @@ import { backends } from "../state/backends";
 import { getStep, isStepLive, type StepState } from "../state/steps";
 import { stepTitle } from "./changes";
 import { ComposeFoot } from "./compose-foot";
-import { type Draft, draftOf, findModel, flawOf, isEdited, loadFromStep, startWithModel, withModel } from "./draft";
+import { type Draft, draftOf, findModel, flawOf, isEdited, loadFromStep, markSent, startWithModel, withModel } from "./draft";
 import { GrowingText } from "./growing-text";
 import { canGenerate, ModelField } from "./model-field";
 import { cancelStep, generate } from "./step-actions";
@@ -49,7 +49,7 @@ export function Compose({ session, step, onMade, onClose }: ComposeProps) {
     const made = await generate(session, wanted, chosen, parent?.id ?? null);
     setBusy(false);
     if (made === null) return;
-    loadFromStep(session, getStep(made)!.peek());
+    markSent(session, made);
     onMade(made);
   }
 
@@ -84,7 +84,7 @@ export function Compose({ session, step, onMade, onClose }: ComposeProps) {
           <NumberField label="Cfg" name="cfg" value={now.cfg} min={1} max={200} step={0.5} empty="model's own" onChange={(cfg) => change({ cfg })} />
           <SchedulerField value={now.scheduler} onChange={(scheduler) => change({ scheduler })} />
         </div>
-        <SeedField value={now.seed} onChange={(seed) => change({ seed })} />
+        <SeedField value={now.seed} known={step?.value.parameters.seed ?? null} onChange={(seed) => change({ seed })} />
         {step && <From id={id} step={step.value} fresh={fresh} onFresh={startFresh} />}
         {step && isEdited(session) && (
           <button type="button" class="button quiet compact" onClick={() => loadFromStep(session, step.peek())}>

@@ -22,6 +22,8 @@ interface Kept {
   draft: Signal<Draft>;
   /** What was last loaded from a step: while unchanged, choosing another step loads that. */
   loaded: string;
+  /** The step that the draft was loaded from, or became. */
+  step: string | null;
 }
 
 const drafts = new Map<string, Kept>();
@@ -45,7 +47,7 @@ function keptOf(session: string): Kept {
   if (known) return known;
   const latest = [...drafts.values()].at(-1)?.draft.peek();
   const fresh: Draft = latest ? { ...latest, prompt: "", negative: "", seed: null } : BLANK;
-  const kept = { draft: signal(fresh), loaded: JSON.stringify(fresh) };
+  const kept = { draft: signal(fresh), loaded: JSON.stringify(fresh), step: null };
   drafts.set(session, kept);
   return kept;
 }
@@ -68,10 +70,22 @@ export function isEdited(session: string): boolean {
   return JSON.stringify(kept.draft.value) !== kept.loaded;
 }
 
-/** Takes a step's words and numbers as the draft. */
+/** The draft as it stands was sent and became this step. */
+export function markSent(session: string, step: string): void {
+  const kept = keptOf(session);
+  kept.loaded = JSON.stringify(kept.draft.peek());
+  kept.step = step;
+}
+
+/** A step was chosen: an unedited draft follows it, unless it is that step's already. */
+export function followStep(session: string, step: StepState): void {
+  if (!isEdited(session) && keptOf(session).step !== step.id) loadFromStep(session, step);
+}
+
+/** Takes a step's words and numbers as the draft; not its seed, for another try shall be another picture. */
 export function loadFromStep(session: string, step: StepState): void {
   const kept = keptOf(session);
-  const { width, height, steps, cfg_scale, scheduler, seed } = step.parameters;
+  const { width, height, steps, cfg_scale, scheduler } = step.parameters;
   const draft: Draft = {
     prompt: step.prompt,
     negative: step.negative_prompt,
@@ -82,10 +96,11 @@ export function loadFromStep(session: string, step: StepState): void {
     steps: steps ?? null,
     cfg: cfg_scale ?? null,
     scheduler: scheduler ?? null,
-    seed: seed ?? null,
+    seed: null,
   };
   kept.draft.value = draft;
   kept.loaded = JSON.stringify(draft);
+  kept.step = step.id;
 }
 
 /** The first model a draft gets was not the owner's choice, so it does not count as an edit. */

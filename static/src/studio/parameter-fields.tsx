@@ -64,7 +64,14 @@ export function SchedulerField({ value, onChange }: { value: string | null; onCh
 
 const SEEDS = 2 ** 32;
 
-export function SeedField({ value, onChange }: { value: number | null; onChange: (value: number | null) => void }) {
+interface SeedProps {
+  value: number | null;
+  /** The chosen step's, to begin with when a seed is fixed. */
+  known: number | null;
+  onChange: (value: number | null) => void;
+}
+
+export function SeedField({ value, known, onChange }: SeedProps) {
   return (
     <div class="field">
       <span class="label">Seed</span>
@@ -73,7 +80,7 @@ export function SeedField({ value, onChange }: { value: number | null; onChange:
           <button type="button" aria-pressed={value === null} onClick={() => onChange(null)}>
             Random
           </button>
-          <button type="button" aria-pressed={value !== null} onClick={() => onChange(value ?? Math.floor(Math.random() * SEEDS))}>
+          <button type="button" aria-pressed={value !== null} onClick={() => onChange(value ?? known ?? Math.floor(Math.random() * SEEDS))}>
             Fixed
           </button>
         </div>

@@ -11,7 +11,7 @@ import { loadSession, sessions } from "../state/sessions";
 import { getStep, stepsOf } from "../state/steps";
 import { Alternatives } from "./alternatives";
 import { Compose } from "./compose";
-import { draftOf, isEdited, loadFromStep } from "./draft";
+import { draftOf, followStep } from "./draft";
 import { Examples } from "./examples";
 import { SessionMenu } from "./session-menu";
 import { Tree } from "./tree";
@@ -33,7 +33,7 @@ export function SessionPage({ id, stepId }: { id: string; stepId: string | null 
 
   const chosen = step?.value.id;
   useEffect(() => {
-    if (step && !isEdited(id)) loadFromStep(id, step.peek());
+    if (step) followStep(id, step.peek());
   }, [chosen]);
 
   if (error && ids === null) {

@@ -74,6 +74,8 @@ export async function openStage(host: StageHost, index: number): Promise<Stage> 
     event.preventDefault();
     showAbsent(event.content);
   });
+  // The page has its own keys; the stage would swallow the arrows.
+  stage.on("keydown", (event) => event.preventDefault());
   let leaving = false;
   stage.on("change", () => {
     const id = host.ids()[stage.currIndex];
