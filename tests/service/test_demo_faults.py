@@ -10,11 +10,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-import socketio
 
 from service.demo import clock
 from service.demo.images import Filter
-from tests.fakes import Account, MultiUser, ScriptedInvokeAI, answers, batches
+from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.listener import Listener
 
 QUEUE = "/api/v1/queue/default"
@@ -229,7 +228,7 @@ async def test_after_a_kill_what_ran_is_canceled_without_an_event_and_what_was_p
 async def test_images_and_items_survive_a_restart_and_item_ids_are_not_reused(server, http):
     first = (await server.enqueue(batches.batch(batches.blank())))["item_ids"][0]
     await server.until_ended(first)
-    image = server.images.select(wanted())[0]
+    image = server.images.select(Filter())[0]
     data = server.images.path(image.image_name).read_bytes()
     server.queue.prune("default", None)
     await server.kill()
@@ -261,10 +260,6 @@ async def test_the_clock_can_be_off_in_the_date_header_and_in_records(server, ht
     assert server.add_image().created_at < clock.stamp(clock.now() - timedelta(hours=2))
 
 
-def wanted() -> Filter:
-    return Filter()
-
-
 async def test_direct_images_are_listed_as_uploads_and_canvas_saves_are(server, http):
     upload, save = server.add_upload(), server.add_canvas_save(metadata={"positive_prompt": "hills"})
     async with http.get("/api/v1/images/?is_intermediate=false") as response:
@@ -274,135 +269,3 @@ async def test_direct_images_are_listed_as_uploads_and_canvas_saves_are(server, 
     assert {dto["session_id"] for dto in listed.values()} == {None}
     async with http.get(f"/api/v1/images/i/{save.image_name}/metadata") as response:
         assert await response.json() == {"positive_prompt": "hills"}
-
-
-@pytest.mark.parametrize(
-    ("version", "missing", "has_list"),
-    [
-        ("5.15.0", {"item_ids", "items_by_ids", "item_summaries_by_ids", "list_all", "images_by_names"}, True),
-        ("6.0.2", {"item_ids", "items_by_ids", "item_summaries_by_ids"}, True),
-        ("6.9.0", {"item_summaries_by_ids"}, False),
-    ],
-)
-async def test_an_older_version_lacks_its_routes_and_fields(tmp_path, version, missing, has_list):
-    server = ScriptedInvokeAI(tmp_path, version=version)
-    await server.start()
-    try:
-        async with aiohttp.ClientSession(server.url) as http, Listener(server.url) as listener:
-            async with http.get("/api/v1/app/version") as response:
-                assert (await response.json())["version"] == version
-            async with http.get("/openapi.json") as response:
-                paths = (await response.json())["paths"]
-            last_parts = {path.rsplit("/", 1)[-1] for path in paths}
-            assert not missing & last_parts
-            assert ("list" in last_parts) is has_list
-            assert "/api/v1/auth/status" not in paths
-            async with http.post(f"{QUEUE}/item_summaries_by_ids", json={"item_ids": []}) as response:
-                assert response.status == 405
-            async with http.post(f"{QUEUE}/enqueue_batch", json=batches.batch(batches.blank())) as response:
-                answer = await response.json()
-            assert ("item_ids" in answer) is (version != "5.15.0")
-            await listener.until_ended(1)
-            for _, payload in listener.heard:
-                assert not {"status_sequence", "user_id", "device"} & payload.keys()
-            async with http.get(f"{QUEUE}/i/1") as response:
-                item = await response.json()
-            assert item["status"] == "completed"
-            assert "status_sequence" not in item
-    finally:
-        await server.stop()
-
-
-async def test_the_cursor_pages_of_an_old_version_hold_every_item_once(tmp_path):
-    server = ScriptedInvokeAI(tmp_path, version="5.15.0")
-    await server.start()
-    body = batches.batch(batches.blank())
-    body["batch"]["runs"] = 5
-    await server.enqueue(body)
-    seen, cursor, more = [], 0, True
-    async with aiohttp.ClientSession(server.url) as http:
-        while more:
-            async with http.get(f"{QUEUE}/list?limit=2&cursor={cursor}") as response:
-                page = await response.json()
-            seen += [item["item_id"] for item in page["items"]]
-            cursor, more = seen[-1], page["has_more"]
-    await server.stop()
-    assert seen == [1, 2, 3, 4, 5]
-
-
-@pytest.fixture
-async def multiuser(tmp_path: Path) -> AsyncIterator[tuple[ScriptedInvokeAI, MultiUser, Account, Account]]:
-    alice, bob = Account("alice@example.com", "Loopback-1"), Account("bob@example.com", "Loopback-2")
-    access = MultiUser([alice, bob])
-    server = ScriptedInvokeAI(tmp_path / "invokeai", multiuser=access)
-    await server.start()
-    yield server, access, alice, bob
-    await server.stop()
-
-
-async def test_multiuser_rest_asks_for_a_token_and_tells_when_it_expired(multiuser):
-    server, access, alice, _ = multiuser
-    async with aiohttp.ClientSession(server.url) as http:
-        async with http.get("/api/v1/app/version") as response:
-            assert response.status == 200
-        async with http.get(f"{QUEUE}/status") as response:
-            assert (response.status, await response.json()) == (401, {"detail": "Authentication required"})
-        async with http.post("/api/v1/auth/login", json={"email": alice.email, "password": "wrong"}) as response:
-            assert response.status == 401
-        async with http.post("/api/v1/auth/login", json={"email": alice.email, "password": alice.password}) as response:
-            token = (await response.json())["token"]
-        bearer = {"Authorization": f"Bearer {token}"}
-        async with http.get(f"{QUEUE}/status", headers=bearer) as response:
-            assert response.status == 200
-        access.expire()
-        async with http.get(f"{QUEUE}/status", headers=bearer) as response:
-            assert (response.status, await response.json()) == (401, {"detail": "Invalid or expired token"})
-
-
-async def test_multiuser_sockets_are_rejected_without_a_token(multiuser):
-    server, *_ = multiuser
-    with pytest.raises(socketio.exceptions.ConnectionError):
-        async with Listener(server.url, token="nonsense"):
-            pass
-
-
-async def test_a_bulk_cancel_names_to_each_user_only_the_own_items(multiuser):
-    server, access, alice, bob = multiuser
-    server.queue.started = False
-    async with (
-        Listener(server.url, token=access.token(alice)) as owner,
-        Listener(server.url, token=access.token(bob)) as other,
-    ):
-        await server.enqueue(batches.batch(batches.blank()), user_id=alice.user_id)
-        await server.queue.cancel_where("default", lambda item: True)
-        for listener, ids in ((owner, [1]), (other, [])):
-            await listener.until(lambda listener=listener: "queue_items_canceled" in listener.names())
-            assert listener.heard[-1][1]["canceled_item_ids"] == ids
-
-
-async def test_others_items_arrive_redacted_and_their_images_are_forbidden(multiuser):
-    server, access, alice, bob = multiuser
-    async with (
-        Listener(server.url, token=access.token(alice)) as owner,
-        Listener(server.url, token=access.token(bob)) as other,
-        aiohttp.ClientSession(server.url) as http,
-    ):
-        body = batches.batch(batches.blank(), origin="darkroom", destination="step:1")
-        item_id = (await server.enqueue(body, user_id=alice.user_id))["item_ids"][0]
-        await owner.until_ended(item_id)
-        await other.until_ended(item_id)
-        assert "invocation_complete" in owner.names()
-        assert set(other.names()) == {"batch_enqueued", "queue_item_status_changed"}
-        for _, payload in other.heard:
-            assert (payload["batch_id"], payload["user_id"], payload["origin"]) == ("redacted", "redacted", None)
-        image = server.images.select(wanted())[0]
-        bearer = {"Authorization": f"Bearer {access.token(bob)}"}
-        async with http.get(f"/api/v1/images/i/{image.image_name}", headers=bearer) as response:
-            assert response.status == 403
-        async with http.get("/api/v1/images/", headers=bearer) as response:
-            assert (await response.json())["total"] == 0
-        async with http.get(f"{QUEUE}/i/{item_id}", headers=bearer) as response:
-            seen = await response.json()
-        assert (seen["batch_id"], seen["session"]["results"]) == ("redacted", {})
-        async with http.put(f"{QUEUE}/i/{item_id}/cancel", headers=bearer) as response:
-            assert response.status == 403

@@ -16,7 +16,7 @@ from service.demo.painter import Scene
 from tests.fakes import batches
 from tests.fakes.listener import Listener
 
-SIZES = [(64, 64), (96, 64), (64, 104), (8, 8), (256, 8)]
+SIZES = [(64, 64), (96, 64), (64, 104), (8, 8), (128, 8)]
 PROMPTS = ["night", "dawn forest", "desert", "ocean at dusk", "snow", "a lake", "aurora", "red hills", ""]
 
 
