@@ -36,7 +36,8 @@ LOCK = """
 OPEN = """
     SELECT batch_id, step_id, backend_id, seeds, state, posted_at,
            EXISTS (SELECT FROM queue_items i WHERE i.batch_id = b.batch_id AND i.item_id > 0) AS seen
-      FROM step_batches b WHERE backend_id = $1 AND state IN ('prepared', 'posted') ORDER BY step_id, ordinal
+      FROM step_batches b WHERE backend_id = $1 AND state IN ('prepared', 'posted')
+     ORDER BY state = 'posted' DESC, step_id, ordinal LIMIT 200
 """
 PREPARE = """
     WITH prepared AS (
@@ -86,7 +87,7 @@ async def lock(connection: Connection, step_id: UUID) -> bool:
 
 
 async def open_batches(connection: Connection, backend_id: UUID) -> list[Batch]:
-    """Prepared and posted ones, the oldest step's first."""
+    """Posted ones, then prepared ones, the oldest step's first; no more than can be minded at a time."""
     return msgspec.convert([dict(row) for row in await connection.fetch(OPEN, backend_id)], list[Batch])
 
 

@@ -101,9 +101,8 @@ class ModelCache:
         clock = asyncio.get_running_loop().time
         while True:
             self._changed.clear()
-            for backend_id in [backend_id for backend_id, at in self._due.items() if at <= clock()]:
-                del self._due[backend_id]
-                await self._read_or_retry(backend_id)
+            due = [backend_id for backend_id, at in self._due.items() if at <= clock()]
+            await asyncio.gather(*map(self._read_or_retry, due))
             wait = min(self._due.values(), default=None)
             try:
                 async with asyncio.timeout_at(wait):
@@ -147,12 +146,18 @@ class ModelCache:
                 log.warning("models_not_read", backend_id=str(backend_id), error=problem)
 
     async def _read_or_retry(self, backend_id: UUID) -> None:
+        at = self._due[backend_id]
+        pause: float | None = None
         try:
             await self.refresh(backend_id)
         except InvokeError as error:
             log.warning("models_not_read", backend_id=str(backend_id), error=str(error))
-            if client_of(self._connections, backend_id) is None:
-                return  # It is read when it connects.
-            tries = self._tries[backend_id] = self._tries.get(backend_id, 0) + 1
-            pause = min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** min(tries - 1, 8))
-            self._due.setdefault(backend_id, asyncio.get_running_loop().time() + pause)
+            if client_of(self._connections, backend_id) is not None:  # else it is read when it connects
+                tries = self._tries[backend_id] = self._tries.get(backend_id, 0) + 1
+                pause = min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** min(tries - 1, 8))
+        if self._due[backend_id] != at:
+            return  # It has changed again meanwhile.
+        if pause is None:
+            del self._due[backend_id]
+        else:
+            self._due[backend_id] = asyncio.get_running_loop().time() + pause

@@ -78,9 +78,8 @@ class Complete(msgspec.Struct, frozen=True, kw_only=True):
 def checked(parameters: Parameters) -> Parameters:
     """Raises `ValidationError` for what the types alone do not tell; fixes a seed where none is given."""
     if parameters.scheduler is not UNSET and parameters.scheduler not in graphs.SCHEDULERS:
-        raise ValidationError(
-            f"parameters.scheduler: InvokeAI has no {parameters.scheduler[:100]!r}", {"allowed": sorted(graphs.SCHEDULERS)}
-        )
+        complaint = f"parameters.scheduler: InvokeAI has no {parameters.scheduler[:100]!r}"
+        raise ValidationError(complaint, {"allowed": sorted(graphs.SCHEDULERS)})
     if parameters.loras is not UNSET:
         keys = [lora.key for lora in parameters.loras]
         if len(set(keys)) < len(keys):
