@@ -25,6 +25,7 @@ _TERRAINS = {
     "lake": "lake pond fjord reflection",
     "snow": "snow snowy winter ice glacier frozen",
     "mountains": "mountain mountains peak peaks alps cliffs",
+    "hills": "hill hills valley valleys meadow meadows ridge ridges",
 }
 
 
