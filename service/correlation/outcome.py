@@ -55,7 +55,7 @@ def outcome(
         return Outcome("processing" if started else "pending", None)
     if not batches and not started and not canceled_by_owner:
         return Outcome("pending", None)
-    last_tries = _last_tries(items)
+    last_tries = _last_tries(batches, items)
     if made:
         short = batch_size - _delivered(unplaced, batches, items)
         if short <= 0:
@@ -81,29 +81,43 @@ def _live(batches: list[BatchState], items: list[ItemState]) -> bool:
     )
 
 
-def _last_tries(items: list[ItemState]) -> list[ItemState]:
-    """Without those that InvokeAI retried: their successors speak for them."""
+def _last_tries(batches: list[BatchState], items: list[ItemState]) -> list[ItemState]:
+    """Without those tried again since, by InvokeAI or by a later batch of ours: their successors speak for them."""
     retried = {(item.batch_id, item.retried_from_item_id) for item in items}
-    return [item for item in items if (item.batch_id, item.item_id) not in retried]
+    last_batch = _last_batches(batches)
+    seeds = _seeds(batches, items)
+    return [
+        item
+        for item, seed in zip(items, seeds, strict=True)
+        if (item.batch_id, item.item_id) not in retried and last_batch.get(seed, item.batch_id) == item.batch_id
+    ]
+
+
+def _seeds(batches: list[BatchState], items: list[ItemState]) -> list[int | None]:
+    """Each item's seed, as far as its place in its batch is known."""
+    seeds = {batch.batch_id: batch.seeds for batch in batches}
+    places = [(seeds.get(item.batch_id, ()), item.ordinal) for item in items]
+    return [wanted[k] if k is not None and k < len(wanted) else None for wanted, k in places]
+
+
+def _last_batches(batches: list[BatchState]) -> dict[int | None, str]:
+    """Which batch last wanted each seed."""
+    return {seed: batch.batch_id for batch in batches for seed in batch.seeds}
 
 
 def _delivered(unplaced: int, batches: list[BatchState], items: list[ItemState]) -> int:
     """How many of the wanted seeds have an image, an image of no placed item counting for one of the others."""
-    seeds = {batch.batch_id: batch.seeds for batch in batches}
-    done = {
-        seeds[item.batch_id][item.ordinal]
-        for item in items
-        if item.made and item.ordinal is not None and item.ordinal < len(seeds.get(item.batch_id, ()))
-    }
-    return len(done) + unplaced
+    seeds = zip(_seeds(batches, items), items, strict=True)
+    return len({seed for seed, item in seeds if item.made and seed is not None}) + unplaced
 
 
 def _reason(canceled_by_owner: bool, batches: list[BatchState], last_tries: list[ItemState]) -> str | None:
     """Why something is missing, in the words of whoever said it; the latest batch speaks first."""
     if canceled_by_owner:
         return "canceled"
+    last_batches = set(_last_batches(batches).values())
     for batch in reversed(batches):
-        if batch.refusal:
+        if batch.refusal and batch.batch_id in last_batches:
             return batch.refusal
     for status in ("failed", "canceled", "gone"):
         for item in reversed(last_tries):

@@ -233,6 +233,20 @@ async def test_a_canceled_step_can_be_retried_and_canceled_again(house: StudioHo
     await until_made(house, step_id, 100)
 
 
+async def test_a_canceled_step_whose_retry_is_refused_has_failed(house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
+    held = invoke.hold("denoise")
+    step_id = await house.create(MODEL)
+    await held.reached()
+    await house.cancel(step_id)
+    await invoke.until_ended(1)
+    held.release()
+    await house.until_status(step_id, "canceled")
+    invoke.on(POST, answers.status(422, "not today"))
+    await house.retry(step_id)
+    step = await house.until_status(step_id, "failed", "completed", "canceled")
+    assert (step.status, step.error_message) == ("failed", "not today")
+
+
 async def test_a_refused_step_can_be_retried(house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
     invoke.on(POST, answers.status(422, "not today"))
     step_id = await house.create(MODEL)

@@ -78,6 +78,16 @@ def test_nothing_made_and_canceled_by_the_owner_or_in_invokeai_is_canceled() -> 
     assert came_to([], canceled=True).status == "canceled"
 
 
+def test_what_a_later_batch_tried_again_has_nothing_more_to_say() -> None:
+    canceled = [item(1, "canceled"), item(2, "canceled")]
+    refused = batch("refused", name="c", refusal="no such node")
+    assert came_to([batch(), refused], canceled) == Outcome("failed", "no such node")
+    failed = [item(1, "failed", batch_id="c", error="out of memory"), item(2, "failed", batch_id="c", error="late")]
+    first = batch("refused", refusal="no such node")
+    assert came_to([first, batch(name="c")], failed) == Outcome("failed", "late")
+    assert came_to([batch("refused", name="a"), batch(name="b")], canceled).status == "canceled"
+
+
 def test_nothing_made_otherwise_fails_with_the_words_of_whoever_said_it() -> None:
     failed = [item(1, "failed", error="one"), item(2, "failed", error="two")]
     assert came_to([batch()], failed) == Outcome("failed", "two")
