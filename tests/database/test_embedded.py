@@ -90,12 +90,13 @@ async def no_server_alive(folder: Path) -> bool:
 
 
 def servers_of(folder: Path) -> list[int]:
-    found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
+    """Their first processes: a child just forked still goes by its parent's command line."""
+    found = {}
+    for process in psutil.process_iter(["cmdline", "status", "ppid"]):
         words = process.info["cmdline"] or []
         if str(folder / "cluster") in words and process.info["status"] != psutil.STATUS_ZOMBIE:
-            found.append(process.pid)
-    return found
+            found[process.pid] = process.info["ppid"]
+    return [pid for pid, parent in found.items() if parent not in found]
 
 
 async def test_what_was_written_is_there_after_a_restart(place: Path) -> None:
