@@ -25,7 +25,7 @@ import { App } from "./app";
 import { listenForKeys } from "./keys";
 
 listenForKeys();
-openFeed(dispatch, resync);
+openFeed({ apply: dispatch, resync });
 effect(() => {
   if (signedOut.value) closeFeed();
 });

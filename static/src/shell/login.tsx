@@ -45,7 +45,7 @@ export function Login() {
         <p id="login-wrong" class="bad small" role="alert">
           {wrong}
         </p>
-        <button type="submit" class="button primary large" disabled={busy || password === ""}>
+        <button type="submit" class="button primary large" disabled={busy}>
           Open the library
         </button>
       </form>

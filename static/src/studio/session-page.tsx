@@ -8,12 +8,13 @@ import { ArrowLeft, CloudOff, ListTree, Pencil } from "../shell/icons";
 import { TopBar } from "../shell/top-bar";
 import { resyncEvents } from "../state/feed-events";
 import { loadSession, sessions } from "../state/sessions";
-import { getStep, stepsOf } from "../state/steps";
+import { getStep, isStepLive, stepsOf } from "../state/steps";
 import { Alternatives } from "./alternatives";
 import { Compose } from "./compose";
 import { draftOf, followStep } from "./draft";
 import { Examples } from "./examples";
 import { SessionMenu } from "./session-menu";
+import { cancelStep } from "./step-actions";
 import { Tree } from "./tree";
 
 type Panel = "tree" | "compose" | null;
@@ -86,10 +87,17 @@ export function SessionPage({ id, stepId }: { id: string; stepId: string | null 
             </section>
           )}
           {isPhone.value && (
-            <button type="button" class="button primary large compose-open" onClick={() => show("compose")}>
-              <Icon of={Pencil} />
-              Compose
-            </button>
+            <div class="compose-open">
+              {step && isStepLive(step.value) && (
+                <button type="button" class="button" disabled={step.value.cancel_requested_at !== null} onClick={() => void cancelStep(step.value.id)}>
+                  Cancel
+                </button>
+              )}
+              <button type="button" class="button primary" onClick={() => show("compose")}>
+                <Icon of={Pencil} />
+                Compose
+              </button>
+            </div>
           )}
         </div>
         {panel && !isWide.value && <button type="button" class="sheet-shade" aria-label="Close" onClick={() => show(null)} />}

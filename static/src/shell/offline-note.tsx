@@ -1,0 +1,15 @@
+import { connection, reconnectNow } from "../feed/connection";
+
+/** Says over any page that what it shows may be old. */
+export function OfflineNote() {
+  if (connection.value !== "offline") return null;
+  return (
+    <div class="lost-note" role="alert" data-testid="offline-note">
+      <span class="dot bad" />
+      <span>Darkroom does not answer. It is tried again by itself.</span>
+      <button type="button" class="button compact" onClick={reconnectNow}>
+        Try now
+      </button>
+    </div>
+  );
+}
