@@ -18,8 +18,9 @@ import uvloop
 from rich.console import Console
 
 from service import VERSION, data_folder, logs
-from service.app import HOME_INVOKEAI, create_app
+from service.app import create_app
 from service.errors import StartupError
+from service.first_backend import HOME_INVOKEAI
 from service.serving import Server, listen, server_for
 from service.settings import Settings, unknown_variables
 

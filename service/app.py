@@ -17,6 +17,7 @@ from litestar import HttpMethod, Litestar, route
 from litestar.config.compression import CompressionConfig
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.events import BaseEventEmitterBackend
 from litestar.exceptions import MethodNotAllowedException, NotFoundException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.params import FromPath
@@ -26,22 +27,20 @@ from service.access.guard import Gate
 from service.access.password import OwnerPassword
 from service.access.routes import routes as access_routes
 from service.access.sessions import Sessions
-from service.backends.environment import EnvironmentBackend
 from service.backends.registry import Registry
 from service.backends.routes import routes as backends_routes
-from service.demo.server import DemoServer
 from service.error_responses import EXCEPTION_HANDLERS
 from service.errors import NotFound
 from service.feed_sources import readers, snapshot
+from service.first_backend import decide, demo_server, environment_backend
 from service.foundation import Foundation, laid
-from service.invokeai.client import Credentials, InvokeClient
+from service.invokeai.client import InvokeClient
 from service.library.file_routes import routes as file_routes
 from service.library.routes import routes as library_routes
 from service.library.thumbnails import Thumbnails
 from service.library.trash import Trash
 from service.live.announce import Announcer
 from service.live.hub import Hub
-from service.live.messages import BackendLedger
 from service.live.previews import Previews
 from service.live.routes import Snapshots
 from service.live.routes import routes as live_routes
@@ -63,11 +62,8 @@ from service.web import routes as web_routes
 
 log = structlog.get_logger()
 
-HOME_INVOKEAI: Final = "http://127.0.0.1:9090"
-"""Where InvokeAI listens unless told otherwise."""
 LARGEST_BODY: Final = 2 * 2**20
 DRAIN_SECONDS: Final = 5.0
-DECIDE_SECONDS: Final = 2.0
 MINUTE: Final = 60.0
 HOUR: Final = 3600.0
 DAY: Final = 24 * HOUR
@@ -142,8 +138,19 @@ def create_app(settings: Settings, *, demo: bool = False, give_up: Callable[[str
             use_handler_docstrings=True,
         ),
         request_max_body_size=LARGEST_BODY,
+        event_emitter_backend=NoEvents,
         logging_config=None,
     )
+
+
+class NoEvents(BaseEventEmitterBackend):
+    """We emit none. The usual one runs a task group around the lifespan, which wraps every StartupError in a group."""
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    def emit(self, event_id: str, *args: Any, **kwargs: Any) -> None:
+        raise NotImplementedError("events are not used")
 
 
 def provided(name: str) -> Provide:
@@ -235,9 +242,9 @@ async def opened(
             supervisor.every("session sweep", DAY, sessions.sweep, at_once=True)
 
         # Last, what brings events and photos in: it also ends first.
-        demo_server = await closing.enter_async_context(_demo(settings)) if demo else None
-        environment = _environment(settings, demo_server, foundation, registry, submitter, http)
-        await _decide(environment)
+        server = await closing.enter_async_context(demo_server(settings)) if demo else None
+        environment = environment_backend(settings, server, database, registry, submitter, http)
+        await decide(environment)
         closing.push_async_callback(_wind_down, registry, retrieval, closing_down)
         await registry.reload()
         supervisor.start("environment's backend", environment.run, restart=False)
@@ -296,53 +303,3 @@ async def _purge(foundation: Foundation, trash: Trash) -> None:
     days = foundation.runtime_settings.current.trash_days
     if days:
         await trash.empty_older_than(days)
-
-
-@asynccontextmanager
-async def _demo(settings: Settings) -> AsyncIterator[DemoServer]:
-    server = DemoServer(settings.data / "invokeai")
-    await server.start()
-    try:
-        yield server
-    finally:
-        await server.stop()
-
-
-def _environment(
-    settings: Settings,
-    demo: DemoServer | None,
-    foundation: Foundation,
-    registry: Registry,
-    submitter: Submitter,
-    http: aiohttp.ClientSession,
-) -> EnvironmentBackend:
-    """The backend of DARKROOM_INVOKEAI_URL, or the demo."""
-    url = demo.url if demo is not None else settings.invokeai_url or HOME_INVOKEAI
-    credentials = None
-    if demo is None and settings.invokeai_email is not None and settings.invokeai_password is not None:
-        credentials = Credentials(settings.invokeai_email, settings.invokeai_password)
-
-    async def ledger_of(backend_id: UUID) -> BackendLedger | None:
-        return (await registry.ledger()).backends.get(str(backend_id))
-
-    async def changed() -> None:
-        await registry.reload()
-        submitter.wake()
-
-    return EnvironmentBackend(
-        foundation.database,
-        InvokeClient(url, credentials=credentials, timeout=settings.invokeai_timeout, session=http),
-        kind="demo" if demo is not None else "server",
-        credentials=credentials,
-        ledger_of=ledger_of,
-        changed=changed,
-    )
-
-
-async def _decide(environment: EnvironmentBackend) -> None:
-    """At once where that needs no answer from a server; else its own task goes on deciding."""
-    try:
-        async with asyncio.timeout(DECIDE_SECONDS):
-            await environment.decide()
-    except TimeoutError:
-        log.info("the InvokeAI server does not answer yet")

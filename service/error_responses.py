@@ -56,6 +56,12 @@ def error_body(error: ApiError) -> bytes:
     return msgspec.json.encode(_Body(_Error(error.code, error.message, error.details)))
 
 
+def error_headers(error: ApiError) -> dict[str, str]:
+    """What the status asks for beside the body."""
+    seconds = (error.details or {}).get("retry_after_seconds") if isinstance(error, TooManyRequests) else None
+    return {"retry-after": str(seconds)} if seconds is not None else {}
+
+
 def _answer(status: int, code: str, message: str, details: Any = None) -> Response[_Body]:
     headers = SECURITY_HEADERS | {"cache-control": "no-store"}
     body = _Body(_Error(code, message, details))
@@ -64,8 +70,7 @@ def _answer(status: int, code: str, message: str, details: Any = None) -> Respon
 
 def answer_api_error(_: AnyRequest, error: ApiError) -> Response[_Body]:
     response = _answer(error.status, error.code, error.message, error.details)
-    if isinstance(error, TooManyRequests) and error.details and "retry_after_seconds" in error.details:
-        response.headers["Retry-After"] = str(error.details["retry_after_seconds"])
+    response.headers.update(error_headers(error))
     return response
 
 

@@ -17,7 +17,7 @@ Attempts = Annotated[int, Meta(ge=1, le=100)]
 Quality = Annotated[int, Meta(ge=1, le=100)]
 Days = Annotated[int, Meta(ge=0, le=36_500)]
 
-READ = "SELECT key, value FROM settings WHERE key = ANY($1::text[])"
+READ = "SELECT key, value::text FROM settings WHERE key = ANY($1::text[])"
 WRITE = "INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
 

@@ -82,6 +82,13 @@ async def database_url(server: AsyncEngine, template: str) -> AsyncIterator[str]
         yield address(server, name)
 
 
+@pytest.fixture(scope="module")
+async def module_database_url(server: AsyncEngine, template: str) -> AsyncIterator[str]:
+    """As `database_url`, shared by the tests of a module that change nothing."""
+    async with fresh_database(server, template) as name:
+        yield address(server, name)
+
+
 @pytest.fixture
 async def empty_database_url(server: AsyncEngine) -> AsyncIterator[str]:
     """The SQLAlchemy URL of a database without any table."""

@@ -16,7 +16,7 @@ from service.access.headers import with_security_headers
 from service.access.origin import SAFE_METHODS, refusal
 from service.access.sessions import Sessions
 from service.access.visitor import OWNER, Visitor
-from service.error_responses import AnyRequest, answer_api_error, answer_http_exception, error_body
+from service.error_responses import AnyRequest, answer_api_error, answer_http_exception, error_body, error_headers
 from service.errors import ApiError, Forbidden, Unauthorized
 
 OPEN: Final = "open"
@@ -32,17 +32,13 @@ class Gate(ASGIMiddleware):
         self._host_names = host_names
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        if scope["type"] == ScopeType.WEBSOCKET:
-            try:
-                scope["auth"] = await self._admit(scope)
-            except ApiError as error:
-                await _deny_websocket(send, error)
-                return
-            await next_app(scope, receive, send)
-        else:
-            is_open = bool(scope["route_handler"].opt.get(OPEN))
-            send = with_security_headers(send, private=not is_open)
+        if scope["type"] == ScopeType.HTTP:
+            send = with_security_headers(send, private=not scope["route_handler"].opt.get(OPEN))
+        try:
             scope["auth"] = await self._admit(scope)
+        except ApiError as error:
+            await _deny(scope, send, error)
+        else:
             await next_app(scope, receive, send)
 
     def answer_unrouted(self, request: AnyRequest, error: HTTPException) -> Response[Any]:
@@ -102,9 +98,14 @@ def client_address(scope: Scope) -> str:
     return client[0] if client else "unknown"
 
 
-async def _deny_websocket(send: Send, error: ApiError) -> None:
-    """Refuse the handshake with the same status and body as a request."""
+async def _deny(scope: Scope, send: Send, error: ApiError) -> None:
+    """Answer the request, or the websocket's handshake, with the same status and body."""
     body = error_body(error)
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "websocket.http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": body, "more_body": False})
+    headers = {"content-type": "application/json", "content-length": str(len(body)), **error_headers(error)}
+    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+    if scope["type"] == ScopeType.HTTP:
+        await send({"type": "http.response.start", "status": error.status, "headers": encoded})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+    else:
+        await send({"type": "websocket.http.response.start", "status": error.status, "headers": encoded})
+        await send({"type": "websocket.http.response.body", "body": body, "more_body": False})

@@ -35,7 +35,7 @@ ADD = """
 """
 MOVE = "UPDATE backends SET url = $2, credentials = coalesce($3, credentials), enabled = true WHERE id = $1"
 REMEMBER = "INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-RETIRING = "SELECT value->'retiring' FROM settings WHERE key = $1"
+RETIRING = "SELECT (value->'retiring')::text FROM settings WHERE key = $1"
 DISABLE = "UPDATE backends SET enabled = false WHERE id = $1 AND enabled"
 
 

@@ -30,6 +30,7 @@ async def served(routes: Sequence[Any], **dependencies: Any) -> AsyncIterator[ai
         dependencies={name: given(value) for name, value in dependencies.items()},
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_config=None,
+        logging_config=None,
     )
     listener = listen("127.0.0.1", 0)
     server = server_for(app)
