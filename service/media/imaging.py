@@ -88,8 +88,7 @@ class Imaging:
 
 def _hash(image: pyvips.Image) -> str:
     tiny = image.thumbnail_image(thumbhash.MAX_SIDE, height=thumbhash.MAX_SIDE, size="down")
-    tiny = tiny.colourspace("srgb").cast("uchar")
-    if not tiny.hasalpha():
-        tiny = tiny.addalpha()
+    if (tiny.interpretation, tiny.format) != ("srgb", "uchar"):
+        tiny = tiny.colourspace("srgb").cast("uchar")
     pixels = np.frombuffer(tiny.write_to_memory(), np.uint8).reshape(tiny.height, tiny.width, tiny.bands)
     return base64.b64encode(thumbhash.encode(pixels)).decode()

@@ -12,14 +12,14 @@ Channel = npt.NDArray[np.float64]
 
 
 def encode(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """The hash of `pixels` (height, width, 4): RGBA not premultiplied, at most 100 on a side."""
+    """The hash of `pixels` (height, width, bands): RGB, or RGBA not premultiplied, at most 100 on a side."""
     height, width, bands = pixels.shape
-    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE) or bands != 4:
-        raise ValueError(f"{width}x{height}x{bands} is no RGBA picture of at most {MAX_SIDE} pixels a side")
-    rgba = pixels / 255.0
-    alpha = rgba[..., 3]
-    red, green, blue = _over_average(rgba[..., :3], alpha)
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE) or bands not in (3, 4):
+        raise ValueError(f"{width}x{height}x{bands} is no RGB or RGBA picture of at most {MAX_SIDE} pixels a side")
+    colours = pixels[..., :3] / 255.0
+    alpha = pixels[..., 3] / 255.0 if bands == 4 else np.ones((height, width))
     has_alpha = bool(alpha.min() < 1)
+    red, green, blue = _over_average(colours, alpha) if has_alpha else colours.transpose(2, 0, 1)
     limit = 5 if has_alpha else 7
     across = max(1, _round(limit * width / max(width, height)))
     down = max(1, _round(limit * height / max(width, height)))

@@ -76,8 +76,6 @@ class Fetcher:
         except asyncio.CancelledError:
             await unbroken(self._settle(claimed, Postponed("")))
             raise
-        finally:
-            await unbroken(asyncio.to_thread(remove, self._storage, claimed.path, claimed.claim))
 
     async def _try(self, claimed: Claimed, client: InvokeClient | None) -> Verdict | None:
         """None when the photo is home, or was no longer ours."""
@@ -113,10 +111,12 @@ class Fetcher:
         try:
             async with asyncio.timeout(client.timeout), client.open_thumbnail(claimed.image_name) as remote:
                 await save(remote, self._storage, path, claimed.claim)
+            return await likeness(self._imaging, self._storage, path, claimed.claim, quality)
         except (InvokeError, Damaged, TimeoutError) as error:
             log.warning("no thumbnail either", photo=str(claimed.id), reason=str(error))
             return None
-        return await likeness(self._imaging, self._storage, path, claimed.claim, quality)
+        finally:
+            await unbroken(asyncio.to_thread(self._storage.discard, path, claimed.claim))
 
     async def _parameters(self, claimed: Claimed, client: InvokeClient, inside: str | None) -> Parameters | None:
         """As InvokeAI has them now, else as they are inside the file: a picture never waits for its description."""
@@ -152,7 +152,12 @@ class Fetcher:
         self._storage.unlink(thumbnail_path(claimed.path))
 
     async def _settle(self, claimed: Claimed, verdict: Verdict) -> None:
-        """Writes the outcome, and tells of what others can see."""
+        """Removes what has come, writes the outcome, and tells of what others can see."""
+        try:
+            await asyncio.to_thread(remove, self._storage, claimed.path, claimed.claim)
+        except OSError as error:
+            # The first sweep of the next start finds it; the outcome matters more.
+            log.warning("temporary file not removed", photo=str(claimed.id), reason=str(error))
         async with self._database.connection() as connection:
             match verdict:
                 case Gone(reason):

@@ -256,12 +256,17 @@ def test_a_plain_colour_decodes_to_itself(colour: tuple[int, int, int, int]) -> 
     assert np.abs(average(thumbhash.encode(pixels)) - np.array(colour) / 255).max() < 0.04
 
 
+def test_an_opaque_picture_needs_no_alpha() -> None:
+    pixels = drawn("slope", 90, 60)
+    assert thumbhash.encode(pixels[..., :3]) == thumbhash.encode(pixels)
+
+
 def test_a_wholly_transparent_picture_has_a_hash() -> None:
     assert average(thumbhash.encode(np.zeros((10, 10, 4), np.uint8)))[3] == 0
 
 
-@pytest.mark.parametrize("shape", [(101, 10, 4), (10, 101, 4), (10, 10, 3), (0, 10, 4)])
-def test_only_small_rgba_pictures_are_hashed(shape: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize("shape", [(101, 10, 4), (10, 101, 3), (10, 10, 2), (0, 10, 4)])
+def test_only_small_rgb_or_rgba_pictures_are_hashed(shape: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="at most 100"):
         thumbhash.encode(np.zeros(shape, np.uint8))
 
