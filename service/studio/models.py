@@ -117,8 +117,8 @@ class ModelCache:
             raise InvokeUnreachable("the backend is not connected")
         models = await client.models()
         async with self._database.transaction() as connection:
-            if not await connection.fetchval("SELECT true FROM backends WHERE id = $1 FOR SHARE", backend_id):
-                return
+            if not await connection.fetchval("SELECT true FROM backends WHERE id = $1 FOR KEY SHARE", backend_id):
+                return  # removed meanwhile
             changed = await store_models(connection, backend_id, models)
         if changed:
             self._announcer.models_updated(backend_id)

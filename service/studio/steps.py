@@ -22,7 +22,8 @@ from service.studio.schemas import StepCreate
 LIVE = frozenset({"pending", "processing"})
 
 EXISTING = "SELECT id FROM generation_steps WHERE correlation_id = $1"
-SESSION = "SELECT FROM generation_sessions WHERE id = $1 AND deleted_at IS NULL FOR UPDATE"
+# Not FOR UPDATE: changing a step twice in one transaction checks its foreign keys again, which must not wait here.
+SESSION = "SELECT FROM generation_sessions WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE"
 PARENT = "SELECT FROM generation_steps WHERE id = $1 AND session_id = $2 AND deleted_at IS NULL"
 CREATE = """
     INSERT INTO generation_steps (id, session_id, parent_id, prompt, negative_prompt, parameters, model_key, model_hash,
