@@ -87,9 +87,11 @@ async def test_a_data_folder_is_one_processs_at_a_time(tmp_path: Path, database_
 
 
 async def test_pictures_without_their_folder_stop_the_start(tmp_path: Path, database_url: str) -> None:
-    async with running(settings_for(tmp_path / "disk", database_url)) as darkroom:
-        async with darkroom.app.state["database"].connection() as connection:
-            await add_photo(connection)
+    async with (
+        running(settings_for(tmp_path / "disk", database_url)) as darkroom,
+        darkroom.app.state["database"].connection() as connection,
+    ):
+        await add_photo(connection)
     with pytest.raises(StartupError, match="Is the disk mounted"):
         async with running(settings_for(tmp_path / "empty mount point", database_url)):
             pass
