@@ -8,6 +8,8 @@ from typing import Any, TypeAlias, cast
 
 import asyncpg
 import msgspec
+from sqlalchemy import event
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 _encoder = msgspec.json.Encoder()
@@ -15,13 +17,12 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 def create_engine(url: str, *, pool_size: int = 12) -> AsyncEngine:
-    """An engine for `postgresql+asyncpg://…`; on the driver connection jsonb goes in and comes out as `str`."""
-    return create_async_engine(
+    """An engine for `postgresql+asyncpg://…`; on the driver connection jsonb goes in as `str` and comes out decoded."""
+    engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=8,
         pool_timeout=30,
-        pool_pre_ping=True,
         # SQLAlchemy wants str here; bytes fail in the asyncpg dialect.
         json_serializer=lambda value: _encoder.encode(value).decode(),
         json_deserializer=msgspec.json.decode,
@@ -32,6 +33,15 @@ def create_engine(url: str, *, pool_size: int = 12) -> AsyncEngine:
             "server_settings": {"application_name": "darkroom", "jit": "off"},
         },
     )
+    event.listen(engine.sync_engine, "checkout", _replace_closed)
+    return engine
+
+
+def _replace_closed(connection: Any, _record: Any, _proxy: Any) -> None:
+    """A connection that the server has closed gives way to a new one. The driver knows by itself; SQLAlchemy's pre-ping
+    would ask the server, three times, before every use."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 class Database:
