@@ -1,12 +1,12 @@
 import { ago, duration } from "../app/format";
 import type { Photo } from "../api/types";
 import { useNow } from "../app/use-now";
-import { lostReason, Picture, RetryRetrieval } from "../library/picture";
+import { Picture, RetryRetrieval } from "../library/picture";
 import { Icon } from "../shell/icon";
 import { CircleCheck, Trash2 } from "../shell/icons";
 import { backendName } from "../state/backends";
 import { trashPhotos } from "../state/photo-actions";
-import { canRetry, getPhoto } from "../state/photos";
+import { canRetry, getPhoto, lostReason } from "../state/photos";
 import { troubled, troubledError } from "../state/retrievals";
 import { settings } from "../state/settings";
 import { type Column, Table } from "./table";
@@ -26,7 +26,7 @@ export function RetrievalTable({ addressOf, onOpen }: RetrievalTableProps) {
     { name: "Made", by: (photo) => photo.created_at, cell: (photo) => ago(photo.created_at, now) },
     { name: "Tried", by: (photo) => photo.retrieval_attempts, cell: (photo) => tried(photo, now) },
     { name: "What happened", cell: (photo) => <span class="bad">{lostReason(photo)}</span>, class: "wide" },
-    { name: "", cell: (photo) => <Action photo={photo} />, class: "action" },
+    { name: "Action", cell: (photo) => <Action photo={photo} />, class: "action" },
   ];
   return (
     <section class="card" id="retrievals" data-testid="retrievals">

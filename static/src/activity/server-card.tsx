@@ -30,7 +30,10 @@ export function ServerCard({ server }: { server: Backend }) {
       </header>
       {server.state === "connected" ? (
         <div class="server-now">
-          {running.length > 0 ? running.map((live) => <Running key={live.key} live={live} />) : <p class="muted server-idle">Idle. It shows here as soon as something runs.</p>}
+          {running.map((live) => (
+            <Running key={live.key} live={live} />
+          ))}
+          {running.length === 0 && <p class="muted server-idle">Idle. It shows here as soon as something runs.</p>}
           <Queue server={server} />
         </div>
       ) : (

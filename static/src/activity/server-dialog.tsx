@@ -18,7 +18,12 @@ interface Form {
 /** What of the form the service shall know; empty credentials leave those that are stored. */
 function bodyOf({ email, password, ...rest }: Form) {
   const { name, url, ...choices } = rest;
-  return { ...choices, url: url.trim(), ...(name.trim() ? { name: name.trim() } : {}), ...(email && password ? { credentials: { email, password } } : {}) };
+  return {
+    ...choices,
+    url: url.trim(),
+    ...(name.trim() ? { name: name.trim() } : {}),
+    ...(email && password ? { credentials: { email, password } } : {}),
+  };
 }
 
 /** Adds a server, or edits, tests and removes one. */
@@ -87,7 +92,13 @@ export function ServerDialog({ server, onClose }: { server: Backend | null; onCl
         {server && (
           <label class="switch-row">
             <span>Switched on</span>
-            <input class="switch" type="checkbox" role="switch" checked={form.enabled} onChange={(event) => change({ enabled: event.currentTarget.checked })} />
+            <input
+              class="switch"
+              type="checkbox"
+              role="switch"
+              checked={form.enabled}
+              onChange={(event) => change({ enabled: event.currentTarget.checked })}
+            />
           </label>
         )}
         <p class={`small ${wrong === null ? "ok" : "bad"}`} role="alert">

@@ -39,7 +39,7 @@ export function Table<Row>({ label, columns, rows, rowKey }: TableProps<Row>) {
                       <Icon of={ChevronDown} />
                     </button>
                   ) : (
-                    column.name
+                    <span class={column.class === "action" ? "hidden-text" : ""}>{column.name}</span>
                   )}
                 </th>
               );

@@ -1,7 +1,7 @@
 import { signal } from "@preact/signals";
 import { reasonOf } from "../api/client";
 
-export interface Toast {
+interface Toast {
   id: number;
   text: string;
   tone: "plain" | "bad";

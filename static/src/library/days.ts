@@ -19,10 +19,22 @@ export interface Line {
 export const HEADER = 44;
 const DAY_GAP = 12;
 
+/** A photo's day never changes, and telling it takes time. */
+const known = new Map<string, string>();
+
+function dayOf(id: string): string {
+  let day = known.get(id);
+  if (day === undefined) {
+    day = dayKey(getPhoto(id)!.peek().created_at);
+    known.set(id, day);
+  }
+  return day;
+}
+
 function groupByDay(ids: readonly string[]): { key: string; ids: string[] }[] {
   const days: { key: string; ids: string[] }[] = [];
   for (const id of ids) {
-    const key = dayKey(getPhoto(id)!.peek().created_at);
+    const key = dayOf(id);
     const last = days.at(-1);
     if (last?.key === key) last.ids.push(id);
     else days.push({ key, ids: [id] });
@@ -41,10 +53,10 @@ function sameIds(a: readonly string[], b: readonly string[]): boolean {
 
 /** Lays days out, and only those again that changed since `before`. */
 export function layOutDays(ids: readonly string[], width: number, target: number, before: readonly Day[]): Day[] {
-  const known = new Map(before.map((day) => [day.key, day]));
+  const old = new Map(before.map((day) => [day.key, day]));
   return groupByDay(ids).map(({ key, ids: own }) => {
-    const old = known.get(key);
-    if (old && sameIds(old.ids, own)) return old;
+    const same = old.get(key);
+    if (same && sameIds(same.ids, own)) return same;
     return { key, ids: own, rows: layOutRows(own, own.map(ratioOf), width, target) };
   });
 }

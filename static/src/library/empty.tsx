@@ -16,7 +16,7 @@ export function Empty({ filter, onShowAll }: { filter: PhotoFilter; onShowAll: (
   if (filter.source !== null || filter.session !== null || filter.favorite || filter.q !== null) {
     return (
       <Blank icon={Search} title="No photos match">
-        <p>{filter.q === null ? "Nothing in the library fits this choice yet." : `Nothing in the library fits “${filter.q}”.`}</p>
+        <p>Nothing in the library fits {filter.q === null ? "this choice yet" : `“${filter.q}”`}.</p>
         <button type="button" class="button" onClick={onShowAll}>
           Show all photos
         </button>
@@ -34,11 +34,12 @@ export function Empty({ filter, onShowAll }: { filter: PhotoFilter; onShowAll: (
       </Blank>
     );
   }
+  const server = connected?.kind === "demo" ? "the demo InvokeAI" : (connected?.name ?? "your InvokeAI");
   return (
     <Blank icon={Images} title="Your library is ready">
       <p>
-        Darkroom watches {connected?.kind === "demo" ? "the demo InvokeAI" : (connected?.name ?? "your InvokeAI")}. Every image finished there appears here by itself, whether you make it in the studio
-        or in InvokeAI.
+        Darkroom watches {server}. Every image finished there appears here by itself, whether you make it in the studio or in
+        InvokeAI.
       </p>
       <Link href="/studio" class="button primary">
         Make the first picture

@@ -1,6 +1,6 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { rowHeight } from "../app/preferences";
-import { isPhone } from "../app/responsive";
+import { isPhone, isStill } from "../app/responsive";
 import { useVirtual } from "../app/virtual";
 import type { PhotoList } from "../state/photo-list";
 import { type Day, HEADER, layOutDays, linesOf } from "./days";
@@ -87,7 +87,7 @@ export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
           data-testid="new-pill"
           onClick={() => {
             list.release();
-            scroller.current?.scrollTo({ top: 0, behavior: "smooth" });
+            scroller.current?.scrollTo({ top: 0, behavior: isStill.value ? "instant" : "smooth" });
           }}
         >
           {list.waiting.value} new

@@ -1,6 +1,6 @@
 import justifiedLayout from "justified-layout";
 
-export interface Placed {
+interface Placed {
   id: string;
   left: number;
   width: number;

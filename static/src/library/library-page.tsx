@@ -6,7 +6,7 @@ import { usePhotoAddress } from "../app/photo-address";
 import { inspectorOpen } from "../app/preferences";
 import { Confirm } from "../shell/dialog";
 import { TopBar } from "../shell/top-bar";
-import { openPhotoList, type PhotoFilter } from "../state/photo-list";
+import { type PhotoFilter, PhotoList } from "../state/photo-list";
 import { purgeTrash } from "../state/photo-actions";
 import { loadSessions } from "../state/sessions";
 import { InspectorPanel } from "../viewer/inspector-panel";
@@ -43,12 +43,12 @@ function useFilter(trashed: boolean) {
 
 export function LibraryPage({ trashed }: { trashed: boolean }) {
   const { filter, change } = useFilter(trashed);
-  const list = useMemo(() => openPhotoList(filter), [filter.trashed, filter.source, filter.session, filter.favorite, filter.q]);
+  const list = useMemo(() => new PhotoList(filter), [filter.trashed, filter.source, filter.session, filter.favorite, filter.q]);
   const selection = useMemo(createSelection, [list]);
   const address = usePhotoAddress();
   const [purging, askPurge] = useState(false);
 
-  useEffect(() => list.close, [list]);
+  useEffect(() => () => list.close(), [list]);
   useEffect(() => void loadSessions(), []);
   useKeys({ i: () => (inspectorOpen.value = !inspectorOpen.value) });
 
@@ -101,7 +101,7 @@ export function LibraryPage({ trashed }: { trashed: boolean }) {
           ids={list.ids.value}
           shown={address.shown}
           more={list.more.value}
-          onMore={list.loadMore}
+          onMore={() => list.loadMore()}
           onMove={(id) => {
             selection.activate(id);
             address.move(id);
@@ -114,7 +114,7 @@ export function LibraryPage({ trashed }: { trashed: boolean }) {
           title="Empty the trash?"
           text="Every photo in the trash is deleted for good, with its file. This cannot be undone."
           action="Delete for good"
-          onConfirm={() => void purgeTrash().then(list.reload)}
+          onConfirm={() => void purgeTrash().then(() => list.reload())}
           onClose={() => askPurge(false)}
         />
       )}

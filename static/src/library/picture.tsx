@@ -6,7 +6,7 @@ import { CircleAlert, ImageOff, RotateCcw } from "../shell/icons";
 import { Ring } from "../shell/ring";
 import { itemOfPhoto } from "../state/items";
 import { retryRetrieval } from "../state/photo-actions";
-import { isHome, isLost } from "../state/photos";
+import { isHome, isLost, lostReason } from "../state/photos";
 import { previewOf } from "../state/previews";
 import { thumbhashUrl } from "./thumbhash";
 
@@ -55,12 +55,6 @@ export function Picture({ photo, full = false }: { photo: Signal<Photo>; full?: 
       )}
     </span>
   );
-}
-
-/** Why a photo is not here, in words. */
-export function lostReason(photo: Photo): string {
-  if (photo.retrieval_status === "gone") return photo.retrieval_error ?? "Gone from InvokeAI before it came home";
-  return photo.retrieval_error ?? "It did not come home";
 }
 
 /** Asks for a photo again whose retrieval was given up. */

@@ -4,12 +4,12 @@ import type { Photo } from "../api/types";
 import { Icon } from "../shell/icon";
 import { Check, Heart } from "../shell/icons";
 import { toggleFavorite } from "../state/photo-actions";
-import { canRetry, isLost, photoName } from "../state/photos";
+import { canRetry, isLost, photoName, spokenName } from "../state/photos";
 import { Picture, RetryRetrieval } from "./picture";
 
 const LONG_PRESS_MS = 450;
 
-export interface TileProps {
+interface TileProps {
   photo: Signal<Photo>;
   href: string;
   chosen: boolean;
@@ -55,7 +55,7 @@ export function Tile({ photo, href, chosen, active, choosing, box, onOpen, onCho
     >
       <a
         href={href}
-        aria-label={name}
+        aria-label={spokenName(photo.value)}
         data-keys="page"
         draggable={false}
         onClick={click}

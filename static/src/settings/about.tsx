@@ -17,7 +17,7 @@ const COLUMNS: Column<TaskReport>[] = [
 ];
 
 function summary(tasks: readonly TaskReport[]): string {
-  const failed = tasks.filter((task) => task.last_result === "failed" || task.state === "stopped").length;
+  const failed = tasks.filter((task) => task.last_result === "failed").length;
   return failed === 0 ? `${count(tasks.length, "task")}, all well` : `${count(tasks.length, "task")}, ${failed} in trouble`;
 }
 

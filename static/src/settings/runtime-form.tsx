@@ -7,12 +7,32 @@ interface Words {
   name: string;
   meaning: string;
   unit: string;
+  min: number;
+  max: number;
 }
 
 const SETTINGS: Record<keyof RuntimeSettings, Words> = {
-  retrieval_max_attempts: { name: "Tries per photo", meaning: "How often bringing a photo home is tried before it needs a look.", unit: "tries" },
-  thumbnail_quality: { name: "Thumbnail quality", meaning: "WebP quality of new thumbnails. Originals are never changed.", unit: "of 100" },
-  trash_days: { name: "Trash is kept for", meaning: "Older photos in the trash are deleted for good; 0 keeps them until you empty it.", unit: "days" },
+  retrieval_max_attempts: {
+    name: "Tries per photo",
+    meaning: "How often bringing a photo home is tried before it needs a look.",
+    unit: "tries",
+    min: 1,
+    max: 100,
+  },
+  thumbnail_quality: {
+    name: "Thumbnail quality",
+    meaning: "WebP quality of new thumbnails. Originals are never changed.",
+    unit: "of 100",
+    min: 1,
+    max: 100,
+  },
+  trash_days: {
+    name: "Trash is kept for",
+    meaning: "Older photos in the trash are deleted for good; 0 keeps them until you empty it.",
+    unit: "days",
+    min: 0,
+    max: 36_500,
+  },
 };
 
 /** What the owner changes while Darkroom runs. Each is saved as it is changed. */
@@ -70,9 +90,13 @@ function Setting({ name, value }: { name: keyof RuntimeSettings; value: number |
           type="number"
           name={name}
           value={value}
+          min={words.min}
+          max={words.max}
           aria-invalid={state.wrong !== null}
           onChange={(event) => {
-            if (!Number.isNaN(event.currentTarget.valueAsNumber)) void save(event.currentTarget.valueAsNumber);
+            const box = event.currentTarget;
+            if (box.validity.valid && box.value !== "") void save(box.valueAsNumber);
+            else setState({ saved: false, wrong: `A whole number from ${words.min} to ${words.max}.` });
           }}
         />
         <span class="small muted unit">{words.unit}</span>

@@ -6,11 +6,19 @@ import { isPhone } from "../app/responsive";
 const WORDS: Record<Connection, { word: string; tone: string; meaning: string }> = {
   connecting: { word: "Connecting…", tone: "", meaning: "Opening the live connection to Darkroom." },
   live: { word: "Live", tone: "ok", meaning: "Connected to Darkroom: changes appear as they happen." },
-  reconnecting: { word: "Reconnecting…", tone: "warn", meaning: "The connection to Darkroom was lost. Trying again; nothing made meanwhile is missed." },
-  offline: { word: "Offline", tone: "bad", meaning: "Darkroom does not answer. It is tried again every few seconds; what you see may be out of date." },
+  reconnecting: {
+    word: "Reconnecting…",
+    tone: "warn",
+    meaning: "The connection to Darkroom was lost. Trying again; nothing made meanwhile is missed.",
+  },
+  offline: {
+    word: "Offline",
+    tone: "bad",
+    meaning: "Darkroom does not answer. It is tried again every few seconds; what you see may be out of date.",
+  },
 };
 
-export function ConnectionState() {
+function ConnectionState() {
   const { word, tone, meaning } = WORDS[connection.value];
   const quiet = isPhone.value && connection.value === "live";
   return (

@@ -33,8 +33,13 @@ function TrayTile({ live, go }: { live: LiveItem; go: (to: string) => void }) {
   const progress = live.progress.value;
   const frame = previewOf(live.key).value;
   const step = getStep(item.step_id)?.value;
-  const percent = progress?.percentage === null || progress === null ? "" : `${Math.round(progress.percentage * 100)} %, `;
-  const name = `${step ? step.prompt : `Work on ${backendName(item.backend_id)}`}: ${percent}${progress?.message ?? "starting"}`;
+  const left = progress?.eta_seconds == null ? null : duration(progress.eta_seconds);
+  const words = [
+    progress?.percentage == null ? null : `${Math.round(progress.percentage * 100)} %`,
+    progress?.message ?? "starting",
+    left && `${left} left`,
+  ];
+  const name = `${step ? step.prompt : `Work on ${backendName(item.backend_id)}`}: ${words.filter(Boolean).join(", ")}`;
   return (
     <button
       type="button"
@@ -46,7 +51,7 @@ function TrayTile({ live, go }: { live: LiveItem; go: (to: string) => void }) {
     >
       {frame && <img src={frame} alt="" />}
       <Ring portion={progress?.percentage ?? null} />
-      {progress?.eta_seconds != null && <span class="left">{duration(progress.eta_seconds)}</span>}
+      {left && <span class="left">{left}</span>}
     </button>
   );
 }

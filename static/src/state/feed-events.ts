@@ -1,6 +1,6 @@
 /** Durable facts of the feed, passed on to whoever shows them. */
 
-type PhotoEvent = { kind: "added" | "updated"; id: string } | { kind: "removed"; id: string };
+export type PhotoEvent = { kind: "added" | "updated"; id: string } | { kind: "removed"; id: string };
 
 function channel<T>() {
   const listeners = new Set<(value: T) => void>();

@@ -51,7 +51,7 @@ export async function restorePhotos(ids: readonly string[]): Promise<void> {
 }
 
 /** Shown at once, and taken back where the service refuses. */
-export async function setFavorite(ids: readonly string[], favorite: boolean): Promise<void> {
+async function setFavorite(ids: readonly string[], favorite: boolean): Promise<void> {
   const mark = (id: string, value: boolean) => {
     const photo = getPhoto(id);
     if (!photo) return;

@@ -1,7 +1,7 @@
-import { computed, signal, type ReadonlySignal, type Signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import { api, reasonOf } from "../api/client";
 import type { Photo, PhotoList as Page, PhotoSource } from "../api/types";
-import { photoEvents, resyncEvents } from "./feed-events";
+import { type PhotoEvent, photoEvents, resyncEvents } from "./feed-events";
 import { getPhoto, putPhoto } from "./photos";
 
 export interface PhotoFilter {
@@ -13,28 +13,11 @@ export interface PhotoFilter {
   q: string | null;
 }
 
-/** A live, newest-first list of photo ids, paged by cursor. */
-export interface PhotoList {
-  ids: ReadonlySignal<readonly string[]>;
-  /** Newer photos held back so that nothing jumps under the reader. */
-  waiting: ReadonlySignal<number>;
-  loading: ReadonlySignal<boolean>;
-  loaded: ReadonlySignal<boolean>;
-  error: ReadonlySignal<string | null>;
-  more: ReadonlySignal<boolean>;
-  /** While true, newer photos are held back. */
-  holding: Signal<boolean>;
-  loadMore: () => Promise<void>;
-  reload: () => Promise<void>;
-  release: () => void;
-  close: () => void;
-}
-
 const PAGE = 200;
 const BATCH_MS = 150;
 const SEARCH_AGAIN_MS = 1_000;
 
-export function matches(photo: Photo, filter: PhotoFilter): boolean {
+function matches(photo: Photo, filter: PhotoFilter): boolean {
   return (
     (photo.deleted_at !== null) === filter.trashed &&
     (filter.source === null || photo.source === filter.source) &&
@@ -44,160 +27,158 @@ export function matches(photo: Photo, filter: PhotoFilter): boolean {
 }
 
 /** Ids are time-ordered: newest first is descending by id. */
-export function mergeNewestFirst(ids: readonly string[], fresh: Iterable<string>): readonly string[] {
+function mergeNewestFirst(ids: readonly string[], fresh: Iterable<string>): readonly string[] {
   const merged = new Set(ids);
   for (const id of fresh) merged.add(id);
   if (merged.size === ids.length) return ids;
   return [...merged].sort((a, b) => (a < b ? 1 : a > b ? -1 : 0));
 }
 
-export function openPhotoList(filter: PhotoFilter): PhotoList {
-  const ids = signal<readonly string[]>([]);
-  const held = signal<ReadonlySet<string>>(new Set());
-  const loading = signal(false);
-  const loaded = signal(false);
-  const error = signal<string | null>(null);
-  const cursor = signal<string | null>(null);
-  const holding = signal(false);
-  const abort = new AbortController();
-  let arrived = new Set<string>();
-  let left = new Set<string>();
-  /** What events said while a reload was under way: its pages may be older. */
-  const meanwhile = new Map<string, "in" | "out">();
-  let timer: ReturnType<typeof setTimeout> | undefined;
+/** A live, newest-first list of photo ids, paged by cursor. Close it when nobody looks any more. */
+export class PhotoList {
+  readonly ids = signal<readonly string[]>([]);
+  readonly loading = signal(false);
+  readonly loaded = signal(false);
+  readonly error = signal<string | null>(null);
+  /** While true, newer photos are held back, so that nothing jumps under the reader. */
+  readonly holding = signal(false);
+  readonly more = computed(() => this.#cursor.value !== null);
+  /** How many newer photos are held back. */
+  readonly waiting = computed(() => this.#held.value.size);
 
-  const fetchPage = (after: string | null) =>
-    api.get<Page>(
-      "/photos",
-      {
-        cursor: after,
-        count: false,
-        limit: PAGE,
-        trashed: filter.trashed || null,
-        source: filter.source,
-        session_id: filter.session,
-        favorite: filter.favorite || null,
-        q: filter.q,
-      },
-      abort.signal,
-    );
+  readonly #cursor = signal<string | null>(null);
+  readonly #held = signal<ReadonlySet<string>>(new Set());
+  readonly #filter: PhotoFilter;
+  readonly #abort = new AbortController();
+  readonly #subscriptions: (() => void)[];
+  /** What events said since the list last changed: true for in, false for out. */
+  #news = new Map<string, boolean>();
+  /** What they said while a reload was under way, whose pages may be older. */
+  readonly #meanwhile = new Map<string, boolean>();
+  #turn: Promise<void> = Promise.resolve();
+  #settling: ReturnType<typeof setTimeout> | undefined;
+  #searching: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(filter: PhotoFilter) {
+    this.#filter = filter;
+    this.#subscriptions = [photoEvents.listen((event) => this.#hear(event)), resyncEvents.listen(() => void this.reload())];
+    void this.loadMore();
+  }
+
+  close(): void {
+    this.#abort.abort();
+    clearTimeout(this.#settling);
+    clearTimeout(this.#searching);
+    for (const end of this.#subscriptions) end();
+  }
+
+  /** Shows what was held back. */
+  release(): void {
+    this.ids.value = mergeNewestFirst(this.ids.value, this.#held.value);
+    this.#held.value = new Set();
+  }
+
+  async loadMore(): Promise<void> {
+    if (this.loading.value || (this.loaded.value && this.#cursor.value === null)) return;
+    await this.#inTurn(async () => {
+      const page = await this.#read(this.#cursor.value);
+      this.ids.value = mergeNewestFirst(this.ids.value, page.ids);
+      this.#cursor.value = page.next;
+    });
+  }
+
+  /** Reads again as far as was read before, then swaps at once. */
+  reload(): Promise<void> {
+    return this.#inTurn(async () => {
+      const wanted = this.ids.value.length;
+      this.#meanwhile.clear();
+      let fresh: string[] = [];
+      let after: string | null = null;
+      do {
+        const page: { ids: string[]; next: string | null } = await this.#read(after);
+        fresh = fresh.concat(page.ids);
+        after = page.next;
+      } while (after !== null && fresh.length < wanted);
+      this.#cursor.value = after;
+      this.#swap(this.#withMeanwhile(fresh, after));
+    });
+  }
+
+  #withMeanwhile(fresh: readonly string[], after: string | null): readonly string[] {
+    const oldest = fresh.at(-1) ?? "";
+    const missed = [...this.#meanwhile].filter(([id, isIn]) => isIn && (after === null || id > oldest)).map(([id]) => id);
+    const present = fresh.filter((id) => this.#meanwhile.get(id) !== false);
+    return this.#filter.q === null ? mergeNewestFirst(present, missed) : present;
+  }
+
+  #swap(fresh: readonly string[]): void {
+    const newest = this.ids.value[0];
+    const above = this.holding.value && newest !== undefined ? fresh.filter((id) => id > newest) : [];
+    this.#held.value = new Set(above);
+    this.ids.value = fresh.slice(above.length);
+  }
+
+  #hear({ kind, id }: PhotoEvent): void {
+    const photo = kind === "removed" ? undefined : getPhoto(id)?.peek();
+    const isIn = photo !== undefined && matches(photo, this.#filter);
+    this.#meanwhile.set(id, isIn);
+    if (isIn && this.#filter.q !== null) return this.#searchAgain();
+    this.#news.set(id, isIn);
+    this.#settling ??= setTimeout(() => this.#settle(), BATCH_MS);
+  }
+
+  #searchAgain(): void {
+    clearTimeout(this.#searching);
+    this.#searching = setTimeout(() => void this.reload(), SEARCH_AGAIN_MS);
+  }
 
   /** Events come in bursts; the list changes once per burst. */
-  const settle = () => {
-    timer = undefined;
-    if (left.size) {
-      const gone = left;
-      left = new Set();
-      ids.value = ids.value.filter((id) => !gone.has(id));
-      held.value = new Set([...held.value].filter((id) => !gone.has(id)));
+  #settle(): void {
+    this.#settling = undefined;
+    const news = this.#news;
+    this.#news = new Map();
+    const stays = (id: string) => news.get(id) !== false;
+    if ([...news.values()].includes(false)) {
+      this.ids.value = this.ids.value.filter(stays);
+      this.#held.value = new Set([...this.#held.value].filter(stays));
     }
-    if (arrived.size) {
-      const fresh = arrived;
-      arrived = new Set();
-      const newest = ids.value[0] ?? "";
-      const above = [...fresh].filter((id) => id > newest);
-      const within = [...fresh].filter((id) => id <= newest);
-      ids.value = mergeNewestFirst(ids.value, holding.value ? within : fresh);
-      if (holding.value && above.length) held.value = new Set([...held.value, ...above]);
-    }
-  };
+    const arrived = [...news].filter(([id, isIn]) => isIn && this.#inReach(id)).map(([id]) => id);
+    const newest = this.ids.value[0] ?? "";
+    const above = this.holding.value ? arrived.filter((id) => id > newest) : [];
+    if (above.length) this.#held.value = new Set([...this.#held.value, ...above]);
+    this.ids.value = mergeNewestFirst(this.ids.value, above.length ? arrived.filter((id) => id <= newest) : arrived);
+  }
 
-  let searching: ReturnType<typeof setTimeout> | undefined;
-  const searchAgain = () => {
-    clearTimeout(searching);
-    searching = setTimeout(() => void reload(), SEARCH_AGAIN_MS);
-  };
+  /** Older photos than those read so far come with their page. */
+  #inReach(id: string): boolean {
+    const oldest = this.ids.value.at(-1);
+    return this.#cursor.value === null || oldest === undefined || id > oldest;
+  }
 
-  const inReach = (id: string) => cursor.value === null || ids.value.length === 0 || id > ids.value[ids.value.length - 1]!;
+  /** One reading at a time, in order: a page must never be put after one that was read later. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    this.#turn = this.#turn.then(() => this.#attempt(work));
+    return this.#turn;
+  }
 
-  const stopPhotos = photoEvents.listen((event) => {
-    const photo = event.kind === "removed" ? undefined : getPhoto(event.id)?.peek();
-    if (photo && matches(photo, filter)) {
-      left.delete(event.id);
-      meanwhile.set(event.id, "in");
-      if (filter.q !== null) return searchAgain();
-      if (inReach(event.id)) arrived.add(event.id);
-    } else {
-      arrived.delete(event.id);
-      left.add(event.id);
-      meanwhile.set(event.id, "out");
-    }
-    timer ??= setTimeout(settle, BATCH_MS);
-  });
-
-  async function attempt(work: () => Promise<void>): Promise<void> {
-    loading.value = true;
-    error.value = null;
+  async #attempt(work: () => Promise<void>): Promise<void> {
+    if (this.#abort.signal.aborted) return;
+    this.loading.value = true;
+    this.error.value = null;
     try {
       await work();
-      loaded.value = true;
+      this.loaded.value = true;
     } catch (failure) {
-      if (!abort.signal.aborted) error.value = reasonOf(failure);
+      if (!this.#abort.signal.aborted) this.error.value = reasonOf(failure);
     } finally {
-      loading.value = false;
+      this.loading.value = false;
     }
   }
 
-  /** One request at a time, in order: a page must never be put after one that was read later. */
-  let last = Promise.resolve();
-  const inTurn = (work: () => Promise<void>) => (last = last.then(() => (abort.signal.aborted ? undefined : attempt(work))));
-
-  const loadMore = async () => {
-    if (loading.value || (loaded.value && cursor.value === null)) return;
-    await inTurn(async () => {
-      const page = await fetchPage(cursor.value);
-      ids.value = mergeNewestFirst(ids.value, page.items.map((photo) => putPhoto(photo).peek().id));
-      cursor.value = page.next_cursor;
-    });
-  };
-
-  /** Reads again as far as was read before, then swaps at once. */
-  const reload = () =>
-    inTurn(async () => {
-      const wanted = ids.value.length;
-      let fresh: string[] = [];
-      let after: string | null = null;
-      meanwhile.clear();
-      do {
-        const page: Page = await fetchPage(after);
-        for (const photo of page.items) fresh.push(putPhoto(photo).peek().id);
-        after = page.next_cursor;
-      } while (after !== null && fresh.length < wanted);
-      cursor.value = after;
-      fresh = fresh.filter((id) => meanwhile.get(id) !== "out");
-      const oldest = fresh.at(-1);
-      const missed = [...meanwhile].filter(([id, way]) => way === "in" && (after === null || id > (oldest ?? ""))).map(([id]) => id);
-      if (filter.q === null) fresh = [...mergeNewestFirst(fresh, missed)];
-      const newest = ids.value[0];
-      const above = holding.value && newest !== undefined ? fresh.filter((id) => id > newest) : [];
-      held.value = new Set(above);
-      ids.value = above.length ? fresh.filter((id) => id <= newest!) : fresh;
-    });
-
-  const stopResync = resyncEvents.listen(() => void reload());
-
-  void loadMore();
-
-  return {
-    ids,
-    waiting: computed(() => held.value.size),
-    loading,
-    loaded,
-    error,
-    more: computed(() => cursor.value !== null),
-    holding,
-    loadMore,
-    reload,
-    release: () => {
-      ids.value = mergeNewestFirst(ids.value, held.value);
-      held.value = new Set();
-    },
-    close: () => {
-      abort.abort();
-      clearTimeout(timer);
-      clearTimeout(searching);
-      stopPhotos();
-      stopResync();
-    },
-  };
+  async #read(cursor: string | null): Promise<{ ids: string[]; next: string | null }> {
+    const { trashed, source, session, favorite, q } = this.#filter;
+    const query = { source, session_id: session, q, trashed: trashed || null, favorite: favorite || null };
+    const page = await api.get<Page>("/photos", { ...query, cursor, count: false, limit: PAGE }, this.#abort.signal);
+    return { ids: page.items.map((photo) => putPhoto(photo).peek().id), next: page.next_cursor };
+  }
 }

@@ -41,3 +41,13 @@ export function canRetry(photo: Photo): boolean {
 export function photoName(photo: Photo): string {
   return photo.caption || photo.generation_prompt || photo.filename;
 }
+
+/** Why a photo is not here, in words. */
+export function lostReason(photo: Photo): string {
+  return photo.retrieval_error ?? (photo.retrieval_status === "gone" ? "Gone from InvokeAI before it came home" : "It did not come home");
+}
+
+/** A picture's name, and with it why it cannot be seen. */
+export function spokenName(photo: Photo): string {
+  return isLost(photo) ? `${photoName(photo)}: ${lostReason(photo)}` : photoName(photo);
+}

@@ -1,4 +1,4 @@
-export interface Fit {
+interface Fit {
   columns: number;
   width: number;
   height: number;

@@ -57,11 +57,27 @@ export function SizeField({ width, height, base, onChange }: SizeFieldProps) {
             );
           })}
         </div>
-        <NumberInput label="Width" name="width" value={width} min={64} max={4096} step={8} onChange={(next) => onChange({ width: next ?? width })} />
+        <NumberInput
+          label="Width"
+          name="width"
+          value={width}
+          min={64}
+          max={4096}
+          step={8}
+          onChange={(next) => onChange({ width: next ?? width })}
+        />
         <span class="muted" aria-hidden="true">
           ×
         </span>
-        <NumberInput label="Height" name="height" value={height} min={64} max={4096} step={8} onChange={(next) => onChange({ height: next ?? height })} />
+        <NumberInput
+          label="Height"
+          name="height"
+          value={height}
+          min={64}
+          max={4096}
+          step={8}
+          onChange={(next) => onChange({ height: next ?? height })}
+        />
       </div>
     </div>
   );

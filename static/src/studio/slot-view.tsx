@@ -6,7 +6,7 @@ import { Icon } from "../shell/icon";
 import { CircleAlert, Minus } from "../shell/icons";
 import { ProgressBar } from "../shell/progress-bar";
 import { getItem, itemKey } from "../state/items";
-import { canRetry, getPhoto, isLost, photoName } from "../state/photos";
+import { canRetry, getPhoto, isLost, spokenName } from "../state/photos";
 import { previewOf } from "../state/previews";
 import type { Slot } from "./slots";
 
@@ -39,7 +39,7 @@ function MadeSlot({ photo, picked, href, onOpen }: { photo: Signal<Photo>; picke
     <>
       <a
         href={href}
-        aria-label={photoName(photo.value)}
+        aria-label={spokenName(photo.value)}
         onClick={(event) => {
           event.preventDefault();
           onOpen(photo.value.id);

@@ -4,10 +4,10 @@ import { useState } from "preact/hooks";
 import { Link } from "wouter-preact";
 import type { Photo } from "../api/types";
 import { toast } from "../app/toasts";
-import { lostReason, RetryRetrieval } from "../library/picture";
+import { RetryRetrieval } from "../library/picture";
 import { IconButton } from "../shell/icon";
 import { Check, Copy } from "../shell/icons";
-import { canRetry, isHome, isLost } from "../state/photos";
+import { canRetry, isHome, isLost, lostReason } from "../state/photos";
 import { copyText } from "../app/clipboard";
 import { type Fact, fileFacts, madeWith } from "./facts";
 
@@ -73,10 +73,12 @@ function Facts({ facts }: { facts: readonly Fact[] }) {
       {facts.map(({ name, value, mono, copy }) => (
         <div key={name}>
           <dt>{name}</dt>
-          <dd class={mono ? "mono" : ""} title={value}>
-            {value}
+          <dd class={mono ? "mono" : ""}>
+            <span class="ellipsis" title={value}>
+              {value}
+            </span>
+            {copy && <CopyButton text={value} what={name.toLowerCase()} />}
           </dd>
-          {copy && <CopyButton text={value} what={name.toLowerCase()} />}
         </div>
       ))}
     </dl>

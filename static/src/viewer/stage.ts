@@ -6,7 +6,7 @@ import { getPhoto, isHome, photoName } from "../state/photos";
 import { Absent } from "./absent";
 
 /** What the stage asks of the page around it. */
-export interface StageHost {
+interface StageHost {
   element: HTMLElement;
   ids: () => readonly string[];
   /** Room kept free below the picture, in pixels. */
@@ -85,6 +85,8 @@ export async function openStage(host: StageHost, index: number): Promise<Stage> 
     if (!leaving) host.onClose();
   });
   stage.init();
+  // The dialog is the viewer around it.
+  stage.element?.removeAttribute("role");
   return {
     swipe: stage,
     leave: () => {

@@ -1,0 +1,34 @@
+import { useEffect, useState } from "preact/hooks";
+import { ApiError, reasonOf } from "../api/client";
+import { resyncEvents } from "../state/feed-events";
+import { loadSession } from "../state/sessions";
+
+export interface SessionError {
+  /** There is no such session (any more). */
+  missing: boolean;
+  reason: string;
+}
+
+/** Reads the session, and again whenever the page may be stale. */
+export function useSession(id: string): SessionError | null {
+  const [error, setError] = useState<SessionError | null>(null);
+  useEffect(() => {
+    const abort = new AbortController();
+    const read = async () => {
+      try {
+        await loadSession(id, abort.signal);
+        setError(null);
+      } catch (failure) {
+        if (abort.signal.aborted) return;
+        setError({ missing: failure instanceof ApiError && failure.status === 404, reason: reasonOf(failure) });
+      }
+    };
+    void read();
+    const stop = resyncEvents.listen(() => void read());
+    return () => {
+      abort.abort();
+      stop();
+    };
+  }, [id]);
+  return error;
+}
