@@ -166,11 +166,13 @@ class Fetcher:
                     attempts = self._limits().retrieval_max_attempts
                     status = await queue.fail(connection, claimed, reason, attempts)
                 case Postponed(reason, delay):
-                    await queue.release(connection, claimed, error=reason or None, delay_seconds=delay)
-                    status = None
-        log.info("photo not home yet", photo=str(claimed.id), status=status, verdict=verdict)
+                    released = await queue.release(connection, claimed, error=reason or None, delay_seconds=delay)
+                    status = "postponed" if released else None
+        if status is None:
+            return
+        log.info("photo not home yet", photo=str(claimed.id), status=status, reason=verdict.reason)
         if status == "pending":
             self._announcer.photos_updated([claimed.id])
-        elif status is not None:
+        elif status != "postponed":
             self._announcer.photos_failed([claimed.id])
             self._announcer.ledger_changed(claimed.backend_id)

@@ -216,6 +216,22 @@ async def test_photos_come_home_in_parallel_each_once(at_work: Retrieving) -> No
     assert len(at_work.files()) == 80
 
 
+async def test_fresh_images_come_first_but_the_longest_waiting_every_other_time(
+    database: Database, tmp_path: Path
+) -> None:
+    async with retrieving(database, tmp_path, workers=1) as at_work:
+        now = datetime.now(UTC)
+        images = [at_work.server.add_image(shade=n) for n in range(6)]
+        for age, image in enumerate(images):
+            moment = now - timedelta(minutes=age)
+            photo = await at_work.photo(image, created_at=moment, next_retrieval_attempt=moment)
+        at_work.start()
+        await at_work.until(photo, lambda _: len(at_work.told.said) == 6)
+        asked = [path.split("/")[-2] for _, path in at_work.server.requests if path.endswith("/full")]
+        newest_and_oldest_in_turn = [images[n].image_name for n in (0, 5, 1, 4, 2, 3)]
+        assert asked == newest_and_oldest_in_turn
+
+
 async def test_never_more_downloads_at_once_than_workers(at_work: Retrieving) -> None:
     gate = asyncio.Event()
     held = at_work.server.on("/full$", answers.stalled_body(gate), times=None)
