@@ -1,3 +1,4 @@
+import { useState } from "preact/hooks";
 import { SCHEDULERS } from "./schedulers";
 
 interface NumberInputProps {
@@ -12,7 +13,9 @@ interface NumberInputProps {
   onChange: (value: number | null) => void;
 }
 
+/** What is being typed stands, whatever else changes on the page, and counts when the box is left. */
 export function NumberInput({ label, name, value, min, max, step = 1, empty, onChange }: NumberInputProps) {
+  const [typed, setTyped] = useState<string | null>(null);
   return (
     <input
       class="input mono"
@@ -24,8 +27,13 @@ export function NumberInput({ label, name, value, min, max, step = 1, empty, onC
       max={max}
       step={step}
       placeholder={empty}
-      value={value ?? ""}
-      onChange={(event) => onChange(settle(event.currentTarget.valueAsNumber, min, max, step))}
+      value={typed ?? value ?? ""}
+      onInput={(event) => setTyped(event.currentTarget.value)}
+      onBlur={() => setTyped(null)}
+      onChange={(event) => {
+        setTyped(null);
+        onChange(settle(event.currentTarget.valueAsNumber, min, max, step));
+      }}
     />
   );
 }
