@@ -300,3 +300,42 @@ async def test_a_disabled_backend_gets_nothing_until_it_is_enabled_again(
     await enable(True)
     await house.until_status(step_id, "completed")
     assert posts(invoke) == 1
+
+
+async def test_an_answer_whose_commit_fails_is_found_by_asking(house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
+    gate = asyncio.Event()
+    out = invoke.on(POST, answers.after(gate))
+    async with house.database.transaction() as blocker:
+        step_id = await house.create(MODEL, batch_size=2)
+        await out.wait()
+        await blocker.execute("SELECT FROM generation_steps WHERE id = $1 FOR UPDATE", step_id)
+        gate.set()
+        cut = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                  WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ~ 'AS unwanted'"""
+
+        async def connection_cut() -> bool:
+            return bool(await house.fetch(cut))
+
+        await eventually(connection_cut)
+    await until_made(house, step_id, 100, 101)
+    assert await house.states(step_id) == ["enqueued"]
+    assert posts(invoke) == 1
+
+
+@pytest.mark.parametrize("version", ["5.15.0", "6.0.2", "6.9.0"])
+@pytest.mark.parametrize("cut", [False, True], ids=["answered", "cut"])
+async def test_older_servers_are_submitted_to_alike(
+    database: Database, tmp_path: Path, version: str, cut: bool
+) -> None:
+    invoke = ScriptedInvokeAI(tmp_path / "older", version=version)
+    await invoke.start()
+    try:
+        async with studio_house(database, invoke) as house:
+            if cut:
+                invoke.cut_enqueue("during")
+            step_id = await house.create(MODEL, batch_size=2)
+            await until_made(house, step_id, 100, 101)
+            assert await house.states(step_id) == ["enqueued"]
+            assert posts(invoke) == 1
+    finally:
+        await invoke.stop()
