@@ -130,9 +130,10 @@ def _reason(canceled_by_owner: bool, batches: list[BatchState], last_tries: list
     return None
 
 
+LOCK = "SELECT FROM generation_steps WHERE id = $1 FOR NO KEY UPDATE"
 STEP = """
     SELECT batch_size, status, error_message, cancel_requested_at IS NOT NULL AS canceled_by_owner
-      FROM generation_steps WHERE id = $1 FOR UPDATE
+      FROM generation_steps WHERE id = $1 FOR NO KEY UPDATE
 """
 BATCHES = """
     SELECT batch_id, state, wanted, enqueued, seeds, refusal
@@ -163,7 +164,7 @@ WRITE = """
 
 async def lock_step(connection: Connection, step_id: UUID) -> bool:
     """Takes the step's row first, as the lock order asks; False when there is no such step."""
-    return await connection.fetchrow("SELECT FROM generation_steps WHERE id = $1 FOR UPDATE", step_id) is not None
+    return await connection.fetchrow(LOCK, step_id) is not None
 
 
 async def refresh_step(connection: Connection, step_id: UUID) -> bool:

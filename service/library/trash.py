@@ -26,7 +26,7 @@ CANDIDATES = """
 """
 LOCK_STEPS = """
     SELECT id, selected_image_id, selected_at FROM generation_steps
-     WHERE id IN (SELECT step_id FROM step_alternatives WHERE photo_id = ANY($1::uuid[])) ORDER BY id FOR UPDATE
+     WHERE id IN (SELECT step_id FROM step_alternatives WHERE photo_id = ANY($1::uuid[])) ORDER BY id FOR NO KEY UPDATE
 """
 # The owner's words and InvokeAI's metadata go with the file. What stays says only: it was, and is not wanted again.
 PURGE = """

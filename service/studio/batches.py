@@ -31,7 +31,7 @@ class Batch(msgspec.Struct, frozen=True):
 
 LOCK = """
     SELECT cancel_requested_at IS NOT NULL OR deleted_at IS NOT NULL AS unwanted
-      FROM generation_steps WHERE id = $1 FOR UPDATE
+      FROM generation_steps WHERE id = $1 FOR NO KEY UPDATE
 """
 OPEN = """
     SELECT batch_id, step_id, backend_id, seeds, state, posted_at,

@@ -35,7 +35,7 @@ CREATE = """
 TOUCH = "UPDATE generation_sessions SET updated_at = now() WHERE id = $1"
 LOCK = """
     SELECT session_id, backend_id, status, parameters::text, batch_size, model_key, model_hash
-      FROM generation_steps WHERE id = $1 AND deleted_at IS NULL FOR UPDATE
+      FROM generation_steps WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE
 """
 CANCEL = "UPDATE generation_steps SET cancel_requested_at = coalesce(cancel_requested_at, $2) WHERE id = $1"
 DISCARD = "UPDATE generation_steps SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL"
@@ -112,7 +112,7 @@ async def delete_step(connection: Connection, step_id: UUID, at: datetime) -> UU
 
 async def discard(connection: Connection, step_id: UUID, at: datetime) -> None:
     """Deletes the step, canceling what is live of it."""
-    row = await connection.fetchrow("SELECT status FROM generation_steps WHERE id = $1 FOR UPDATE", step_id)
+    row = await connection.fetchrow("SELECT status FROM generation_steps WHERE id = $1 FOR NO KEY UPDATE", step_id)
     if row is not None and row["status"] in LIVE:
         await connection.execute(CANCEL, step_id, at)
         await batches.withdraw(connection, step_id, at)
