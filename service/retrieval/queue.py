@@ -74,9 +74,12 @@ NEXT_DUE = """
          ORDER BY next_retrieval_attempt LIMIT 1
     ) AS photo
 """
+# What changes several rows locks them by id, as purges do.
 RENEW = """
     UPDATE photos SET retrieval_lease_until = now() + $2 * interval '1 second'
-     WHERE retrieval_claim = ANY($1::uuid[]) AND retrieval_status = 'retrieving' RETURNING retrieval_claim
+     WHERE id IN (SELECT id FROM photos WHERE retrieval_claim = ANY($1::uuid[]) AND retrieval_status = 'retrieving'
+                   ORDER BY id FOR UPDATE)
+    RETURNING retrieval_claim
 """
 HELD = "WHERE id = $1 AND retrieval_claim = $2 AND retrieval_status = 'retrieving' AND purged_at IS NULL"
 LET_GO = "retrieval_claim = NULL, retrieval_lease_until = NULL"
@@ -109,7 +112,8 @@ RELEASE = f"""
 """
 MAKE_DUE = """
     UPDATE photos SET next_retrieval_attempt = now()
-     WHERE backend_id = $1 AND retrieval_status = 'pending' AND purged_at IS NULL AND next_retrieval_attempt > now()
+     WHERE id IN (SELECT id FROM photos WHERE backend_id = $1 AND retrieval_status = 'pending' AND purged_at IS NULL
+                     AND next_retrieval_attempt > now() ORDER BY id FOR UPDATE)
 """
 # Due since before any other of its backend: every second claim takes the longest due first.
 FRONT = """(

@@ -28,7 +28,9 @@ FORGET_FILES = """
     UPDATE photos SET local_storage_path = NULL, local_thumbnail_path = NULL
      WHERE id = ANY($1::uuid[]) AND purged_at IS NOT NULL
 """
-HELD_CLAIMS = "SELECT retrieval_claim FROM photos WHERE retrieval_claim = ANY($1::uuid[])"
+HELD_CLAIMS = """
+    SELECT retrieval_claim FROM photos WHERE retrieval_status = 'retrieving' AND retrieval_claim = ANY($1::uuid[])
+"""
 
 
 async def take_back(database: Database, storage: LocalStorage, *, expired_only: bool) -> int:
