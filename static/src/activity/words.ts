@@ -36,6 +36,7 @@ interface LedgerPart {
 
 /** "214 made · 214 home", "3 on the way", "2 failed": the promise, counted. */
 export function ledgerParts({ made, retrieved, waiting, failed, gone }: BackendLedger): LedgerPart[] {
+  if (made === 0) return [{ words: "Nothing made yet", tone: "muted" }];
   const tone = failed > 0 ? "bad" : waiting > 0 ? "warn" : "ok";
   const parts: LedgerPart[] = [
     { words: `${number(made)} made`, tone: tone === "bad" ? "muted" : tone },

@@ -9,22 +9,24 @@ export interface StepState extends Omit<Step, "alternatives"> {
 }
 
 const steps = new Map<string, Signal<StepState>>();
-const bySession = new Map<string, Signal<readonly string[]>>();
+const bySession = new Map<string, Signal<readonly string[] | null>>();
 
 export function getStep(id: string | null | undefined): Signal<StepState> | undefined {
   return id ? steps.get(id) : undefined;
 }
 
-/** The ids of a session's steps, oldest first, or undefined before it was read. */
-export function stepsOf(sessionId: string): Signal<readonly string[]> | undefined {
-  return bySession.get(sessionId);
+/** The ids of a session's steps, oldest first; null before it was read. */
+export function stepsOf(sessionId: string): Signal<readonly string[] | null> {
+  let ids = bySession.get(sessionId);
+  if (!ids) {
+    ids = signal(null);
+    bySession.set(sessionId, ids);
+  }
+  return ids;
 }
 
 export function putSessionSteps(sessionId: string, all: readonly Step[]): void {
-  const ids = all.map((step) => putStep(step).id);
-  const known = bySession.get(sessionId);
-  if (known) known.value = ids;
-  else bySession.set(sessionId, signal(ids));
+  stepsOf(sessionId).value = all.map((step) => putStep(step).id);
 }
 
 export function putStep(step: Step): StepState {
@@ -37,10 +39,11 @@ export function putStep(step: Step): StepState {
 }
 
 function placeInSession(step: StepState): void {
-  const ids = bySession.get(step.session_id);
-  if (!ids) return;
-  if (step.deleted_at !== null) ids.value = ids.value.filter((id) => id !== step.id);
-  else if (!ids.value.includes(step.id)) ids.value = [...ids.value, step.id];
+  const ids = stepsOf(step.session_id);
+  const known = ids.peek();
+  if (known === null) return;
+  if (step.deleted_at !== null) ids.value = known.filter((id) => id !== step.id);
+  else if (!known.includes(step.id)) ids.value = [...known, step.id];
 }
 
 /** A photo recorded between two versions of its step shows at once, at the end. */

@@ -24,7 +24,7 @@ export function SessionPage({ id, stepId }: { id: string; stepId: string | null 
   const [path, navigate] = useLocation();
   const error = useSession(id);
   const [panel, show] = useState<Panel>(null);
-  const ids = stepsOf(id)?.value ?? null;
+  const ids = stepsOf(id).value;
   const step = getStep(stepId) ?? getStep(ids?.at(-1)) ?? null;
   const chosen = step?.value.id ?? null;
   const choose = (next: string) => {
