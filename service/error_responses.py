@@ -10,6 +10,7 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.exceptions import ValidationException as LitestarValidationException
+from litestar.openapi import ResponseSpec
 from litestar.types import ExceptionHandlersMap
 
 from service.access.headers import SECURITY_HEADERS
@@ -42,18 +43,26 @@ CODES: Final = {
 }
 
 
-class _Error(msgspec.Struct, omit_defaults=True):
+class Error(msgspec.Struct, omit_defaults=True):
     code: str
     message: str
     details: Any = None
 
 
-class _Body(msgspec.Struct):
-    error: _Error
+class ErrorBody(msgspec.Struct):
+    error: Error
+
+
+def failures(*statuses: int) -> dict[int, ResponseSpec]:
+    """What a handler's documentation says of the errors it answers with."""
+    return {
+        status: ResponseSpec(ErrorBody, generate_examples=False, description=HTTPStatus(status).phrase)
+        for status in statuses
+    }
 
 
 def error_body(error: ApiError) -> bytes:
-    return msgspec.json.encode(_Body(_Error(error.code, error.message, error.details)))
+    return msgspec.json.encode(ErrorBody(Error(error.code, error.message, error.details)))
 
 
 def error_headers(error: ApiError) -> dict[str, str]:
@@ -62,19 +71,19 @@ def error_headers(error: ApiError) -> dict[str, str]:
     return {"retry-after": str(seconds)} if seconds is not None else {}
 
 
-def _answer(status: int, code: str, message: str, details: Any = None) -> Response[_Body]:
+def _answer(status: int, code: str, message: str, details: Any = None) -> Response[ErrorBody]:
     headers = SECURITY_HEADERS | {"cache-control": "no-store"}
-    body = _Body(_Error(code, message, details))
+    body = ErrorBody(Error(code, message, details))
     return Response(body, status_code=status, headers=headers, media_type="application/json")
 
 
-def answer_api_error(_: AnyRequest, error: ApiError) -> Response[_Body]:
+def answer_api_error(_: AnyRequest, error: ApiError) -> Response[ErrorBody]:
     response = _answer(error.status, error.code, error.message, error.details)
     response.headers.update(error_headers(error))
     return response
 
 
-def answer_invoke_error(request: AnyRequest, error: InvokeError) -> Response[_Body]:
+def answer_invoke_error(request: AnyRequest, error: InvokeError) -> Response[ErrorBody]:
     """InvokeAI was called while the client waits."""
     words = str(error) or "InvokeAI could not be reached"
     if isinstance(error, InvokeRefused):
@@ -84,7 +93,7 @@ def answer_invoke_error(request: AnyRequest, error: InvokeError) -> Response[_Bo
     return answer_api_error(request, BackendUnavailable(words))
 
 
-def answer_litestar_validation(request: AnyRequest, error: LitestarValidationException) -> Response[_Body]:
+def answer_litestar_validation(request: AnyRequest, error: LitestarValidationException) -> Response[ErrorBody]:
     """What the framework found wrong with parameters or body, field by field."""
     problems = error.extra if isinstance(error.extra, list) else []
     words = [f"{problem['key']}: {problem['message']}" for problem in problems if problem.get("key")]
@@ -92,11 +101,11 @@ def answer_litestar_validation(request: AnyRequest, error: LitestarValidationExc
     return answer_api_error(request, ValidationError("; ".join(words) or error.detail))
 
 
-def answer_msgspec_validation(request: AnyRequest, error: msgspec.ValidationError) -> Response[_Body]:
+def answer_msgspec_validation(request: AnyRequest, error: msgspec.ValidationError) -> Response[ErrorBody]:
     return answer_api_error(request, ValidationError(str(error)))
 
 
-def answer_http_exception(request: AnyRequest, error: HTTPException) -> Response[_Body]:
+def answer_http_exception(request: AnyRequest, error: HTTPException) -> Response[ErrorBody]:
     """Errors the framework raises by itself: no such path, method or media type, a body too large or broken."""
     status = error.status_code
     if status >= 500:
@@ -112,7 +121,7 @@ def answer_http_exception(request: AnyRequest, error: HTTPException) -> Response
     return response
 
 
-def answer_anything(request: AnyRequest, error: Exception) -> Response[_Body]:
+def answer_anything(request: AnyRequest, error: Exception) -> Response[ErrorBody]:
     """A fault of ours: logged whole, told without particulars."""
     log.error("request failed", method=request.method, path=request.url.path, exc_info=error)
     return _answer(500, "server_error", "something went wrong in Darkroom; its log says what")

@@ -19,7 +19,7 @@ class Given(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
     """Base of what clients send."""
 
 
-class Login(Given, frozen=True):
+class ServerLogin(Given, frozen=True):
     """Of an InvokeAI in multiuser mode; write-only."""
 
     email: Secret
@@ -31,7 +31,7 @@ class BackendCreate(Given, frozen=True):
     name: Name | None = None
     """Default: the URL's host."""
     queue_id: QueueId = "default"
-    credentials: Login | None = None
+    credentials: ServerLogin | None = None
     enabled: bool = True
     mirror: Mirror = "all"
 
@@ -42,7 +42,7 @@ class BackendPatch(Given, frozen=True):
     url: str | UnsetType = UNSET
     name: Name | UnsetType = UNSET
     queue_id: QueueId | UnsetType = UNSET
-    credentials: Login | UnsetType | None = UNSET
+    credentials: ServerLogin | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
     mirror: Mirror | UnsetType = UNSET
 

@@ -11,6 +11,7 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, QueryParameter
 
 from service.database.engine import Database
+from service.error_responses import failures
 from service.errors import NotFound
 from service.library import files
 from service.library.conditional import (
@@ -31,7 +32,7 @@ TAGS: Final = ["photos"]
 READING: Final = [HttpMethod.GET, HttpMethod.HEAD]
 WEBP: Final = "image/webp"
 
-NOT_HOME: Final = {202: ResponseSpec(Waiting, generate_examples=False, description="Not home yet; see Retry-After")}
+NOT_HOME: Final = ResponseSpec(Waiting, generate_examples=False, description="Not home yet; see Retry-After")
 
 
 def _operation(name: str) -> Any:
@@ -43,7 +44,7 @@ def _operation(name: str) -> Any:
     http_method=READING,
     operation_id=_operation("get_photo_file"),
     tags=TAGS,
-    responses=NOT_HOME,
+    responses={202: NOT_HOME, **failures(400, 404, 416)},
     media_type="application/octet-stream",
 )
 async def get_photo_file(
@@ -87,7 +88,7 @@ async def get_photo_file(
     http_method=READING,
     operation_id=_operation("get_photo_thumbnail"),
     tags=TAGS,
-    responses=NOT_HOME,
+    responses={202: NOT_HOME, **failures(400, 404)},
     media_type=WEBP,
 )
 async def get_photo_thumbnail(

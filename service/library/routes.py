@@ -11,6 +11,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody
 
 from service.database.engine import Database
+from service.error_responses import failures
 from service.errors import Conflict, ValidationError
 from service.library import changes
 from service.library.changes import PhotoPatch, no_such_photo
@@ -42,6 +43,7 @@ def _known_parameters_only(request: Request[Any, Any, Any]) -> None:
     "/api/v1/photos",
     operation_id="list_photos",
     tags=TAGS,
+    responses=failures(400),
     dependencies={
         "filters": Provide(PhotoFilters, sync_to_thread=False),
         "page": Provide(Page, sync_to_thread=False),
@@ -60,13 +62,23 @@ async def get_photos(
         return await list_photos(connection, filters, page)
 
 
-@get("/api/v1/photos/{photo_id:uuid}", operation_id="get_photo", tags=TAGS)
+@get(
+    "/api/v1/photos/{photo_id:uuid}",
+    operation_id="get_photo",
+    tags=TAGS,
+    responses=failures(400, 404),
+)
 async def get_photo(photo_id: FromPath[UUID], database: NamedDependency[Database]) -> Photo:
     """One photo, in the trash or not; its bytes are at `url`."""
     return await _photo(database, photo_id)
 
 
-@patch("/api/v1/photos/{photo_id:uuid}", operation_id="update_photo", tags=TAGS)
+@patch(
+    "/api/v1/photos/{photo_id:uuid}",
+    operation_id="update_photo",
+    tags=TAGS,
+    responses=failures(400, 404),
+)
 async def update_photo(
     photo_id: FromPath[UUID],
     data: JSONBody[PhotoPatch],
@@ -80,7 +92,12 @@ async def update_photo(
     return await _photo(database, photo_id)
 
 
-@delete("/api/v1/photos/{photo_id:uuid}", operation_id="trash_photo", tags=TAGS)
+@delete(
+    "/api/v1/photos/{photo_id:uuid}",
+    operation_id="trash_photo",
+    tags=TAGS,
+    responses=failures(400, 404),
+)
 async def trash_photo(
     photo_id: FromPath[UUID], database: NamedDependency[Database], announcer: NamedDependency[Announcer]
 ) -> None:
@@ -90,7 +107,13 @@ async def trash_photo(
             announcer.photos_updated([photo_id])
 
 
-@post("/api/v1/photos/{photo_id:uuid}/restore", operation_id="restore_photo", status_code=200, tags=TAGS)
+@post(
+    "/api/v1/photos/{photo_id:uuid}/restore",
+    operation_id="restore_photo",
+    status_code=200,
+    tags=TAGS,
+    responses=failures(400, 404),
+)
 async def restore_photo(
     photo_id: FromPath[UUID], database: NamedDependency[Database], announcer: NamedDependency[Announcer]
 ) -> Photo:
@@ -107,7 +130,13 @@ async def empty_trash(trash: NamedDependency[Trash]) -> Changed:
     return Changed(await trash.empty())
 
 
-@post("/api/v1/photos/{photo_id:uuid}/retrieval", operation_id="retry_retrieval", status_code=202, tags=TAGS)
+@post(
+    "/api/v1/photos/{photo_id:uuid}/retrieval",
+    operation_id="retry_retrieval",
+    status_code=202,
+    tags=TAGS,
+    responses=failures(400, 404, 409),
+)
 async def retry_retrieval(
     photo_id: FromPath[UUID],
     database: NamedDependency[Database],
