@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import { usePhotoAddress } from "../app/photo-address";
+import { useTitle } from "../app/use-title";
 import { Blank } from "../shell/blank";
 import { Icon } from "../shell/icon";
 import { Plus, Server } from "../shell/icons";
@@ -19,6 +20,7 @@ const nothingMore = async () => undefined;
 export function ActivityPage() {
   const [adding, add] = useState(false);
   const address = usePhotoAddress();
+  useTitle("Activity");
   useEffect(followRetrievals, []);
   useEffect(() => void loadSettings(), []);
   const none = backendsKnown.value && backends.value.length === 0;

@@ -4,6 +4,7 @@ import type { PhotoSource } from "../api/types";
 import { useKeys } from "../app/keys";
 import { usePhotoAddress } from "../app/photo-address";
 import { inspectorOpen } from "../app/preferences";
+import { useTitle } from "../app/use-title";
 import { Confirm } from "../shell/dialog";
 import { TopBar } from "../shell/top-bar";
 import { type PhotoFilter, PhotoList } from "../state/photo-list";
@@ -48,6 +49,7 @@ export function LibraryPage({ trashed }: { trashed: boolean }) {
   const address = usePhotoAddress();
   const [purging, askPurge] = useState(false);
 
+  useTitle(trashed ? "Trash" : undefined);
   useEffect(() => () => list.close(), [list]);
   useEffect(() => void loadSessions(), []);
   useKeys({ i: () => (inspectorOpen.value = !inspectorOpen.value) });

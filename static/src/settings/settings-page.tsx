@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
 import { Link } from "wouter-preact";
 import { isPhone } from "../app/responsive";
+import { useTitle } from "../app/use-title";
 import { KeysDialog } from "../shell/keys-dialog";
 import { Icon } from "../shell/icon";
 import { ChevronRight, Keyboard, Trash2 } from "../shell/icons";
@@ -11,6 +12,7 @@ import { ThemeChoice } from "./theme-choice";
 
 export function SettingsPage() {
   const [keysShown, showKeys] = useState(false);
+  useTitle("Settings");
   return (
     <>
       <TopBar>

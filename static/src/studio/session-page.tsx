@@ -2,6 +2,7 @@ import type { Signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import { isPhone, isWide } from "../app/responsive";
+import { useTitle } from "../app/use-title";
 import { Icon, IconButton } from "../shell/icon";
 import { ArrowLeft, ListTree, Pencil } from "../shell/icons";
 import { TopBar } from "../shell/top-bar";
@@ -60,6 +61,7 @@ export function SessionPage({ id, stepId }: { id: string; stepId: string | null 
 function SessionBar({ id, tree }: { id: string; tree: { shown: boolean; toggle: () => void } | null }) {
   const [, navigate] = useLocation();
   const session = sessions.value?.find((one) => one.id === id);
+  useTitle(session?.name ?? "Studio");
   return (
     <TopBar>
       <Link href="/studio" class="icon-button" aria-label="All sessions" title="All sessions">

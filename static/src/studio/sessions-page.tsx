@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import type { Session } from "../api/types";
 import { ago, count } from "../app/format";
+import { useTitle } from "../app/use-title";
 import { Picture } from "../library/picture";
 import { Blank } from "../shell/blank";
 import { Icon } from "../shell/icon";
@@ -16,6 +17,7 @@ import { SessionMenu } from "./session-menu";
 export function SessionsPage() {
   const [, navigate] = useLocation();
   const [busy, setBusy] = useState(false);
+  useTitle("Studio");
   const start = async (prompt?: string) => {
     setBusy(true);
     const id = await startSession(prompt);
