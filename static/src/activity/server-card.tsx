@@ -15,7 +15,8 @@ export function ServerCard({ server }: { server: Backend }) {
   const [editing, edit] = useState(false);
   const { word, tone } = STATES[server.state];
   const running = runningItems.value.filter((live) => live.item.value.backend_id === server.id);
-  const facts = [hostOf(server.url), server.version, server.device].filter(Boolean).join(" · ");
+  const host = hostOf(server.url);
+  const facts = [host === server.name ? null : host, server.version, server.device].filter(Boolean).join(" · ");
   return (
     <li class="card server" data-testid="server" data-server={server.id} data-state={server.state}>
       <header>

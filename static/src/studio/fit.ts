@@ -28,7 +28,8 @@ export function fitBoxes(count: number, ratio: number, width: number, height: nu
     const across = (width - GAP * (columns - 1)) / columns;
     const down = ((height - GAP * (rows - 1)) / rows) * ratio;
     const box = Math.floor(Math.min(across, down));
-    if (box > best.width) best = { columns, width: box, height: Math.round(box / ratio) };
+    // Side by side reads better than one above the other, where the sizes are much the same.
+    if (box > best.width * (columns > 1 ? 0.9 : 1)) best = { columns, width: box, height: Math.round(box / ratio) };
   }
   return best;
 }

@@ -66,7 +66,8 @@ function TreeNode({ node, chosen, onChoose }: { node: Node; chosen: boolean; onC
       onClick={() => onChoose(step.id)}
     >
       <span class="tree-face">
-        {face ? <Picture photo={face} key={face.value.id} /> : <Icon of={GitFork} />}
+        {face && <Picture photo={face} key={face.value.id} />}
+        {!face && !isStepLive(step) && <Icon of={GitFork} />}
         {isStepLive(step) && <Ring portion={null} />}
         {tone !== undefined && <i class={`dot ${tone}`} title={WORDS[step.status]} />}
       </span>
