@@ -25,9 +25,9 @@ from service.correlation.correlate import (
     ItemProgressed,
     ItemRead,
     Observation,
-    Reading,
     SessionLearned,
     correlate,
+    reading,
 )
 from service.correlation.tracking import Tracked, Tracking
 from service.database.engine import Database
@@ -228,25 +228,9 @@ class Consumer:
         tracked = await self._track(item.batch_id, item.item_id, item.origin, item.destination)
         if tracked.batch is not None:
             tracked.learn_ordinal(item.field_values)
-        whole = isinstance(item, QueueItem)
-        reading = Reading(
-            status=item.status,
-            created_at=item.created_at,
-            started_at=item.started_at,
-            completed_at=item.completed_at,
-            across_reconnect=entry.across_reconnect,
-            whole=whole,
-        )
         if isinstance(item, QueueItem):
             tracked.retried_from = tracked.retried_from or item.retried_from_item_id
-            reading = msgspec.structs.replace(
-                reading,
-                status_sequence=item.status_sequence,
-                session_id=item.session_id,
-                error=item.error_message or item.error_type,
-                image_names=item.image_names,
-            )
-        await self._apply(tracked, reading)
+        await self._apply(tracked, reading(item, across_reconnect=entry.across_reconnect))
 
     async def _apply_unseen(self, entry: UnseenItems) -> None:
         """Absent twice, they are gone like others; one that turns up after all takes its place back."""

@@ -16,7 +16,9 @@ from service.invokeai.events import (
     InvocationEvent,
     InvocationProgress,
     ItemStatusChanged,
+    ItemSummary,
     PreviewImage,
+    QueueItem,
 )
 
 GONE = "gone"
@@ -53,7 +55,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """One item as REST told it, by a request begun at `began_at`."""
+    """One item as REST told it."""
 
     status: str
     status_sequence: int | None = None
@@ -70,9 +72,10 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Absence(msgspec.Struct, frozen=True, kw_only=True):
-    """A reading, begun at `began_at`, that lacked the item."""
+    """A reading that lacked the item: begun at `began_at`, answered at `known_at`."""
 
     began_at: datetime
+    known_at: datetime
     answered_at: datetime | None
     """When the POST's fate was known; a reading begun before, or while it is open, proves nothing."""
     gallery_read_from: datetime | None
@@ -137,7 +140,7 @@ def correlate(known: Known, observation: Observation) -> tuple[Known, tuple[Fact
             known,
             observation.status,
             observation.status_sequence,
-            error=_words(observation.error_type, observation.error_message),
+            error=_words(observation),
             times=observation,
         )
         now = msgspec.structs.replace(now, session_id=now.session_id or observation.session_id)
@@ -148,6 +151,27 @@ def correlate(known: Known, observation: Observation) -> tuple[Known, tuple[Fact
         now = _moved(known, "canceled", None)
         return now, _changes(known, now)
     return _invoked(known, observation)
+
+
+def reading(item: QueueItem | ItemSummary, *, across_reconnect: bool = False) -> Reading:
+    """What REST said of an item, as an observation."""
+    told = Reading(
+        status=item.status,
+        created_at=item.created_at,
+        started_at=item.started_at,
+        completed_at=item.completed_at,
+        across_reconnect=across_reconnect,
+        whole=isinstance(item, QueueItem),
+    )
+    if not isinstance(item, QueueItem):
+        return told
+    return msgspec.structs.replace(
+        told,
+        status_sequence=item.status_sequence,
+        session_id=item.session_id,
+        error=_words(item),
+        image_names=item.image_names,
+    )
 
 
 def _invoked(known: Known, event: InvocationEvent) -> tuple[Known, tuple[Fact, ...]]:
@@ -188,7 +212,7 @@ def _absent(known: Known, absence: Absence) -> tuple[Known, tuple[Fact, ...]]:
     if known.settled or absence.answered_at is None or absence.began_at < absence.answered_at:
         return known, ()
     if known.absent_since is None:
-        now = msgspec.structs.replace(known, absent_since=absence.began_at)
+        now = msgspec.structs.replace(known, absent_since=absence.known_at)
         return now, (ItemChanged(),)
     lacked_twice = absence.began_at - known.absent_since >= ABSENCE
     gallery_between = absence.gallery_read_from is not None and absence.gallery_read_from >= known.absent_since
@@ -234,16 +258,14 @@ def _moved(
 def _supersedes(known: Known, status: str, sequence: int | None) -> bool:
     if status not in RANK:
         return False
-    if known.status == GONE:
-        return True
-    if known.ended:
-        return False
-    if RANK[status] == RANK["completed"]:
+    if known.ended or RANK[status] == RANK["completed"]:
         # An item runs once and ends once, so an end outweighs whatever number an earlier state carried.
-        return True
+        return known.status == GONE or not known.ended
     if sequence is not None and known.status_sequence is not None:
         return sequence > known.status_sequence
-    return RANK[status] > RANK[known.status]
+    # The same state told with its number is news: later ones can be compared with it.
+    forward = RANK[status] - RANK[known.status]
+    return forward > 0 or (forward == 0 and sequence is not None)
 
 
 def _changes(before: Known, now: Known) -> tuple[Fact, ...]:
@@ -260,8 +282,14 @@ def _changes(before: Known, now: Known) -> tuple[Fact, ...]:
     return facts
 
 
-def _words(error_type: str | None, message: str | None) -> str | None:
+def _words(said: ItemStatusChanged | QueueItem) -> str | None:
     """InvokeAI's own words; some failures have a type and an empty message (graphs.md, LoRA of another base)."""
-    if error_type and message:
-        return message if message.startswith(error_type) else f"{error_type}: {message}"
-    return message or error_type or None
+    kind, message = _storable(said.error_type), _storable(said.error_message)
+    if kind and message:
+        return message if message.startswith(kind) else f"{kind}: {message}"
+    return message or kind or None
+
+
+def _storable(text: str | None) -> str:
+    """Without what PostgreSQL's text cannot hold: NUL characters and lone surrogates."""
+    return (text or "").replace("\0", "").encode(errors="ignore").decode()

@@ -211,7 +211,12 @@ class Reconciler:
             self._request_gallery()
 
     def _absence(self, began: datetime, answered_at: datetime | None) -> Absence:
-        return Absence(began_at=began, answered_at=answered_at, gallery_read_from=self._gallery_read_from())
+        return Absence(
+            began_at=began,
+            known_at=self._clock(),
+            answered_at=answered_at,
+            gallery_read_from=self._gallery_read_from(),
+        )
 
     def _remember_ended(self, item_id: int) -> None:
         self._ended_ids[item_id] = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from service.correlation.correlate import (
@@ -25,8 +26,9 @@ from service.correlation.correlate import (
     Reading,
     SessionLearned,
     correlate,
+    reading,
 )
-from service.invokeai.events import decode
+from service.invokeai.events import QueueItem, decode
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 NEW = Known(batch_id="b", item_id=7)
@@ -69,6 +71,11 @@ def test_a_higher_sequence_wins_and_a_lower_one_is_ignored() -> None:
 def test_a_waiting_item_goes_back_to_pending_when_its_sequence_says_so() -> None:
     known, _ = told(status("in_progress", 1), status("waiting", 2), status("pending", 3))
     assert known.status == "pending"
+
+
+def test_a_sequence_counts_also_for_an_item_whose_start_was_inferred() -> None:
+    known, _ = told(progress(), status("in_progress", 1), status("waiting", 2), status("pending", 3))
+    assert (known.status, known.status_sequence) == ("pending", 3)
 
 
 def test_without_a_sequence_the_item_only_moves_forward() -> None:
@@ -129,6 +136,19 @@ def test_an_error_without_words_is_named_by_its_type() -> None:
     assert known.error == "AssertionError"
 
 
+def test_event_and_reading_tell_a_failure_in_the_same_words() -> None:
+    words = {"error_type": "ValueError", "error_message": "Unknown model nope"}
+    item = msgspec.convert({**IDS, "status": "failed", **words}, QueueItem)
+    told_by_event, _ = told(status("failed", 2, **words))
+    read, _ = told(reading(item))
+    assert read.error == told_by_event.error == "ValueError: Unknown model nope"
+
+
+def test_words_lose_what_no_database_can_hold() -> None:
+    known, _ = told(status("failed", 2, error_type="ValueError", error_message="a\0b \ud800"))
+    assert known.error == "ValueError: ab "
+
+
 def test_a_bulk_cancel_ends_a_pending_item_that_gets_no_event_of_its_own() -> None:
     known, facts = told(Canceled())
     assert known.status == "canceled"
@@ -168,21 +188,22 @@ def test_a_pending_item_found_canceled_across_a_reconnect_was_canceled_by_somebo
 def absence(seconds: float, *, answered: float | None = 0, gallery: float | None = None) -> Absence:
     return Absence(
         began_at=AT + timedelta(seconds=seconds),
+        known_at=AT + timedelta(seconds=seconds + 1),
         answered_at=None if answered is None else AT + timedelta(seconds=answered),
         gallery_read_from=None if gallery is None else AT + timedelta(seconds=gallery),
     )
 
 
 def test_gone_takes_two_readings_30_seconds_apart_with_a_gallery_reading_between() -> None:
-    known, facts = told(absence(1), absence(32, gallery=2))
+    known, facts = told(absence(1), absence(32, gallery=2.5))
     assert (known.status, known.error, known.settled) == ("gone", NO_LONGER_THERE, True)
     assert ItemGivenUp() in facts
 
 
 @pytest.mark.parametrize(
     "second",
-    [absence(20, gallery=2), absence(32), absence(32, gallery=0.5)],
-    ids=["too soon", "no gallery", "gallery before"],
+    [absence(20, gallery=3), absence(31, gallery=3), absence(32), absence(32, gallery=0.5), absence(32, gallery=1.5)],
+    ids=["too soon", "too soon after the first was answered", "no gallery", "gallery before", "gallery meanwhile"],
 )
 def test_one_absence_too_few_proves_nothing(second: Absence) -> None:
     known, _ = told(absence(1), second)
@@ -197,18 +218,18 @@ def test_a_reading_begun_before_the_post_was_answered_proves_nothing(answered: f
 
 
 def test_an_item_seen_again_is_not_absent() -> None:
-    known, _ = told(absence(1), Reading(status="pending", session_id="s"), absence(32, gallery=2))
+    known, _ = told(absence(1), Reading(status="pending", session_id="s"), absence(32, gallery=3))
     assert known.status == "pending"
 
 
 def test_an_ended_item_pruned_before_it_was_read_is_settled_as_it_ended() -> None:
-    known, facts = told(status("completed", 2), absence(1), absence(32, gallery=2))
+    known, facts = told(status("completed", 2), absence(1), absence(32, gallery=3))
     assert (known.status, known.settled) == ("completed", True)
     assert ItemGivenUp() in facts
 
 
 def test_invokeai_outweighs_our_own_word_gone() -> None:
-    known, _ = told(absence(1), absence(32, gallery=2))
+    known, _ = told(absence(1), absence(32, gallery=3))
     known, facts = told(status("completed", 2), known=known)
     assert (known.status, known.settled, known.absent_since) == ("completed", False, None)
     assert ItemEnded() in facts

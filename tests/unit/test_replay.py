@@ -10,7 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from service.correlation.correlate import TERMINAL, Canceled, ImageSighted, Known, Observation, Reading, correlate
+from service.correlation.correlate import (
+    TERMINAL,
+    Canceled,
+    ImageSighted,
+    Known,
+    Observation,
+    Reading,
+    correlate,
+    reading,
+)
 from service.invokeai.events import AnyItemEvent, ItemsCanceled, QueueItem, decode, image_names
 
 RECORDINGS = Path(__file__).resolve().parents[1] / "recordings"
@@ -59,10 +68,7 @@ def observed(scenario: str) -> tuple[list[tuple[Key, Observation]], list[tuple[K
         for item in items_read(line):
             key = (item.batch_id, item.item_id)
             batch_of[item.item_id] = item.batch_id
-            error = item.error_message or item.error_type
-            reading = Reading(status=item.status, status_sequence=item.status_sequence, session_id=item.session_id,
-                              error=error, image_names=item.image_names)  # fmt: skip
-            read.append((key, reading))
+            read.append((key, reading(item)))
             truth.setdefault(key, Truth()).read.append(item.status)
             truth[key].images |= set(item.image_names)
         if line["kind"] != "event":
@@ -115,7 +121,7 @@ def test_reordered_and_doubled_it_comes_to_the_same(scenario: str, seed: int) ->
     chance = random.Random(seed)
     mangled = told + chance.sample(told, len(told) // 2)
     chance.shuffle(mangled)
-    ended = [(key, reading) for key, reading in read if reading.status in TERMINAL]
+    ended = [(key, told_by_rest) for key, told_by_rest in read if told_by_rest.status in TERMINAL]
     items, sightings = replay([*mangled, *ended])
     assert_true(items, sightings, truth)
 
