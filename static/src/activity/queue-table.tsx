@@ -1,6 +1,6 @@
 import { Link } from "wouter-preact";
 import type { ItemStatus } from "../api/types";
-import { duration } from "../app/format";
+import { count, duration } from "../app/format";
 import { backendName, backends } from "../state/backends";
 import { type LiveItem, liveItems } from "../state/items";
 import { getStep } from "../state/steps";
@@ -18,15 +18,18 @@ const COLUMNS: Column<LiveItem>[] = [
 /** Everything that waits or runs, on every server, in the order it runs. */
 export function QueueTable() {
   const live = liveItems.value;
-  const all = backends.value.reduce((sum, backend) => sum + backend.queue.pending + backend.queue.in_progress, 0);
+  const others = backends.value.reduce((sum, { queue }) => sum + queue.pending + queue.in_progress - queue.ours, 0);
+  // InvokeAI does not name what others have queued before it runs.
+  const unnamed = others - live.filter((one) => one.item.value.step_id === null).length;
   return (
     <section class="card" data-testid="queue">
       <h2>Queue</h2>
       {live.length > 0 ? (
         <Table label="Queue" columns={COLUMNS} rows={live} rowKey={(one) => one.key} />
       ) : (
-        <p class="muted">{all > 0 ? `${all} in the queue` : "Nothing waits and nothing runs."}</p>
+        unnamed <= 0 && <p class="muted">Nothing waits and nothing runs.</p>
       )}
+      {unnamed > 0 && <p class="small muted">{count(unnamed, "item")} from elsewhere in the queue</p>}
     </section>
   );
 }

@@ -14,8 +14,8 @@ interface GridKeys {
   onOpen: (id: string) => void;
 }
 
-/** Arrows, view, choose, trash: the grid by keyboard. */
-export function useGridKeys({ days, lines, selection, virtual, scroller, onOpen }: GridKeys): void {
+/** Arrows, view, choose, trash: the grid by keyboard. Returns what brings a photo into view and focuses it. */
+export function useGridKeys({ days, lines, selection, virtual, scroller, onOpen }: GridKeys): (id: string) => void {
   const move = (direction: Direction, extend: boolean) => {
     const from = selection.active.peek();
     const to = neighbour(days, from, direction);
@@ -72,4 +72,5 @@ export function useGridKeys({ days, lines, selection, virtual, scroller, onOpen 
       void trashPhotos(ids);
     },
   });
+  return reveal;
 }

@@ -52,7 +52,8 @@ export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
 
   useLoadAhead(list, scroller, virtual.getTotalSize());
   useHolding(list, held, scroller);
-  useGridKeys({ days, lines, selection, virtual, scroller, onOpen });
+  const reveal = useGridKeys({ days, lines, selection, virtual, scroller, onOpen });
+  useReturn(held, () => selection.active.peek() !== null && reveal(selection.active.peek()!));
 
   const visible = virtual.getVirtualItems();
   const shownDays = [...new Set(visible.map((line) => lines[line.index]?.day))].filter((day) => day !== undefined);
@@ -95,6 +96,15 @@ export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
       )}
     </div>
   );
+}
+
+/** Back from the viewer, the reader stands on the photo seen last. */
+function useReturn(away: boolean, arrive: () => void): void {
+  const was = useRef(away);
+  useEffect(() => {
+    if (was.current && !away) arrive();
+    was.current = away;
+  }, [away]);
 }
 
 function dayStarts(lines: readonly { row: number | null; size: number }[]): number[] {

@@ -45,9 +45,10 @@ export function useStage(options: StageOptions): { current: Stage | null } {
         element: host.current!,
         ids: () => held.current,
         below: () => latest.current.below,
-        onShow: (id) => latest.current.onShow(id),
+        // A stage that opens after the viewer was left has nothing to say.
+        onShow: (id) => wanted && latest.current.onShow(id),
         onTap: () => latest.current.onTap(),
-        onClose: () => latest.current.onClose(),
+        onClose: () => wanted && latest.current.onClose(),
       },
       latest.current.index,
     );
