@@ -135,7 +135,7 @@ class EnvironmentBackend:
             return None
 
     async def _add(self, connection: Connection, url: str) -> UUID:
-        name = "Demo" if self._kind == "demo" else urlsplit(url).netloc
+        name = "Demo InvokeAI" if self._kind == "demo" else urlsplit(url).netloc
         backend_id: UUID = await connection.fetchval(ADD, new_id(), name, self._kind, url, self._credentials)
         return backend_id
 

@@ -26,5 +26,7 @@ class RemoteFile:
         try:
             async for chunk in self._response.content.iter_chunked(size):
                 yield chunk
+        except aiohttp.ClientPayloadError as error:
+            raise InvokeInterrupted("the download broke off before the end of the file") from error
         except (aiohttp.ClientError, OSError) as error:
             raise InvokeInterrupted(f"download broke off: {describe(error)}") from error
