@@ -144,7 +144,12 @@ class DarkroomProcess:
             home = all(photo["retrieval_status"] == "completed" for photo in step["alternatives"])
             return step if step["status"] in statuses and home else None
 
-        return dict(await self.until(ended, seconds))
+        try:
+            return dict(await self.until(ended, seconds))
+        except AssertionError as error:
+            step = await self.get(f"/steps/{step_id}")
+            del step["alternatives"]
+            raise AssertionError(f"{step}\n{(await self.get('/status'))['tasks']}\n{error}") from None
 
     async def photos(self) -> list[Json]:
         return list((await self.get("/photos?limit=200"))["items"])
