@@ -1,0 +1,31 @@
+"""Pictures that a user of InvokeAI's own pages makes while Darkroom watches."""
+
+from __future__ import annotations
+
+from playwright.async_api import Locator, Page
+
+from tests.fakes import ScriptedInvokeAI, batches
+
+HILLS = "hills in the mist"
+
+
+async def enqueue(
+    invokeai: ScriptedInvokeAI, *seeds: int, prompt: str = HILLS, size: tuple[int, int] = (96, 64)
+) -> list[int]:
+    """The ids of one item a seed."""
+    graph = batches.text_to_image(invokeai.main_model(), prompt=prompt, size=size)
+    return list((await invokeai.enqueue(batches.batch(graph, data=batches.seeds(*seeds))))["item_ids"])
+
+
+async def make(invokeai: ScriptedInvokeAI, *seeds: int, prompt: str = HILLS, size: tuple[int, int] = (96, 64)) -> None:
+    """As `enqueue`, once InvokeAI has made them."""
+    await invokeai.until_ended(*await enqueue(invokeai, *seeds, prompt=prompt, size=size), seconds=30)
+
+
+def tiles(page: Page) -> Locator:
+    return page.get_by_test_id("tile")
+
+
+def pictures(page: Page) -> Locator:
+    """Tiles whose picture is home and on screen."""
+    return page.locator("[data-testid=tile][data-status=completed]:has(img.front.shown)")

@@ -1,0 +1,164 @@
+"""Pictures in the making: generated in the studio, or in InvokeAI's own pages, and seen live wherever one looks."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Locator, Page, expect
+
+from tests.browser.conftest import Visit
+from tests.browser.pictures import enqueue, make, pictures, tiles
+from tests.fakes import ScriptedInvokeAI, answers
+
+pytestmark = pytest.mark.browser
+
+REFUSAL = "[{'type': 'missing', 'loc': ('body', 'batch'), 'msg': 'Field required'}]"
+
+
+def slots(page: Page) -> Locator:
+    return page.get_by_test_id("slot")
+
+
+def slots_that_are(page: Page, state: str) -> Locator:
+    return page.locator(f"[data-testid=slot][data-state={state}]")
+
+
+async def begin(page: Page, *, batch: int) -> None:
+    """A session from the first example prompt, as far as pressing Generate."""
+    await page.get_by_role("list", name="Example prompts").get_by_role("button").first.click()
+    await generate(page, batch=batch)
+
+
+async def generate(page: Page, *, batch: int) -> None:
+    """Presses Generate, once there is a model."""
+    await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))
+    await page.get_by_label("Batch", exact=True).fill(str(batch))
+    await page.get_by_test_id("generate").click()
+
+
+async def test_an_example_prompt_becomes_pictures_here_and_in_every_other_window_without_a_reload(
+    visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    library, page = await visit("/"), await visit("/studio")
+    await library.evaluate("window.stayed = true")
+    later = invokeai.drop_events("invocation_progress", lambda event: (event.payload["percentage"] or 0) > 0.5)
+    hold = invokeai.hold("output")
+
+    await page.get_by_role("list", name="Example prompts").get_by_role("button").first.click()
+    await expect(page).to_have_url(re.compile(r"/studio/[0-9a-f-]{36}$"))
+    await expect(page.get_by_label("Prompt", exact=True)).to_have_value(re.compile("layered hills"))
+    await generate(page, batch=3)
+
+    await expect(slots(page)).to_have_count(3)
+    first = slots_that_are(page, "in_progress")
+    await expect(first.get_by_test_id("slot-progress")).to_contain_text("50 %")
+    await expect(first.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "50")
+    await expect(first.locator("img")).to_have_js_property("naturalWidth", 64)
+    await expect(slots_that_are(page, "pending")).to_have_count(2)
+    await expect(page.get_by_test_id("cancel")).to_be_visible()
+    await expect(page.get_by_test_id("generate")).to_be_hidden()
+    await expect(library.get_by_test_id("tray-tile")).to_have_count(1)
+    await expect(library.get_by_test_id("tray-tile")).to_have_accessible_name(re.compile(r"layered hills.*50 %"))
+    await expect(tiles(library)).to_have_count(0)
+
+    later.remove()
+    hold.release()
+    await expect(slots_that_are(page, "photo").locator("img.front.shown")).to_have_count(3)
+    await expect(page.get_by_test_id("generate")).to_be_visible()
+    await expect(page.get_by_test_id("tree-node")).to_have_attribute("data-status", "completed")
+    await expect(pictures(library)).to_have_count(3)
+    await expect(library.get_by_test_id("tray")).to_be_hidden()
+    assert await library.evaluate("window.stayed")
+
+
+async def test_the_next_step_branches_from_the_chosen_one(visit: Visit) -> None:
+    page = await visit("/studio")
+    await begin(page, batch=1)
+    await expect(slots_that_are(page, "photo")).to_have_count(1)
+    await expect(page.get_by_test_id("generate")).to_be_visible()
+    first = urlsplit(page.url).path
+    await page.get_by_label("Prompt", exact=True).fill("a desert of dunes at dusk")
+    await page.get_by_label("Prompt", exact=True).press("Control+Enter")
+    await expect(page.get_by_test_id("tree-node")).to_have_count(2)
+    await expect(page.get_by_role("heading", name="a desert of dunes at dusk")).to_be_visible()
+    await expect(page.locator("[data-testid=tree-node][data-status=completed]")).to_have_count(2)
+    await expect(page.get_by_text(re.compile(r"step 2 · from"))).to_be_visible()
+    await page.get_by_test_id("tree-node").first.click()
+    await expect(page).to_have_url(re.compile(re.escape(first) + "$"))
+
+
+async def test_a_picture_made_in_invokeai_appears_by_itself_while_it_is_made_and_after(
+    visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    page = await visit("/")
+    await expect(page.get_by_role("heading", name="Your library is ready")).to_be_visible()
+    hold = invokeai.hold("output")
+    await enqueue(invokeai, 7, prompt="islands at noon")
+    await expect(page.get_by_test_id("tray-tile")).to_be_visible()
+    hold.release()
+    await expect(pictures(page)).to_have_count(1)
+    await expect(tiles(page).get_by_role("link")).to_have_accessible_name("islands at noon")
+    await expect(page.get_by_test_id("tray")).to_be_hidden()
+
+
+async def test_a_step_is_canceled_while_it_runs_and_made_after_all_by_retry(
+    visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    page = await visit("/studio")
+    hold = invokeai.hold("denoise")
+    await begin(page, batch=2)
+    await hold.reached()
+    await expect(slots_that_are(page, "in_progress")).to_have_count(1)
+    await page.get_by_test_id("cancel").click()
+    await expect(page.get_by_test_id("step-trouble")).to_contain_text("Canceled")
+    await expect(slots_that_are(page, "canceled")).to_have_count(2)
+    hold.release()
+    await page.get_by_test_id("step-trouble").get_by_role("button", name="Retry").click()
+    await expect(slots_that_are(page, "photo").locator("img.front.shown")).to_have_count(2)
+    await expect(page.get_by_test_id("step-trouble")).to_be_hidden()
+
+
+async def test_a_refused_step_says_invokeais_words(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+    page = await visit("/studio")
+    invokeai.on("/enqueue_batch$", answers.status(422, REFUSAL), method="POST")
+    await begin(page, batch=1)
+    await expect(page.get_by_test_id("step-trouble")).to_contain_text(REFUSAL)
+    await expect(page.get_by_test_id("tree-node")).to_have_attribute("data-status", "failed")
+
+
+async def test_a_step_that_fails_while_it_runs_says_invokeais_words_and_can_be_retried(
+    visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    page = await visit("/studio")
+    hold = invokeai.hold("loader")
+    await begin(page, batch=1)
+    item = await hold.reached()
+    model = invokeai.main_model()
+    invokeai.models.remove(model["key"])
+    hold.release()
+    await expect(page.get_by_test_id("step-trouble")).to_contain_text(model["key"])
+    await expect(slots_that_are(page, "failed")).to_have_count(1)
+    await expect(page.get_by_test_id("step-trouble")).to_contain_text(str(item.error_message))
+    invokeai.models.add(model)
+    await page.get_by_test_id("step-trouble").get_by_role("button", name="Retry").click()
+    await expect(slots_that_are(page, "photo").locator("img.front.shown")).to_have_count(1)
+
+
+async def test_a_prompt_is_text_and_never_markup(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+    prompt = '<img src=x onerror=window.hacked=1> hills &amp; "quotes" <script>window.hacked=1</script>'
+    await make(invokeai, 1, prompt=prompt)
+    page = await visit("/")
+    await tiles(page).get_by_role("link").click()
+    await page.keyboard.press("i")
+    await expect(page.get_by_test_id("inspector")).to_contain_text(prompt)
+    await expect(page.get_by_test_id("viewer")).to_have_accessible_name(prompt)
+    await page.goto("/studio")
+    await page.get_by_role("button", name="New session").first.click()
+    await page.get_by_label("Prompt", exact=True).fill(prompt)
+    await generate(page, batch=1)
+    await expect(slots_that_are(page, "photo")).to_have_count(1)
+    await expect(page.get_by_role("heading", name="<img src=x")).to_be_visible()
+    await expect(page.locator("img[src=x], img[onerror]")).to_have_count(0)
+    assert await page.evaluate("window.hacked") is None

@@ -1,0 +1,119 @@
+"""One picture on black: opened, walked through, read about, left again."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import Visit
+from tests.browser.pictures import make, pictures, tiles
+from tests.fakes import ScriptedInvokeAI
+
+pytestmark = pytest.mark.browser
+
+
+async def test_enter_opens_arrows_walk_the_inspector_tells_and_escape_returns(
+    visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    for number, prompt in enumerate(("a valley at dawn", "a lake at noon", "dunes at night")):
+        await make(invokeai, 100 + number, prompt=prompt)
+    page = await visit("/")
+    await expect(pictures(page)).to_have_count(3)
+
+    await page.keyboard.press("ArrowRight")
+    await expect(tiles(page).first.get_by_role("link")).to_be_focused()
+    await page.keyboard.press("Enter")
+    viewer = page.get_by_test_id("viewer")
+    await expect(viewer).to_have_accessible_name("dunes at night")
+    await expect(viewer.locator("img.pswp__img[src*='/file']").first).to_have_js_property("naturalWidth", 96)
+    await expect(viewer.get_by_text("1 of 3")).to_be_visible()
+    await page.keyboard.press("ArrowRight")
+    await expect(viewer).to_have_accessible_name("a lake at noon")
+    await page.keyboard.press("ArrowRight")
+    await expect(viewer).to_have_accessible_name("a valley at dawn")
+    await page.keyboard.press("ArrowRight")
+    await expect(viewer.get_by_text("3 of 3")).to_be_visible()
+
+    await page.keyboard.press("i")
+    inspector = viewer.get_by_test_id("inspector")
+    await expect(inspector).to_contain_text("a valley at dawn")
+    await expect(inspector).to_contain_text("blurry")
+    model = invokeai.main_model()["name"]
+    for name, value in (("Model", model), ("Seed", "100"), ("Size", "96 × 64"), ("Steps", "4"), ("From", "InvokeAI")):
+        fact = inspector.locator("dl > div", has=page.get_by_text(name, exact=True)).locator("dd")
+        await expect(fact).to_contain_text(value)
+    await page.keyboard.press("ArrowLeft")
+    await expect(inspector).to_contain_text("a lake at noon")
+
+    await page.keyboard.press("Escape")
+    await expect(viewer).to_be_hidden()
+    await expect(page).to_have_url(re.compile(r"/$"))
+    await expect(page.get_by_role("link", name="a lake at noon")).to_be_focused()
+
+
+async def test_a_link_to_a_picture_opens_it_survives_a_reload_and_back_closes_it(
+    visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    await make(invokeai, 1, 2)
+    first = await visit("/")
+    await pictures(first).first.get_by_role("link").click()
+    await expect(first.get_by_test_id("viewer")).to_be_visible()
+    address = first.url
+    await first.go_back()
+    await expect(first.get_by_test_id("viewer")).to_be_hidden()
+    await expect(pictures(first)).to_have_count(2)
+
+    photo = re.search(r"photo=([0-9a-f-]{36})", address)
+    assert photo is not None
+    page = await visit(address)
+    for _ in range(2):
+        await expect(page.get_by_test_id("viewer")).to_have_attribute("data-photo", photo[1])
+        await expect(page.locator("img.pswp__img[src*='/file']").first).to_have_js_property("naturalWidth", 96)
+        await page.reload()
+    await page.get_by_role("button", name="Back").click()
+    await expect(page.get_by_test_id("viewer")).to_be_hidden()
+    await expect(pictures(page)).to_have_count(2)
+
+
+async def test_a_picture_that_does_not_exist_says_so(visit: Visit) -> None:
+    page = await visit("/?photo=019a0000-0000-7000-8000-000000000000", tolerated=("status of 404",))
+    await expect(page.get_by_test_id("viewer")).to_contain_text("no such photo")
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_test_id("viewer")).to_be_hidden()
+
+
+async def test_a_picture_finished_while_one_looks_at_another_changes_neither_it_nor_its_place(
+    visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    await make(invokeai, 1, 2)
+    page = await visit("/")
+    await pictures(page).nth(1).get_by_role("link").click()
+    viewer = page.get_by_test_id("viewer")
+    await expect(viewer.get_by_text("2 of 2")).to_be_visible()
+    shown = await viewer.get_attribute("data-photo")
+    await make(invokeai, 3)
+    await expect(page.get_by_test_id("new-pill")).to_have_text("1 new")
+    await expect(viewer).to_have_attribute("data-photo", str(shown))
+    await page.keyboard.press("Escape")
+    await expect(pictures(page)).to_have_count(3)
+
+
+async def test_the_filter_and_the_search_stand_in_the_address(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+    await make(invokeai, 1, prompt="a harbour at dusk")
+    await make(invokeai, 2, prompt="a forest in winter")
+    page = await visit("/")
+    await expect(pictures(page)).to_have_count(2)
+    await page.keyboard.press("/")
+    await expect(page.get_by_role("searchbox", name="Search")).to_be_focused()
+    await page.keyboard.type("forest")
+    await expect(tiles(page)).to_have_count(1)
+    await expect(page).to_have_url(re.compile(r"q=forest"))
+    await page.reload()
+    await expect(tiles(page)).to_have_count(1)
+    await expect(page.get_by_role("searchbox", name="Search")).to_have_value("forest")
+    await page.get_by_role("button", name="Studio").click()
+    await expect(page.get_by_role("heading", name="No photos match")).to_be_visible()
+    await page.get_by_role("button", name="Show all photos").click()
+    await expect(tiles(page)).to_have_count(2)
