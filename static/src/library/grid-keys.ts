@@ -66,11 +66,19 @@ export function useGridKeys({ days, lines, selection, virtual, scroller, onOpen 
       const active = selection.active.peek();
       const ids = (chosen.length ? chosen : active ? [active] : []).filter((id) => getPhoto(id)?.peek().deleted_at === null);
       if (!ids.length) return;
-      const next = active && ids.includes(active) ? neighbour(days, active, "right") : active;
+      const next = active && ids.includes(active) ? nearestOf(days, active, new Set(ids)) : active;
       selection.drop(ids);
       selection.activate(next);
+      if (next !== null) reveal(next);
       void trashPhotos(ids);
     },
   });
   return reveal;
+}
+
+/** Of the photos that stay, the one after this, else the one before. */
+function nearestOf(days: readonly Day[], id: string, leaving: ReadonlySet<string>): string | null {
+  const rest = days.flatMap((day) => day.ids).filter((one) => one === id || !leaving.has(one));
+  const at = rest.indexOf(id);
+  return rest[at + 1] ?? rest[at - 1] ?? null;
 }
