@@ -11,9 +11,11 @@ import uvicorn
 from litestar import Litestar
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+from websockets.protocol import State
 
 from service.errors import StartupError
-from service.live.hub import STOPPED_READING
+from service.live.hub import READY_FRAMES, STOPPED_READING
 
 GRACEFUL_SECONDS: Final = 5
 LAST_WORDS_SECONDS: Final = 5.0
@@ -21,15 +23,30 @@ LAST_WORDS_SECONDS: Final = 5.0
 
 
 class FeedProtocol(WebSocketsSansIOProtocol):
-    """uvicorn waits for a client to read before it closes it, and then for its buffer to drain; we wait for neither."""
+    """uvicorn waits for a client to read before it closes it, and then for its buffer to drain; we wait for neither.
+
+    It also takes websocket frames that were made once for all browsers.
+    """
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if not self.close_sent:
+            self.scope["extensions"] = {**(self.scope["extensions"] or {}), READY_FRAMES: {"write": self.write_frame}}
+
+    def write_frame(self, frame: bytes) -> bool:
+        """Send it, if that needs no waiting: False when the client must read first, or is on its way out."""
+        if not self.writable.is_set() or self.close_sent or self.conn.state is not State.OPEN:
+            return False
+        self.transport.write(frame)
+        return True
 
     async def send(self, message: ASGISendEvent) -> None:
-        if message["type"] != "websocket.close":
+        if message["type"] == "websocket.close":
+            self.writable.set()
             await super().send(message)
-            return
-        self.writable.set()
-        await super().send(message)
-        self._give_up_later()
+            self._give_up_later()
+        else:
+            await super().send(message)
 
     def keepalive_timeout(self) -> None:
         self.pong_timer = None

@@ -9,6 +9,8 @@ from typing import Final
 from uuid import uuid4
 
 import msgspec
+from websockets.frames import Frame as WebSocketFrame
+from websockets.frames import Opcode
 
 from service.live.messages import DURABLE, PASSING, Data, Hello, Item, ItemProgress, Message
 
@@ -18,20 +20,25 @@ PASSING_INTERVAL: Final = 0.1
 """Seconds between two passing messages of one key."""
 STOPPED_READING: Final = 4408
 SESSION_ENDED: Final = 4401
+READY_FRAMES: Final = "darkroom.ready_frames"
+"""An ASGI extension: its `write(bytes) -> bool` sends a ready frame at once, or says that this would have to wait."""
 ENDED: Final = frozenset({"completed", "failed", "canceled", "gone"})
 
 
 class Frame:
-    """A message as it goes to every browser. A key stands once in a backlog; a droppable frame may be left out."""
+    """A message as it goes to every browser. A key stands once in a backlog; a droppable one may be left out.
 
-    __slots__ = ("droppable", "durable", "key", "seq", "text")
+    `text` is for any ASGI server, `wire` the websocket frame of it, for one that has READY_FRAMES.
+    """
 
-    def __init__(self, key: Hashable, seq: int, text: str, *, durable: bool, droppable: bool) -> None:
+    __slots__ = ("droppable", "durable", "key", "text", "wire")
+
+    def __init__(self, key: Hashable, json: bytes, *, durable: bool, droppable: bool) -> None:
         self.key = key
-        self.seq = seq
-        self.text = text
         self.durable = durable
         self.droppable = droppable
+        self.text = json.decode()
+        self.wire = WebSocketFrame(Opcode.TEXT, json).serialize(mask=False)
 
 
 class Client:
@@ -64,15 +71,17 @@ class Client:
             self._backlog.clear()
             self._ready.set()
 
-    async def next(self) -> str | None:
-        """The next message, once there is one; None when the client is to be closed."""
-        while not self._backlog:
-            if self.close_code is not None:
-                return None
+    def take(self) -> Frame | None:
+        """The next message, if one waits."""
+        if not self._backlog:
             self._ready.clear()
+            return None
+        return self._backlog.popitem(last=False)[1]
+
+    async def ready(self) -> None:
+        """Until a message waits or the client is to be closed; after `take` has found nothing."""
+        if self.close_code is None:
             await self._ready.wait()
-        _, frame = self._backlog.popitem(last=False)
-        return frame.text
 
     def _make_room(self, frame: Frame) -> bool:
         """Whether `frame` may come in: progress gives way to it, and a backlog of durable messages becomes a gap."""
@@ -122,9 +131,9 @@ class Hub:
     def unsubscribe(self, client: Client) -> None:
         self._clients.discard(client)
 
-    def hello(self, client: Client, hello: Hello) -> str:
+    def hello(self, client: Client, hello: Hello) -> Frame:
         """The snapshot as the first message of this client's feed."""
-        return self._encode("hello", client.seq, hello)
+        return Frame("hello", self._encode("hello", client.seq, hello), durable=True, droppable=False)
 
     def end_session(self, session: str) -> None:
         """Close every feed that was opened in this session."""
@@ -140,7 +149,7 @@ class Hub:
             self._forget_progress(data)
         seq = self.seq + 1 + self._skipped
         if self._clients:
-            self._broadcast(Frame(seq, seq, self._encode(type, seq, data), durable=True, droppable=False))
+            self._broadcast(Frame(seq, self._encode(type, seq, data), durable=True, droppable=False))
         self.seq, self._skipped = seq, 0
 
     def skip(self) -> None:
@@ -176,8 +185,8 @@ class Hub:
     def _send_passing(self, type: str, key: Hashable, data: Data) -> None:
         loop = asyncio.get_running_loop()
         self._paces[type, key] = _Pace(loop.call_later(PASSING_INTERVAL, self._release, type, key))
-        text = self._encode(type, self.seq, data)
-        self._broadcast(Frame((type, key), self.seq, text, durable=False, droppable=type == "item.progress"))
+        json = self._encode(type, self.seq, data)
+        self._broadcast(Frame((type, key), json, durable=False, droppable=type == "item.progress"))
 
     def _forget_progress(self, item: Item) -> None:
         """An ended item makes no more progress, also not the value that was held back."""
@@ -189,5 +198,5 @@ class Hub:
         for client in self._clients:
             client.put(frame)
 
-    def _encode(self, type: str, seq: int, data: Data) -> str:
-        return self._encoder.encode(Message(type, seq, data)).decode()
+    def _encode(self, type: str, seq: int, data: Data) -> bytes:
+        return self._encoder.encode(Message(type, seq, data))

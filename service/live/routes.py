@@ -16,8 +16,9 @@ from litestar.params import FromPath
 
 from service.access.visitor import Visitor
 from service.errors import NotFound
-from service.live.hub import SESSION_ENDED, STOPPED_READING, Client, Hub
+from service.live.hub import READY_FRAMES, SESSION_ENDED, STOPPED_READING, Client, Frame, Hub
 from service.live.messages import Hello
+from service.live.patience import Patience
 from service.live.previews import Previews
 
 log = structlog.get_logger()
@@ -72,16 +73,23 @@ def _subscribed(hub: Hub, visitor: Visitor) -> Iterator[Client]:
 
 async def _write(socket: Socket, hub: Hub, client: Client, snapshots: Snapshots) -> None:
     try:
-        text: str | None = hub.hello(client, await snapshots.read())
+        frame: Frame | None = hub.hello(client, await snapshots.read())
     except Exception:
         log.exception("no snapshot for the feed")
         await socket.close(TRY_AGAIN_LATER)
         return
+    ready_frames: dict[Any, Any] = (socket.scope["extensions"] or {}).get(READY_FRAMES, {})
+    write: Callable[[bytes], bool] = ready_frames.get("write", _wait)
     try:
-        while text is not None:
-            async with asyncio.timeout(SEND_TIMEOUT):
-                await socket.send_text(text)
-            text = await client.next()
+        async with Patience(SEND_TIMEOUT) as patience:
+            while frame is not None or client.close_code is None:
+                if frame is None:
+                    await client.ready()
+                elif not write(frame.wire):
+                    patience.begin()
+                    await socket.send_text(frame.text)
+                    patience.end()
+                frame = client.take()
         code = client.close_code or SESSION_ENDED
     except TimeoutError:
         code = STOPPED_READING
@@ -89,6 +97,11 @@ async def _write(socket: Socket, hub: Hub, client: Client, snapshots: Snapshots)
         return  # it has gone; the reader sees that too
     with suppress(OSError):
         await socket.close(code)
+
+
+def _wait(_: bytes) -> bool:
+    """Stands in where the server takes no ready frames."""
+    return False
 
 
 async def _drain(socket: Socket) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +28,7 @@ from service.media.layout import completed_path, thumbnail_path
 from service.media.storage import LocalStorage
 from service.retrieval import queue
 from service.retrieval.worker import Retrieval
+from tests.fakes.heard import next_message
 from tests.fakes.rows import add_alternative, add_backend, add_photo, add_session, add_step, insert
 from tests.fakes.served import served
 
@@ -46,9 +46,7 @@ class Feed:
     async def next(self, wanted: str) -> Any:
         """The data of the next message of that type."""
         while True:
-            text = await self._client.next()
-            assert text is not None
-            message = json.loads(text)
+            message = await next_message(self._client)
             if message["type"] == wanted:
                 return message["data"]
 

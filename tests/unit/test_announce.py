@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from service.live.announce import Announcer, Readers
 from service.live.hub import Client, Hub
 from service.live.messages import BackendLedger, Ledger, Session
 from service.media.identity import new_id
+from tests.fakes.heard import next_message
 
 LONG_AGO = datetime(2025, 6, 15, tzinfo=UTC)
 LEDGER = BackendLedger(expected=3, made=3, retrieved=3, waiting=0, failed=0, gone=0, home=True)
@@ -98,9 +98,7 @@ async def receive(client: Client, count: int) -> list[tuple[str, Any]]:
     messages = []
     async with asyncio.timeout(5):
         for _ in range(count):
-            text = await client.next()
-            assert text is not None
-            message = json.loads(text)
+            message = await next_message(client)
             messages.append((message["type"], message["data"].get("name") or message["data"].get("id")))
     return messages
 
@@ -190,6 +188,6 @@ async def test_the_ledger_is_sent_as_a_passing_message(hub: Hub, announcer: Anno
     for _ in range(5):
         announcer.ledger_changed()
     async with running(announcer), asyncio.timeout(5):
-        message = json.loads(await client.next() or "")
+        message = await next_message(client)
     assert (message["type"], message["seq"], message["data"]["total"]["made"]) == ("ledger", 0, 3)
     hub.close()
