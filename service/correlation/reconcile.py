@@ -70,6 +70,8 @@ class Reconciler:
         self._ended_ids: dict[int, None] = {}
         """Ids found ended and not ours: not to be looked at again."""
         self._wake = asyncio.Event()
+        self._due_at: float | None = None
+        """When, on the loop's clock, everything is read though nobody asked; None before the first reading."""
 
     def request(self, item_ids: Sequence[int] = ()) -> None:
         """Asks for these items soon, or for everything."""
@@ -87,13 +89,7 @@ class Reconciler:
         """Supervised. A failed reading is tried again, less and less often; nothing asked for is forgotten."""
         wait = 1.0
         while True:
-            try:
-                async with asyncio.timeout(self._due() * random.uniform(0.9, 1.1)):
-                    await self._wake.wait()
-                await asyncio.sleep(GATHER)
-            except TimeoutError:
-                self._everything = self._everything or await self._something_expected()
-            self._wake.clear()
+            await self._until_asked_or_due()
             try:
                 await self._read()
                 wait = 1.0
@@ -103,14 +99,27 @@ class Reconciler:
                 wait = min(wait * 2, QUIET)
                 self._wake.set()
 
+    async def _until_asked_or_due(self) -> None:
+        """Being asked for single items, however often, never puts off the reading of everything."""
+        try:
+            async with asyncio.timeout_at(self._due_at):
+                await self._wake.wait()
+            await asyncio.sleep(GATHER)
+        except TimeoutError:
+            self._put_off()
+            if await self._something_expected():
+                self._everything = True
+        self._wake.clear()
+
+    def _put_off(self) -> None:
+        """Something absent is looked for again as soon as that can prove anything (rule 8)."""
+        seconds = ABSENCE.total_seconds() + 1 if self._absent else QUIET
+        self._due_at = asyncio.get_running_loop().time() + seconds * random.uniform(1, 1.1)
+
     async def _something_expected(self) -> bool:
         async with self._database.connection() as connection:
             ours = await rows.unsettled(connection, self.backend_id) or await rows.unseen(connection, self.backend_id)
         return bool(ours) or self._consumer.tracking.foreign_live > 0
-
-    def _due(self) -> float:
-        """Something absent is looked for again as soon as that can prove anything (rule 8)."""
-        return ABSENCE.total_seconds() + 1 if self._absent else QUIET
 
     async def _read(self) -> None:
         everything, reconnected, asked = self._everything, self._reconnected, self._asked
@@ -119,6 +128,7 @@ class Reconciler:
         try:
             if everything:
                 await self.read_everything(across_reconnect=reconnected)
+                self._put_off()
             elif asked:
                 await self._read_items(sorted(asked))
         except BaseException:
