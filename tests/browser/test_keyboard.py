@@ -1,0 +1,83 @@
+"""Everything by keyboard alone."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import Visit
+from tests.browser.pictures import make, pictures, tiles
+from tests.fakes import ScriptedInvokeAI
+
+pytestmark = pytest.mark.browser
+
+
+async def test_the_keys_lead_everywhere_and_the_question_mark_lists_them(visit: Visit) -> None:
+    page = await visit("/")
+    await expect(page.get_by_role("heading", name="Your library is ready")).to_be_visible()
+    for keys, place in (("gs", "Make something"), ("ga", "Activity"), ("gt", "Trash"), ("gl", "Your library is ready")):
+        for key in keys:
+            await page.keyboard.press(key)
+        await expect(page.get_by_role("heading", name=place, exact=True)).to_be_visible()
+    await page.keyboard.press("?")
+    keys_dialog = page.get_by_role("dialog", name="Keys")
+    await expect(keys_dialog).to_be_visible()
+    await expect(keys_dialog.get_by_text("Favourite").first).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(keys_dialog).to_be_hidden()
+
+
+async def test_keys_that_are_typed_into_a_field_do_nothing_else(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+    await make(invokeai, 1)
+    page = await visit("/")
+    await expect(pictures(page)).to_have_count(1)
+    await page.keyboard.press("/")
+    await page.keyboard.type("hills gs?x")
+    await expect(page.get_by_role("searchbox")).to_have_value("hills gs?x")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("searchbox")).not_to_be_focused()
+
+
+async def test_a_picture_is_found_viewed_favoured_and_trashed(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+    await make(invokeai, 1, 2, 3)
+    page = await visit("/")
+    await expect(pictures(page)).to_have_count(3)
+    await page.keyboard.press("ArrowRight")
+    await page.keyboard.press("ArrowRight")
+    await expect(tiles(page).nth(1).get_by_role("link")).to_be_focused()
+
+    await page.keyboard.press("f")
+    heart = tiles(page).nth(1).get_by_role("button", name="Favourite")
+    await expect(heart).to_have_attribute("aria-pressed", "true")
+    await page.keyboard.press("Space")
+    viewer = page.get_by_test_id("viewer")
+    await expect(viewer.get_by_text("2 of 3")).to_be_visible()
+    await expect(viewer.get_by_role("button", name="Favourite")).to_have_attribute("aria-pressed", "true")
+    await page.keyboard.press("f")
+    await expect(viewer.get_by_role("button", name="Favourite")).to_have_attribute("aria-pressed", "false")
+    await page.keyboard.press("Delete")
+    await expect(viewer.get_by_text("2 of 2")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(tiles(page)).to_have_count(2)
+    await expect(tiles(page).nth(1).get_by_role("link")).to_be_focused()
+
+    await page.keyboard.press("Delete")
+    await expect(tiles(page)).to_have_count(1)
+    await expect(tiles(page).first.get_by_role("link")).to_be_focused()
+    await expect(page.get_by_test_id("toast").last).to_contain_text("1 photo moved to the trash")
+
+
+async def test_several_are_chosen_and_let_go(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+    await make(invokeai, 1, 2, 3, 4)
+    page = await visit("/")
+    await expect(pictures(page)).to_have_count(4)
+    await page.keyboard.press("ArrowRight")
+    await page.keyboard.press("x")
+    await page.keyboard.press("Shift+ArrowRight")
+    bar = page.get_by_test_id("selection-bar")
+    await expect(bar).to_contain_text("2 photos")
+    await page.keyboard.press("Control+a")
+    await expect(bar).to_contain_text("4 photos")
+    await page.keyboard.press("Escape")
+    await expect(bar).to_be_hidden()
