@@ -16,7 +16,7 @@ import structlog
 
 from service.correlation import items as rows
 from service.correlation.correlate import (
-    Absence,
+    TERMINAL,
     Canceled,
     Fact,
     ImageSighted,
@@ -25,17 +25,26 @@ from service.correlation.correlate import (
     ItemProgressed,
     ItemRead,
     Observation,
-    SessionLearned,
     correlate,
     reading,
 )
+from service.correlation.entries import (
+    Entry,
+    ForeignGone,
+    ItemAbsence,
+    ItemReading,
+    Mark,
+    SocketEvent,
+    UnseenItems,
+)
+from service.correlation.ours import Ours
 from service.correlation.tracking import Tracked, Tracking
 from service.database.engine import Database
 from service.invokeai import events
 from service.invokeai.events import REDACTED, AnyItemEvent, ItemStatusChanged, ItemSummary, QueueItem
 from service.live.announce import Announcer
 from service.live.hub import Hub
-from service.live.messages import QueueStatus
+from service.live.messages import Item, QueueStatus
 
 log = structlog.get_logger()
 
@@ -43,45 +52,6 @@ PROGRESS_LIMIT = 512
 """Queue length from which progress is dropped."""
 QUEUE_LIMIT = 2048
 """Queue length from which events are dropped too, and everything is read again instead (rule 1)."""
-
-
-class SocketEvent(msgspec.Struct, frozen=True):
-    """As it came off the socket; decoded in turn, not in the handler."""
-
-    name: str
-    payload: Any
-
-
-class ItemReading(msgspec.Struct, frozen=True):
-    """An item as REST told it; a summary only moves foreign items."""
-
-    item: QueueItem | ItemSummary
-    across_reconnect: bool = False
-
-
-class ItemAbsence(msgspec.Struct, frozen=True):
-    batch_id: str
-    item_id: int
-    absence: Absence
-
-
-class UnseenItems(msgspec.Struct, frozen=True):
-    """Items a batch of ours should have and no complete reading showed; they are absent like any other (rule 8)."""
-
-    batch_id: str
-    ordinals: tuple[int, ...]
-    absence: Absence
-
-
-class ForeignItems(msgspec.Struct, frozen=True):
-    """Ids of all that is live in the queue: other foreign items we show have gone without a word."""
-
-    live_ids: frozenset[int]
-    newest: int | None
-    """The newest id the reading knew of: of later ones it says nothing. None after a reconnect, for ids may restart."""
-
-
-Entry = SocketEvent | ItemReading | ItemAbsence | UnseenItems | ForeignItems
 
 
 class Downstream(Protocol):
@@ -113,15 +83,16 @@ class Consumer:
         self.backend_id = backend_id
         self.queue_id = queue_id
         self.tracking = tracking
-        self._database = database
+        self._ours = Ours(backend_id, database, tracking)
         self._hub = hub
         self._announcer = announcer
         self._downstream = downstream
         self._clock = clock
         self._queue: asyncio.Queue[Entry] = asyncio.Queue(QUEUE_LIMIT)
-        self._batches: dict[str, rows.OurBatch] = {}
         self.dropped_events = 0
         self.dropped_progress = 0
+        self.failures = 0
+        """Entries that could not be applied; a reading during which this rose is no complete one."""
 
     # --- intake ---
 
@@ -144,7 +115,7 @@ class Consumer:
 
     async def run(self) -> None:
         """Supervised. After a failure what was being applied is lost, so everything is read again."""
-        await self.load()
+        await self._ours.load()
         while True:
             entry = await self._queue.get()
             try:
@@ -154,21 +125,15 @@ class Consumer:
                 log.warning("event_malformed", backend_id=str(self.backend_id), event_name=name, error=str(error))
                 self._downstream.read_everything()
             except Exception:
+                self.failures += 1
                 self._downstream.read_everything()
                 raise
-            finally:
-                self._queue.task_done()
-
-    async def load(self) -> None:
-        """Starts from the database: what of ours is unsettled."""
-        self._batches.clear()
-        async with self._database.connection() as connection:
-            ours = await rows.unsettled(connection, self.backend_id)
-        self.tracking.restore([item for item, _ in ours])
 
     async def settle_queue(self) -> None:
-        """Returns when all that was taken in has been applied."""
-        await self._queue.join()
+        """Returns when all that was taken in before has been applied."""
+        mark = Mark(asyncio.Event())
+        await self.put(mark)
+        await mark.reached.wait()
 
     async def apply(self, entry: Entry) -> None:
         match entry:
@@ -177,14 +142,16 @@ class Consumer:
             case ItemReading():
                 await self._apply_reading(entry)
             case ItemAbsence():
-                tracked = self.tracking.get(entry.batch_id, entry.item_id)
+                # Perhaps only ever in the database: InvokeAI took it, and it left before anything was told of it.
+                tracked = await self._ours.item(entry.batch_id, entry.item_id)
                 if tracked is not None:
                     await self._apply(tracked, entry.absence)
             case UnseenItems():
                 await self._apply_unseen(entry)
-            case ForeignItems():
-                for item in self.tracking.lose_foreign(entry.live_ids, entry.newest):
-                    self._hub.publish("item.updated", item)
+            case ForeignGone():
+                self._show_lost(self.tracking.lose_foreign(entry.keys))
+            case Mark():
+                entry.reached.set()
 
     async def _apply_event(self, entry: SocketEvent) -> None:
         event = events.decode(entry.name, entry.payload)
@@ -199,13 +166,13 @@ class Consumer:
         match event:
             case events.BatchEnqueued():
                 # A full queue announces batches it took nothing of (FACTS §7).
-                if event.enqueued and event.origin == rows.ORIGIN and await self._our_batch(event.batch_id):
+                if event.enqueued and event.origin == rows.ORIGIN and await self._ours.batch(event.batch_id):
                     self._downstream.batch_seen(event.batch_id)
             case events.ItemsCanceled():
-                canceled = self.tracking.by_ids(event.canceled_item_ids)
+                canceled, unknown = self.tracking.known_ids(event.canceled_item_ids)
                 for tracked in canceled:
                     await self._apply(tracked, Canceled())
-                if len(canceled) < len(event.canceled_item_ids):
+                if unknown:
                     self._downstream.read_everything()  # pending ones nobody has told us of yet
             case events.ItemsRetried() | events.QueueCleared():
                 self._downstream.read_everything()
@@ -213,9 +180,9 @@ class Consumer:
                 await self._apply_item_event(event)
 
     async def _apply_item_event(self, event: AnyItemEvent) -> None:
-        if REDACTED in (event.user_id, event.batch_id):
-            return  # Another user's, on a multiuser server (rule 2).
-        tracked = await self._track(event.batch_id, event.item_id, event.origin, event.destination)
+        tracked = await self._track(event)
+        if tracked is None:
+            return
         await self._apply(tracked, event)
         if isinstance(event, ItemStatusChanged) and event.queue_counts is not None:
             counts = event.queue_counts
@@ -223,9 +190,9 @@ class Consumer:
 
     async def _apply_reading(self, entry: ItemReading) -> None:
         item = entry.item
-        if REDACTED in (item.user_id, item.batch_id):
+        tracked = await self._track(item)
+        if tracked is None:
             return
-        tracked = await self._track(item.batch_id, item.item_id, item.origin, item.destination)
         if tracked.batch is not None:
             tracked.learn_ordinal(item.field_values)
         if isinstance(item, QueueItem):
@@ -234,7 +201,7 @@ class Consumer:
 
     async def _apply_unseen(self, entry: UnseenItems) -> None:
         """Absent twice, they are gone like others; one that turns up after all takes its place back."""
-        batch = await self._our_batch(entry.batch_id)
+        batch = await self._ours.batch(entry.batch_id)
         if batch is None:
             return
         for ordinal in entry.ordinals:
@@ -244,31 +211,22 @@ class Consumer:
 
     # --- one observation of one item ---
 
-    async def _track(self, batch_id: str, item_id: int, origin: str | None, destination: str | None) -> Tracked:
-        tracked = self.tracking.get(batch_id, item_id)
+    async def _track(self, said: AnyItemEvent | QueueItem | ItemSummary) -> Tracked | None:
+        """The item that is spoken of; None when it is not to be followed."""
+        if REDACTED in (said.user_id, said.batch_id):
+            return None  # Another user's, on a multiuser server (rule 2).
+        tracked = self.tracking.get(said.batch_id, said.item_id)
         if tracked is not None:
             return tracked
-        batch = None
-        if origin == rows.ORIGIN and (destination or "").startswith(rows.DESTINATION):
-            batch = await self._our_batch(batch_id)
-        if batch is None:
-            return self.tracking.track(batch_id, item_id, None)
-        async with self._database.connection() as connection:
-            stored = await rows.our_item(connection, batch_id, item_id)
-        if stored is not None:
-            return self.tracking.restore([stored])[0]
-        return self.tracking.track(batch_id, item_id, batch)
-
-    async def _our_batch(self, batch_id: str) -> rows.OurBatch | None:
-        batch = self._batches.get(batch_id)
-        if batch is None:
-            async with self._database.connection() as connection:
-                batch = await rows.our_batch(connection, self.backend_id, batch_id)
-            if batch is not None:
-                if len(self._batches) >= QUEUE_LIMIT:
-                    self._batches.clear()
-                self._batches[batch_id] = batch
-        return batch
+        batch = await self._ours.batch(said.batch_id) if rows.names_a_step(said.origin, said.destination) else None
+        if batch is not None:
+            tracked = await self._ours.item(said.batch_id, said.item_id)
+        elif isinstance(said, QueueItem | ItemSummary):
+            if said.status in TERMINAL or not self.tracking.room_for_foreign:
+                return None
+        else:
+            self._show_lost(self.tracking.make_room_for_foreign())
+        return tracked or self.tracking.track(said.batch_id, said.item_id, batch)
 
     async def _apply(self, tracked: Tracked, observation: Observation) -> None:
         first = not tracked.shown
@@ -280,26 +238,15 @@ class Consumer:
             changed = any(isinstance(fact, ItemChanged) for fact in facts)
             if first or changed or tracked.place != tracked.kept_place:
                 await self._keep(tracked, tracked.batch, facts)
-            if first:
+            if first and not tracked.unseen:
                 self._downstream.batch_seen(tracked.batch.batch_id)
             self._hand_on(tracked, tracked.batch, facts)
         self._show(tracked, facts, first)
 
     async def _keep(self, tracked: Tracked, batch: rows.OurBatch, facts: tuple[Fact, ...]) -> None:
-        async with self._database.transaction() as connection:
-            stored = await rows.store(
-                connection,
-                batch,
-                tracked.known,
-                ordinal=tracked.ordinal,
-                retried_from=tracked.retried_from,
-                new_session=any(isinstance(fact, SessionLearned) for fact in facts),
-            )
-        tracked.ordinal = stored.ordinal
-        new_to_step = not tracked.shown or tracked.place != tracked.kept_place
-        tracked.kept_place = tracked.place
-        if tracked.ordinal is not None and tracked.known.item_id >= 0:
-            self.tracking.forget(batch.batch_id, rows.unseen_id(tracked.ordinal))
+        place = tracked.kept_place
+        stored = await self._ours.keep(tracked, batch, facts)
+        new_to_step = not tracked.shown or tracked.kept_place != place
         if stored.adopted:
             self._announcer.photos_updated(stored.adopted)
         if stored.step_changed or stored.adopted or new_to_step:
@@ -314,16 +261,24 @@ class Consumer:
                 self._downstream.settle(batch.batch_id, tracked.known.item_id, batch.step_id, fact.image_names)
 
     def _show(self, tracked: Tracked, facts: tuple[Fact, ...], first: bool) -> None:
-        changed = first
+        changed = first or any(isinstance(fact, ItemChanged) for fact in facts)
+        tracked.shown = True
+        if changed:
+            self.tracking.follow(tracked)
+        if tracked.unseen:
+            return
         for fact in facts:
             if isinstance(fact, ItemProgressed):
                 self._hub.progress(self.tracking.progressed(tracked, fact, self._clock()))
-            changed = changed or isinstance(fact, ItemChanged)
         if changed:
-            tracked.shown = True
             self._hub.publish("item.updated", self.tracking.resource(tracked))
         if any(isinstance(fact, ItemEnded) for fact in facts):
-            self.tracking.end(tracked)
+            self._announcer.ledger_changed(self.backend_id)
+
+    def _show_lost(self, items: Sequence[Item]) -> None:
+        for item in items:
+            self._hub.publish("item.updated", item)
+        if items:
             self._announcer.ledger_changed(self.backend_id)
 
     def show_queue(self, pending: int, in_progress: int) -> None:

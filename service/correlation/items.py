@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -9,6 +10,7 @@ import asyncpg
 import msgspec
 
 from service.correlation.correlate import Known
+from service.correlation.entries import Key
 from service.correlation.outcome import lock_step, refresh_step
 from service.database.engine import Connection
 
@@ -57,7 +59,7 @@ ITEMS = """
       FROM queue_items i JOIN step_batches b USING (batch_id)
 """
 UNSETTLED = ITEMS + "WHERE b.backend_id = $1 AND i.settled_at IS NULL ORDER BY i.item_id"
-ONE_ITEM = ITEMS + "WHERE i.batch_id = $1 AND i.item_id = $2"
+ONE_ITEM = ITEMS + "WHERE b.backend_id = $1 AND i.batch_id = $2 AND i.item_id = $3"
 
 UNSEEN = """
     SELECT b.batch_id, b.step_id, b.answered_at,
@@ -70,6 +72,13 @@ UNSEEN = """
        AND b.enqueued > (SELECT count(*) FROM queue_items i
                           WHERE i.batch_id = b.batch_id AND i.retried_from_item_id IS NULL
                             AND (i.item_id >= 0 OR i.settled_at IS NOT NULL))
+"""
+
+BATCHES_OF_OURS = "SELECT batch_id FROM step_batches WHERE backend_id = $1 AND batch_id = ANY($2)"
+# What was given up as gone is of interest again when InvokeAI has it after all.
+DONE_WITH = """
+    SELECT batch_id, item_id FROM queue_items
+     WHERE batch_id = ANY($1) AND settled_at IS NOT NULL AND status <> 'gone'
 """
 
 FOUND_AFTER_ALL = "DELETE FROM queue_items WHERE batch_id = $1 AND item_id = $2"
@@ -99,11 +108,19 @@ STORE = """
 # Positions are (batch, item ordinal); within an item photo ids, which are in time order, decide.
 POSITION = "(b.ordinal::bigint << 32) + (coalesce(i.ordinal, 65535)::bigint << 8)"
 
+# A place may be learned after the images were filed.
 PLACE = f"""
-    UPDATE step_alternatives a SET position = {POSITION}
-      FROM photos p, queue_items i JOIN step_batches b USING (batch_id)
-     WHERE p.id = a.photo_id AND i.step_id = a.step_id AND i.batch_id = $1 AND i.item_id = $2
-       AND p.invoke_session_id = i.invoke_session_id
+    WITH item AS (
+        SELECT i.step_id, i.invoke_session_id, {POSITION} AS position, b.seeds[i.ordinal + 1] AS seed
+          FROM queue_items i JOIN step_batches b USING (batch_id)
+         WHERE i.batch_id = $1 AND i.item_id = $2 AND i.invoke_session_id IS NOT NULL),
+    filed AS (
+        SELECT p.id, item.* FROM item JOIN photos p USING (invoke_session_id)
+          JOIN step_alternatives a ON a.photo_id = p.id AND a.step_id = item.step_id),
+    seeded AS (
+        UPDATE photos p SET seed = filed.seed FROM filed WHERE p.id = filed.id AND p.seed IS NULL)
+    UPDATE step_alternatives a SET position = filed.position FROM filed
+     WHERE a.photo_id = filed.id AND a.position <> filed.position
 """
 
 ADOPT = f"""
@@ -114,9 +131,21 @@ ADOPT = f"""
           JOIN photos p ON p.invoke_session_id = i.invoke_session_id
          WHERE i.batch_id = $1 AND i.item_id = $2 AND p.purged_at IS NULL
         ON CONFLICT DO NOTHING
-        RETURNING photo_id)
-    UPDATE photos SET source = 'generated' WHERE id IN (SELECT photo_id FROM adopted) RETURNING id
+        RETURNING photo_id, step_id)
+    UPDATE photos p SET
+           source = 'generated',
+           generation_prompt = coalesce(p.generation_prompt, s.prompt),
+           generation_negative_prompt = coalesce(p.generation_negative_prompt, s.negative_prompt),
+           model_key = coalesce(p.model_key, s.model_key), model_hash = coalesce(p.model_hash, s.model_hash),
+           model_name = coalesce(p.model_name, s.model_name),
+           source_image_id = coalesce(p.source_image_id, s.source_photo_id)
+      FROM adopted JOIN generation_steps s ON s.id = adopted.step_id
+     WHERE p.id = adopted.photo_id RETURNING p.id
 """
+
+# One at a time, over all backends, for one server may be known by two addresses: a session learned while an image with
+# it is being recorded would else find no image, nor the image its session.
+RECORDING = "SELECT pg_advisory_xact_lock(hashtextextended('recording', 0))"
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -124,6 +153,11 @@ class Stored(msgspec.Struct, frozen=True):
     step_changed: bool
     adopted: tuple[UUID, ...]
     """Photos already here that turned out to be this item's work (rule 4)."""
+
+
+def names_a_step(origin: str | None, destination: str | None) -> bool:
+    """Whether something enqueued so may be ours (rule 2); its batch decides."""
+    return origin == ORIGIN and (destination or "").startswith(DESTINATION)
 
 
 def unseen_id(ordinal: int) -> int:
@@ -136,8 +170,8 @@ async def our_batch(connection: Connection, backend_id: UUID, batch_id: str) -> 
     return None if row is None else OurBatch(row["batch_id"], row["step_id"], tuple(row["seeds"]))
 
 
-async def our_item(connection: Connection, batch_id: str, item_id: int) -> OurItem | None:
-    row = await connection.fetchrow(ONE_ITEM, batch_id, item_id)
+async def our_item(connection: Connection, backend_id: UUID, batch_id: str, item_id: int) -> OurItem | None:
+    row = await connection.fetchrow(ONE_ITEM, backend_id, batch_id, item_id)
     return None if row is None else _our_item(row)
 
 
@@ -145,6 +179,15 @@ async def unsettled(connection: Connection, backend_id: UUID) -> list[tuple[OurI
     """Every item of ours on this backend of which something is still expected; with what a reading needs of each."""
     rows = await connection.fetch(UNSETTLED, backend_id)
     return [(_our_item(row), Unsettled(row["batch_id"], row["item_id"], row["answered_at"])) for row in rows]
+
+
+async def ours_among(connection: Connection, backend_id: UUID, keys: Collection[Key]) -> tuple[set[Key], set[Key]]:
+    """Of these items, those of batches of ours; and of them, those of which nothing more is expected."""
+    rows = await connection.fetch(BATCHES_OF_OURS, backend_id, list({batch_id for batch_id, _ in keys}))
+    batches = {row["batch_id"] for row in rows}
+    ours = {key for key in keys if key[0] in batches}
+    done = {(row["batch_id"], row["item_id"]) for row in await connection.fetch(DONE_WITH, list(batches))}
+    return ours, ours & done
 
 
 def _our_item(row: asyncpg.Record) -> OurItem:
@@ -179,6 +222,8 @@ async def store(
     new_session: bool,
 ) -> Stored:
     """Writes one item and what follows from it for its step; in the caller's transaction, step locked first."""
+    if new_session:
+        await connection.execute(RECORDING)
     await lock_step(connection, batch.step_id)
     stored_ordinal = await connection.fetchval(
         STORE,
@@ -197,12 +242,13 @@ async def store(
         known.started_at,
         known.completed_at,
     )
+    if stored_ordinal is not None:
+        ordinal = stored_ordinal
     adopted: tuple[UUID, ...] = ()
     if new_session:
         adopted = tuple(r["id"] for r in await connection.fetch(ADOPT, known.batch_id, known.item_id))
-    if ordinal is not None:
-        if known.item_id >= 0:
-            await connection.execute(FOUND_AFTER_ALL, known.batch_id, unseen_id(ordinal))
+    if ordinal is not None and known.item_id >= 0:
+        await connection.execute(FOUND_AFTER_ALL, known.batch_id, unseen_id(ordinal))
         await connection.execute(PLACE, known.batch_id, known.item_id)
     changed = await refresh_step(connection, batch.step_id)
-    return Stored(stored_ordinal if stored_ordinal is not None else ordinal, changed, adopted)
+    return Stored(ordinal, changed, adopted)

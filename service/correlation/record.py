@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from service.correlation.items import POSITION
+from service.correlation.items import POSITION, RECORDING
 from service.correlation.outcome import lock_step, refresh_step
 from service.database.engine import Connection, Database
 from service.errors import InvokeFailed, InvokeNotFound
@@ -132,7 +132,7 @@ class Recorder:
         images = [image for image in images if not image.is_intermediate]
         batches = await self._batches_named(images)
         async with self._database.transaction() as connection:
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", str(self.backend_id))
+            await connection.execute(RECORDING)
             owners = await self._owners(connection, images, batches)
             taken = await self._to_take(connection, images, owners)
             steps = {owner.step_id for owner in owners.values()} | {settling.step_id for settling in settlings}

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from service.correlation.correlate import GONE, ItemProgressed, Known
+from service.correlation.entries import Key
 from service.correlation.items import OurBatch, OurItem
 from service.correlation.pace import Pace, paced
 from service.invokeai.events import FieldValue
@@ -19,8 +20,6 @@ ENDED_LIMIT = 2000
 """Ended items remembered, so that late events find them ended."""
 FOREIGN_LIMIT = 500
 """Other people's live items shown; a queue may hold 10,000."""
-
-Key = tuple[str, int]
 
 
 class Tracked:
@@ -48,6 +47,11 @@ class Tracked:
     def key(self) -> Key:
         return self.known.batch_id, self.known.item_id
 
+    @property
+    def unseen(self) -> bool:
+        """It stands for an item nobody has seen: kept for its step, and never shown as an item."""
+        return self.known.item_id < 0
+
     def learn_ordinal(self, field_values: Sequence[FieldValue] | None) -> None:
         """The item's place in its batch, from the seed InvokeAI put into it; a retried item inherits it so."""
         if self.ordinal is not None or self.batch is None or not field_values:
@@ -58,12 +62,19 @@ class Tracked:
 
 
 class Tracking:
+    """What one backend's queue holds, as far as we were told."""
+
     def __init__(self, backend_id: UUID, previews: Previews) -> None:
         self.backend_id = backend_id
         self.pending = 0
         self.in_progress = 0
         self._previews = previews
         self._live: dict[Key, Tracked] = {}
+        self._by_id: dict[int, Tracked] = {}
+        """The live ones by item id; of two with the same id, in an old and a new database, the later met."""
+        self._foreign: dict[Key, Tracked] = {}
+        """Those of the live ones that are not ours."""
+        self._unseen = 0
         self._ended: OrderedDict[Key, Tracked] = OrderedDict()
 
     def get(self, batch_id: str, item_id: int) -> Tracked | None:
@@ -74,9 +85,7 @@ class Tracking:
         tracked = self.get(batch_id, item_id)
         if tracked is None:
             tracked = Tracked(Known(batch_id=batch_id, item_id=item_id), batch)
-            if batch is None:
-                self._make_room_for_foreign()
-            self._live[tracked.key] = tracked
+            self._put(tracked)
         return tracked
 
     def restore(self, stored: Iterable[OurItem]) -> list[Tracked]:
@@ -87,47 +96,88 @@ class Tracking:
             tracked.ordinal = item.ordinal
             tracked.kept_place = tracked.place
             tracked.shown = True
-            self._live.pop(tracked.key, None)
-            self._ended.pop(tracked.key, None)
-            (self._ended if item.known.ended else self._live)[tracked.key] = tracked
+            self.forget(*tracked.key)
+            self._put(tracked)
             restored.append(tracked)
         return restored
 
-    def by_ids(self, item_ids: Iterable[int]) -> list[Tracked]:
-        wanted = set(item_ids)
-        return [tracked for tracked in self._live.values() if tracked.known.item_id in wanted]
+    def known_ids(self, item_ids: Iterable[int]) -> tuple[list[Tracked], list[int]]:
+        """The live ones of these ids, and the ids that nobody live has."""
+        found = {item_id: self._by_id.get(item_id) for item_id in item_ids}
+        live = [tracked for tracked in found.values() if tracked is not None]
+        return live, [item_id for item_id, tracked in found.items() if tracked is None]
 
-    def end(self, tracked: Tracked) -> None:
-        """Takes an ended item out of the live ones; its preview goes (api.md: 404 after the end)."""
-        tracked.progress = None
-        self._previews.drop(self.backend_id, tracked.known.item_id)
-        if self._live.pop(tracked.key, None) is not None:
-            self._ended[tracked.key] = tracked
-            while len(self._ended) > ENDED_LIMIT:
-                self._ended.popitem(last=False)
+    def follow(self, tracked: Tracked) -> None:
+        """Puts an item where its state says: ended ones lose their preview (api.md: 404 after the end)."""
+        if tracked.known.ended:
+            tracked.progress = None
+            self._previews.drop(self.backend_id, tracked.known.item_id)
+        if tracked.known.ended == (tracked.key in self._live):
+            self.forget(*tracked.key)
+            self._put(tracked)
 
     def forget(self, batch_id: str, item_id: int) -> None:
-        self._live.pop((batch_id, item_id), None)
         self._ended.pop((batch_id, item_id), None)
+        tracked = self._live.pop((batch_id, item_id), None)
+        if tracked is None:
+            return
+        self._foreign.pop(tracked.key, None)
+        self._unseen -= tracked.unseen
+        if self._by_id.get(item_id) is tracked:
+            del self._by_id[item_id]
 
     def settled(self, batch_id: str, item_id: int) -> None:
         tracked = self.get(batch_id, item_id)
         if tracked is not None:
             tracked.known = msgspec.structs.replace(tracked.known, settled=True)
 
-    def lose_foreign(self, live_ids: frozenset[int], newest: int | None) -> list[Item]:
-        """Ends the foreign items, up to the newest id given, that the queue no longer has; returns them ended."""
-        lost = [
-            tracked
-            for tracked in self._live.values()
-            if tracked.batch is None
-            and tracked.known.item_id not in live_ids
-            and (newest is None or tracked.known.item_id <= newest)
-        ]
+    def _put(self, tracked: Tracked) -> None:
+        if tracked.known.ended:
+            self._ended[tracked.key] = tracked
+            while len(self._ended) > ENDED_LIMIT:
+                self._ended.popitem(last=False)
+            return
+        self._live[tracked.key] = self._by_id[tracked.known.item_id] = tracked
+        self._unseen += tracked.unseen
+        if tracked.batch is None:
+            self._foreign[tracked.key] = tracked
+
+    # --- other people's ---
+
+    @property
+    def foreign_keys(self) -> frozenset[Key]:
+        return frozenset(self._foreign)
+
+    @property
+    def foreign_live(self) -> int:
+        return len(self._foreign)
+
+    @property
+    def room_for_foreign(self) -> bool:
+        """Whether one that only waits is to be shown."""
+        return len(self._foreign) < FOREIGN_LIMIT
+
+    def make_room_for_foreign(self) -> list[Item]:
+        """Makes room for one that runs, at the cost of what would run last; returns what gave way."""
+        lost: list[Item] = []
+        while not self.room_for_foreign:
+            lost += self.lose_foreign([max(self._foreign, key=self._in_which_order)])
+        return lost
+
+    def lose_foreign(self, keys: Iterable[Key]) -> list[Item]:
+        """Ends those of them that are live; returns them ended."""
+        lost = [tracked for key in keys if (tracked := self._foreign.get(key)) is not None]
         for tracked in lost:
             tracked.known = msgspec.structs.replace(tracked.known, status=GONE)
-            self.end(tracked)
+            self.follow(tracked)
         return [self.resource(tracked) for tracked in lost if tracked.shown]
+
+    def _in_which_order(self, key: Key) -> tuple[bool, int]:
+        """What waits comes after what runs, and items run in the order of their ids (FACTS §3)."""
+        known = self._foreign[key].known
+        return known.status == "pending", known.item_id
+
+    # --- progress ---
 
     def progressed(self, tracked: Tracked, fact: ItemProgressed, now: float) -> ItemProgress:
         """The item's progress after one more word of it; a preview stays until a newer one comes."""
@@ -165,23 +215,21 @@ class Tracking:
             return None  # a picture that is no JPEG is no reason to lose the progress it came with
         return preview_url(self.backend_id, item_id, version)
 
-    @property
-    def ours_live(self) -> int:
-        return sum(tracked.batch is not None for tracked in self._live.values())
+    # --- what is seen of them ---
 
     @property
-    def foreign_live(self) -> int:
-        return len(self._live) - self.ours_live
+    def ours_live(self) -> int:
+        return len(self._live) - len(self._foreign) - self._unseen
 
     @property
     def live_items(self) -> list[Item]:
         """All live ones, ours and foreign, oldest first."""
-        return [
-            self.resource(tracked) for _, tracked in sorted(self._live.items(), key=lambda pair: pair[1].known.item_id)
-        ]
+        live = sorted(self._live.values(), key=lambda tracked: tracked.known.item_id)
+        return [self.resource(tracked) for tracked in live if not tracked.unseen]
 
     def progress_of(self, item_id: int) -> Progress | None:
-        return next((t.progress for t in self._live.values() if t.known.item_id == item_id), None)
+        tracked = self._by_id.get(item_id)
+        return tracked.progress if tracked else None
 
     def device(self) -> str | None:
         """Where the running item runs, as InvokeAI says; null on CPU (FACTS §2)."""
@@ -202,8 +250,3 @@ class Tracking:
             completed_at=known.completed_at,
             progress=tracked.progress,
         )
-
-    def _make_room_for_foreign(self) -> None:
-        foreign = [key for key, tracked in self._live.items() if tracked.batch is None]
-        for key in foreign[: max(0, len(foreign) - FOREIGN_LIMIT + 1)]:
-            del self._live[key]

@@ -1,0 +1,183 @@
+"""Readings of the queue (rules 1, 8): what they find, what they must not conclude, and when they come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from service.correlation import correlate, queue_reading, reconcile
+from service.database.engine import Database
+from service.errors import InvokeError
+from tests.fakes import ScriptedInvokeAI, answers, batches
+from tests.fakes.correlated import Correlated, correlated
+from tests.fakes.rows import add_item
+
+
+@pytest.fixture
+async def invokeai(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
+    server = ScriptedInvokeAI(tmp_path / "invokeai")
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def house(database: Database, invokeai: ScriptedInvokeAI) -> AsyncIterator[Correlated]:
+    async with correlated(database, invokeai) as house:
+        yield house
+
+
+def shown(house: Correlated) -> list[tuple[int, str]]:
+    return [(item.item_id, item.status) for item in house.registry.live_items()]
+
+
+async def until_shown(house: Correlated, *items: tuple[int, str]) -> None:
+    async def met() -> bool:
+        return shown(house) == list(items)
+
+    await house.until(met)
+
+
+async def pause(house: Correlated) -> None:
+    await house.connection.client._call("PUT", "/api/v1/queue/default/processor/pause", dict)
+
+
+async def clear(house: Correlated) -> None:
+    await house.connection.client._call("PUT", "/api/v1/queue/default/clear", dict)
+
+
+async def test_other_peoples_pending_items_leave_with_a_cleared_queue(house: Correlated) -> None:
+    await pause(house)
+    await house.theirs(batches.blank(), runs=2)
+    house.registry.request_reading(house.backend_id)
+    await until_shown(house, (1, "pending"), (2, "pending"))
+    await clear(house)
+    await until_shown(house)
+
+
+async def test_other_peoples_items_that_ended_unheard_leave_as_what_they_came_to(house: Correlated) -> None:
+    hold = house.invokeai.hold("img")
+    [item_id] = await house.theirs(batches.blank())
+    await hold.reached()
+    await until_shown(house, (item_id, "in_progress"))
+    house.invokeai.drop_events()
+    hold.release()
+    await house.invokeai.until_ended(item_id)
+    await house.connection.reconciler.read_everything()
+    assert shown(house) == []
+    tracked = house.connection.tracking.get(house.invokeai.queue.items[item_id].batch_id, item_id)
+    assert tracked is not None
+    assert tracked.known.status == "completed"
+
+
+async def test_what_is_shown_of_others_stays_however_much_is_queued_behind_it(
+    house: Correlated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue_reading, "RECENT", 2)
+    hold = house.invokeai.hold("img")
+    await house.theirs(batches.blank(), runs=5)
+    await hold.reached()
+    await until_shown(house, (1, "in_progress"))
+    await house.connection.reconciler.read_everything()
+    assert shown(house) == [(1, "in_progress"), (4, "pending"), (5, "pending")]
+    hold.release()
+
+
+async def test_an_item_the_queue_still_lists_is_not_absent_though_it_cannot_be_read(house: Correlated) -> None:
+    """Bulk reads leave out what they fail to read, not only what is gone (FACTS §7, poison)."""
+    hold = house.invokeai.hold("img")
+    step, [item_id] = await house.ours(batches.blank())
+    await hold.reached()
+    await until_shown(house, (item_id, "in_progress"))
+    house.invokeai.on("/items_by_ids$", answers.body(b"[]"), times=None)
+    await house.connection.reconciler.read_everything()
+    [row] = await house.fetch("SELECT absent_since FROM queue_items WHERE step_id = $1", step)
+    assert row["absent_since"] is None
+    hold.release()
+
+
+async def test_a_reading_that_fails_half_way_proves_no_absence(house: Correlated) -> None:
+    step, batch_id = await house.step((1,))
+    async with house.database.connection() as connection:
+        await add_item(connection, batch_id, step, 77, ordinal=0)
+    before = house.connection.reconciler.read_from
+    house.invokeai.on("/item_ids$", answers.status(500), times=None)
+    with pytest.raises(InvokeError):
+        await house.connection.reconciler.read_everything()
+    [row] = await house.fetch("SELECT absent_since FROM queue_items WHERE step_id = $1", step)
+    assert row["absent_since"] is None
+    assert house.connection.reconciler.read_from == before
+
+
+async def test_an_id_that_a_new_database_gave_away_again_is_found_for_its_new_batch(house: Correlated) -> None:
+    """An unsettled item of ours with the same id must not hide it."""
+    old_step, old_batch = await house.step((1,))
+    async with house.database.connection() as connection:
+        await add_item(connection, old_batch, old_step, 1, ordinal=0)
+    house.invokeai.drop_events()
+    new_step, ids = await house.ours(batches.blank())
+    assert ids == [1]
+    await house.invokeai.until_ended(1)
+    house.registry.request_reading(house.backend_id)
+    await house.until_step(new_step, "completed")
+    [row] = await house.fetch("SELECT status, absent_since FROM queue_items WHERE batch_id = $1", old_batch)
+    assert row["status"] == "pending"
+    assert row["absent_since"] is not None
+
+
+async def test_a_batch_cleared_before_anything_of_it_was_read_does_not_stay_processing(
+    house: Correlated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(correlate, "ABSENCE", timedelta(seconds=0.2))
+    monkeypatch.setattr(reconcile, "ABSENCE", timedelta(seconds=-0.7))
+    step, batch_id = await house.step((1, 2))
+    async with house.database.connection() as connection:
+        for item_id in (101, 102):  # as the answer of the POST named them
+            await add_item(connection, batch_id, step, item_id, ordinal=item_id - 101)
+    house.registry.request_reading(house.backend_id, [101, 102])
+    house.registry.request_reading(house.backend_id)
+    await house.until_step(step, "failed")
+
+
+async def test_a_reading_waits_for_nothing_once_the_server_is_back(
+    house: Correlated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "FIRST_WAIT", 3600)
+    await house.invokeai.refuse()
+    failed = asyncio.Event()
+    back_within = house.connection.reconciler._is_back_within
+
+    async def waiting(seconds: float) -> bool:
+        failed.set()
+        return await back_within(seconds)
+
+    monkeypatch.setattr(house.connection.reconciler, "_is_back_within", waiting)
+    before = house.connection.reconciler.read_from
+    house.registry.request_reading(house.backend_id)
+    async with asyncio.timeout(15):
+        await failed.wait()
+    await house.invokeai.accept()
+
+    async def read_again() -> bool:
+        return house.connection.reconciler.read_from != before
+
+    await house.until(read_again)
+
+
+async def test_what_is_asked_for_while_a_reading_runs_is_read_by_the_next(house: Correlated) -> None:
+    gate = asyncio.Event()
+    rule = house.invokeai.on("/item_ids$", answers.after(gate))
+    house.registry.request_reading(house.backend_id)
+    await rule.wait()
+    before = house.connection.reconciler.read_from
+    step, ids = await house.ours(batches.blank())
+    house.invokeai.drop_events()
+    await house.invokeai.until_ended(*ids)
+    house.registry.request_reading(house.backend_id, ids)
+    gate.set()
+    await house.until_step(step, "completed")
+    assert house.connection.reconciler.read_from != before
