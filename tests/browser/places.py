@@ -1,0 +1,66 @@
+"""Every place of the page with something in it, for what must hold everywhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+
+from playwright.async_api import Page, expect
+
+from tests.browser.pictures import make, pictures
+from tests.fakes import ScriptedInvokeAI
+from tests.fakes.darkroom import Darkroom
+from tests.fakes.rules import RouteRule
+
+
+async def furnish(invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> str:
+    """Two pictures of InvokeAI's own, one that will not come home, and a session with a step; the session's id."""
+    async with darkroom.http.patch("/api/v1/settings", json={"retrieval_max_attempts": 1}) as response:
+        assert response.status == 200
+    await make(invokeai, 1, 2, prompt="a valley of layered hills at first light")
+    broken: RouteRule = invokeai.break_file("truncated", times=None)
+    await make(invokeai, 3)
+    await broken.wait()
+    broken.remove()
+    model = invokeai.main_model()
+    async with darkroom.http.post("/api/v1/sessions", json={"name": "Hills"}) as response:
+        session: str = (await response.json())["id"]
+    step = {
+        "prompt": "dunes at dusk",
+        "model_key": model["key"],
+        "model_hash": model["hash"],
+        "batch_size": 2,
+        "parameters": {"width": 64, "height": 64, "steps": 2},
+    }
+    async with darkroom.http.post(f"/api/v1/sessions/{session}/steps", json=step) as response:
+        assert response.status == 201
+    return session
+
+
+async def each_place(page: Page, session: str) -> AsyncIterator[str]:
+    """Goes from place to place of a furnished Darkroom; what the place is called, once it is all there."""
+    await page.goto("/")
+    await expect(pictures(page)).to_have_count(4)
+    yield "library"
+    await pictures(page).first.get_by_role("link").click()
+    await page.keyboard.press("i")
+    await expect(page.get_by_test_id("viewer").get_by_test_id("inspector")).to_be_visible()
+    yield "viewer"
+    await page.keyboard.press("i")
+    await page.keyboard.press("Escape")
+    await page.goto("/studio")
+    await expect(page.get_by_test_id("session-card")).to_be_visible()
+    yield "sessions"
+    await page.goto(f"/studio/{session}")
+    await expect(page.locator("[data-testid=slot][data-state=photo]")).to_have_count(2)
+    await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))
+    yield "studio"
+    await page.goto("/activity")
+    await expect(page.get_by_test_id("retrievals").locator("tbody tr")).to_have_count(1)
+    yield "activity"
+    await page.goto("/settings")
+    await expect(page.get_by_test_id("settings").get_by_role("spinbutton")).to_have_count(3)
+    yield "settings"
+    await page.goto("/trash")
+    await expect(page.get_by_test_id("blank")).to_be_visible()
+    yield "trash"

@@ -1,0 +1,96 @@
+"""On a phone, with one thumb."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import Locator, Page, expect
+
+from tests.browser.conftest import Visit
+from tests.browser.pictures import make, pictures, tiles
+from tests.browser.places import each_place, furnish
+from tests.browser.visitors import PHONE
+from tests.fakes import ScriptedInvokeAI
+from tests.fakes.darkroom import Darkroom
+
+pytestmark = pytest.mark.browser
+
+THUMB = 44
+
+
+async def tabs(page: Page) -> Locator:
+    shown = page.get_by_role("navigation", name="Places").filter(visible=True)
+    await expect(shown).to_have_count(1)
+    return shown.get_by_role("link")
+
+
+async def assert_no_sideways_scroll(page: Page, place: str) -> None:
+    width = await page.evaluate("Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)")
+    assert width <= PHONE["viewport"]["width"], f"{place} is {width} px wide"
+
+
+async def test_the_tabs_lead_everywhere_and_fit_a_thumb(visit: Visit) -> None:
+    page = await visit("/", **PHONE)
+    for name, place in (("Studio", "/studio"), ("Activity", "/activity"), ("More", "/settings"), ("Library", "/")):
+        await (await tabs(page)).filter(has_text=name).tap()
+        await expect(page).to_have_url(re.compile(f"{place}$"))
+        await expect((await tabs(page)).filter(has_text=name)).to_have_attribute("aria-current", "page")
+    for tab in await (await tabs(page)).all():
+        box = await tab.bounding_box()
+        assert box is not None
+        assert min(box["width"], box["height"]) >= THUMB
+        assert box["y"] + box["height"] <= PHONE["viewport"]["height"]
+    await (await tabs(page)).filter(has_text="More").tap()
+    await page.get_by_role("link", name="Trash").tap()
+    await expect(page.get_by_role("heading", name="The trash is empty")).to_be_visible()
+
+
+async def test_no_place_scrolls_sideways(visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> None:
+    session = await furnish(invokeai, darkroom)
+    page = await visit("/", **PHONE)
+    async for place in each_place(page, session):
+        await assert_no_sideways_scroll(page, place)
+
+
+async def test_a_step_is_composed_on_a_sheet_and_its_pictures_come_first(
+    visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    page = await visit("/studio", **PHONE)
+    await page.get_by_role("list", name="Example prompts").get_by_role("button").nth(1).tap()
+    compose = page.get_by_role("button", name="Compose", exact=True)
+    await compose.tap()
+    generate = page.get_by_test_id("generate")
+    await expect(generate).to_be_in_viewport(ratio=1)
+    await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))
+    await page.get_by_label("Batch", exact=True).fill("2")
+    box = await generate.bounding_box()
+    assert box is not None
+    assert box["height"] >= THUMB
+    await assert_no_sideways_scroll(page, "the sheet")
+    hold = invokeai.hold("output")
+    await generate.tap()
+    await hold.reached()
+    await expect(page.get_by_test_id("slot").first).to_be_in_viewport()
+    await expect(generate).not_to_be_in_viewport()
+    await expect(page.get_by_role("button", name="Cancel").filter(visible=True).first).to_be_in_viewport(ratio=1)
+    hold.release()
+    await expect(page.locator("[data-testid=slot][data-state=photo] img.front.shown")).to_have_count(2)
+
+
+async def test_a_tap_opens_a_picture_and_its_facts_come_as_a_sheet(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+    await make(invokeai, 1, 2)
+    page = await visit("/", **PHONE)
+    await expect(pictures(page)).to_have_count(2)
+    await tiles(page).first.tap()
+    viewer = page.get_by_test_id("viewer")
+    await expect(viewer.get_by_text("1 of 2")).to_be_visible()
+    await viewer.get_by_role("button", name="How it was made").tap()
+    sheet = page.get_by_role("complementary", name="How it was made")
+    await expect(sheet).to_be_in_viewport()
+    await expect(sheet.get_by_test_id("inspector")).to_contain_text("hills in the mist")
+    await assert_no_sideways_scroll(page, "the sheet")
+    await sheet.get_by_role("button", name="Close").tap()
+    await expect(sheet).to_be_hidden()
+    await viewer.get_by_role("button", name="Back").tap()
+    await expect(viewer).to_be_hidden()
