@@ -30,7 +30,7 @@ class Browsers:
         self._enough = asyncio.Event()
 
     def forget(self) -> None:
-        self.received = 0
+        self.received = self._wanted = 0
         self.milliseconds.clear()
         self._enough.clear()
 
