@@ -18,6 +18,9 @@ from service.errors import StartupError
 from service.live.hub import READY_FRAMES, STOPPED_READING
 
 GRACEFUL_SECONDS: Final = 5
+PING_SECONDS: Final = 10
+PONG_SECONDS: Final = 10
+"""A browser that answers no ping for so long has stopped reading, though little is sent to it."""
 LAST_WORDS_SECONDS: Final = 5.0
 """How long a browser that stopped reading has to take in why it was closed."""
 
@@ -106,8 +109,8 @@ def server_for(app: Litestar) -> Server:
             ws=FeedProtocol,
             ws_per_message_deflate=False,
             ws_max_size=64 * 1024,
-            ws_ping_interval=20,
-            ws_ping_timeout=10,
+            ws_ping_interval=PING_SECONDS,
+            ws_ping_timeout=PONG_SECONDS,
             lifespan="off",
             log_config=None,
             access_log=False,

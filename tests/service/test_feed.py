@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from service import serving
 from service.live import routes as feed_routes
 from service.live.announce import Announcer
 from service.live.hub import BACKLOG, Hub
@@ -157,6 +158,24 @@ async def test_a_browser_that_stops_reading_is_closed_with_4408_and_holds_nobody
     tail = await _read_all(asleep)
     assert tail.endswith(b"\x88\x02\x11\x38"), "a close frame with code 4408 is the last it is sent"
     asleep.close()
+
+
+async def test_a_browser_that_answers_no_ping_is_closed_with_4408_though_nothing_is_sent(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "PING_SECONDS", 0.2)
+    monkeypatch.setattr(serving, "PONG_SECONDS", 0.5)
+    async with running(settings_for(tmp_path, database_url)) as darkroom:
+        asleep = await _asleep(darkroom)
+        async with darkroom.feed() as awake:
+            await awake.next()
+            tail = await _read_all(asleep)
+            assert tail.startswith(b"HTTP/1.1 101")
+            assert b"\x88" in tail
+            assert b"\x11\x38no answer to a ping" in tail
+            asleep.close()
+            hub_of(darkroom).publish("photo.removed", Removed(id=new_id()))
+            await awake.until(lambda message: message["type"] == "photo.removed")
 
 
 def fat_message() -> Any:
