@@ -39,7 +39,7 @@ export function TopBar({ children }: { children: ComponentChildren }) {
       </header>
       {hasDemo.value && (
         <p class="demo-note" data-testid="demo-note">
-          Demo: these pictures are drawn by Darkroom itself, no InvokeAI is connected.
+          Demo: drawn by Darkroom itself, not by InvokeAI.
         </p>
       )}
     </>

@@ -24,6 +24,8 @@ interface ViewerProps {
 }
 
 const STRIP = 76;
+/** As much of a phone's height as its sheet may take (inspector.css). */
+const SHEET = 0.6;
 const NEAR_END = 20;
 
 /** One photo on black, its neighbours a swipe or an arrow away. */
@@ -32,9 +34,10 @@ export function Viewer({ ids: all, shown, more, onMore, onMove, onClose }: Viewe
   const { photo, error } = usePhoto(shown);
   const root = useRef<HTMLDivElement>(null);
   const strip = filmstripOpen.value && ids.length > 1 && !isPhone.value;
+  const sheet = inspectorOpen.value && isPhone.value;
   const { idle, toggle } = useIdle(root);
   const host = useRef<HTMLDivElement>(null);
-  const stage = useStage({ host, ids, index, known: photo !== null, below: strip ? STRIP : 0, onShow: onMove, onTap: toggle, onClose });
+  const stage = useStage({ host, ids, index, known: photo !== null, below: sheet ? SHEET * window.innerHeight : strip ? STRIP : 0, onShow: onMove, onTap: toggle, onClose });
   useFocus(root);
 
   useEffect(() => {
