@@ -89,7 +89,8 @@ PALE = """() => {
     const [light, dark] = [luminance(mixed(rgba(style.color), ground)), luminance(ground)].sort((a, b) => b - a);
     const ratio = (light + 0.05) / (dark + 0.05);
     const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.66 && style.fontWeight >= 700);
-    if (ratio < (large ? 3 : 4.5)) faults.add(`${ratio.toFixed(2)}: ${text.data.trim().slice(0, 60)} (${element.className})`);
+    const words = `${text.data.trim().slice(0, 60)} (${element.className})`;
+    if (ratio < (large ? 3 : 4.5)) faults.add(`${ratio.toFixed(2)}: ${words}`);
   }
   return [...faults];
 }"""
@@ -113,7 +114,8 @@ FOCUSED = """() => {
     }),
   );
   const box = one.getBoundingClientRect();
-  const seen = box.width > 0 && box.height > 0 && box.bottom > 0 && box.right > 0 && box.top < innerHeight && box.left < innerWidth;
+  const across = box.width > 0 && box.right > 0 && box.left < innerWidth;
+  const seen = across && box.height > 0 && box.bottom > 0 && box.top < innerHeight;
   const name = one.getAttribute('aria-label') ?? one.textContent.trim().slice(0, 40);
   return { name: `<${one.localName} class="${one.className}">${name}`, drawn, seen };
 }"""

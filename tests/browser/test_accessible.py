@@ -92,9 +92,13 @@ async def test_the_theme_is_the_systems_until_one_is_chosen_and_then_that(
     await expect(body).to_have_css("background-color", ground)
 
 
-MOVING = """() => document.getAnimations()
-  .filter((one) => one.playState === 'running' && one.effect.getComputedTiming().duration > 0)
-  .map((one) => `${one.animationName ?? one.transitionProperty} of ${one.effect.target.className.baseVal ?? one.effect.target.className}`)"""
+MOVING = """() => {
+  const name = (one) => one.animationName ?? one.transitionProperty;
+  const where = ({ className }) => className.baseVal ?? className;
+  return document.getAnimations()
+    .filter((one) => one.playState === 'running' && one.effect.getComputedTiming().duration > 0)
+    .map((one) => `${name(one)} of ${where(one.effect.target)}`);
+}"""
 
 
 async def test_nothing_moves_for_whoever_asks_for_that(visit: Visit, invokeai: ScriptedInvokeAI) -> None:

@@ -1,0 +1,282 @@
+"""Pictures of the running product: `python -m tests.browser.screenshots OUT`.
+
+A demo library of three days with a batch under way, on desktop and phone, dark and light; and `readme.png`, which is
+docs/images/library.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pyvips
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from service import first_backend
+from service.demo import DemoServer
+from service.demo.batch import BatchRequest
+from service.demo.events import Event
+from tests.browser.visitors import DESKTOP, PHONE
+from tests.chromium import ARGUMENTS, executable
+from tests.fakes import batches
+from tests.fakes.darkroom import Darkroom, running, settings_for
+
+Json = dict[str, Any]
+
+SCREENS = {"desktop": DESKTOP, "phone": PHONE}
+THEMES = ("dark", "light")
+MOST_BYTES = 400_000
+PAUSED_AT = 0.6
+
+# Prompt, seed, size; made in InvokeAI's own pages.
+EARLIER = [
+    ("a mountain lake at dawn, still water", 11, (1216, 832)),
+    ("a pine forest in morning mist", 24, (832, 1216)),
+    ("desert dunes under a golden evening sky", 35, (1344, 768)),
+    ("islands in a calm sea, summer noon", 47, (1024, 1024)),
+    ("snowy peaks by moonlight", 52, (832, 1216)),
+    ("a valley of meadows after rain", 68, (1216, 832)),
+]
+YESTERDAY = [
+    ("cliffs above the ocean at dusk", 102, (1216, 832)),
+    ("a quiet pond among autumn trees", 117, (1024, 1024)),
+    ("alpine peaks at first light", 123, (832, 1216)),
+    ("dunes at noon, hard light", 131, (1344, 768)),
+    ("a lighthouse coast before a storm", 149, (1216, 832)),
+    ("winter woods, a low pale sun", 156, (832, 1216)),
+]
+SESSION = "Valley at first light"
+ROOT = "a valley of layered hills at first light, low sun, mist between the ridges"
+# Prompt, the number of its parent (None for a root), size, seed, batch.
+STEPS = [
+    (ROOT, None, (1216, 832), 210, 4),
+    (f"{ROOT}, a lake", 0, (1216, 832), 330, 2),
+    ("the same valley by moonlight, stars above the ridges", 0, (832, 1216), 401, 2),
+    (f"{ROOT}, a lake, pine forest on the shore", 1, (1344, 768), 515, 2),
+    ("the lake at dusk, golden sky", 1, (1024, 1024), 604, 2),
+]
+TODAY = [
+    ("moonlit waves", 162, (1024, 1024)),
+    ("rolling hills in summer daylight", 178, (1216, 832)),
+    ("aurora over a frozen fjord", 73, (1216, 832)),
+    ("a sandstone desert at sunrise", 203, (832, 1216)),
+    ("a starry night over the hills", 81, (1024, 1024)),
+    ("a forest lake, autumn noon", 219, (1216, 832)),
+    ("glaciers under a winter moon", 224, (1344, 768)),
+    ("tropical islands at noon", 237, (1216, 832)),
+    ("a green meadow in spring daylight", 248, (832, 1216)),
+    ("dunes on a starry night", 251, (1024, 1024)),
+]
+LAST = ("the lake at dusk, islands in the mist", 4, (1216, 832), 720, 4)
+
+
+class PacedDemo(DemoServer):
+    """A demo whose clock may stand days back, and whose work pauses where a picture of it is wanted."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, step_seconds=0)
+        self.age = timedelta(0)
+        self.paused_item = 0
+        self.go_on = asyncio.Event()
+
+    def now(self) -> datetime:
+        return super().now() - self.age
+
+    async def deliver(self, event: Event) -> None:
+        await super().deliver(event)
+        if event.payload.get("item_id") == self.paused_item and (event.payload.get("percentage") or 0) >= PAUSED_AT:
+            await self.go_on.wait()
+
+    def pause_in_next_batch(self, number: int, step_seconds: float) -> None:
+        """Work is slower from here on, and the batch's item of that number stands still half-way."""
+        self.processor._step_seconds = step_seconds
+        self.paused_item = max(self.queue.items) + number
+
+
+class Owner:
+    """What the owner of this library has done so far."""
+
+    def __init__(self, darkroom: Darkroom, invokeai: PacedDemo) -> None:
+        self.darkroom, self.invokeai = darkroom, invokeai
+        self.session = ""
+        self.steps: list[Json] = []
+
+    async def call(self, method: str, path: str, body: Json | None = None) -> Json:
+        async with self.darkroom.http.request(method, f"/api/v1{path}", json=body) as response:
+            assert response.ok, (method, path, await response.text())
+            answer: Json = await response.json() if response.content_length else {}
+            return answer
+
+    async def made_in_invokeai(self, made: list[tuple[str, int, tuple[int, int]]]) -> None:
+        model = self.invokeai.models.select(bases=["sdxl"], kind="main")[0]
+        for prompt, seed, size in made:
+            graph = batches.sdxl_text_to_image(model, prompt=prompt, seed=seed, size=size, negative="text, frame")
+            await self.invokeai.queue.enqueue("default", batch_request(graph), "system")
+        await self.until_home()
+
+    async def generate(self, step: tuple[str, int | None, tuple[int, int], int, int]) -> None:
+        prompt, parent, (width, height), seed, count = step
+        model = next(one for one in (await self.call("GET", "/models"))["items"] if one["base"] == "sdxl")
+        body = {
+            "prompt": prompt,
+            "negative_prompt": "people, text, frame",
+            "model_key": model["key"],
+            "model_hash": model["hash"],
+            "model_name": model["name"],
+            "batch_size": count,
+            "parent_id": None if parent is None else self.steps[parent]["id"],
+            "parameters": {"width": width, "height": height, "steps": 28, "seed": seed},
+        }
+        self.steps.append(await self.call("POST", f"/sessions/{self.session}/steps", body))
+
+    async def until_home(self) -> None:
+        """Until nothing runs and everything is in the library."""
+
+        async def home() -> bool:
+            ledger = (await self.call("GET", "/status"))["ledger"]["total"]
+            busy = any(not item.ended for item in self.invokeai.queue.items.values())
+            finished = len([item for item in self.invokeai.queue.items.values() if item.status == "completed"])
+            return not busy and ledger["home"] and ledger["retrieved"] == finished
+
+        async with asyncio.timeout(180):
+            while not await home():
+                await asyncio.sleep(0.1)
+
+    async def live(self) -> None:
+        """Three days of it, up to a batch whose second picture is under way."""
+        self.invokeai.age = timedelta(days=2)
+        await self.made_in_invokeai(EARLIER)
+        self.invokeai.age = timedelta(days=1)
+        await self.made_in_invokeai(YESTERDAY)
+        self.invokeai.age = timedelta(0)
+        self.session = (await self.call("POST", "/sessions", {"name": SESSION}))["id"]
+        for step in STEPS:
+            await self.generate(step)
+            await self.until_home()
+        await self.made_in_invokeai(TODAY)
+
+    async def begin_last(self) -> None:
+        self.invokeai.pause_in_next_batch(2, 0.2)
+        await self.generate(LAST)
+
+
+def batch_request(graph: Json) -> Any:
+    return BatchRequest.parse(batches.batch(graph))
+
+
+@asynccontextmanager
+async def furnished() -> AsyncIterator[Owner]:
+    with tempfile.TemporaryDirectory(prefix="darkroom-screenshots-") as folder:
+        Path(folder).chmod(0o755)  # as root, the database's user is another
+        demos: list[PacedDemo] = []
+
+        def demo(place: Path) -> PacedDemo:
+            demos.append(PacedDemo(place))
+            demos[0].age = timedelta(days=2)
+            return demos[0]
+
+        with patch.object(first_backend, "DemoServer", demo):
+            async with running(settings_for(Path(folder) / "data", None), demo=True) as darkroom:
+                owner = Owner(darkroom, demos[0])
+                yield owner
+                demos[0].go_on.set()
+
+
+class Camera:
+    """One screen in one theme."""
+
+    def __init__(self, page: Page, out: Path, name: str) -> None:
+        self.page, self.out, self.name = page, out, name
+
+    async def take(self, what: str) -> None:
+        await self.page.mouse.move(0, 0)
+        await self.page.wait_for_function("[...document.images].every((image) => image.complete)")
+        await self.page.screenshot(path=self.out / f"{what}-{self.name}.png", animations="disabled")
+
+    async def library(self) -> None:
+        await self.page.goto("/")
+        await self.page.evaluate("localStorage.setItem('darkroom.inspector', 'false')")
+        await self.page.reload()
+        await expect(self.page.locator("img.front.shown").nth(5)).to_be_visible()
+
+    async def studio(self, session: str) -> None:
+        await self.page.goto(f"/studio/{session}")
+        await expect(self.page.locator("[data-testid=slot][data-state=photo] img.front.shown").first).to_be_visible()
+
+    async def viewer(self) -> None:
+        await self.library()
+        await self.page.get_by_test_id("tile").first.get_by_role("link").click()
+        await expect(self.page.locator("img.pswp__img[src*='/file']").first).not_to_have_js_property("naturalWidth", 0)
+        await self.page.keyboard.press("i")
+        await expect(self.page.get_by_test_id("inspector")).to_be_visible()
+
+
+async def cameras(browser: Browser, url: str, out: Path) -> list[Camera]:
+    found = []
+    for screen, options in SCREENS.items():
+        for theme in THEMES:
+            context = await browser.new_context(
+                base_url=url, locale="en-GB", color_scheme=theme, reduced_motion="reduce", **options
+            )
+            found.append(Camera(await context.new_page(), out, f"{screen}-{theme}"))
+    return found
+
+
+async def photograph(out: Path) -> None:
+    expect.set_options(timeout=60_000)
+    async with furnished() as owner, async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)
+        all_cameras = await cameras(browser, owner.darkroom.url, out)
+        await all_cameras[0].page.goto("/")
+        await expect(all_cameras[0].page.get_by_test_id("blank")).to_be_visible()
+        await all_cameras[0].take("empty")
+        await owner.live()
+        for camera in all_cameras:
+            await camera.studio(owner.session)
+            await camera.take("studio")
+            await camera.viewer()
+            await camera.take("viewer")
+            await camera.page.goto("/settings")
+            await expect(camera.page.get_by_test_id("settings").get_by_role("spinbutton")).to_have_count(3)
+            await camera.take("settings")
+        await owner.begin_last()
+        for camera in all_cameras:
+            await camera.studio(owner.session)
+            await expect(camera.page.get_by_test_id("slot-progress")).to_contain_text(re.compile(r"6\d %"))
+            await camera.take("studio-generating")
+            await camera.library()
+            await expect(camera.page.get_by_test_id("tray-tile").locator("img")).to_be_visible()
+            await camera.take("library")
+            await camera.page.goto("/activity")
+            await expect(camera.page.get_by_test_id("running").locator("img")).to_be_visible()
+            await camera.take("activity")
+        await browser.close()
+    shrink(out / "library-desktop-dark.png", out / "readme.png")
+
+
+def shrink(source: Path, target: Path) -> None:
+    """The README's picture: in a palette, which takes a third."""
+    pyvips.Image.new_from_file(str(source)).pngsave(str(target), palette=True, dither=0.6, effort=7)
+    size = target.stat().st_size
+    if size > MOST_BYTES:
+        raise SystemExit(f"{target} has {size} bytes, more than {MOST_BYTES}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path, help="folder to put the pictures into")
+    out: Path = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
+    asyncio.run(photograph(out))
+
+
+if __name__ == "__main__":
+    main()
