@@ -42,6 +42,7 @@ class _Task:
         self.last_result: Literal["ok", "failed"] | None = None
         self.last_error: str | None = None
         self.restarts = 0
+        self.stopping = False
         self.handle: asyncio.Task[None]
 
     async def attempt(self, run: Run) -> bool:
@@ -52,9 +53,15 @@ class _Task:
         except Exception as error:
             self.last_result, self.last_error = "failed", _words(error)
             log.exception("task failed", task=self.name)
+            self._forget_cancellations()
             return False
         self.last_result, self.last_error = "ok", None
         return True
+
+    def _forget_cancellations(self) -> None:
+        """A failed task group leaves one behind (Python 3.11), which the next would take for an order to stop."""
+        while not self.stopping and self.handle.cancelling():
+            self.handle.uncancel()
 
     def report(self) -> TaskReport:
         return TaskReport(
@@ -108,7 +115,7 @@ class Supervisor:
     async def _keep_running(self, task: _Task, run: Run, restart: bool) -> None:
         clock = asyncio.get_running_loop().time
         backoff = SHORTEST_BACKOFF
-        while not _canceled():
+        while not task.stopping:
             began = clock()
             await task.attempt(run)
             if not restart:
@@ -123,7 +130,7 @@ class Supervisor:
     async def _repeat(self, task: _Task, job: Run, seconds: float, jitter: float, at_once: bool) -> None:
         if at_once:
             await task.attempt(job)
-        while not _canceled():
+        while not task.stopping:
             await self._pause(task, seconds * random.uniform(1 - jitter, 1 + jitter))
             await task.attempt(job)
 
@@ -139,14 +146,9 @@ def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _canceled() -> bool:
-    """Whether the current task was told to stop, even if what it ran answered the cancellation with another error."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
 async def _end(task: _Task) -> None:
     """Cancel and wait; one that does not let itself be cancelled is named and left behind."""
+    task.stopping = True
     task.handle.cancel()
     done, _ = await asyncio.wait({task.handle}, timeout=STOP_GRACE)
     if not done:

@@ -66,6 +66,34 @@ async def test_a_failing_task_is_run_again_with_growing_bounded_pauses() -> None
     await supervisor.aclose()
 
 
+@pytest.mark.parametrize("periodic", [False, True])
+async def test_a_task_whose_group_of_tasks_fails_is_run_again_and_can_still_be_stopped(
+    periodic: bool,
+) -> None:
+    """Python 3.11's groups leave a cancellation behind in whoever waits for them, though nobody told it to stop."""
+    naps = Naps(3)
+    supervisor = Supervisor(sleep=naps)
+
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise ConnectionError("no luck")
+
+    async def group() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(fail())
+            tasks.create_task(forever())
+
+    if periodic:
+        supervisor.every("group", 60, group)
+    else:
+        supervisor.start("group", group)
+    await asyncio.wait_for(naps.over.wait(), 5)
+    report = report_of(supervisor, "group")
+    assert (report.state, report.last_error) == ("waiting", "ConnectionError: no luck")
+    await supervisor.aclose()
+    assert supervisor.report() == []
+
+
 async def test_a_task_that_ends_without_error_is_run_again_unless_told_otherwise() -> None:
     naps = Naps(3)
     supervisor = Supervisor(sleep=naps)
