@@ -107,29 +107,37 @@ class Connection:
         )
         self._around = surroundings
         self._device: str | None = None
-
-    # --- life ---
-
-    def start(self) -> None:
-        """Starts every task of it; a disabled backend has none (api.md)."""
-        if self.row.enabled:
-            for name, run in self._tasks():
-                self._around.supervisor.start(name, run)
-
-    async def stop(self) -> None:
-        for name, _ in self._tasks():
-            await self._around.supervisor.stop(name)
-
-    def _tasks(self) -> list[tuple[str, Callable[[], Any]]]:
-        """Intake comes last and so stops first."""
-        label = f"{self.row.name} [{str(self.row.id)[-6:]}]"
-        return [
+        # Names of tasks stay what they were when started, whatever the backend is called meanwhile.
+        label = f"{row.name} [{str(row.id)[-6:]}]"
+        self._tasks: list[tuple[str, Callable[[], Any]]] = [
             (f"{label}: consumer", self.consumer.run),
             (f"{label}: sightings", self.sightings.run),
             (f"{label}: gallery readings", self.gallery.run),
             (f"{label}: item readings", self.reconciler.run),
             (f"{label}: socket", self.subscription.run),
         ]
+
+    # --- life ---
+
+    def start(self) -> None:
+        """Starts every task of it; a disabled backend has none (api.md)."""
+        if self.row.enabled:
+            for name, run in self._tasks:
+                self._around.supervisor.start(name, run)
+
+    async def stop(self) -> None:
+        """Intake ends first, then what it leads to."""
+        self.state = "connecting" if self.row.enabled else "disabled"
+        for name, _ in reversed(self._tasks):
+            await self._around.supervisor.stop(name)
+
+    def follow(self, row: BackendRow) -> None:
+        """Takes over what needs no other connection: its name, and whose images are taken."""
+        mirrors_more = row.mirror == "all" and not self.recorder.mirror
+        self.row = row
+        self.recorder.mirror = row.mirror == "all"
+        if mirrors_more:
+            self.gallery.request()
 
     # --- the socket ---
 
@@ -176,6 +184,11 @@ class Connection:
         return QueueCounts(
             pending=self.tracking.pending, in_progress=self.tracking.in_progress, ours=self.tracking.ours_live
         )
+
+    @property
+    def version(self) -> str | None:
+        """As the server last told it; None before it answered."""
+        return self.client.info.version if self.client.info else None
 
     @property
     def device(self) -> str | None:

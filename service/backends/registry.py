@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 import aiohttp
@@ -21,6 +21,8 @@ from service.live.previews import Previews
 from service.supervisor import Supervisor
 
 log = structlog.get_logger()
+
+LOOK_SECONDS = 10.0
 
 
 class Registry:
@@ -63,7 +65,9 @@ class Registry:
         )
         self._connections: dict[UUID, Connection] = {}
         self._changed: dict[UUID, None] = {}
-        self._wake = asyncio.Event()
+        self._to_look_at: dict[UUID, None] = {}
+        self._tell = asyncio.Event()
+        self._look = asyncio.Event()
         self._reloading = asyncio.Lock()
 
     # --- following the table ---
@@ -75,14 +79,16 @@ class Registry:
                 rows = {row.id: row for row in await queries.backend_rows(connection)}
             for backend_id in list(self._connections):
                 if _identity(rows.get(backend_id)) != _identity(self._connections[backend_id].row):
-                    await self._connections.pop(backend_id).stop()
+                    # Forgotten only once stopped: if this is broken off, the next reload goes on with it.
+                    await self._connections[backend_id].stop()
+                    del self._connections[backend_id]
             for row in rows.values():
                 known = self._connections.get(row.id)
                 if known is None:
                     self._connections[row.id] = Connection(row, self._around)
                     self._connections[row.id].start()
                 else:
-                    known.row = row
+                    known.follow(row)
                 self.status_changed(row.id)
         self._announcer.ledger_changed()
 
@@ -124,34 +130,55 @@ class Registry:
     # --- telling browsers ---
 
     def status_changed(self, backend_id: UUID) -> None:
-        self._changed[backend_id] = None
-        self._wake.set()
+        self._to_look_at[backend_id] = self._changed[backend_id] = None
+        self._tell.set()
+        self._look.set()
 
     async def run(self) -> None:
         """Supervised: keeps what the table says of each backend, and tells browsers, after every change of state."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tell_states(), name="tell backend states")
+            tasks.create_task(self._look_around(), name="look around at backends")
+
+    async def _tell_states(self) -> None:
         while True:
-            await self._wake.wait()
-            self._wake.clear()
+            await self._tell.wait()
+            self._tell.clear()
             changed, self._changed = self._changed, {}
-            for backend_id in changed:
-                await self._tell(backend_id)
+            try:
+                await self._tell_of(changed)
+            except BaseException:
+                self._changed = changed | self._changed
+                self._tell.set()
+                raise
 
-    async def _tell(self, backend_id: UUID) -> None:
-        connection = self._connections.get(backend_id)
-        if connection is None:
-            return
-        if connection.state == "connected":
-            await self._look_around(connection)
-        self._hub.passing("backend.status", str(backend_id), await self.resource(backend_id))
-
-    async def _look_around(self, connection: Connection) -> None:
-        version = connection.client.info.version if connection.client.info else None
+    async def _tell_of(self, backend_ids: Collection[UUID]) -> None:
+        connected = [c for id in backend_ids if (c := self._connections.get(id)) and c.state == "connected"]
         async with self._database.connection() as database:
-            await queries.touch_seen(database, connection.backend_id, version)
+            for connection in connected:
+                await queries.touch_seen(database, connection.backend_id, connection.version)
+        for resource in await self.resources():
+            if resource.id in backend_ids:
+                self._hub.passing("backend.status", str(resource.id), resource)
+
+    async def _look_around(self) -> None:
+        """What no state tells: counts. A slow server holds up nobody's state, and no other's counts for long."""
+        while True:
+            await self._look.wait()
+            self._look.clear()
+            ids, self._to_look_at = self._to_look_at, {}
+            connections = [c for id in ids if (c := self._connections.get(id)) and c.state == "connected"]
+            await asyncio.gather(*(self._look_at(connection) for connection in connections))
+            if connections:
+                self._changed.update(dict.fromkeys(connection.backend_id for connection in connections))
+                self._tell.set()
+
+    async def _look_at(self, connection: Connection) -> None:
         try:
-            await connection.look_around()
-        except InvokeError as error:
-            log.info("look_around_failed", backend=connection.row.name, error=str(error))
+            async with asyncio.timeout(LOOK_SECONDS):
+                await connection.look_around()
+        except (InvokeError, TimeoutError) as error:
+            log.info("look_around_failed", backend=connection.row.name, error=str(error) or "no answer")
 
     async def refresh(self) -> None:
         """Periodic: what is connected was seen just now; counts and states are told again."""
@@ -174,8 +201,8 @@ class Registry:
         return [self._resource(row, ledgers.get(str(row.id), empty)) for row in rows]
 
     async def ledger(self) -> Ledger:
-        """Rule 10's ledger; what is live of other people's work is counted from memory."""
-        foreign = {id: connection.tracking.foreign_live for id, connection in self._connections.items()}
+        """Rule 10's ledger; what is live of other people's work is counted from memory, where it is taken at all."""
+        foreign = {id: c.tracking.foreign_live for id, c in self._connections.items() if c.recorder.mirror}
         async with self._database.connection() as connection:
             return await ledger.read(connection, foreign)
 
@@ -186,4 +213,4 @@ class Registry:
 
 def _identity(row: BackendRow | None) -> object:
     """What a connection is made of: a change of anything else keeps the socket."""
-    return row and (row.url, row.queue_id, row.credentials, row.enabled, row.mirror, row.name)
+    return row and (row.url, row.queue_id, row.credentials, row.enabled)

@@ -23,6 +23,8 @@ CLOCK_STEP = timedelta(seconds=1)
 PERIOD = 300.0
 """Seconds between readings nobody asked for."""
 PAGE = 200
+FIRST_WAIT = 1.0
+"""Seconds after a reading that failed; doubled up to PERIOD, and over when one is asked for."""
 TRIES = 5
 """Passes begun again because `total` fell (something was deleted while we read)."""
 
@@ -60,8 +62,7 @@ class Gallery:
 
     async def run(self) -> None:
         """Supervised. A reading that fails is tried again, less and less often, until one is complete."""
-        wait = 1.0
-        due = PERIOD
+        wait, due = FIRST_WAIT, PERIOD
         while True:
             try:
                 async with asyncio.timeout(due * random.uniform(0.9, 1.1)):
@@ -71,11 +72,13 @@ class Gallery:
             self._asked.clear()
             try:
                 await self.read()
-                wait, due = 1.0, PERIOD
+                wait, due = FIRST_WAIT, PERIOD
             except InvokeError as error:
-                log.info("gallery_reading_failed", backend_id=str(self.backend_id), error=str(error))
-                wait = min(wait * 2, PERIOD)
-                due = wait
+                log.info("gallery_reading_failed", backend_id=str(self.backend_id), error=str(error), seconds=wait)
+                due, wait = wait, min(wait * 2, PERIOD)
+            except Exception:
+                self._asked.set()  # not InvokeAI's trouble: to be read as soon as the supervisor begins again
+                raise
 
     async def read(self) -> int:
         """One complete reading; how many photos it added. Raises InvokeError."""

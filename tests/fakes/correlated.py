@@ -39,8 +39,16 @@ async def _no_ledger() -> Ledger:
 class Correlated:
     """`ours` posts a batch of a step of ours, `theirs` one of somebody else's; `until` waits for the database."""
 
-    def __init__(self, database: Database, invokeai: ScriptedInvokeAI, registry: Registry, backend_id: UUID) -> None:
+    def __init__(
+        self,
+        database: Database,
+        invokeai: ScriptedInvokeAI,
+        registry: Registry,
+        backend_id: UUID,
+        supervisor: Supervisor,
+    ) -> None:
         self.database = database
+        self.supervisor = supervisor
         self.invokeai = invokeai
         self.registry = registry
         self.backend_id = backend_id
@@ -52,6 +60,10 @@ class Correlated:
         connection = self.registry.get(self.backend_id)
         assert connection is not None
         return connection
+
+    def restarts(self, task: str) -> int:
+        """How often the task whose name ends so has failed and begun again."""
+        return sum(report.restarts for report in self.supervisor.report() if report.name.endswith(task))
 
     async def step(self, seeds: Sequence[int] = (1,), **batch: Any) -> tuple[UUID, str]:
         """A step with one batch, as the submitter leaves it after InvokeAI's answer."""
@@ -143,8 +155,9 @@ async def correlated(
             http=http,
             timeout=5,
         )
-        house = Correlated(database, invokeai, registry, backend_id)
+        house = Correlated(database, invokeai, registry, backend_id, supervisor)
         await registry.reload()
+        supervisor.start("backend states", registry.run)
         try:
             await house.until_connected()
             yield house
