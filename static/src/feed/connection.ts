@@ -79,7 +79,8 @@ function receive(message: Message, to: Listener): void {
     if (!first) to.resync();
     return;
   }
-  const gap = !isPassing(message.type) && message.seq !== (seq ?? 0) + 1;
+  // A passing message repeats the last durable one's number: if that is not known here, something was missed.
+  const gap = message.seq !== (seq ?? 0) + (isPassing(message.type) ? 0 : 1);
   seq = message.seq;
   to.apply(message);
   if (gap) to.resync();
