@@ -6,16 +6,19 @@ import asyncio
 
 import pytest
 
-from service.database.engine import Database
+from service.database.engine import Connection, Database
 
 OTHERS = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
 
 
 @pytest.mark.parametrize("dialect", ["driver", "orm"])
 async def test_connections_that_the_server_closed_are_replaced(database: Database, dialect: str) -> None:
+    used: set[Connection] = set()
+
     async def use() -> None:
         if dialect == "driver":
             async with database.connection() as connection:
+                used.add(connection)
                 assert await connection.fetchval("SELECT 1") == 1
         else:
             async with database.session() as session:
@@ -25,7 +28,9 @@ async def test_connections_that_the_server_closed_are_replaced(database: Databas
     async with database.connection() as connection:
         await connection.execute(f"SELECT pg_terminate_backend(pid) {OTHERS}")
         async with asyncio.timeout(10):
-            while await connection.fetchval(f"SELECT count(*) {OTHERS}"):
+            while await connection.fetchval(f"SELECT count(*) {OTHERS}") or not all(
+                other.is_closed() for other in used - {connection}
+            ):
                 await asyncio.sleep(0.01)
         await asyncio.gather(*(use() for _ in range(8)))
 
