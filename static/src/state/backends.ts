@@ -1,4 +1,5 @@
 import { computed, signal } from "@preact/signals";
+import { api } from "../api/client";
 import type { Backend, Ledger, QueueCounts } from "../api/types";
 
 export const backends = signal<readonly Backend[]>([]);
@@ -9,17 +10,30 @@ export const version = signal<string | null>(null);
 
 export const hasDemo = computed(() => backends.value.some((backend) => backend.kind === "demo"));
 
+async function loadBackends(): Promise<void> {
+  try {
+    putBackends((await api.get<{ items: Backend[] }>("/backends")).items);
+  } catch {
+    // A lost connection: the next hello brings them all.
+  }
+}
+
 export function putBackends(all: readonly Backend[]): void {
   backends.value = all;
   backendsKnown.value = true;
 }
 
+/** Taken away on this page: a word on its state may still be on its way. */
+const dropped = new Set<string>();
+
 export function putBackend(backend: Backend): void {
+  if (dropped.has(backend.id)) return;
   const known = backends.value.some((one) => one.id === backend.id);
   backends.value = known ? backends.value.map((one) => (one.id === backend.id ? backend : one)) : [...backends.value, backend];
 }
 
 export function dropBackend(id: string): void {
+  dropped.add(id);
   backends.value = backends.value.filter((one) => one.id !== id);
 }
 
@@ -27,7 +41,9 @@ export function putQueue({ backend_id, ...queue }: QueueCounts & { backend_id: s
   backends.value = backends.value.map((one) => (one.id === backend_id ? { ...one, queue } : one));
 }
 
+/** A ledger names every server there is: one it leaves out was taken away elsewhere, or is newer than the ledger. */
 export function putLedger(ledger: Ledger): void {
+  if (backends.value.some((one) => !ledger.backends[one.id])) void loadBackends();
   backends.value = backends.value.map((one) => {
     const own = ledger.backends[one.id];
     return own ? { ...one, ledger: own } : one;
