@@ -1,7 +1,7 @@
 import { computed, signal, type Signal } from "@preact/signals";
 import type { Item, Photo, Progress } from "../api/types";
 import type { ItemProgress } from "../feed/messages";
-import { followPreview, forgetPreview } from "./previews";
+import { followPreview, forgetPreview, previewOf } from "./previews";
 
 /** A queue item that has not ended. Progress stands apart from the rest: a frame redraws one tile. */
 export interface LiveItem {
@@ -67,8 +67,9 @@ export function putProgress(message: ItemProgress): void {
   const known = items.get(itemKey(message));
   if (!known) return;
   known.progress.value = message;
-  // The last frame is about to be the picture itself, and gone from the server.
-  if (message.preview_url && message.percentage !== 1) followPreview(known.key, message.preview_url);
+  if (!message.preview_url) return;
+  // The last frame is about to be the picture itself, and gone from the server: worth asking for only if it is the first.
+  if (message.percentage !== 1 || previewOf(known.key).peek() === null) followPreview(known.key, message.preview_url);
 }
 
 /** Live items in the order they run. */
