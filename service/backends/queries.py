@@ -24,12 +24,14 @@ ROWS = """
 INSERT = """
     INSERT INTO backends (id, name, url, queue_id, credentials, enabled, mirror) VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
-# A change of address forgets what was known of the server that was there.
+# A change of address forgets what was known of the server that was there; taking everybody's images instead of ours
+# begins where the backend did (rule 6).
 PATCH = """
     UPDATE backends SET
            name = coalesce($2, name), url = coalesce($3, url), queue_id = coalesce($4, queue_id),
            credentials = CASE WHEN $5 THEN $6::jsonb ELSE credentials END,
            enabled = coalesce($7, enabled), mirror = coalesce($8, mirror),
+           gallery_watermark = CASE WHEN mirror <> 'own' OR coalesce($8, mirror) = 'own' THEN gallery_watermark END,
            version = CASE WHEN coalesce($3, url) = url THEN version END
      WHERE id = $1 RETURNING id
 """

@@ -10,16 +10,15 @@ from uuid import UUID
 
 import structlog
 
-from service.correlation.record import Recorder
+from service.correlation.record import CLOCK_STEP, Recorder
 from service.database.engine import Database
 from service.errors import InvokeError
 from service.invokeai.client import InvokeClient
+from service.invokeai.events import ImagePage
 
 log = structlog.get_logger()
 
 OVERLAP = timedelta(minutes=5)
-CLOCK_STEP = timedelta(seconds=1)
-"""What HTTP's `Date` cannot tell apart (RFC 9110)."""
 PERIOD = 300.0
 """Seconds between readings nobody asked for."""
 PAGE = 200
@@ -29,7 +28,10 @@ TRIES = 5
 """Passes begun again because `total` fell (something was deleted while we read)."""
 
 WATERMARK = "SELECT gallery_watermark, created_at FROM backends WHERE id = $1"
-ADVANCE = "UPDATE backends SET gallery_watermark = $2 WHERE id = $1"
+# Guarded by where the pass began: whoever moved it meanwhile, to have more read, knows better.
+MOVE = """
+    UPDATE backends SET gallery_watermark = $3 WHERE id = $1 AND gallery_watermark IS NOT DISTINCT FROM $2
+"""
 
 
 class TotalFell(Exception):
@@ -93,18 +95,13 @@ class Gallery:
         raise InvokeError("images were deleted during every pass of the gallery reading")
 
     async def _pass(self) -> int:
-        watermark, beginning = await self._watermark()
+        page = await self._page(0)  # first, for its answer tells the server's time
+        server_now = self._client.server_time()
+        watermark, beginning = await self._watermark(server_now)
         floor = max(watermark - OVERLAP, beginning)
+        newest = max((image.created_at for image in page.items), default=watermark)
         added = offset = 0
-        total: int | None = None
-        newest: datetime | None = None
         while True:
-            page = await self._client.images_page(PAGE, offset, is_intermediate=False, starred_first=False)
-            if total is not None and page.total < total:
-                raise TotalFell
-            total = page.total
-            if newest is None and page.items:
-                newest = max(image.created_at for image in page.items)
             fresh = [image for image in page.items if image.created_at >= floor]
             unknown = set(await self._recorder.unknown([image.image_name for image in fresh]))
             recorded = await self._recorder.record([image for image in fresh if image.image_name in unknown])
@@ -112,27 +109,34 @@ class Gallery:
             offset += len(page.items)
             if len(fresh) < len(page.items) or len(page.items) < PAGE:
                 break
-        if newest is not None and newest > watermark:
-            await self._advance(newest)
+            total, page = page.total, await self._page(offset)
+            if page.total < total:
+                raise TotalFell
+        # Images from before the clock was set back are newer than now: what comes next must not hide behind them.
+        reached = newest if server_now is None else min(newest, server_now)
+        if reached > watermark:
+            await self._move(watermark, reached)
         return added
 
-    async def _watermark(self) -> tuple[datetime, datetime]:
-        """Where the last complete pass stood, pulled back by a clock that is behind it; and before what nothing is
-        taken, for it is older than the backend and comes by Import. Both on the server's clock."""
+    async def _page(self, offset: int) -> ImagePage:
+        return await self._client.images_page(PAGE, offset, is_intermediate=False, starred_first=False)
+
+    async def _watermark(self, server_now: datetime | None) -> tuple[datetime, datetime]:
+        """Where the last complete pass stood, pulled back to when it began by a clock that was set back since; and
+        before what nothing is taken, for older images come by Import. Both on the server's clock."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(WATERMARK, self.backend_id)
-        server_now = self._client.server_time()
         if row is None:
             raise InvokeError("the backend was removed")
         offset = server_now - self._clock() if server_now is not None else timedelta()
         beginning = row["created_at"] + offset - CLOCK_STEP
         watermark: datetime = row["gallery_watermark"] or beginning
-        if server_now is not None and server_now < watermark:
-            watermark = server_now
+        if server_now is not None:
+            watermark = min(watermark, server_now, (self.read_from or self._clock()) + offset)
         if watermark != row["gallery_watermark"]:
-            await self._advance(watermark)
+            await self._move(row["gallery_watermark"], watermark)
         return watermark, min(beginning, watermark)
 
-    async def _advance(self, watermark: datetime) -> None:
+    async def _move(self, before: datetime | None, after: datetime) -> None:
         async with self._database.connection() as connection:
-            await connection.execute(ADVANCE, self.backend_id, watermark)
+            await connection.execute(MOVE, self.backend_id, before, after)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -14,7 +13,7 @@ import msgspec
 from service.correlation.items import POSITION, RECORDING
 from service.correlation.outcome import lock_step, refresh_step
 from service.database.engine import Connection, Database
-from service.errors import InvokeFailed, InvokeNotFound
+from service.errors import InvokeAnswered, InvokeConflict, InvokeUnauthorized
 from service.invokeai.client import InvokeClient
 from service.invokeai.events import ImageDTO
 from service.live.announce import Announcer
@@ -24,6 +23,8 @@ from service.media.layout import generated_path, mirror_path
 METADATA_AT_ONCE = 4
 UPLOADED = "user"
 """The category of pictures people upload to InvokeAI (FACTS §4, §10)."""
+CLOCK_STEP = timedelta(seconds=1)
+"""What HTTP's `Date` cannot tell apart (RFC 9110)."""
 
 
 class Settling(msgspec.Struct, frozen=True):
@@ -60,17 +61,18 @@ OWNER = f"""
     SELECT s.id AS step_id, s.session_id, {POSITION} AS position, s.prompt, s.negative_prompt,
            s.model_key, s.model_hash, s.model_name, s.source_photo_id, b.seeds[i.ordinal + 1] AS seed
 """
+# Whichever backend tells of it: one server may be known by two addresses, and sessions and batches have unique ids.
 OWNER_BY_SESSION = (
     "SELECT i.invoke_session_id AS key, o.* FROM queue_items i, LATERAL ("
     + OWNER
-    + """ FROM step_batches b JOIN generation_steps s ON s.id = b.step_id WHERE b.batch_id = i.batch_id
-           AND b.backend_id = $2) o WHERE i.invoke_session_id = ANY($1)"""
+    + """ FROM step_batches b JOIN generation_steps s ON s.id = b.step_id WHERE b.batch_id = i.batch_id) o
+          WHERE i.invoke_session_id = ANY($1)"""
 )
 OWNER_BY_BATCH = (
     "SELECT b.batch_id AS key, o.* FROM step_batches b, LATERAL ("
     + OWNER
     + """ FROM generation_steps s LEFT JOIN queue_items i ON false WHERE s.id = b.step_id) o
-          WHERE b.batch_id = ANY($1) AND b.backend_id = $2"""
+          WHERE b.batch_id = ANY($1)"""
 )
 INSERT = """
     INSERT INTO photos AS known
@@ -81,8 +83,17 @@ INSERT = """
     ON CONFLICT (invoke_id) DO UPDATE SET
            source = CASE WHEN excluded.source = 'generated' THEN 'generated' ELSE known.source END,
            backend_id = coalesce(known.backend_id, excluded.backend_id),
-           invoke_session_id = coalesce(known.invoke_session_id, excluded.invoke_session_id)
-    RETURNING id, (xmax = 0) AS inserted, purged_at IS NOT NULL AS purged
+           invoke_session_id = coalesce(known.invoke_session_id, excluded.invoke_session_id),
+           generation_prompt = coalesce(known.generation_prompt, excluded.generation_prompt),
+           generation_negative_prompt =
+               coalesce(known.generation_negative_prompt, excluded.generation_negative_prompt),
+           model_key = coalesce(known.model_key, excluded.model_key),
+           model_hash = coalesce(known.model_hash, excluded.model_hash),
+           model_name = coalesce(known.model_name, excluded.model_name),
+           source_image_id = coalesce(known.source_image_id, excluded.source_image_id),
+           seed = coalesce(known.seed, excluded.seed)
+     WHERE known.purged_at IS NULL
+    RETURNING id, (xmax = 0) AS inserted
 """
 ALTERNATIVE = """
     INSERT INTO step_alternatives (step_id, photo_id, position) VALUES ($1, $2, $3)
@@ -93,6 +104,8 @@ SETTLE = """
      WHERE batch_id = $1 AND item_id = $2 AND settled_at IS NULL
        AND status IN ('completed', 'failed', 'canceled', 'gone')
 """
+IS_SETTLED = "SELECT FROM queue_items WHERE batch_id = $1 AND item_id = $2 AND settled_at IS NOT NULL"
+CREATED = "SELECT created_at FROM backends WHERE id = $1"
 UPLOADS = "SELECT image_name FROM backend_uploads WHERE backend_id = $1 AND image_name = ANY($2)"
 KNOWN = "SELECT invoke_id FROM photos WHERE invoke_id = ANY($1)"
 
@@ -127,14 +140,24 @@ class Recorder:
             known = {row["invoke_id"] for row in await connection.fetch(KNOWN, list(names))}
         return [name for name in names if name not in known]
 
-    async def record(self, images: Sequence[ImageDTO], settlings: Sequence[Settling] = ()) -> Recorded:
-        """Takes what is to be taken of the images, and settles. Raises InvokeError; then nothing was written."""
+    async def beginning(self) -> datetime | None:
+        """Since when, on the server's clock, images are taken; None before the server told its time."""
+        async with self._database.connection() as connection:
+            created_at = await connection.fetchval(CREATED, self.backend_id)
+        server_now = self._client.server_time()
+        return None if created_at is None or server_now is None else beginning(created_at, server_now)
+
+    async def record(
+        self, images: Sequence[ImageDTO], settlings: Sequence[Settling] = (), *, since: datetime | None = None
+    ) -> Recorded:
+        """Takes what is to be taken of the images, nobody's step's only when made since then, and settles. Raises
+        InvokeError; then nothing was written."""
         images = [image for image in images if not image.is_intermediate]
         batches = await self._batches_named(images)
         async with self._database.transaction() as connection:
             await connection.execute(RECORDING)
             owners = await self._owners(connection, images, batches)
-            taken = await self._to_take(connection, images, owners)
+            taken = await self._to_take(connection, images, owners, since)
             steps = {owner.step_id for owner in owners.values()} | {settling.step_id for settling in settlings}
             for step_id in sorted(steps):
                 await lock_step(connection, step_id)
@@ -142,21 +165,27 @@ class Recorder:
             for image in taken:
                 owner = owners.get(image.image_name)
                 row_id, inserted, placed = await self._insert(connection, image, owner)
-                if inserted:
+                if row_id is not None and inserted:
                     added.append(row_id)
                 if owner is not None and placed:
                     touched.add(owner.step_id)
-            for settling in settlings:
-                if await connection.execute(SETTLE, settling.batch_id, settling.item_id) == "UPDATE 1":
-                    touched.add(settling.step_id)
+            settled = [settling for settling in settlings if await self._settle(connection, settling, touched)]
             for step_id in sorted(steps):
                 if await refresh_step(connection, step_id):
                     touched.add(step_id)
         recorded = Recorded(tuple(added), tuple(touched))
-        self._tell(recorded, settlings, batches.values())
+        self._tell(recorded, settled, batches.values())
         return recorded
 
-    def _tell(self, recorded: Recorded, settlings: Sequence[Settling], batch_ids: Any) -> None:
+    async def _settle(self, connection: Connection, settling: Settling, touched: set[UUID]) -> bool:
+        """False when the item has not ended, as the database knows it: a later reading settles it."""
+        key = settling.batch_id, settling.item_id
+        if await connection.execute(SETTLE, *key) == "UPDATE 1":
+            touched.add(settling.step_id)
+            return True
+        return await connection.fetchrow(IS_SETTLED, *key) is not None
+
+    def _tell(self, recorded: Recorded, settled: Sequence[Settling], batch_ids: Iterable[str]) -> None:
         if recorded.added:
             self._announcer.photos_added(recorded.added)
             self._photos_recorded()
@@ -164,7 +193,7 @@ class Recorder:
             self._announcer.steps_updated(recorded.steps)
         if recorded.added or recorded.steps:
             self._announcer.ledger_changed(self.backend_id)
-        for settling in settlings:
+        for settling in settled:
             self._settled(settling.batch_id, settling.item_id)
         for batch_id in set(batch_ids):
             self._batch_seen(batch_id)
@@ -173,7 +202,7 @@ class Recorder:
         """Image name → `darkroom_batch` of its metadata, for images whose session is none of ours (rule 4)."""
         sessions = [image.session_id for image in images if image.session_id]
         async with self._database.connection() as connection:
-            ours = {row["key"] for row in await connection.fetch(OWNER_BY_SESSION, sessions, self.backend_id)}
+            ours = {row["key"] for row in await connection.fetch(OWNER_BY_SESSION, sessions)}
         unknown = [image for image in images if image.session_id not in ours and image.image_category != UPLOADED]
         limit = asyncio.Semaphore(METADATA_AT_ONCE)
 
@@ -181,11 +210,14 @@ class Recorder:
             try:
                 async with limit:
                     metadata = await self._client.metadata(image.image_name)
-            except (InvokeNotFound, InvokeFailed):
+            except (InvokeUnauthorized, InvokeConflict):
+                raise
+            except (InvokeAnswered, msgspec.DecodeError):
                 # Deleted just now, or unreadable for good: one such image must not hold up the others.
                 metadata = None
             batch_id = (metadata or {}).get("darkroom_batch")
-            return image.image_name, batch_id if isinstance(batch_id, str) else None
+            # Anybody may have written it: no batch of ours has an id no database can hold.
+            return image.image_name, batch_id if isinstance(batch_id, str) and batch_id.isprintable() else None
 
         named = await asyncio.gather(*(batch_of(image) for image in unknown))
         return {name: batch_id for name, batch_id in named if batch_id is not None}
@@ -195,8 +227,8 @@ class Recorder:
     ) -> dict[str, Owner]:
         """Image name → owner; a session known to be ours outweighs what the metadata says."""
         sessions = [image.session_id for image in images if image.session_id]
-        by_session = _owners(await connection.fetch(OWNER_BY_SESSION, sessions, self.backend_id))
-        by_batch = _owners(await connection.fetch(OWNER_BY_BATCH, list(batches.values()), self.backend_id))
+        by_session = _owners(await connection.fetch(OWNER_BY_SESSION, sessions))
+        by_batch = _owners(await connection.fetch(OWNER_BY_BATCH, list(batches.values())))
         owners = {}
         for image in images:
             owner = by_session.get(image.session_id or "") or by_batch.get(batches.get(image.image_name, ""))
@@ -205,22 +237,24 @@ class Recorder:
         return owners
 
     async def _to_take(
-        self, connection: Connection, images: Sequence[ImageDTO], owners: dict[str, Owner]
+        self, connection: Connection, images: Sequence[ImageDTO], owners: dict[str, Owner], since: datetime | None
     ) -> list[ImageDTO]:
         rows = await connection.fetch(UPLOADS, self.backend_id, [image.image_name for image in images])
         uploads = {row["image_name"] for row in rows}
-        return [
-            image
-            for image in images
-            if image.image_name in owners
-            or (self.mirror and image.image_category != UPLOADED and image.image_name not in uploads)
-        ]
 
-    async def _insert(self, connection: Connection, image: ImageDTO, owner: Owner | None) -> tuple[UUID, bool, bool]:
-        """→ photo id, whether it is new, whether it became an alternative just now."""
+        def mirrored(image: ImageDTO) -> bool:
+            ours = image.image_category == UPLOADED or image.image_name in uploads
+            return self.mirror and not ours and (since is None or image.created_at >= since)
+
+        return [image for image in images if image.image_name in owners or mirrored(image)]
+
+    async def _insert(
+        self, connection: Connection, image: ImageDTO, owner: Owner | None
+    ) -> tuple[UUID | None, bool, bool]:
+        """→ photo id, whether it is new, whether it became an alternative just now; no id for a tombstone."""
         new_id = photo_id(image.created_at)
         path = self._path(new_id, image.created_at, owner)
-        [row] = await connection.fetch(  # the upsert returns its row whichever way it goes
+        row = await connection.fetchrow(
             INSERT,
             new_id,
             image.image_name,
@@ -239,7 +273,9 @@ class Recorder:
             owner.source_photo_id if owner else None,
             owner.seed if owner else None,
         )
-        if owner is None or row["purged"]:
+        if row is None:
+            return None, False, False
+        if owner is None:
             return row["id"], row["inserted"], False
         placed = await connection.fetchval(ALTERNATIVE, owner.step_id, row["id"], owner.position)
         return row["id"], row["inserted"], placed is not None
@@ -248,6 +284,11 @@ class Recorder:
         if owner is None:
             return mirror_path(self.backend_id, created_at, new_id)
         return generated_path(owner.session_id, owner.step_id, new_id)
+
+
+def beginning(created_at: datetime, server_now: datetime) -> datetime:
+    """When the backend was added, on the server's clock: what is older comes by Import (rule 6)."""
+    return created_at + (server_now - datetime.now(UTC)) - CLOCK_STEP
 
 
 def _owners(rows: list[asyncpg.Record]) -> dict[str, Owner]:

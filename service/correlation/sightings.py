@@ -86,7 +86,9 @@ class Sightings:
         names.update(dict.fromkeys(sighted))
         unknown = await self._recorder.unknown(list(names))
         images = await self._images(unknown) if unknown else []
-        await self._recorder.record(images, settlings)
+        # A node may name an image of any age, as its input.
+        since = await self._recorder.beginning() if images else None
+        await self._recorder.record(images, settlings, since=since)
         for name, token in sighted.items():
             if self._names.get(name) is token:
                 del self._names[name]

@@ -11,8 +11,10 @@ from uuid import UUID
 import aiohttp
 import msgspec
 
+from service.backends import queries
 from service.backends.connection import Connection
 from service.backends.registry import Registry
+from service.backends.schemas import BackendPatch
 from service.database.engine import Database
 from service.live.announce import Announcer, Readers
 from service.live.hub import Hub
@@ -60,6 +62,12 @@ class Correlated:
         connection = self.registry.get(self.backend_id)
         assert connection is not None
         return connection
+
+    async def patch(self, **values: Any) -> None:
+        """Changes the backend as its API does."""
+        async with self.database.connection() as connection:
+            await queries.patch(connection, self.backend_id, BackendPatch(**values))
+        await self.registry.reload()
 
     def restarts(self, task: str) -> int:
         """How often the task whose name ends so has failed and begun again."""

@@ -127,77 +127,6 @@ async def test_a_bulk_cancel_ends_running_and_pending_items(house: Correlated) -
     await house.until_step(step, "canceled")
 
 
-async def test_other_peoples_images_are_mirrored_by_default(house: Correlated) -> None:
-    await house.theirs(batches.blank())
-    [photo] = await house.until_photos(1)
-    assert (photo["source"], photo["step_id"]) == ("mirrored", None)
-    assert f"/mirror/{house.backend_id}/" in photo["local_storage_path"]
-
-
-async def test_mirror_own_takes_ours_only(database: Database, invokeai: ScriptedInvokeAI) -> None:
-    async with correlated(database, invokeai, mirror="own") as house:
-        [item_id] = await house.theirs(batches.blank())
-        await invokeai.until_ended(item_id)
-        step, _ = await house.ours(batches.blank())
-        await house.until_step(step, "completed")
-        await house.connection.gallery.read()
-        [photo] = await house.until_photos(1)
-        assert photo["step_id"] == step
-
-
-async def test_the_gallery_reading_finds_what_no_event_told(house: Correlated) -> None:
-    house.invokeai.drop_events()
-    canvas = house.invokeai.add_canvas_save()
-    house.invokeai.add_upload()
-    house.invokeai.add_image(is_intermediate=True)
-    [item_id] = await house.theirs(batches.blank())
-    await house.invokeai.until_ended(item_id)
-    assert await house.connection.gallery.read() == 2
-    photos = await house.until_photos(2)
-    assert canvas.image_name in names(photos)
-    assert await house.connection.gallery.read() == 0, "and again adds nothing"
-
-
-async def test_images_we_uploaded_ourselves_are_not_mirrored_back(house: Correlated) -> None:
-    image = house.invokeai.add_canvas_save()
-    async with house.database.connection() as connection:
-        await connection.execute(
-            "INSERT INTO photos (id, filename, width, height, mime_type, created_at, source, retrieval_status,"
-            " file_size, sha256, local_storage_path) VALUES (gen_random_uuid(), 'a.png', 1, 1, 'image/png', now(),"
-            " 'uploaded', 'completed', 1, 'ab', 'photos/uploaded/a.png')"
-        )
-        await connection.execute(
-            "INSERT INTO backend_uploads (backend_id, photo_id, image_name) SELECT $1, id, $2 FROM photos",
-            house.backend_id,
-            image.image_name,
-        )
-    assert await house.connection.gallery.read() == 0
-
-
-async def test_images_older_than_the_backend_are_left_to_import(house: Correlated) -> None:
-    house.invokeai.add_canvas_save(created_at=house.invokeai.now() - timedelta(minutes=1))
-    assert await house.connection.gallery.read() == 0
-
-
-async def test_a_server_clock_behind_ours_hides_nothing(database: Database, invokeai: ScriptedInvokeAI) -> None:
-    invokeai.clock_offset = -timedelta(hours=3)
-    async with correlated(database, invokeai) as house:
-        invokeai.drop_events()
-        await house.theirs(batches.blank())
-        await house.invokeai.until(lambda: len(saved(invokeai)) == 1)
-        assert await house.connection.gallery.read() == 1
-
-
-async def test_a_server_clock_set_back_pulls_the_watermark_back(house: Correlated) -> None:
-    house.invokeai.add_canvas_save()
-    await house.connection.gallery.read()
-    house.invokeai.clock_offset = -timedelta(hours=3)
-    house.invokeai.add_canvas_save()
-    await house.connection.gallery.read()
-    await house.connection.gallery.read()
-    await house.until_photos(2)
-
-
 async def test_whatever_events_say_twice_is_recorded_once(house: Correlated) -> None:
     house.invokeai.repeat_events(copies=3)
     step, _ = await house.ours(batches.several_images(2))
@@ -299,22 +228,6 @@ async def test_a_queue_pruned_before_we_read_the_item_loses_no_image(house: Corr
     await house.until_photos(1)
 
 
-async def test_an_image_whose_session_we_never_learned_is_filed_by_its_metadata(house: Correlated) -> None:
-    step, batch_id = await house.step()
-    house.invokeai.add_canvas_save(metadata={"darkroom_batch": batch_id})
-    await house.connection.gallery.read()
-    [photo] = await house.until_photos(1)
-    assert (photo["step_id"], photo["source"]) == (step, "generated")
-    assert batch_id in house.seen_batches, "an image that names a batch is its arrival (rule 7)"
-
-
-async def test_metadata_naming_no_batch_of_ours_is_somebody_elses(house: Correlated) -> None:
-    house.invokeai.add_canvas_save(metadata={"darkroom_batch": "another library's"})
-    await house.connection.gallery.read()
-    [photo] = await house.until_photos(1)
-    assert photo["step_id"] is None
-
-
 async def test_an_item_retried_in_invokeai_reopens_its_step(house: Correlated) -> None:
     hold = house.invokeai.hold("img")
     step, [item_id] = await house.ours(batches.blank())
@@ -325,19 +238,6 @@ async def test_an_item_retried_in_invokeai_reopens_its_step(house: Correlated) -
     await house.connection.client.retry_items([item_id])
     await house.until_step(step, "completed")
     await house.until_photos(1)
-
-
-async def test_a_purged_photo_never_comes_back(house: Correlated) -> None:
-    [_item_id] = await house.theirs(batches.blank())
-    await house.until_photos(1)
-    async with house.database.connection() as connection:
-        await connection.execute(
-            "UPDATE photos SET purged_at = now(), retrieval_status = 'gone', next_retrieval_attempt = NULL"
-        )
-    await house.connection.gallery.read()
-    [photo] = await house.until_photos(1)
-    assert photo["purged_at"] is not None
-    assert photo["retrieval_status"] == "gone"
 
 
 async def test_a_new_invokeai_database_behind_the_same_url_confuses_no_item(house: Correlated) -> None:

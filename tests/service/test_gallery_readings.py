@@ -1,0 +1,236 @@
+"""The gallery reading (rule 6): what it takes, how far back it goes, and what may happen while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from service.correlation import gallery
+from service.database.engine import Database
+from service.demo.http import Handler
+from service.demo.images import Filter, Image
+from service.errors import InvokeError
+from tests.fakes import ScriptedInvokeAI, answers, batches
+from tests.fakes.correlated import Correlated, correlated
+
+
+@pytest.fixture
+async def invokeai(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
+    server = ScriptedInvokeAI(tmp_path / "invokeai")
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def house(database: Database, invokeai: ScriptedInvokeAI) -> AsyncIterator[Correlated]:
+    async with correlated(database, invokeai) as house:
+        yield house
+
+
+def saved(invokeai: ScriptedInvokeAI) -> list[str]:
+    return sorted(image.image_name for image in invokeai.images.select(Filter(is_intermediate=False)))
+
+
+async def watermark(house: Correlated) -> datetime:
+    [row] = await house.fetch("SELECT gallery_watermark FROM backends WHERE id = $1", house.backend_id)
+    return row["gallery_watermark"]
+
+
+def add_images(house: Correlated, count: int, **options: Any) -> list[Image]:
+    return [house.invokeai.add_canvas_save(**options) for _ in range(count)]
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gallery, "PAGE", 2)
+
+
+async def test_mirror_own_takes_ours_only(database: Database, invokeai: ScriptedInvokeAI) -> None:
+    async with correlated(database, invokeai, mirror="own") as house:
+        [item_id] = await house.theirs(batches.blank())
+        await invokeai.until_ended(item_id)
+        step, _ = await house.ours(batches.blank())
+        await house.until_step(step, "completed")
+        await house.connection.gallery.read()
+        [photo] = await house.until_photos(1)
+        assert photo["step_id"] == step
+
+
+async def test_the_gallery_reading_finds_what_no_event_told(house: Correlated) -> None:
+    house.invokeai.drop_events()
+    canvas = house.invokeai.add_canvas_save()
+    house.invokeai.add_upload()
+    house.invokeai.add_image(is_intermediate=True)
+    [item_id] = await house.theirs(batches.blank())
+    await house.invokeai.until_ended(item_id)
+    assert await house.connection.gallery.read() == 2
+    photos = await house.until_photos(2)
+    assert canvas.image_name in [photo["invoke_id"] for photo in photos]
+    assert await house.connection.gallery.read() == 0, "and again adds nothing"
+
+
+async def test_images_we_uploaded_ourselves_are_not_mirrored_back(house: Correlated) -> None:
+    image = house.invokeai.add_canvas_save()
+    async with house.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO photos (id, filename, width, height, mime_type, created_at, source, retrieval_status,"
+            " file_size, sha256, local_storage_path) VALUES (gen_random_uuid(), 'a.png', 1, 1, 'image/png', now(),"
+            " 'uploaded', 'completed', 1, 'ab', 'photos/uploaded/a.png')"
+        )
+        await connection.execute(
+            "INSERT INTO backend_uploads (backend_id, photo_id, image_name) SELECT $1, id, $2 FROM photos",
+            house.backend_id,
+            image.image_name,
+        )
+    assert await house.connection.gallery.read() == 0
+
+
+async def test_images_older_than_the_backend_are_left_to_import(house: Correlated) -> None:
+    house.invokeai.add_canvas_save(created_at=house.invokeai.now() - timedelta(minutes=1))
+    assert await house.connection.gallery.read() == 0
+
+
+async def test_a_server_clock_behind_ours_hides_nothing(database: Database, invokeai: ScriptedInvokeAI) -> None:
+    invokeai.clock_offset = -timedelta(hours=3)
+    async with correlated(database, invokeai) as house:
+        invokeai.drop_events()
+        await house.theirs(batches.blank())
+        await house.invokeai.until(lambda: len(saved(invokeai)) == 1)
+        assert await house.connection.gallery.read() == 1
+
+
+async def test_a_server_clock_set_back_pulls_the_watermark_back(house: Correlated) -> None:
+    house.invokeai.add_canvas_save()
+    await house.connection.gallery.read()
+    house.invokeai.clock_offset = -timedelta(hours=3)
+    house.invokeai.add_canvas_save()
+    await house.connection.gallery.read()
+    await house.connection.gallery.read()
+    await house.until_photos(2)
+
+
+async def test_a_purged_photo_never_comes_back(house: Correlated) -> None:
+    [_item_id] = await house.theirs(batches.blank())
+    await house.until_photos(1)
+    async with house.database.connection() as connection:
+        await connection.execute(
+            "UPDATE photos SET purged_at = now(), retrieval_status = 'gone', next_retrieval_attempt = NULL"
+        )
+    await house.connection.gallery.read()
+    [photo] = await house.until_photos(1)
+    assert photo["purged_at"] is not None
+    assert photo["retrieval_status"] == "gone"
+
+
+async def test_a_pass_during_which_images_were_deleted_starts_again(house: Correlated, small_pages: None) -> None:
+    """Deleting shifts the pages: what would have come first on the next one is skipped."""
+    images = add_images(house, 6)
+
+    async def delete_meanwhile(request: web.Request, handler: Handler) -> web.StreamResponse:
+        answer = await handler(request)
+        house.invokeai.images.delete([images[5].image_name, images[4].image_name])
+        return answer
+
+    rule = house.invokeai.on("/images/$", delete_meanwhile, method="GET")
+    await house.connection.gallery.read()
+    assert rule.hits == 1
+    photos = await house.until_photos(6)
+    assert {image.image_name for image in images} == {photo["invoke_id"] for photo in photos}
+
+
+async def test_images_that_arrive_during_a_pass_hide_none_and_double_none(house: Correlated, small_pages: None) -> None:
+    add_images(house, 5)
+
+    async def add_meanwhile(request: web.Request, handler: Handler) -> web.StreamResponse:
+        answer = await handler(request)
+        add_images(house, 1)
+        return answer
+
+    house.invokeai.on("/images/$", add_meanwhile, method="GET", times=2)
+    await house.connection.gallery.read()
+    await house.connection.gallery.read()
+    await house.until_photos(7)
+
+
+async def test_images_made_in_the_same_moment_are_all_taken(house: Correlated, small_pages: None) -> None:
+    add_images(house, 5, created_at=house.invokeai.now())
+    assert await house.connection.gallery.read() == 5
+
+
+async def test_only_a_complete_pass_moves_the_watermark_and_the_time_it_was_read(
+    house: Correlated, small_pages: None
+) -> None:
+    await house.connection.gallery.read()
+    before, read_from = await watermark(house), house.connection.gallery.read_from
+    add_images(house, 4)
+
+    async def fail_second(request: web.Request, handler: Handler) -> web.StreamResponse:
+        return await (answers.status(500)(request, handler) if request.query["offset"] == "2" else handler(request))
+
+    rule = house.invokeai.on("/images/$", fail_second, method="GET", times=None)
+    with pytest.raises(InvokeError):
+        await house.connection.gallery.read()
+    assert (await watermark(house), house.connection.gallery.read_from) == (before, read_from)
+    rule.remove()
+    await house.connection.gallery.read()
+    assert await watermark(house) > before
+    assert house.connection.gallery.read_from != read_from
+    await house.until_photos(4)
+
+
+async def test_after_a_clock_was_set_back_all_since_the_last_pass_is_read(house: Correlated) -> None:
+    """However long ago that pass was, and however much older the new images look."""
+    now = house.invokeai.now()
+    add_images(house, 1)
+    await house.connection.gallery.read()
+    later = timedelta(minutes=20)
+    house.invokeai.clock_offset = later - timedelta(hours=3)
+    add_images(house, 1, created_at=now + timedelta(minutes=2) - timedelta(hours=3))
+    clock = house.connection.gallery._clock
+    house.connection.gallery._clock = lambda: clock() + later
+    await house.connection.client.version()
+    assert await house.connection.gallery.read() == 1
+
+
+async def test_the_watermark_never_lies_ahead_of_the_servers_clock(house: Correlated) -> None:
+    add_images(house, 1, created_at=house.invokeai.now() + timedelta(hours=1))
+    await house.connection.gallery.read()
+    assert await watermark(house) <= house.invokeai.now()
+
+
+async def test_from_own_to_all_the_socket_stays_and_everybodys_images_are_taken(
+    house: Correlated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gallery, "OVERLAP", timedelta(0))
+    connection = house.connection
+    await house.patch(mirror="own")
+    house.invokeai.drop_events()
+    now = house.invokeai.now()
+    for seconds in (0.1, 0.2):
+        add_images(house, 1, created_at=now + timedelta(seconds=seconds))
+    await connection.gallery.read()
+    await house.until_photos(0)
+    await house.patch(mirror="all")
+    await house.until_photos(2)
+    assert house.connection is connection
+
+
+async def test_a_reading_asked_for_while_one_runs_follows_it(house: Correlated) -> None:
+    first = house.connection.gallery.read_from
+
+    async def ask_meanwhile(request: web.Request, handler: Handler) -> web.StreamResponse:
+        answer = await handler(request)
+        add_images(house, 1)
+        house.registry.request_gallery_reading(house.backend_id)
+        return answer
+
+    house.invokeai.on("/images/$", ask_meanwhile, method="GET")
+    house.registry.request_gallery_reading(house.backend_id)
+    await house.until_photos(1)
+    assert house.connection.gallery.read_from != first
