@@ -247,7 +247,7 @@ async def opened(
         await decide(environment)
         closing.push_async_callback(_wind_down, registry, retrieval, closing_down)
         await registry.reload()
-        supervisor.start("environment's backend", environment.run, restart=False)
+        supervisor.start("environment's backend", environment.run)
 
         app.state.update(
             announcer=announcer,

@@ -33,9 +33,12 @@ ADD = """
            enabled = true, credentials = coalesce(excluded.credentials, backends.credentials)
     RETURNING id
 """
+KEEP = "UPDATE backends SET credentials = coalesce($2, credentials) WHERE id = $1"
 MOVE = "UPDATE backends SET url = $2, credentials = coalesce($3, credentials), enabled = true WHERE id = $1"
 REMEMBER = "INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 RETIRING = "SELECT (value->'retiring')::text FROM settings WHERE key = $1"
+THERE = "SELECT id FROM backends WHERE url = $2 AND queue_id = (SELECT queue_id FROM backends WHERE id = $1)"
+HAND_OVER = "UPDATE photos SET backend_id = $2 WHERE backend_id = $1 AND retrieval_status <> 'completed'"
 DISABLE = "UPDATE backends SET enabled = false WHERE id = $1 AND enabled"
 
 
@@ -72,10 +75,12 @@ class EnvironmentBackend:
         url = self._client.url
         async with self._database.transaction() as connection:
             current = await connection.fetchrow(CURRENT, SETTING)
-            if current is None or current["url"] == url:
+            if current is None:
                 await self._use(connection, await self._add(connection, url), None)
-                self.decided = True
-        if current is None or self.decided:
+            elif current["url"] == url:
+                await connection.execute(KEEP, current["id"], self._credentials)
+        if current is None or current["url"] == url:
+            self.decided = True
             return True
         if self._kind == "demo" and current["kind"] == "demo":
             same: bool | None = True  # the demo server listens on a new port each time, over the same folder
@@ -86,25 +91,22 @@ class EnvironmentBackend:
             return False
         async with self._database.transaction() as connection:
             if same:
-                await connection.execute(MOVE, current["id"], url, self._credentials)
+                await self._move(connection, current["id"], url)
             else:
                 await self._use(connection, await self._add(connection, url), current["id"])
         self.decided = True
         return True
 
     async def run(self) -> None:
-        """Supervised, once: until it is decided, and until what retires is home."""
-        while not self.decided:
-            await asyncio.sleep(ASK_AGAIN)
-            if await self.decide():
+        """Supervised. What retires has had its time to tell what it still has before it is asked for the first time."""
+        while True:
+            await asyncio.sleep(LOOK_AGAIN if self.decided else ASK_AGAIN)
+            if not self.decided and await self.decide():
                 await self._changed()
-        retiring = await self._retire()
-        while retiring:
-            await asyncio.sleep(LOOK_AGAIN)
-            retiring = await self._retire()
+            await self._retire()
 
-    async def _retire(self) -> bool:
-        """Disables what is home; True while something is not."""
+    async def _retire(self) -> None:
+        """Disables what is home."""
         async with self._database.connection() as connection:
             retiring = msgspec.json.decode(await connection.fetchval(RETIRING, SETTING) or "[]", type=list[UUID])
         left = []
@@ -123,7 +125,6 @@ class EnvironmentBackend:
                 current = await connection.fetchrow(CURRENT, SETTING)
                 if current is not None:
                     await self._remember(connection, Environment(current["id"], left))
-        return bool(left)
 
     async def _knows_images_of(self, backend_id: UUID) -> bool | None:
         """Whether the server at the new URL has any of the backend's last images; None when it does not answer."""
@@ -133,6 +134,16 @@ class EnvironmentBackend:
             return bool(rows) and bool(await self._client.images_by_names([row["invoke_id"] for row in rows]))
         except InvokeError:
             return None
+
+    async def _move(self, connection: Connection, backend_id: UUID, url: str) -> None:
+        """The same server, elsewhere; if that is a backend already, it takes over what is not home."""
+        there = await connection.fetchval(THERE, backend_id, url)
+        if there is None:
+            await connection.execute(MOVE, backend_id, url, self._credentials)
+            return
+        await connection.execute(HAND_OVER, backend_id, there)
+        await connection.execute(KEEP, there, self._credentials)
+        await self._use(connection, there, backend_id)
 
     async def _add(self, connection: Connection, url: str) -> UUID:
         name = "Demo InvokeAI" if self._kind == "demo" else urlsplit(url).netloc
