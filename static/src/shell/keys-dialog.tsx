@@ -43,7 +43,7 @@ const KEYS: [string, [string[], string][]][] = [
 
 export function KeysDialog({ onClose }: { onClose: () => void }) {
   return (
-    <Dialog title="Keys" onClose={onClose}>
+    <Dialog title="Keys" wide onClose={onClose}>
       <div class="keys">
         {KEYS.map(([place, keys]) => (
           <section key={place}>

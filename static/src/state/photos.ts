@@ -44,7 +44,8 @@ export function photoName(photo: Photo): string {
 
 /** Why a photo is not here, in words. */
 export function lostReason(photo: Photo): string {
-  return photo.retrieval_error ?? (photo.retrieval_status === "gone" ? "Gone from InvokeAI before it came home" : "It did not come home");
+  const words = photo.retrieval_error ?? (photo.retrieval_status === "gone" ? "gone from InvokeAI before it came home" : "it did not come home");
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 /** A picture's name, and with it why it cannot be seen. */
