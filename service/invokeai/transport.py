@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -243,10 +244,14 @@ def _failures_named(request: _Request) -> Iterator[None]:
     try:
         yield
     except _NEVER_SENT as error:
-        raise InvokeUnreachable(f"{request}: {describe(error)}") from error
+        raise InvokeUnreachable(describe(error)) from error
     except (aiohttp.ClientError, OSError) as error:
         raise InvokeInterrupted(f"{request}: {describe(error)}") from error
 
 
 def describe(error: BaseException) -> str:
+    """What happened, in words fit for the owner."""
+    if type(error) is aiohttp.ClientConnectorError and error.os_error.errno:
+        # asyncio's own words tell which call failed, and leave why to the number.
+        return f"{error.host}:{error.port} cannot be reached: {os.strerror(error.os_error.errno).lower()}"
     return str(error) or type(error).__name__

@@ -120,6 +120,24 @@ async def test_a_step_is_canceled_while_it_runs_and_made_after_all_by_retry(
     await expect(page.get_by_test_id("step-trouble")).to_be_hidden()
 
 
+async def test_what_is_being_typed_stands_while_news_comes_in(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+    page = await visit("/studio")
+    hold = invokeai.hold("output")
+    await begin(page, batch=2)
+    await hold.reached()
+    batch, prompt = page.get_by_label("Batch", exact=True), page.get_by_label("Prompt", exact=True)
+    await prompt.press_sequentially(" and more")
+    await batch.fill("")
+    await batch.press_sequentially("7")
+    hold.release()
+    await expect(page.get_by_test_id("generate")).to_be_visible()
+    await expect(batch).to_be_focused()
+    await expect(batch).to_have_value("7")
+    await batch.press("Tab")
+    await expect(batch).to_have_value("7")
+    await expect(prompt).to_have_value(re.compile(" and more$"))
+
+
 async def test_a_refused_step_says_invokeais_words(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
     page = await visit("/studio")
     invokeai.on("/enqueue_batch$", answers.status(422, REFUSAL), method="POST")

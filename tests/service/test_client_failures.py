@@ -84,8 +84,9 @@ def client(server: RawInvokeAI, session: aiohttp.ClientSession) -> InvokeClient:
 
 @pytest.mark.parametrize("call", [InvokeClient.version, enqueue, download, upload])
 async def test_a_refused_connection_was_never_sent(session: aiohttp.ClientSession, call: Call) -> None:
-    with pytest.raises(InvokeUnreachable):
-        await call(InvokeClient(f"http://127.0.0.1:{free_port()}", session=session))
+    port = free_port()
+    with pytest.raises(InvokeUnreachable, match=f"^127.0.0.1:{port} cannot be reached: connection refused$"):
+        await call(InvokeClient(f"http://127.0.0.1:{port}", session=session))
 
 
 async def test_a_name_without_an_address_was_never_sent(session: aiohttp.ClientSession) -> None:
