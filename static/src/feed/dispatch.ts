@@ -1,6 +1,7 @@
 import type { Photo } from "../api/types";
 import { putBackend, putBackends, putLedger, putQueue, version } from "../state/backends";
 import { photoEvents, resyncEvents } from "../state/feed-events";
+import { tell } from "../state/freshness";
 import { putItem, putProgress, replaceItems } from "../state/items";
 import { loadModels, models } from "../state/models";
 import { forgetPhoto, putPhoto } from "../state/photos";
@@ -20,11 +21,14 @@ export function dispatch(message: Message): void {
     case "photo.updated":
       return applyPhoto(message.data, "updated");
     case "photo.removed":
+      tell(message.data.id);
       photoEvents.emit({ kind: "removed", id: message.data.id });
       return forgetPhoto(message.data.id);
     case "step.updated":
+      tell(message.data.id);
       return void putStep(message.data);
     case "item.updated":
+      if (message.data.step_id !== null) tell(message.data.step_id);
       putItem(message.data);
       return putStepItem(message.data);
     case "item.progress":
@@ -60,6 +64,8 @@ function applyHello(hello: Hello): void {
 }
 
 function applyPhoto(photo: Photo, kind: "added" | "updated"): void {
+  tell(photo.id);
+  if (photo.step_id !== null) tell(photo.step_id);
   putPhoto(photo);
   addAlternative(photo);
   photoEvents.emit({ kind, id: photo.id });

@@ -2,6 +2,7 @@ import { computed, signal } from "@preact/signals";
 import { api, reasonOf } from "../api/client";
 import type { Photo, PhotoList as Page, PhotoSource } from "../api/types";
 import { type PhotoEvent, photoEvents, resyncEvents } from "./feed-events";
+import { moment } from "./freshness";
 import { getPhoto, putPhoto } from "./photos";
 
 export interface PhotoFilter {
@@ -178,7 +179,8 @@ export class PhotoList {
   async #read(cursor: string | null): Promise<{ ids: string[]; next: string | null }> {
     const { trashed, source, session, favorite, q } = this.#filter;
     const query = { source, session_id: session, q, trashed: trashed || null, favorite: favorite || null };
+    const asked = moment();
     const page = await api.get<Page>("/photos", { ...query, cursor, count: false, limit: PAGE }, this.#abort.signal);
-    return { ids: page.items.map((photo) => putPhoto(photo).peek().id), next: page.next_cursor };
+    return { ids: page.items.map((photo) => putPhoto(photo, asked).peek().id), next: page.next_cursor };
   }
 }

@@ -1,13 +1,14 @@
 import { signal, type Signal } from "@preact/signals";
 import type { Photo } from "../api/types";
+import { toldSince } from "./freshness";
 
 const photos = new Map<string, Signal<Photo>>();
 
-/** Remembers the newest version of a photo; whoever shows it redraws alone. */
-export function putPhoto(photo: Photo): Signal<Photo> {
+/** Remembers the newest version of a photo; whoever shows it redraws alone. `asked` is the moment of the request that brought it. */
+export function putPhoto(photo: Photo, asked = Infinity): Signal<Photo> {
   const known = photos.get(photo.id);
   if (known) {
-    known.value = photo;
+    if (!toldSince(photo.id, asked)) known.value = photo;
     return known;
   }
   const fresh = signal(photo);

@@ -2,6 +2,7 @@ import { signal } from "@preact/signals";
 import { api, reasonOf } from "../api/client";
 import type { Photo, PhotoList } from "../api/types";
 import { photoEvents, resyncEvents } from "./feed-events";
+import { moment } from "./freshness";
 import { getPhoto, putPhoto } from "./photos";
 
 /** Photos whose retrieval failed, or that InvokeAI no longer has; null before the first answer. */
@@ -14,8 +15,9 @@ function needsALook(photo: Photo): boolean {
 
 async function load(): Promise<void> {
   try {
+    const asked = moment();
     const page = await api.get<PhotoList>("/photos", { status: ["failed", "gone"], count: false, limit: 200 });
-    troubled.value = page.items.map((photo) => putPhoto(photo).peek().id);
+    troubled.value = page.items.map((photo) => putPhoto(photo, asked).peek().id);
     troubledError.value = null;
   } catch (failure) {
     troubledError.value = reasonOf(failure);

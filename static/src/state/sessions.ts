@@ -1,6 +1,7 @@
 import { signal } from "@preact/signals";
 import { api, reasonOf } from "../api/client";
 import type { Session, SessionDetail, SessionList } from "../api/types";
+import { moment } from "./freshness";
 import { putSessionSteps } from "./steps";
 
 /** Newest first; null before the first answer. */
@@ -18,15 +19,17 @@ export async function loadSessions(): Promise<void> {
 }
 
 export async function loadSession(id: string, signal?: AbortSignal): Promise<Session> {
+  const asked = moment();
   const { steps, ...session } = await api.get<SessionDetail>(`/sessions/${id}`, {}, signal);
-  putSessionSteps(id, steps);
+  putSessionSteps(id, steps, asked);
   putSession(session);
   return session;
 }
 
 export async function createSession(name: string): Promise<Session> {
+  const asked = moment();
   const { steps: _none, ...session } = await api.post<SessionDetail>("/sessions", { name });
-  putSessionSteps(session.id, []);
+  putSessionSteps(session.id, [], asked);
   putSession(session);
   return session;
 }

@@ -1,5 +1,6 @@
 import { signal, type Signal } from "@preact/signals";
 import type { Item, Photo, Step } from "../api/types";
+import { toldSince } from "./freshness";
 import { itemKey } from "./items";
 import { getPhoto, putPhoto } from "./photos";
 
@@ -25,13 +26,18 @@ export function stepsOf(sessionId: string): Signal<readonly string[] | null> {
   return ids;
 }
 
-export function putSessionSteps(sessionId: string, all: readonly Step[]): void {
-  stepsOf(sessionId).value = all.map((step) => putStep(step).id);
+export function putSessionSteps(sessionId: string, all: readonly Step[], asked: number): void {
+  const ids = all.map((step) => putStep(step, asked).id);
+  const known = stepsOf(sessionId);
+  const begunSince = (known.peek() ?? []).filter((id) => !ids.includes(id) && toldSince(id, asked));
+  known.value = [...ids, ...begunSince];
 }
 
-export function putStep(step: Step): StepState {
-  const next: StepState = { ...step, alternatives: step.alternatives.map((photo) => putPhoto(photo).peek().id) };
+/** `asked` is the moment of the request that brought it. */
+export function putStep(step: Step, asked = Infinity): StepState {
   const known = steps.get(step.id);
+  if (known && toldSince(step.id, asked)) return known.peek();
+  const next: StepState = { ...step, alternatives: step.alternatives.map((photo) => putPhoto(photo, asked).peek().id) };
   if (known) known.value = next;
   else steps.set(step.id, signal(next));
   placeInSession(next);

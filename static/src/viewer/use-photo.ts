@@ -2,6 +2,7 @@ import { type Signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { api, reasonOf } from "../api/client";
 import type { Photo } from "../api/types";
+import { moment } from "../state/freshness";
 import { getPhoto, putPhoto } from "../state/photos";
 
 /** A photo by id, read from the service when the page does not know it yet. */
@@ -12,10 +13,11 @@ export function usePhoto(id: string | null): { photo: Signal<Photo> | null; erro
     error.value = null;
     if (id === null || getPhoto(id)) return;
     const abort = new AbortController();
+    const asked = moment();
     api
       .get<Photo>(`/photos/${id}`, {}, abort.signal)
       .then((photo) => {
-        putPhoto(photo);
+        putPhoto(photo, asked);
         read.value += 1;
       })
       .catch((failure: unknown) => {
