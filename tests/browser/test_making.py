@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.pictures import enqueue, make, pictures, tiles
@@ -141,6 +142,25 @@ async def test_what_is_being_typed_stands_while_news_comes_in(visit: Visit, invo
 async def test_a_refused_step_says_invokeais_words(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
     page = await visit("/studio")
     invokeai.on("/enqueue_batch$", answers.status(422, REFUSAL), method="POST")
+    await begin(page, batch=1)
+    await expect(page.get_by_test_id("step-trouble")).to_contain_text(REFUSAL)
+    await expect(page.get_by_test_id("tree-node")).to_have_attribute("data-status", "failed")
+
+
+async def test_an_answer_that_is_older_than_the_news_changes_nothing(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+    page = await visit("/studio")
+    invokeai.on("/enqueue_batch$", answers.status(422, REFUSAL), method="POST")
+    told = asyncio.Event()
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda text: '"failed"' in text and told.set()))
+    await page.reload()
+
+    async def answer_late(route: Route) -> None:
+        response = await route.fetch()
+        async with asyncio.timeout(20):
+            await told.wait()
+        await route.fulfill(response=response)
+
+    await page.route("**/steps", answer_late)
     await begin(page, batch=1)
     await expect(page.get_by_test_id("step-trouble")).to_contain_text(REFUSAL)
     await expect(page.get_by_test_id("tree-node")).to_have_attribute("data-status", "failed")
