@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from urllib.parse import urlsplit
 
@@ -151,7 +152,13 @@ async def test_an_answer_that_is_older_than_the_news_changes_nothing(visit: Visi
     page = await visit("/studio")
     invokeai.on("/enqueue_batch$", answers.status(422, REFUSAL), method="POST")
     told = asyncio.Event()
-    page.on("websocket", lambda socket: socket.on("framereceived", lambda text: '"failed"' in text and told.set()))
+
+    def hear(text: str | bytes) -> None:
+        message = json.loads(text)
+        if message["type"] == "step.updated" and message["data"]["status"] == "failed":
+            told.set()
+
+    page.on("websocket", lambda socket: socket.on("framereceived", hear))
     await page.reload()
 
     async def answer_late(route: Route) -> None:
