@@ -117,7 +117,7 @@ class Reconciler:
 
     def _put_off(self) -> None:
         """Something absent is looked for again as soon as that can prove anything (rule 8)."""
-        seconds = ABSENCE.total_seconds() + 1 if self._absent else QUIET
+        seconds = min(QUIET, ABSENCE.total_seconds() + 1) if self._absent else QUIET
         self._due_at = asyncio.get_running_loop().time() + seconds * random.uniform(1, 1.1)
 
     async def _something_expected(self) -> bool:

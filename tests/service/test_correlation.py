@@ -250,17 +250,3 @@ async def test_a_new_invokeai_database_behind_the_same_url_confuses_no_item(hous
     await house.until_step(second, "completed")
     photos = await house.until_photos(2)
     assert [photo["step_id"] for photo in photos] == [first, second]
-
-
-@pytest.mark.parametrize("version", ["5.15.0", "6.0.2", "6.9.0"])
-async def test_older_servers_are_read_by_what_they_have(database: Database, tmp_path: Path, version: str) -> None:
-    server = ScriptedInvokeAI(tmp_path / "old", version=version)
-    await server.start()
-    try:
-        async with correlated(database, server) as house:
-            step, _ = await house.ours(batches.blank(), items=2)
-            await house.theirs(batches.blank())
-            await house.until_step(step, "completed")
-            await house.until_photos(3)
-    finally:
-        await server.stop()

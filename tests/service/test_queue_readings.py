@@ -124,9 +124,12 @@ async def test_an_id_that_a_new_database_gave_away_again_is_found_for_its_new_ba
     await house.invokeai.until_ended(1)
     house.registry.request_reading(house.backend_id)
     await house.until_step(new_step, "completed")
-    [row] = await house.fetch("SELECT status, absent_since FROM queue_items WHERE batch_id = $1", old_batch)
-    assert row["status"] == "pending"
-    assert row["absent_since"] is not None
+
+    async def missed() -> bool:
+        [row] = await house.fetch("SELECT status, absent_since FROM queue_items WHERE batch_id = $1", old_batch)
+        return row["status"] == "pending" and row["absent_since"] is not None
+
+    await house.until(missed)
 
 
 async def test_a_batch_cleared_before_anything_of_it_was_read_does_not_stay_processing(
@@ -181,3 +184,43 @@ async def test_what_is_asked_for_while_a_reading_runs_is_read_by_the_next(house:
     gate.set()
     await house.until_step(step, "completed")
     assert house.connection.reconciler.read_from != before
+
+
+async def test_work_that_was_quiet_too_long_is_read_though_nobody_asked(
+    house: Correlated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "QUIET", 0.3)
+    house.registry.request_reading(house.backend_id)
+    house.invokeai.drop_events()
+    step, _ = await house.ours(batches.blank(), items=2)
+    await house.until_step(step, "completed")
+    await house.until_photos(2)
+
+
+async def test_asking_for_single_items_does_not_put_off_the_reading_of_everything(
+    house: Correlated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "QUIET", 0.3)
+    house.registry.request_reading(house.backend_id)
+    house.invokeai.drop_events()
+    step, _ = await house.ours(batches.blank())
+
+    async def completed() -> bool:
+        house.registry.request_reading(house.backend_id, [4711])
+        [row] = await house.fetch("SELECT status FROM generation_steps WHERE id = $1", step)
+        return bool(row["status"] == "completed")
+
+    await house.until(completed)
+
+
+async def test_an_item_that_waits_for_a_workflow_it_called_is_live_until_its_end(house: Correlated) -> None:
+    """in_progress → waiting → pending → in_progress (FACTS §10)."""
+    hold = house.invokeai.hold("img")
+    step, [item_id] = await house.ours(batches.blank())
+    item = await hold.reached()
+    for status in ("waiting", "pending", "in_progress"):
+        await house.invokeai.change_status(item, status)
+        await until_shown(house, (item_id, status))
+        await house.until_step(step, "processing")
+    hold.release()
+    await house.until_step(step, "completed")
