@@ -1,0 +1,146 @@
+"""Connections follow the table: started, kept and stopped as its rows change, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from service.database.engine import Database
+from service.live.hub import Client
+from service.live.messages import Hello
+from tests.fakes import ScriptedInvokeAI, answers, batches
+from tests.fakes.consuming import EMPTY
+from tests.fakes.correlated import Correlated, correlated
+from tests.fakes.heard import next_message
+from tests.fakes.rows import add_backend
+
+
+@pytest.fixture
+async def house(database: Database, tmp_path: Path) -> AsyncIterator[Correlated]:
+    server = ScriptedInvokeAI(tmp_path / "invokeai")
+    await server.start()
+    async with correlated(database, server) as house:
+        yield house
+    await server.stop()
+
+
+def listening(house: Correlated) -> Client:
+    hub = house.registry._hub
+    ear = hub.subscribe()
+    hub.hello(ear, Hello(epoch=hub.epoch, version="test", backends=[], steps=[], items=[], ledger=EMPTY))
+    return ear
+
+
+async def until_told(ear: Client, backend_id: UUID, **values: Any) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            message = await next_message(ear)
+            if message["type"] == "backend.status" and message["data"]["id"] == str(backend_id):
+                told = {name: message["data"][name] for name in values}
+                if told == values:
+                    return
+
+
+def tasks_of(house: Correlated) -> list[str]:
+    return [report.name for report in house.supervisor.report() if report.name != "backend states"]
+
+
+async def test_a_new_name_keeps_the_socket_and_is_told(house: Correlated) -> None:
+    before, ear, sockets = house.connection, listening(house), set(house.invokeai.sockets)
+    await house.patch(name="the pod upstairs")
+    await until_told(ear, house.backend_id, name="the pod upstairs")
+    assert house.connection is before
+    assert set(house.invokeai.sockets) == sockets
+
+
+async def test_a_renamed_backend_can_still_be_stopped(house: Correlated) -> None:
+    await house.patch(name="another")
+    await house.patch(enabled=False)
+    assert tasks_of(house) == []
+    assert house.connection.state == "disabled"
+
+
+async def test_a_reload_that_is_broken_off_is_completed_by_the_next(
+    house: Correlated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection, reached, gate = house.connection, asyncio.Event(), asyncio.Event()
+    stop = house.supervisor.stop
+
+    async def slowly(name: str) -> None:
+        if name.endswith("consumer"):
+            reached.set()
+            await gate.wait()
+        await stop(name)
+
+    monkeypatch.setattr(house.supervisor, "stop", slowly)
+    changing = asyncio.create_task(house.patch(url=f"http://localhost:{house.invokeai.port}"))
+    await reached.wait()
+    changing.cancel()
+    await asyncio.wait({changing})
+    assert house.connection.state != "connected", "half stopped, it is asked for nothing"
+    gate.set()
+    await house.registry.reload()
+    assert house.connection is not connection
+    assert len(tasks_of(house)) == len(set(tasks_of(house))) == 5
+    await house.until_connected()
+
+
+async def test_what_brings_work_in_stops_before_what_does_the_work(
+    house: Correlated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[str] = []
+    stop = house.supervisor.stop
+
+    async def noted(name: str) -> None:
+        stopped.append(name.rpartition(": ")[2])
+        await stop(name)
+
+    monkeypatch.setattr(house.supervisor, "stop", noted)
+    await house.registry.stop()
+    assert stopped == ["socket", "item readings", "gallery readings", "sightings", "consumer"]
+
+
+async def test_a_server_that_does_not_answer_holds_up_nobody_elses_state(house: Correlated, tmp_path: Path) -> None:
+    ear, gate = listening(house), asyncio.Event()
+    house.invokeai.on("/queue/default/status$", answers.after(gate), times=None)
+    house.registry.status_changed(house.backend_id)
+    other = ScriptedInvokeAI(tmp_path / "other")
+    await other.start()
+    async with house.database.connection() as connection:
+        backend_id = await add_backend(connection, url=other.url, name="other")
+    await house.registry.reload()
+    await until_told(ear, backend_id, state="connected")
+    await other.stop()
+    await until_told(ear, backend_id, state="unreachable")
+    gate.set()
+
+
+async def test_a_backend_whose_row_is_gone_is_forgotten_with_its_tasks(house: Correlated) -> None:
+    await house.theirs(batches.blank())
+    await house.until_photos(1)
+    async with house.database.connection() as connection:
+        await connection.execute("UPDATE photos SET backend_id = NULL")
+        await connection.execute("DELETE FROM backends")
+    house.registry.status_changed(house.backend_id)
+    await house.registry.reload()
+    assert house.registry.get(house.backend_id) is None
+    assert tasks_of(house) == []
+    assert house.registry.reachable() == []
+
+
+async def test_a_backend_removed_under_running_readings_breaks_nothing(house: Correlated) -> None:
+    """The row goes between two statements of theirs; their task fails, or finds nothing, and ends with the reload."""
+    async with house.database.connection() as connection:
+        await connection.execute("DELETE FROM backends")
+    house.registry.request_gallery_reading(house.backend_id)
+    house.registry.request_reading(house.backend_id)
+    await house.theirs(batches.blank())
+    await house.invokeai.until_ended(1)
+    await house.registry.reload()
+    assert tasks_of(house) == []
+    assert await house.fetch("SELECT FROM photos") == []
