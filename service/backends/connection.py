@@ -146,6 +146,8 @@ class Connection:
 
     def _subscribed(self, state: SubscriptionState, error: str | None) -> None:
         came_back = state == SubscriptionState.CONNECTED
+        if self.state == "connected":
+            self.consumer.disconnected()
         self.state = state.value
         self.error = error
         log.info("backend_state", backend=self.row.name, state=self.state, error=error)

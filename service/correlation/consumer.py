@@ -89,6 +89,7 @@ class Consumer:
         self._downstream = downstream
         self._clock = clock
         self._queue: asyncio.Queue[Entry] = asyncio.Queue(QUEUE_LIMIT)
+        self._connection = 0
         self.dropped_events = 0
         self.dropped_progress = 0
         self.failures = 0
@@ -105,7 +106,11 @@ class Consumer:
             self.dropped_events += 1
             self._downstream.read_everything()
         else:
-            self._queue.put_nowait(SocketEvent(name, payload))
+            self._queue.put_nowait(SocketEvent(name, payload, self._connection))
+
+    def disconnected(self) -> None:
+        """The socket was lost: what comes next comes by another."""
+        self._connection += 1
 
     async def put(self, entry: Entry) -> None:
         """Takes a reading, waiting while the queue is full."""
@@ -177,12 +182,13 @@ class Consumer:
             case events.ItemsRetried() | events.QueueCleared():
                 self._downstream.read_everything()
             case _:
-                await self._apply_item_event(event)
+                await self._apply_item_event(event, entry.connection)
 
-    async def _apply_item_event(self, event: AnyItemEvent) -> None:
+    async def _apply_item_event(self, event: AnyItemEvent, connection: int) -> None:
         tracked = await self._track(event)
         if tracked is None:
             return
+        tracked.heard_by = connection
         await self._apply(tracked, event)
         if isinstance(event, ItemStatusChanged) and event.queue_counts is not None:
             counts = event.queue_counts
@@ -197,7 +203,9 @@ class Consumer:
             tracked.learn_ordinal(item.field_values)
         if isinstance(item, QueueItem):
             tracked.retried_from = tracked.retried_from or item.retried_from_item_id
-        await self._apply(tracked, reading(item, across_reconnect=entry.across_reconnect))
+        # What this connection has told of, it will tell the end of: the reading has only overtaken it.
+        unheard = entry.across_reconnect and tracked.heard_by != self._connection
+        await self._apply(tracked, reading(item, across_reconnect=unheard))
 
     async def _apply_unseen(self, entry: UnseenItems) -> None:
         """Absent twice, they are gone like others; one that turns up after all takes its place back."""

@@ -19,6 +19,8 @@ class SocketEvent(msgspec.Struct, frozen=True):
 
     name: str
     payload: Any
+    connection: int = 0
+    """Which of our connections it came by."""
 
 
 class ItemReading(msgspec.Struct, frozen=True):
@@ -26,6 +28,7 @@ class ItemReading(msgspec.Struct, frozen=True):
 
     item: QueueItem | ItemSummary
     across_reconnect: bool = False
+    """The first after a time without events."""
 
 
 class ItemAbsence(msgspec.Struct, frozen=True):

@@ -25,7 +25,7 @@ FOREIGN_LIMIT = 500
 class Tracked:
     """One item: what is known of it, whose it is, and how far it is."""
 
-    __slots__ = ("batch", "kept_place", "known", "ordinal", "pace", "progress", "retried_from", "shown")
+    __slots__ = ("batch", "heard_by", "kept_place", "known", "ordinal", "pace", "progress", "retried_from", "shown")
 
     def __init__(self, known: Known, batch: OurBatch | None) -> None:
         self.known = known
@@ -35,6 +35,8 @@ class Tracked:
         self.kept_place = self.place
         self.progress: Progress | None = None
         self.pace: Pace | None = None
+        self.heard_by: int | None = None
+        """The connection that last told of it."""
         self.shown = False
         """Whether browsers, and for ours the database, have it."""
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from service.correlation import consumer as consumer_module
+from service.correlation.correlate import RESTARTED
 from service.correlation.entries import ItemAbsence, SocketEvent, UnseenItems
 from service.database.engine import Database
 from tests.fakes.consuming import AT, House, absence, house_of
@@ -90,6 +91,24 @@ async def test_foreign_images_are_sighted_too_and_foreign_items_are_never_stored
                     result={"image": {"image_name": "theirs.png"}})  # fmt: skip
     assert house.requests.sighted == ["theirs.png"]
     assert await house.row() is None
+
+
+async def test_a_cancel_read_before_its_event_is_heard_is_somebodys_cancel(house: House) -> None:
+    """The reading after a connect may overtake the events of what began since: those will come."""
+    await house.status("in_progress", 1, started_at="2026-11-22 12:00:00.000")
+    await house.read(7, status="canceled", across_reconnect=True)
+    row = await house.row()
+    assert row is not None
+    assert (row["status"], row["error"]) == ("canceled", None)
+
+
+async def test_a_cancel_that_no_connection_told_of_was_a_restart(house: House) -> None:
+    await house.status("in_progress", 1, started_at="2026-11-22 12:00:00.000")
+    house.consumer.disconnected()
+    await house.read(7, status="canceled", across_reconnect=True)
+    row = await house.row()
+    assert row is not None
+    assert (row["status"], row["error"]) == ("canceled", RESTARTED)
 
 
 async def test_a_bulk_cancel_ends_pending_items_that_get_no_event_of_their_own(house: House) -> None:

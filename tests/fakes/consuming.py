@@ -98,10 +98,12 @@ class House:
     async def status(self, word: str, sequence: int | None, item_id: int = 7, **more: Any) -> None:
         await self.say("queue_item_status_changed", item_id, status=word, status_sequence=sequence, **more)
 
-    async def read(self, item_id: int = 7, *, seed: int | None = None, **more: Any) -> None:
+    async def read(
+        self, item_id: int = 7, *, seed: int | None = None, across_reconnect: bool = False, **more: Any
+    ) -> None:
         values = [] if seed is None else [{"node_path": "seed", "field_name": "value", "value": seed}]
         item = msgspec.convert({**self.ids(item_id), "field_values": values, **more}, QueueItem)
-        await self.consumer.apply(ItemReading(item))
+        await self.consumer.apply(ItemReading(item, across_reconnect))
 
     async def read_summary(self, item_id: int, **more: Any) -> None:
         await self.consumer.apply(ItemReading(msgspec.convert({**self.ids(item_id), **more}, ItemSummary)))
