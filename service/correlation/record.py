@@ -219,7 +219,12 @@ class Recorder:
             # Anybody may have written it: no batch of ours has an id no database can hold.
             return image.image_name, batch_id if isinstance(batch_id, str) and batch_id.isprintable() else None
 
-        named = await asyncio.gather(*(batch_of(image) for image in unknown))
+        asking = [asyncio.create_task(batch_of(image), name="image metadata") for image in unknown]
+        try:
+            named = await asyncio.gather(*asking)
+        finally:
+            for task in asking:
+                task.cancel()  # when one failed; nobody waits for the others any more
         return {name: batch_id for name, batch_id in named if batch_id is not None}
 
     async def _owners(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from service.correlation import correlate, queue_reading, reconcile
+from service.correlation.entries import Entry, ItemReading
 from service.database.engine import Database
 from service.errors import InvokeError
 from tests.fakes import ScriptedInvokeAI, answers, batches
@@ -224,3 +225,29 @@ async def test_an_item_that_waits_for_a_workflow_it_called_is_live_until_its_end
         await house.until_step(step, "processing")
     hold.release()
     await house.until_step(step, "completed")
+
+
+async def test_a_reading_of_which_something_could_not_be_kept_is_no_complete_one(
+    house: Correlated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold = house.invokeai.hold("img")
+    _, [item_id] = await house.ours(batches.blank())
+    await hold.reached()
+    await until_shown(house, (item_id, "in_progress"))
+    consumer, before = house.connection.consumer, house.connection.reconciler.read_from
+    apply = consumer.apply
+
+    async def fail_once(entry: Entry) -> None:
+        if isinstance(entry, ItemReading):
+            monkeypatch.setattr(consumer, "apply", apply)
+            raise ConnectionError("the database is away")
+        await apply(entry)
+
+    monkeypatch.setattr(consumer, "apply", fail_once)
+    assert not await house.connection.reconciler._reading.everything()
+
+    async def read_again() -> bool:
+        return house.connection.reconciler.read_from != before
+
+    await house.until(read_again)
+    hold.release()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from service.correlation import sightings
 from service.correlation.record import Settling
 from service.database.engine import Database
 from service.demo.images import Filter
-from service.errors import InvokeFailed
+from service.errors import InvokeFailed, InvokeInterrupted
 from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.correlated import Correlated, correlated
 from tests.fakes.rows import add_backend, add_item, add_photo
@@ -186,6 +187,17 @@ async def test_an_image_whose_metadata_cannot_be_read_holds_up_no_other(house: C
     images = [house.invokeai.add_canvas_save() for _ in range(3)]
     house.invokeai.on(f"{images[1].image_name}/metadata$", trouble, times=None)
     assert await house.connection.gallery.read() == 3
+
+
+async def test_when_the_server_is_cut_off_no_metadata_are_asked_for_behind_the_failure(house: Correlated) -> None:
+    for _ in range(20):
+        house.invokeai.add_canvas_save()
+    rule = house.invokeai.on("/metadata$", answers.cut(), times=None)
+    with pytest.raises(InvokeInterrupted):
+        await house.connection.gallery.read()
+    asked = rule.hits
+    assert asked < 20
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "image metadata" and not task.cancelling()]
 
 
 async def test_metadata_that_names_what_no_database_can_hold_names_no_batch(house: Correlated) -> None:
