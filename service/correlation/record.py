@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
-from service.correlation.items import POSITION, RECORDING
+from service.correlation.items import RECORDING
 from service.correlation.outcome import lock_step, refresh_step
+from service.correlation.owners import UPLOADED, Owner, Owners
 from service.database.engine import Connection, Database
-from service.errors import InvokeAnswered, InvokeConflict, InvokeUnauthorized
 from service.invokeai.client import InvokeClient
 from service.invokeai.events import ImageDTO
 from service.live.announce import Announcer
 from service.media.identity import photo_id
 from service.media.layout import generated_path, mirror_path
 
-METADATA_AT_ONCE = 4
-UPLOADED = "user"
-"""The category of pictures people upload to InvokeAI (FACTS §4, §10)."""
 CLOCK_STEP = timedelta(seconds=1)
 """What HTTP's `Date` cannot tell apart (RFC 9110)."""
 
@@ -36,44 +31,14 @@ class Settling(msgspec.Struct, frozen=True):
     image_names: tuple[str, ...]
 
 
-class Owner(msgspec.Struct, frozen=True):
-    """The step an image belongs to, and what the step knows of it before any file is home."""
-
-    step_id: UUID
-    session_id: UUID
-    position: int
-    prompt: str
-    negative_prompt: str
-    model_key: str
-    model_hash: str
-    model_name: str | None
-    source_photo_id: UUID | None
-    seed: int | None
-
-
 class Recorded(msgspec.Struct, frozen=True):
     added: tuple[UUID, ...]
+    filed: tuple[UUID, ...]
+    """Already here, and found now to be a step's work."""
     steps: tuple[UUID, ...]
     """Steps that have something new, or are settled further."""
 
 
-OWNER = f"""
-    SELECT s.id AS step_id, s.session_id, {POSITION} AS position, s.prompt, s.negative_prompt,
-           s.model_key, s.model_hash, s.model_name, s.source_photo_id, b.seeds[i.ordinal + 1] AS seed
-"""
-# Whichever backend tells of it: one server may be known by two addresses, and sessions and batches have unique ids.
-OWNER_BY_SESSION = (
-    "SELECT i.invoke_session_id AS key, o.* FROM queue_items i, LATERAL ("
-    + OWNER
-    + """ FROM step_batches b JOIN generation_steps s ON s.id = b.step_id WHERE b.batch_id = i.batch_id) o
-          WHERE i.invoke_session_id = ANY($1)"""
-)
-OWNER_BY_BATCH = (
-    "SELECT b.batch_id AS key, o.* FROM step_batches b, LATERAL ("
-    + OWNER
-    + """ FROM generation_steps s LEFT JOIN queue_items i ON false WHERE s.id = b.step_id) o
-          WHERE b.batch_id = ANY($1)"""
-)
 INSERT = """
     INSERT INTO photos AS known
            (id, filename, width, height, mime_type, created_at, is_generated, source, invoke_id, backend_id,
@@ -129,6 +94,7 @@ class Recorder:
         self.mirror = mirror
         self._client = client
         self._database = database
+        self._owners = Owners(client, database)
         self._announcer = announcer
         self._photos_recorded = photos_recorded
         self._batch_seen = batch_seen
@@ -153,15 +119,15 @@ class Recorder:
         """Takes what is to be taken of the images, nobody's step's only when made since then, and settles. Raises
         InvokeError; then nothing was written."""
         images = [image for image in images if not image.is_intermediate]
-        batches = await self._batches_named(images)
+        batches = await self._owners.named(images)
         async with self._database.transaction() as connection:
             await connection.execute(RECORDING)
-            owners = await self._owners(connection, images, batches)
+            owners = await self._owners.of(connection, images, batches)
             taken = await self._to_take(connection, images, owners, since)
             steps = {owner.step_id for owner in owners.values()} | {settling.step_id for settling in settlings}
             for step_id in sorted(steps):
                 await lock_step(connection, step_id)
-            added, touched = [], set()
+            added, filed, touched = [], [], set()
             for image in taken:
                 owner = owners.get(image.image_name)
                 row_id, inserted, placed = await self._insert(connection, image, owner)
@@ -169,11 +135,13 @@ class Recorder:
                     added.append(row_id)
                 if owner is not None and placed:
                     touched.add(owner.step_id)
+                if row_id is not None and placed and not inserted:
+                    filed.append(row_id)
             settled = [settling for settling in settlings if await self._settle(connection, settling, touched)]
             for step_id in sorted(steps):
                 if await refresh_step(connection, step_id):
                     touched.add(step_id)
-        recorded = Recorded(tuple(added), tuple(touched))
+        recorded = Recorded(tuple(added), tuple(filed), tuple(touched))
         self._tell(recorded, settled, batches.values())
         return recorded
 
@@ -189,6 +157,8 @@ class Recorder:
         if recorded.added:
             self._announcer.photos_added(recorded.added)
             self._photos_recorded()
+        if recorded.filed:
+            self._announcer.photos_updated(recorded.filed)
         if recorded.steps:
             self._announcer.steps_updated(recorded.steps)
         if recorded.added or recorded.steps:
@@ -197,49 +167,6 @@ class Recorder:
             self._settled(settling.batch_id, settling.item_id)
         for batch_id in set(batch_ids):
             self._batch_seen(batch_id)
-
-    async def _batches_named(self, images: Sequence[ImageDTO]) -> dict[str, str]:
-        """Image name → `darkroom_batch` of its metadata, for images whose session is none of ours (rule 4)."""
-        sessions = [image.session_id for image in images if image.session_id]
-        async with self._database.connection() as connection:
-            ours = {row["key"] for row in await connection.fetch(OWNER_BY_SESSION, sessions)}
-        unknown = [image for image in images if image.session_id not in ours and image.image_category != UPLOADED]
-        limit = asyncio.Semaphore(METADATA_AT_ONCE)
-
-        async def batch_of(image: ImageDTO) -> tuple[str, str | None]:
-            try:
-                async with limit:
-                    metadata = await self._client.metadata(image.image_name)
-            except (InvokeUnauthorized, InvokeConflict):
-                raise
-            except (InvokeAnswered, msgspec.DecodeError):
-                # Deleted just now, or unreadable for good: one such image must not hold up the others.
-                metadata = None
-            batch_id = (metadata or {}).get("darkroom_batch")
-            # Anybody may have written it: no batch of ours has an id no database can hold.
-            return image.image_name, batch_id if isinstance(batch_id, str) and batch_id.isprintable() else None
-
-        asking = [asyncio.create_task(batch_of(image), name="image metadata") for image in unknown]
-        try:
-            named = await asyncio.gather(*asking)
-        finally:
-            for task in asking:
-                task.cancel()  # when one failed; nobody waits for the others any more
-        return {name: batch_id for name, batch_id in named if batch_id is not None}
-
-    async def _owners(
-        self, connection: Connection, images: Sequence[ImageDTO], batches: dict[str, str]
-    ) -> dict[str, Owner]:
-        """Image name → owner; a session known to be ours outweighs what the metadata says."""
-        sessions = [image.session_id for image in images if image.session_id]
-        by_session = _owners(await connection.fetch(OWNER_BY_SESSION, sessions))
-        by_batch = _owners(await connection.fetch(OWNER_BY_BATCH, list(batches.values())))
-        owners = {}
-        for image in images:
-            owner = by_session.get(image.session_id or "") or by_batch.get(batches.get(image.image_name, ""))
-            if owner is not None:
-                owners[image.image_name] = owner
-        return owners
 
     async def _to_take(
         self, connection: Connection, images: Sequence[ImageDTO], owners: dict[str, Owner], since: datetime | None
@@ -294,7 +221,3 @@ class Recorder:
 def beginning(created_at: datetime, server_now: datetime) -> datetime:
     """When the backend was added, on the server's clock: what is older comes by Import (rule 6)."""
     return created_at + (server_now - datetime.now(UTC)) - CLOCK_STEP
-
-
-def _owners(rows: list[asyncpg.Record]) -> dict[str, Owner]:
-    return {row["key"]: msgspec.convert(dict(row), Owner) for row in rows}

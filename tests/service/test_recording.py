@@ -141,7 +141,7 @@ async def test_recording_an_image_again_fills_what_is_missing_and_moves_nothing(
     ours = type(dto)(**{name: getattr(dto, name) for name in dto.__struct_fields__} | {"session_id": "s"})
     recorded = await house.connection.recorder.record([ours])
     [after] = await house.until_photos(1)
-    assert recorded.added == ()
+    assert (recorded.added, recorded.filed, recorded.steps) == ((), (before["id"],), (step,))
     assert (after["id"], after["local_storage_path"]) == (before["id"], before["local_storage_path"])
     assert (after["step_id"], after["generation_prompt"], after["seed"]) == (step, "a lighthouse", 7)
 

@@ -1,0 +1,107 @@
+"""Whose work an image is (rule 4): its session's item tells, else its own metadata."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from service.correlation.items import POSITION
+from service.database.engine import Connection, Database
+from service.errors import InvokeAnswered, InvokeConflict, InvokeUnauthorized
+from service.invokeai.client import InvokeClient
+from service.invokeai.events import ImageDTO
+
+METADATA_AT_ONCE = 4
+UPLOADED = "user"
+"""The category of pictures people upload to InvokeAI (FACTS §4, §10)."""
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """The step an image belongs to, and what the step knows of it before any file is home."""
+
+    step_id: UUID
+    session_id: UUID
+    position: int
+    prompt: str
+    negative_prompt: str
+    model_key: str
+    model_hash: str
+    model_name: str | None
+    source_photo_id: UUID | None
+    seed: int | None
+
+
+OWNER = f"""
+    SELECT s.id AS step_id, s.session_id, {POSITION} AS position, s.prompt, s.negative_prompt,
+           s.model_key, s.model_hash, s.model_name, s.source_photo_id, b.seeds[i.ordinal + 1] AS seed
+"""
+# Whichever backend tells of it: one server may be known by two addresses, and sessions and batches have unique ids.
+OWNER_BY_SESSION = (
+    "SELECT i.invoke_session_id AS key, o.* FROM queue_items i, LATERAL ("
+    + OWNER
+    + """ FROM step_batches b JOIN generation_steps s ON s.id = b.step_id WHERE b.batch_id = i.batch_id) o
+          WHERE i.invoke_session_id = ANY($1)"""
+)
+OWNER_BY_BATCH = (
+    "SELECT b.batch_id AS key, o.* FROM step_batches b, LATERAL ("
+    + OWNER
+    + """ FROM generation_steps s LEFT JOIN queue_items i ON false WHERE s.id = b.step_id) o
+          WHERE b.batch_id = ANY($1)"""
+)
+
+
+class Owners:
+    """Finds the steps that images belong to."""
+
+    def __init__(self, client: InvokeClient, database: Database) -> None:
+        self._client = client
+        self._database = database
+
+    async def named(self, images: Sequence[ImageDTO]) -> dict[str, str]:
+        """Image name → `darkroom_batch` of its metadata, for images whose session is none of ours (rule 4)."""
+        sessions = [image.session_id for image in images if image.session_id]
+        async with self._database.connection() as connection:
+            ours = {row["key"] for row in await connection.fetch(OWNER_BY_SESSION, sessions)}
+        unknown = [image for image in images if image.session_id not in ours and image.image_category != UPLOADED]
+        limit = asyncio.Semaphore(METADATA_AT_ONCE)
+
+        async def batch_of(image: ImageDTO) -> tuple[str, str | None]:
+            try:
+                async with limit:
+                    metadata = await self._client.metadata(image.image_name)
+            except (InvokeUnauthorized, InvokeConflict):
+                raise
+            except (InvokeAnswered, msgspec.DecodeError):
+                # Deleted just now, or unreadable for good: one such image must not hold up the others.
+                metadata = None
+            batch_id = (metadata or {}).get("darkroom_batch")
+            # Anybody may have written it: no batch of ours has an id no database can hold.
+            return image.image_name, batch_id if isinstance(batch_id, str) and batch_id.isprintable() else None
+
+        asking = [asyncio.create_task(batch_of(image), name="image metadata") for image in unknown]
+        try:
+            named = await asyncio.gather(*asking)
+        finally:
+            for task in asking:
+                task.cancel()  # when one failed; nobody waits for the others any more
+        return {name: batch_id for name, batch_id in named if batch_id is not None}
+
+    async def of(self, connection: Connection, images: Sequence[ImageDTO], batches: dict[str, str]) -> dict[str, Owner]:
+        """Image name → owner; a session known to be ours outweighs what the metadata says."""
+        sessions = [image.session_id for image in images if image.session_id]
+        by_session = _by_key(await connection.fetch(OWNER_BY_SESSION, sessions))
+        by_batch = _by_key(await connection.fetch(OWNER_BY_BATCH, list(batches.values())))
+        owners = {}
+        for image in images:
+            owner = by_session.get(image.session_id or "") or by_batch.get(batches.get(image.image_name, ""))
+            if owner is not None:
+                owners[image.image_name] = owner
+        return owners
+
+
+def _by_key(rows: list[asyncpg.Record]) -> dict[str, Owner]:
+    return {row["key"]: msgspec.convert(dict(row), Owner) for row in rows}
