@@ -20,6 +20,9 @@ from service.errors import (
     InvokeConflict,
     InvokeFailed,
     InvokeInterrupted,
+    InvokeNoSuchRoute,
+    InvokeNotFound,
+    InvokeRefused,
     InvokeUnauthorized,
     InvokeUnreachable,
 )
@@ -154,7 +157,11 @@ class Transport:
         user = {"email": self._credentials.email, "password": self._credentials.password, "remember_me": True}
         request = _Request("POST", "/api/v1/auth/login", (), msgspec.json.encode(user))
         self.token = None
-        content = await self._exchange(self.session, request)
+        try:
+            content = await self._exchange(self.session, request)
+        except (InvokeRefused, InvokeNotFound, InvokeNoSuchRoute) as error:
+            # It says nothing of what was asked for, which has had its answer: 401.
+            raise InvokeUnauthorized(error.status, f"the login was refused: {error.words}") from error
         self.token = _decoded(request, content, _Session).token
 
     async def _exchange(self, session: aiohttp.ClientSession, request: _Request) -> bytes:

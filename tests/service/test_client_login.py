@@ -11,7 +11,17 @@ import pytest
 
 from service.errors import InvokeUnauthorized
 from service.invokeai.client import Credentials, InvokeClient
-from tests.fakes.raw_invokeai import QUEUE, SINCE_6_14, RawInvokeAI, client_session, data, json, raw_invokeai
+from tests.fakes.raw_invokeai import (
+    QUEUE,
+    SINCE_6_14,
+    Answer,
+    RawInvokeAI,
+    client_session,
+    data,
+    json,
+    raw_invokeai,
+    text,
+)
 
 STATUS = f"{QUEUE}/status"
 ENQUEUE = f"{QUEUE}/enqueue_batch"
@@ -108,6 +118,30 @@ async def test_a_wrong_password_is_said_in_invokeais_words(server: RawInvokeAI, 
     with pytest.raises(InvokeUnauthorized, match="Incorrect email or password"):
         await owner.connect()
     assert len(server.to(LOGIN)) == 1
+    assert owner.token is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        json({"detail": "User account is disabled"}, 403),
+        json({"detail": [{"loc": ["body", "email"], "msg": "not an address"}]}, 422),
+        json({"detail": "Not Found"}, 404),
+        text("404 page not found", 404),
+        text("", 302, Location="https://login.example/"),
+    ],
+)
+async def test_a_refused_login_is_not_the_answer_to_what_was_asked(
+    server: RawInvokeAI, owner: InvokeClient, answer: Answer
+) -> None:
+    server.on("/api/v1/images/i/a.png", NO_AUTH)
+    server.on("/api/v1/images/i/a.png/full", NO_AUTH)
+    server.on(LOGIN, answer)
+    with pytest.raises(InvokeUnauthorized, match="the login was refused"):
+        await owner.image("a.png")
+    with pytest.raises(InvokeUnauthorized, match="the login was refused"):
+        async with owner.open_file("a.png"):
+            pass
     assert owner.token is None
 
 
