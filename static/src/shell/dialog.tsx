@@ -1,25 +1,41 @@
-import type { ComponentChildren } from "preact";
+import type { ComponentChildren, TargetedMouseEvent } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 
-/** A modal dialog; Esc and a press beside it close it. */
+/** A modal dialog; Esc and a press beside it close it. Closed in whatever way, it gives the focus back. */
 export function Dialog({ title, onClose, wide = false, children }: { title: string; onClose: () => void; wide?: boolean; children: ComponentChildren }) {
   const element = useRef<HTMLDialogElement>(null);
+  const pressedBeside = useRef(false);
   const id = useId();
-  useEffect(() => element.current?.showModal(), []);
+  useEffect(() => {
+    const dialog = element.current!;
+    dialog.showModal();
+    return () => dialog.close();
+  }, []);
   return (
     <dialog
       ref={element}
       class={wide ? "wide" : ""}
       aria-labelledby={id}
-      onClose={onClose}
+      onClose={() => {
+        // Told a moment later: one that was taken away has nothing to close any more.
+        if (element.current) onClose();
+      }}
+      onPointerDown={(event) => (pressedBeside.current = isBeside(event))}
       onClick={(event) => {
-        if (event.target === element.current) element.current?.close();
+        // Text dragged over out of a field ends in a click on the dialog too.
+        if (event.target === event.currentTarget && pressedBeside.current && isBeside(event)) event.currentTarget.close();
       }}
     >
       <h1 id={id}>{title}</h1>
       {children}
     </dialog>
   );
+}
+
+/** On the backdrop; the dialog's own padding is no such place. */
+function isBeside(event: TargetedMouseEvent<HTMLDialogElement>): boolean {
+  const { left, right, top, bottom } = event.currentTarget.getBoundingClientRect();
+  return event.clientX < left || event.clientX > right || event.clientY < top || event.clientY > bottom;
 }
 
 interface ConfirmProps {
