@@ -37,7 +37,7 @@ def raise_for(response: aiohttp.ClientResponse, content: bytes) -> None:
     if status // 100 == SUCCESS and not is_page:
         return
     if status // 100 == REDIRECTION:
-        raise InvokeRefused(status, f"redirects to {response.headers.get('Location', 'nowhere')}")
+        raise InvokeRefused(status, f"redirects to {_destination(response)}: is a login in front of it?")
     words = words_of(content)
     raise _refusal(status, words is not None)(status, words or _plain(content, is_page))
 
@@ -69,6 +69,11 @@ def words_of(content: bytes) -> str | None:
         return detail[:MAX_WORDS]
     problems = (f"{'.'.join(map(str, problem.loc))}: {problem.msg[:200]}" for problem in detail)
     return "; ".join(problems)[:MAX_WORDS]
+
+
+def _destination(response: aiohttp.ClientResponse) -> str:
+    """Without its query, where a gateway's login keeps its secrets."""
+    return response.headers.get("Location", "nowhere").partition("?")[0][:MAX_WORDS]
 
 
 def _plain(content: bytes, is_page: bool) -> str:

@@ -15,6 +15,7 @@ from service.errors import (
     InvokeInterrupted,
     InvokeNoSuchRoute,
     InvokeNotFound,
+    InvokeRefused,
     InvokeUnauthorized,
     InvokeUnreachable,
 )
@@ -108,7 +109,13 @@ class Faults:
         if isinstance(error, StorageTrouble):
             self._pause(None)
             return Postponed(reason)
-        # The backend gave this photo a proper answer, so the row of suspicious ones is broken.
+        if isinstance(error, InvokeRefused) and not await self._is_well(claimed.backend_id, client):
+            # A gateway before it that wants a login, or to be paid, refuses whatever is asked for.
+            return Postponed(reason)
+        return await self._judge_proper(claimed, error, reason, client)
+
+    async def _judge_proper(self, claimed: Claimed, error: Exception, reason: str, client: InvokeClient) -> Verdict:
+        """The backend gave this photo a proper answer, so the row of suspicious ones is broken."""
         self._suspicions.pop(claimed.backend_id, None)
         if isinstance(error, InvokeConflict):
             return Postponed(reason, CONFLICT_DELAY * random.uniform(0.75, 1.25))
@@ -132,16 +139,22 @@ class Faults:
         if before and now - before.last > IN_A_ROW:
             before = None
         self._suspicions[claimed.backend_id] = _Suspicion(claimed.id, before.since if before else now, now)
-        try:
-            await client.version()
-        except InvokeError:
-            self._suspicions.pop(claimed.backend_id, None)
-            self._pause(claimed.backend_id)
+        if not await self._is_well(claimed.backend_id, client):
             return Postponed(reason)
         if before and before.photo_id != claimed.id and now - before.since < BENEFIT_OF_DOUBT:
             self._pause(claimed.backend_id)
             return Postponed(reason)
         return Failure(reason)
+
+    async def _is_well(self, backend_id: UUID, client: InvokeClient) -> bool:
+        """Whether it tells at least its version; one that does not is left in peace."""
+        try:
+            await client.version()
+        except InvokeError:
+            self._suspicions.pop(backend_id, None)
+            self._pause(backend_id)
+            return False
+        return True
 
     def _pause(self, key: UUID | None) -> None:
         """Twice as long as the last; photos that fail together extend nothing."""

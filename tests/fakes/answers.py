@@ -37,6 +37,15 @@ def body(data: bytes, content_type: str = "application/json", code: int = 200) -
     return answer
 
 
+def redirect(location: str) -> Answer:
+    """As a gateway sends to its login."""
+
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        return web.Response(status=302, headers={"Location": location})
+
+    return answer
+
+
 def after(gate: asyncio.Event | float) -> Answer:
     """The true answer, once the gate opens or so many seconds have passed."""
 

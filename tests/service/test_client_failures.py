@@ -219,9 +219,10 @@ async def test_a_status_no_standard_names_is_still_told_apart(server: RawInvokeA
 
 
 async def test_a_redirect_is_not_followed_with_our_token(server: RawInvokeAI, client: InvokeClient) -> None:
-    server.on(VERSION, text("", 307, Location="http://elsewhere.invalid/"))
-    with pytest.raises(InvokeRefused, match=r"elsewhere\.invalid"):
+    server.on(VERSION, text("", 307, Location="http://elsewhere.invalid/login?state=secret"))
+    with pytest.raises(InvokeRefused, match=r"redirects to http://elsewhere\.invalid/login: is a login") as refusal:
         await client.version()
+    assert "secret" not in str(refusal.value)
 
 
 async def test_a_file_that_ends_early_breaks_off(server: RawInvokeAI, client: InvokeClient) -> None:

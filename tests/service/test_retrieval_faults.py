@@ -266,6 +266,30 @@ async def test_anything_else_refused_is_an_attempt(at_work: Retrieving) -> None:
     assert (row["retrieval_attempts"], row["retrieval_error"]) == (1, "InvokeAI answered 403: not yours")
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        answers.body(b"<html>Access denied</html>", "text/html", 403),
+        answers.body(b"<html>Payment required</html>", "text/html", 402),
+        answers.redirect("https://login.example/"),
+    ],
+)
+async def test_a_gateway_that_refuses_everything_for_a_while_costs_no_attempt(
+    at_work: Retrieving, answer: answers.Answer
+) -> None:
+    at_work.limits.retrieval_max_attempts = 1
+    shut = at_work.server.on("/api/", answer, times=None)
+    images = [at_work.server.add_image(shade=n) for n in range(3)]
+    photos = [await at_work.photo(image) for image in images]
+    at_work.start()
+    await at_work.until(photos[0], lambda row: row["retrieval_error"] is not None)
+    shut.remove()
+    for photo, image in zip(photos, images, strict=True):
+        row = await at_work.until_status(photo, "completed")
+        assert row["retrieval_attempts"] == 0
+        at_work.assert_home(row, image)
+
+
 async def test_an_error_nobody_thought_of_is_an_attempt_and_stops_no_one_else(
     at_work: Retrieving, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,6 +124,18 @@ async def test_what_is_the_photos_own_counts(faults: Faults, error: Exception) -
     assert faults.pause_left(BACKEND) == 0
 
 
+async def test_what_a_gateway_refuses_costs_nothing_while_it_refuses_the_version_too(
+    faults: Faults, clock: Clock
+) -> None:
+    refused = InvokeRefused(403, "a web page")
+    shut = server(version=refused, image=refused)
+    for _ in range(10):
+        assert await faults.judge(photo(), refused, shut) == Postponed(str(refused))
+        assert faults.pause_left(BACKEND) > 0
+        clock.now += faults.pause_left(BACKEND)
+    assert await faults.judge(photo(), InvokeNotFound(404, "Not Found"), shut) == Postponed(str(refused))
+
+
 @pytest.mark.parametrize("error", SUSPICIOUS)
 async def test_a_suspicious_answer_counts_while_the_version_answers(faults: Faults, error: Exception) -> None:
     one = photo()
