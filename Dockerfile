@@ -29,6 +29,10 @@ ENV PATH="/srv/darkroom/.venv/bin:$PATH" \
 USER darkroom
 VOLUME /data
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD \
-  ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/ready', timeout=4)"]
+# Straight to the port, whatever proxy the environment names.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-c", "\
+import http.client, os, sys; \
+c = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('DARKROOM_PORT') or 8000), timeout=4); \
+c.request('GET', '/health/ready'); \
+sys.exit(c.getresponse().status != 200)"]
 CMD ["python", "-m", "service", "serve"]
