@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 
 from litestar import Response
@@ -74,7 +73,7 @@ async def _owner(scope: Scope, sessions: Sessions) -> Visitor:
     headers = Headers.from_scope(scope)
     kind, _, credentials = headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer":
-        await sessions.password.check(credentials.strip(), client_address(scope))
+        await sessions.password.check(_as_typed(credentials.strip()), client_address(scope))
         return OWNER
     token = session_token(headers)
     visitor = await sessions.find(token) if token is not None else None
@@ -83,13 +82,22 @@ async def _owner(scope: Scope, sessions: Sessions) -> Visitor:
     return visitor
 
 
-def session_token(headers: Headers) -> str | None:
-    """The session's token in the Cookie header, if there is one."""
+def _as_typed(credentials: str) -> str:
+    """Header values are read as Latin-1 (RFC 9110 §5.5), and sent as UTF-8 by nearly everything."""
     try:
-        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return None
-    return morsel.value if morsel is not None else None
+        return credentials.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return credentials
+
+
+def session_token(headers: Headers) -> str | None:
+    """The session's token in the Cookie header, if there is one. A browser sends a host's cookies to each of its ports:
+    other apps' stand there too, and not all of them are legal."""
+    for cookie in headers.get("cookie", "").split(";"):
+        name, _, value = cookie.strip().partition("=")
+        if name == COOKIE:
+            return value
+    return None
 
 
 def client_address(scope: Scope) -> str:

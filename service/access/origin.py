@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -45,7 +44,4 @@ def refusal(
 
 def _is_own(origin: str, scheme: str, host: str) -> bool:
     """Exactly scheme, name and port of the request; https also where http arrived, for TLS may end at a proxy."""
-    parts = urlsplit(origin)
-    if origin != f"{parts.scheme}://{parts.netloc}":
-        return False
-    return parts.netloc.lower() == host.lower() and parts.scheme in {scheme, "https"}
+    return origin.lower() in {f"{scheme}://{host}".lower(), f"https://{host}".lower()}

@@ -71,6 +71,9 @@ def test_the_own_origin_may_change_things(origin: str, scheme: str, host: str) -
         "",
         "file://",
         "ftp://127.0.0.1:8000",
+        "http://[",
+        "http://[::1",
+        "http://[x]:8000",
     ],
 )
 def test_any_other_origin_is_refused(origin: str) -> None:
