@@ -18,6 +18,8 @@ REMEMBERED_FOR: Final = timedelta(seconds=30)
 """How long another process's sign-out may go unnoticed here."""
 REMEMBERED: Final = 1024
 
+EXPIRES_AT: Final = "SELECT expires_at FROM web_sessions WHERE token_hash = $1 AND expires_at > $2"
+
 
 def _now() -> datetime:
     return datetime.now(UTC)
@@ -62,6 +64,12 @@ class Sessions:
             return None
         return visitor
 
+    async def expires_at(self, session: str) -> datetime | None:
+        """Until when it lives, as it was last renewed; None when it has ended."""
+        async with self._database.connection() as connection:
+            expires_at: datetime | None = await connection.fetchval(EXPIRES_AT, session, self._now())
+        return expires_at
+
     async def end(self, session: str) -> None:
         """Sign out: the token is worth nothing from here on."""
         self._remembered.pop(session, None)
@@ -75,9 +83,7 @@ class Sessions:
 
     async def _read(self, key: str, now: datetime) -> Visitor | None:
         async with self._database.connection() as connection:
-            expires_at: datetime | None = await connection.fetchval(
-                "SELECT expires_at FROM web_sessions WHERE token_hash = $1 AND expires_at > $2", key, now
-            )
+            expires_at: datetime | None = await connection.fetchval(EXPIRES_AT, key, now)
             if expires_at is None:
                 return None
             if expires_at < now + LIFETIME - RENEWED_AFTER:

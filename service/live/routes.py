@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 from uuid import UUID
 
 import structlog
@@ -44,31 +44,49 @@ class Snapshots:
             return await self._read()
 
 
+@runtime_checkable
+class SessionEnds(Protocol):
+    """Who knows when browser sessions end."""
+
+    async def expires_at(self, session: str) -> datetime | None: ...
+
+
 @websocket("/api/v1/feed")
-async def feed(socket: Socket, hub: NamedDependency[Hub], snapshots: NamedDependency[Snapshots]) -> None:
+async def feed(
+    socket: Socket,
+    hub: NamedDependency[Hub],
+    snapshots: NamedDependency[Snapshots],
+    sessions: NamedDependency[SessionEnds | None],
+) -> None:
     """`hello`, then everything that happens, until the browser leaves, stops reading, or its session ends."""
     await socket.accept()
     with _subscribed(hub, socket.auth) as client:
         async with asyncio.TaskGroup() as tasks:
-            writer = tasks.create_task(_write(socket, hub, client, snapshots), name="feed writer")
+            working = [tasks.create_task(_write(socket, hub, client, snapshots), name="feed writer")]
+            if sessions is not None and socket.auth.expires_at is not None:
+                ends = _close_when_it_ends(client, socket.auth, sessions)
+                working.append(tasks.create_task(ends, name="feed session"))
             await _drain(socket)
-            writer.cancel()
+            for task in working:
+                task.cancel()
 
 
 @contextmanager
 def _subscribed(hub: Hub, visitor: Visitor) -> Iterator[Client]:
-    """A client of the hub that is closed with 4401 when the visitor's session expires."""
     client = hub.subscribe(visitor.session)
-    expiry = None
-    if visitor.expires_at is not None:
-        seconds = (visitor.expires_at - datetime.now(UTC)).total_seconds()
-        expiry = asyncio.get_running_loop().call_later(max(0.0, seconds), client.close, SESSION_ENDED)
     try:
         yield client
     finally:
         hub.unsubscribe(client)
-        if expiry is not None:
-            expiry.cancel()
+
+
+async def _close_when_it_ends(client: Client, visitor: Visitor, sessions: SessionEnds) -> None:
+    """Closes with 4401 when the visitor's session has expired; other requests of the browser may renew it meanwhile."""
+    expires_at = visitor.expires_at
+    while expires_at is not None:
+        await asyncio.sleep(max(0.0, (expires_at - datetime.now(UTC)).total_seconds()))
+        expires_at = await sessions.expires_at(visitor.session) if visitor.session is not None else None
+    client.close(SESSION_ENDED)
 
 
 async def _write(socket: Socket, hub: Hub, client: Client, snapshots: Snapshots) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from service.access.password import FAILURES_ALLOWED
 from service.access.sessions import LIFETIME, Sessions
+from service.access.visitor import Visitor
 from service.database.engine import Database
 from tests.fakes.darkroom import Darkroom, running, settings_for
 
@@ -84,6 +86,7 @@ async def test_own_names_are_answered(unlocked: Darkroom) -> None:
     [
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Origin": "http://127.0.0.1:1"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
@@ -203,6 +206,26 @@ async def test_a_made_up_cookie_opens_nothing(locked: Darkroom, value: str) -> N
     assert await status_of(locked, "GET", "/api/v1/photos", headers=headers) == (401, "unauthorized")
 
 
+@pytest.mark.parametrize("neighbour", ['prefs={"theme":"dark"}', "a=b c", "a[b]=1", "flag", "näh=ü", "", "darkroom=1;"])
+async def test_cookies_of_other_apps_on_the_same_host_are_no_hindrance(locked: Darkroom, neighbour: str) -> None:
+    morsel = await sign_in(locked)
+    for pair in ((neighbour, f"darkroom_session={morsel.value}"), (f"darkroom_session={morsel.value}", neighbour)):
+        headers = {"Cookie": "; ".join(pair)}
+        assert await status_of(locked, "GET", "/api/v1/photos", headers=headers) == (200, None)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+async def test_a_password_beyond_ascii_works_for_scripts_too(tmp_path: Path, database_url: str, encoding: str) -> None:
+    password = "Kämmerlein-für-alle"
+    async with running(settings_for(tmp_path, database_url, password=password)) as darkroom:
+        reader, writer = await asyncio.open_connection("127.0.0.1", darkroom.port)
+        head = f"GET /api/v1/settings HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {password}\r\n\r\n"
+        writer.write(head.encode(encoding))
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_signing_out_closes_the_feeds_of_that_session_alone_with_4401(locked: Darkroom) -> None:
     mine, other = await sign_in(locked), await sign_in(locked)
     async with (
@@ -220,20 +243,45 @@ async def test_signing_out_closes_the_feeds_of_that_session_alone_with_4401(lock
         await another.until(lambda message: message["type"] == "session.updated")
 
 
-async def test_a_feed_ends_with_4401_when_its_session_expires(locked: Darkroom, database: Database) -> None:
-    morsel = await sign_in(locked)
-    soon = datetime.now(UTC) + timedelta(seconds=1)
-    sessions: Sessions = locked.app.state["sessions"]
+async def about_to_expire(darkroom: Darkroom, database: Database, *, seconds: float, stored: timedelta) -> str:
+    """A session as this process remembers it: expiring in seconds, and in the database after `stored`."""
+    morsel = await sign_in(darkroom)
+    sessions: Sessions = darkroom.app.state["sessions"]
     key = sessions.password.session_key(morsel.value)
+    now = datetime.now(UTC)
+    async with database.connection() as connection:
+        await connection.execute("UPDATE web_sessions SET expires_at = $1 WHERE token_hash = $2", now + stored, key)
     # Renewal is for sessions that are used; this one is kept from it by being remembered already.
-    visitor = await sessions.find(morsel.value)
-    assert visitor is not None
-    sessions._remembered[key] = (type(visitor)(session=key, expires_at=soon), datetime.now(UTC))
-    async with locked.feed(additional_headers=cookie(morsel)) as feed:
+    sessions._remembered[key] = (Visitor(session=key, expires_at=now + timedelta(seconds=seconds)), now)
+    return morsel.value
+
+
+async def test_a_feed_ends_with_4401_when_its_session_expires(locked: Darkroom, database: Database) -> None:
+    token = await about_to_expire(locked, database, seconds=3, stored=timedelta(seconds=3))
+    async with locked.feed(additional_headers={"Cookie": f"darkroom_session={token}"}) as feed:
         with pytest.raises(ConnectionClosed) as closed:
             await feed.until(lambda _: False)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 4401
+
+
+async def test_a_feed_stays_when_its_session_was_renewed_meanwhile(locked: Darkroom, database: Database) -> None:
+    token = await about_to_expire(locked, database, seconds=3, stored=timedelta(days=20))
+    sessions: Sessions = locked.app.state["sessions"]
+    asked = asyncio.Event()
+    expires_at = sessions.expires_at
+
+    async def noticed(session: str) -> datetime | None:
+        asked.set()
+        return await expires_at(session)
+
+    sessions.expires_at = noticed  # type: ignore[method-assign]
+    async with locked.feed(additional_headers={"Cookie": f"darkroom_session={token}"}) as feed:
+        await feed.next()
+        await asyncio.wait_for(asked.wait(), 10)
+        headers = {"Authorization": f"Bearer {PASSWORD}"}
+        assert (await status_of(locked, "POST", "/api/v1/sessions", json={"name": "x"}, headers=headers))[0] == 201
+        await feed.until(lambda message: message["type"] == "session.updated")
 
 
 async def test_sessions_outlive_a_restart_but_not_a_change_of_the_password(tmp_path: Path, database_url: str) -> None:
