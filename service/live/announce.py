@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 
-from service.live.hub import Hub
+from service.live.hub import BACKLOG, Hub
 from service.live.messages import Album, Data, Ledger, ModelsUpdated, Photo, Removed, Session, Step
 
 log = structlog.get_logger()
@@ -19,6 +19,7 @@ log = structlog.get_logger()
 PENDING_LIMIT: Final = 10_000
 """Changes that may wait; beyond it browsers are told to refetch instead."""
 BATCH: Final = 200
+HALF_A_BACKLOG: Final = BACKLOG // 2
 LEDGER_INTERVAL: Final = 0.5
 READ_TIMEOUT: Final = 30.0
 
@@ -110,6 +111,7 @@ class Announcer:
             log.warning("too many changes to tell one by one", pending=len(self._pending))
             self._pending.clear()
             self._hub.skip()
+            self._ledger_changed.set()  # a message that shows the gap, should nothing else be told
         self._changed.set()
 
     async def _tell_changes(self) -> None:
@@ -125,13 +127,17 @@ class Announcer:
             # Taken out first: what changes again while we read has its turn, and a reading, of its own.
             for change in batch:
                 del self._pending[change]
+            untold = dict.fromkeys(batch)
             try:
                 resources = await self._read(batch)
+                for told, change in enumerate(batch, start=1):
+                    del untold[change]
+                    self._tell(change, resources)
+                    if told % HALF_A_BACKLOG == 0:
+                        await asyncio.sleep(0)  # writers take their turn, or every browser's backlog would overflow
             except BaseException:
-                self._pending = dict.fromkeys(batch) | self._pending
+                self._pending = untold | self._pending
                 raise
-            for change in batch:
-                self._tell(change, resources)
 
     async def _read(self, batch: Sequence[Change]) -> dict[tuple[Source, UUID], Data]:
         wanted: dict[Source, dict[UUID, None]] = {}

@@ -113,7 +113,6 @@ class Hub:
         self.version = version
         self.epoch = uuid4().hex
         self.seq = 0
-        self._skipped = 0
         self._clients: set[Client] = set()
         self._paces: dict[tuple[str, Hashable], _Pace] = {}
         self._encoder = msgspec.json.Encoder()
@@ -147,14 +146,14 @@ class Hub:
             raise ValueError(f"{type!r} is not a durable message")
         if isinstance(data, Item) and data.status in ENDED:
             self._forget_progress(data)
-        seq = self.seq + 1 + self._skipped
+        self.seq += 1
         if self._clients:
-            self._broadcast(Frame(seq, self._encode(type, seq, data), durable=True, droppable=False))
-        self.seq, self._skipped = seq, 0
+            self._broadcast(Frame(self.seq, self._encode(type, self.seq, data), durable=True, droppable=False))
 
     def skip(self) -> None:
-        """Leave a gap before the next durable message: something cannot be told, browsers must refetch."""
-        self._skipped = 1
+        """Something cannot be told: the next message, passing ones too, shows a `seq` that browsers have not heard, and
+        they refetch."""
+        self.seq += 1
 
     def progress(self, progress: ItemProgress) -> None:
         self.passing("item.progress", (progress.backend_id, progress.item_id), progress)
@@ -163,13 +162,11 @@ class Hub:
         """Send the last value of a key, at most ten times a second; `seq` stays where it is."""
         if type not in PASSING:
             raise ValueError(f"{type!r} is not a passing message")
-        if not self._clients:
-            return
         pace = self._paces.get((type, key))
         if pace is not None:
             pace.latest = data
-            return
-        self._send_passing(type, key, data)
+        elif self._clients:
+            self._send_passing(type, key, data)
 
     def close(self) -> None:
         """Drop what is held back, so that nothing fires after the end."""

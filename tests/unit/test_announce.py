@@ -13,7 +13,7 @@ import pytest
 
 from service.live import announce
 from service.live.announce import Announcer, Readers
-from service.live.hub import Client, Hub
+from service.live.hub import BACKLOG, Client, Hub
 from service.live.messages import BackendLedger, Ledger, Session
 from service.media.identity import new_id
 from tests.fakes.heard import next_message
@@ -166,7 +166,7 @@ async def test_too_many_changes_become_a_gap(
     announcer.sessions_updated([last])
     async with running(announcer):
         async with asyncio.timeout(5):
-            while not hub.seq:
+            while hub.seq < 2:
                 await asyncio.sleep(0)
     assert hub.seq == 2
 
@@ -191,3 +191,39 @@ async def test_the_ledger_is_sent_as_a_passing_message(hub: Hub, announcer: Anno
         message = await next_message(client)
     assert (message["type"], message["seq"], message["data"]["total"]["made"]) == ("ledger", 0, 3)
     hub.close()
+
+
+async def test_a_gap_shows_though_nothing_durable_follows(
+    hub: Hub, announcer: Announcer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(announce, "PENDING_LIMIT", 10)
+    client = hub.subscribe()
+    announcer.photos_removed([new_id() for _ in range(11)])
+    async with running(announcer):
+        message = await next_message(client)
+    assert (message["type"], message["seq"]) == ("ledger", 1)
+
+
+async def test_many_changes_at_once_reach_a_browser_that_keeps_reading_without_a_gap(
+    hub: Hub, announcer: Announcer
+) -> None:
+    client = hub.subscribe()
+    announcer.photos_removed([new_id() for _ in range(3 * BACKLOG)])
+    async with running(announcer):
+        seqs = [(await next_message(client))["seq"] for _ in range(3 * BACKLOG)]
+    assert seqs == list(range(1, 3 * BACKLOG + 1))
+
+
+async def test_what_was_still_to_be_told_when_the_telling_was_broken_off_is_told_next(
+    hub: Hub, announcer: Announcer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(announce, "HALF_A_BACKLOG", 4)
+    client = hub.subscribe()
+    ids = [new_id() for _ in range(BACKLOG)]
+    announcer.photos_removed(ids)
+    async with running(announcer):
+        told = [(await next_message(client))["data"]["id"]]
+    assert hub.seq < BACKLOG, "broken off half-way"
+    async with running(announcer):
+        told += [(await next_message(client))["data"]["id"] for _ in range(BACKLOG - 1)]
+    assert told == [str(id) for id in ids]
