@@ -51,6 +51,7 @@ from service.operations.health import routes as health_routes
 from service.operations.metrics import Requests
 from service.operations.metrics import routes as metrics_routes
 from service.operations.status import routes as status_routes
+from service.request_body import StrictRequest
 from service.retrieval.sweep import Sweep
 from service.retrieval.worker import Retrieval
 from service.settings import Settings
@@ -137,6 +138,7 @@ def create_app(settings: Settings, *, demo: bool = False, give_up: Callable[[str
             render_plugins=[DocsPage()],
             use_handler_docstrings=True,
         ),
+        request_class=StrictRequest,
         request_max_body_size=LARGEST_BODY,
         event_emitter_backend=NoEvents,
         logging_config=None,
@@ -162,7 +164,7 @@ def provided(name: str) -> Provide:
 
 @route(
     ["/api", "/api/{path:path}"],
-    http_method=[HttpMethod.GET, HttpMethod.POST, HttpMethod.PUT, HttpMethod.PATCH, HttpMethod.DELETE],
+    http_method=[HttpMethod.GET, HttpMethod.HEAD, HttpMethod.POST, HttpMethod.PUT, HttpMethod.PATCH, HttpMethod.DELETE],
     include_in_schema=False,
     sync_to_thread=False,
 )

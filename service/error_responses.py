@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any, Final
 
+import asyncpg
 import msgspec
 import structlog
 from litestar import Request, Response
@@ -105,6 +106,10 @@ def answer_msgspec_validation(request: AnyRequest, error: msgspec.ValidationErro
     return answer_api_error(request, ValidationError(str(error)))
 
 
+def answer_unstorable(request: AnyRequest, _: Exception) -> Response[ErrorBody]:
+    return answer_api_error(request, ValidationError("text may not hold NUL characters"))
+
+
 def answer_http_exception(request: AnyRequest, error: HTTPException) -> Response[ErrorBody]:
     """Errors the framework raises by itself: no such path, method or media type, a body too large or broken."""
     status = error.status_code
@@ -132,6 +137,8 @@ EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
     InvokeError: answer_invoke_error,
     LitestarValidationException: answer_litestar_validation,
     msgspec.ValidationError: answer_msgspec_validation,
+    asyncpg.CharacterNotInRepertoireError: answer_unstorable,
+    asyncpg.UntranslatableCharacterError: answer_unstorable,
     HTTPException: answer_http_exception,
     Exception: answer_anything,
 }

@@ -50,6 +50,9 @@ class FeedProtocol(WebSocketsSansIOProtocol):
             self._give_up_later()
         else:
             await super().send(message)
+            if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+                # Refused in words, which ends the handshake: uvicorn would log an error for each.
+                self.handshake_complete = True
 
     def keepalive_timeout(self) -> None:
         self.pong_timer = None

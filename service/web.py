@@ -8,13 +8,14 @@ import mimetypes
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from litestar import MediaType, Request, Response, get
+from litestar import MediaType, Request, Response, route
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from service.access.guard import OPEN
 from service.errors import NotFound
+from service.reading import READING
 from service.settings import ROOT
 
 DIST: Final = ROOT / "static" / "dist"
@@ -67,8 +68,13 @@ def _file(path: Path, name: str) -> File:
     return File(content, compressed, media_type, etag, FOR_EVER if name.startswith(ASSETS) else ALWAYS_ASK)
 
 
-@get(
-    ["/", "/{path:path}"], include_in_schema=False, opt={OPEN: True, COMPRESSED: True}, sync_to_thread=False, name="web"
+@route(
+    ["/", "/{path:path}"],
+    http_method=READING,
+    include_in_schema=False,
+    opt={OPEN: True, COMPRESSED: True},
+    sync_to_thread=False,
+    name="web",
 )
 def web(request: Request[Any, Any, Any], web_ui: NamedDependency[WebUI], path: FromPath[str] = "") -> Response[bytes]:
     """The UI. Whoever may not see the library sees its login page."""

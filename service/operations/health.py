@@ -7,12 +7,13 @@ from typing import Final, Literal
 
 import msgspec
 import structlog
-from litestar import Response, get
+from litestar import Response, route
 from litestar.di import NamedDependency
 
 from service.access.guard import OPEN
 from service.database.engine import Database
 from service.media.storage import LocalStorage
+from service.reading import READING, named
 
 log = structlog.get_logger()
 
@@ -34,13 +35,13 @@ class Ready(msgspec.Struct, frozen=True):
     data: Verdict
 
 
-@get("/health/live", operation_id="health_live", opt={OPEN: True})
+@route("/health/live", http_method=READING, operation_id=named("health_live"), opt={OPEN: True})
 async def live() -> Live:
     """200 as long as the process answers."""
     return Live()
 
 
-@get("/health/ready", operation_id="health_ready", opt={OPEN: True})
+@route("/health/ready", http_method=READING, operation_id=named("health_ready"), opt={OPEN: True})
 async def ready(database: NamedDependency[Database], storage: NamedDependency[LocalStorage]) -> Response[Ready]:
     """Whether the database answers and the data folder can be written: 200, else 503."""
     database_verdict, data_verdict = await asyncio.gather(_check_database(database), _check_data(storage))

@@ -88,6 +88,13 @@ async def error_of(response: aiohttp.ClientResponse) -> dict[str, Any]:
         ("PATCH", "/api/v1/settings", b'{"trash_days": "three"}', 400),
         ("PATCH", "/api/v1/settings", b'{"trash_days": null}', 400),
         ("PATCH", "/api/v1/settings", b"\xff\xfe", 400),
+        ("PATCH", "/api/v1/settings", b'{"trash_days": "3"}', 400),
+        ("PATCH", "/api/v1/settings", b'{"\xff": 3}', 400),
+        ("PATCH", "/api/v1/settings", b'{"trash_days": ' + b"[" * 200_000, 400),
+        ("POST", "/api/v1/login", b'{"password":"\xff"}', 400),
+        ("POST", "/api/v1/backends", b'{"name": "x\\u0000", "url": "http://127.0.0.1:9"}', 400),
+        ("GET", "/api/v1/models?base=%00", None, 400),
+        ("HEAD", "/api/v1/nothing", None, 404),
         ("POST", "/api/v1/sessions", b'{"name": 5}', 400),
         ("POST", "/api/v1/sessions", b" " * (3 * 2**20), 413),
         ("POST", "/api/v1/backends", b'{"url": "not a url"}', 400),
@@ -100,7 +107,8 @@ async def test_what_clients_do_wrong_is_told_in_one_shape(
         method, path, data=io.BytesIO(body) if body is not None else None, headers=JSON
     ) as response:
         assert response.status == status
-        await error_of(response)
+        if method != "HEAD":
+            await error_of(response)
 
 
 async def test_a_body_of_another_type_is_told_in_the_same_shape(darkroom: Darkroom) -> None:

@@ -37,6 +37,13 @@ async def test_health_follows_database_and_data_folder_but_no_backend(darkroom: 
         assert response.status == 200
 
 
+async def test_whoever_only_asks_whether_it_is_there_is_answered_without_a_body(darkroom: Darkroom) -> None:
+    for path in ("/", "/health/live", "/health/ready"):
+        async with darkroom.http.get(path) as got, darkroom.http.head(path) as head:
+            assert (head.status, head.content_type) == (got.status, got.content_type)
+            assert await head.read() == b""
+
+
 async def test_a_lost_database_shows_in_readiness(
     darkroom: Darkroom, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

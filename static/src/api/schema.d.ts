@@ -563,7 +563,11 @@ export interface paths {
         post?: never;
         delete?: never;
         options?: never;
-        head?: never;
+        /**
+         * Live
+         * @description 200 as long as the process answers.
+         */
+        head: operations["head_health_live"];
         patch?: never;
         trace?: never;
     };
@@ -583,7 +587,11 @@ export interface paths {
         post?: never;
         delete?: never;
         options?: never;
-        head?: never;
+        /**
+         * Ready
+         * @description Whether the database answers and the data folder can be written: 200, else 503.
+         */
+        head: operations["head_health_ready"];
         patch?: never;
         trace?: never;
     };
@@ -2537,7 +2545,47 @@ export interface operations {
             };
         };
     };
+    head_health_live: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Live"];
+                };
+            };
+        };
+    };
     health_ready: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ready"];
+                };
+            };
+        };
+    };
+    head_health_ready: {
         parameters: {
             query?: never;
             header?: never;
