@@ -91,6 +91,15 @@ class Command:
 
     async def run(self) -> None:
         """Until a signal comes; GivenUp when the service could not go on, CancelledError when it never began."""
+        try:
+            await self._serve()
+        except asyncio.CancelledError:
+            if self._reason is None:
+                raise
+        if self._reason is not None:
+            raise GivenUp(self._reason)
+
+    async def _serve(self) -> None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop, task)
@@ -105,8 +114,6 @@ class Command:
                 await self._server.serve(sockets=[listener])
             log.info("stopping")
         log.info("stopped")
-        if self._reason is not None:
-            raise GivenUp(self._reason)
 
     def _stop(self, task: asyncio.Task[None] | None) -> None:
         """The first signal lets requests and downloads finish, the second does not wait for requests."""

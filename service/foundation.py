@@ -60,7 +60,8 @@ async def laid(settings: Settings, give_up: Callable[[str], None]) -> AsyncItera
 async def _migrate(database: Database, url: str) -> None:
     try:
         await upgrade(database.engine)
-    except (OSError, SQLAlchemyError, asyncpg.PostgresError) as error:
+    except (OSError, SQLAlchemyError, asyncpg.PostgresError, TypeError, ValueError) as error:
+        # The last two for what stands behind the question mark: the driver takes it as arguments.
         where = make_url(url).render_as_string(hide_password=True)
         raise StartupError(f"the database {where} cannot be used: {error}") from error
 

@@ -12,6 +12,8 @@ from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 import platformdirs
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from service.errors import StartupError
 
@@ -51,6 +53,10 @@ def _host_names(text: str) -> tuple[str, ...]:
 def _database_url(text: str) -> str:
     if not text.startswith("postgresql+asyncpg://"):
         raise ValueError("must begin with postgresql+asyncpg://")
+    try:
+        make_url(text)
+    except (ValueError, ArgumentError) as error:
+        raise ValueError("must be postgresql+asyncpg://user:password@host:5432/database") from error
     return text
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, cast
 
 import asyncpg
 import msgspec
-from sqlalchemy import event
+from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
@@ -19,7 +19,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 def create_engine(url: str, *, pool_size: int = 12) -> AsyncEngine:
     """An engine for `postgresql+asyncpg://…`; on the driver connection jsonb goes in as `str` and comes out decoded."""
     engine = create_async_engine(
-        url,
+        _for_asyncpg(url),
         pool_size=pool_size,
         max_overflow=8,
         pool_timeout=30,
@@ -35,6 +35,13 @@ def create_engine(url: str, *, pool_size: int = 12) -> AsyncEngine:
     )
     event.listen(engine.sync_engine, "checkout", _replace_closed)
     return engine
+
+
+def _for_asyncpg(url: str) -> URL:
+    """Providers hand out `sslmode=…`, as libpq names it; asyncpg calls the same thing `ssl`."""
+    parsed = make_url(url)
+    mode = parsed.query.get("sslmode")
+    return parsed.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode}) if mode else parsed
 
 
 def _replace_closed(connection: Any, _record: Any, _proxy: Any) -> None:

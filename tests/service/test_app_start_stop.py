@@ -111,7 +111,13 @@ async def test_a_library_without_its_database_stops_the_start(
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql+asyncpg://nobody@127.0.0.1:9/nothing", "postgresql+asyncpg://u:secret@localhost:1/x"]
+    "url",
+    [
+        "postgresql+asyncpg://nobody@127.0.0.1:9/nothing",
+        "postgresql+asyncpg://u:secret@localhost:1/x",
+        "postgresql+asyncpg://u:secret@localhost:1/x?sslmode=require",
+        "postgresql+asyncpg://u:secret@localhost:1/x?no_such_option=1",
+    ],
 )
 async def test_a_database_out_of_reach_stops_the_start_without_telling_the_password(tmp_path: Path, url: str) -> None:
     with pytest.raises(StartupError, match="cannot be used") as refused:
@@ -279,9 +285,7 @@ async def test_when_its_database_dies_it_gives_up_rather_than_limp_on(tmp_path: 
     try:
         await process.start()
         assert process.process is not None
-        servers = [
-            child for child in psutil.Process(process.process.pid).children() if "postgres" in child.name().lower()
-        ]
+        servers = _databases(process.process.pid)
         assert servers
         servers[0].kill()
         async with asyncio.timeout(PATIENCE):
@@ -289,6 +293,41 @@ async def test_when_its_database_dies_it_gives_up_rather_than_limp_on(tmp_path: 
         assert "database server ended by itself" in process.log.read_text()
     finally:
         await process.kill()
+
+
+async def test_a_database_that_dies_while_it_starts_ends_it_with_a_failure_too(
+    tmp_path: Path, unused_tcp_port: int
+) -> None:
+    """A supervisor of services starts again only what ended with a failure."""
+    data = tmp_path / "data"
+    process = DarkroomProcess(data, DARKROOM_INVOKEAI_URL="http://127.0.0.1:9")
+    await process.start()
+    await process.stop()
+
+    silent = await asyncio.start_server(lambda _reader, _writer: asyncio.sleep(PATIENCE), "127.0.0.1", unused_tcp_port)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("DARKROOM_")}
+    moved = {"DARKROOM_DATA": str(data), "DARKROOM_INVOKEAI_URL": f"http://127.0.0.1:{unused_tcp_port}"}
+    starting = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "service", "serve"), cwd=ROOT, env={**clean, **moved}, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not _asks(starting.pid, unused_tcp_port):  # deciding, and not yet serving
+                await asyncio.sleep(0.01)
+            _databases(starting.pid)[0].kill()
+            assert await starting.wait() == 1
+    finally:
+        if starting.returncode is None:
+            starting.kill()
+        silent.close()
+
+
+def _databases(pid: int) -> list[psutil.Process]:
+    return [child for child in psutil.Process(pid).children() if "postgres" in child.name().lower()]
+
+
+def _asks(pid: int, port: int) -> bool:
+    return any(found.raddr and found.raddr.port == port for found in psutil.Process(pid).net_connections())
 
 
 async def test_the_openapi_document_is_printed_without_starting_anything(tmp_path: Path) -> None:

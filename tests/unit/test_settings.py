@@ -57,6 +57,12 @@ def test_every_option_is_read_from_its_variable() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("url", ["postgres://h/db", "postgresql+asyncpg://u@host:port/db"])
+def test_a_database_url_that_is_none_is_told_with_its_variable(url: str) -> None:
+    with pytest.raises(StartupError, match="DARKROOM_DATABASE_URL must"):
+        Settings.from_env({"DARKROOM_DATABASE_URL": url})
+
+
 def test_an_empty_value_means_the_default() -> None:
     assert Settings.from_env({"DARKROOM_PASSWORD": "", "DARKROOM_PORT": "  "}) == Settings.from_env({})
 
