@@ -46,11 +46,13 @@ class _Task:
         self.handle: asyncio.Task[None]
 
     async def attempt(self, run: Run) -> bool:
-        """Run once and note how it ended; cancellation passes through."""
+        """Run once and note how it ended; an order to stop passes through, a cancellation from within is a failure."""
         self.state, self.last_run = "running", datetime.now(UTC)
         try:
             await run()
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and (self.stopping or self.handle.cancelling()):
+                raise
             self.last_result, self.last_error = "failed", _words(error)
             log.exception("task failed", task=self.name)
             self._forget_cancellations()

@@ -205,3 +205,19 @@ async def test_a_name_is_taken_until_it_is_stopped(supervisor: Supervisor) -> No
     await supervisor.stop("one")
     supervisor.start("one", forever)
     assert [report.name for report in supervisor.report()] == ["one"]
+
+
+async def test_a_cancellation_from_within_is_a_failure_like_any_other() -> None:
+    naps = Naps(2)
+    supervisor = Supervisor(sleep=naps)
+
+    async def give_up() -> None:
+        waited_for = asyncio.get_running_loop().create_future()
+        waited_for.cancel()
+        await waited_for
+
+    supervisor.start("canceled by a library", give_up)
+    await asyncio.wait_for(naps.over.wait(), 5)
+    report = report_of(supervisor, "canceled by a library")
+    assert (report.last_result, report.restarts) == ("failed", 1)
+    await supervisor.aclose()
