@@ -42,7 +42,8 @@ TO_COME = """
        AND ($1::uuid IS NULL OR i.step_id = $1)
      GROUP BY b.backend_id
     UNION ALL
-    SELECT b.backend_id, sum(CASE WHEN b.state = 'enqueued' THEN greatest(b.enqueued - seen.n, 0) ELSE b.wanted END)
+    SELECT b.backend_id,
+           sum(greatest(CASE WHEN b.state = 'enqueued' THEN b.enqueued ELSE b.wanted END - seen.n, 0))
       FROM generation_steps s
       JOIN step_batches b ON b.step_id = s.id
      CROSS JOIN LATERAL (SELECT count(*) AS n FROM queue_items i

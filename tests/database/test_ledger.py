@@ -128,6 +128,17 @@ async def test_expected_is_the_batch_size_at_every_stage_of_a_generation(connect
     )
 
 
+async def test_items_seen_before_their_post_is_answered_are_expected_once(
+    connection: Connection, backend: UUID
+) -> None:
+    """InvokeAI's events often beat its answer (FACTS §3)."""
+    step = await add_step(connection, await add_session(connection), status="processing", batch_size=3)
+    batch = await add_batch(connection, step, backend, wanted=3, state="posted", posted_at=NOW)
+    for item_id in (1, 2, 3, 4):
+        await add_item(connection, batch, step, item_id, status="in_progress")
+        assert (await of(connection, backend)).expected == max(3, item_id)
+
+
 async def test_nothing_more_is_wanted_of_refused_batches_and_of_steps_that_ended(
     connection: Connection, backend: UUID
 ) -> None:
