@@ -8,11 +8,14 @@ from typing import Any, Literal
 
 import aiohttp
 import msgspec
+import structlog
 
 from service.invokeai.answers import Total
 from service.invokeai.events import ImageDTO, ImagePage
 from service.invokeai.files import RemoteFile
 from service.invokeai.server import Server, quoted
+
+log = structlog.get_logger()
 
 IMAGES_PER_CALL = 200
 
@@ -56,8 +59,13 @@ class ImageCalls(Server):
         return (await self._call("GET", path, Total, query=[("limit", "1"), ("offset", "0")])).total
 
     async def metadata(self, name: str) -> dict[str, Any] | None:
-        """The image's core_metadata; None when it has none."""
-        metadata = msgspec.json.decode(await self._call("GET", _path(name, "metadata"), msgspec.Raw))
+        """The image's core_metadata; None when it has none, or none that can be read: anybody may have written them."""
+        content = await self._transport.read(_path(name, "metadata"))
+        try:
+            metadata = msgspec.json.decode(content)
+        except (ValueError, RecursionError) as error:
+            log.warning("metadata cannot be read", image_name=name, reason=str(error))
+            return None
         return metadata if isinstance(metadata, dict) else None
 
     async def upload(

@@ -63,7 +63,7 @@ def words_of(content: bytes) -> str | None:
     """InvokeAI's words in `{"detail": …}`, shortened (a 422 may carry 12 KB); None when the body is not its own."""
     try:
         detail = msgspec.json.decode(content, type=_Detail).detail
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return None
     if isinstance(detail, str):
         return detail[:MAX_WORDS]

@@ -116,12 +116,18 @@ class Transport:
     ) -> T:
         """The decoded answer, within the timeout over all tries. What is not idempotent is sent once."""
         request = _Request(method, path, query, None if body is None else msgspec.json.encode(body), form)
+        return _decoded(request, await self._content(request, idempotent=idempotent), answer)
+
+    async def read(self, path: str) -> bytes:
+        """The body as it came, where nobody promises that it can be decoded."""
+        return await self._content(_Request("GET", path), idempotent=True)
+
+    async def _content(self, request: _Request, *, idempotent: bool) -> bytes:
         try:
             async with asyncio.timeout(self.timeout):
-                content = await (self._retried(request) if idempotent else self._sent_once(request))
+                return await (self._retried(request) if idempotent else self._sent_once(request))
         except TimeoutError:
             raise InvokeInterrupted(f"{request}: no answer within {self.timeout:g} s") from None
-        return _decoded(request, content, answer)
 
     async def _retried(self, request: _Request) -> bytes:
         for _ in range(TRIES - 1):
@@ -241,7 +247,7 @@ def _decoded(request: _Request, content: bytes, answer: type[T]) -> T:
     """A success whose body is not what it should be: the effect is unknown."""
     try:
         return msgspec.json.decode(content, type=answer)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:  # no JSON of that type, no UTF-8, or nested without end
         raise InvokeInterrupted(f"{request}: unreadable answer: {error}") from error
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import asyncpg
 import structlog
 
 from service.database.engine import Database
@@ -137,7 +138,11 @@ class Fetcher:
         thumbhash = fetched.thumbnail.thumbhash if fetched.thumbnail else None
         home = Home(fetched.arrived.size, fetched.arrived.sha256, path, thumbhash)
         async with self._database.connection() as connection:
-            finished = await queue.finish(connection, claimed, home, fetched.parameters)
+            try:
+                finished = await queue.finish(connection, claimed, home, fetched.parameters)
+            except (asyncpg.DataError, asyncpg.ProgramLimitExceededError) as error:
+                log.warning("metadata cannot be kept", photo=str(claimed.id), reason=str(error))
+                finished = await queue.finish(connection, claimed, home, None)
             wanted = finished or await queue.is_wanted(connection, claimed.id)
         if not wanted:
             await asyncio.to_thread(self._remove_published, claimed)

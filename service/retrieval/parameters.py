@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+import structlog
+
+log = structlog.get_logger()
 
 MAX_TEXT = 100_000
 """Characters of a prompt that are kept apart and searched; PostgreSQL's search vectors end at a megabyte."""
+MAX_NAME = 500
+"""Characters of a model's or LoRA's name that are kept apart: as many as a filter may ask for, and an index holds."""
 MAX_SEED = 10**20
 
 
@@ -27,17 +32,23 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parameters(metadata: Mapping[str, Any]) -> Parameters:
-    """Of `core_metadata`, as InvokeAI writes it since 3; whatever is missing or of another type is None."""
-    kept = _storable(metadata)
+    """Of `core_metadata`, as InvokeAI writes it since 3; whatever is missing or of another type is None. Nested too
+    deeply to be walked, it says nothing at all."""
+    try:
+        kept = _storable(metadata)
+        text = msgspec.json.encode(kept).decode()
+    except RecursionError:
+        log.warning("metadata cannot be kept", reason="nested too deeply")
+        return Parameters()
     model = _table(kept.get("model"))
     return Parameters(
-        metadata=msgspec.json.encode(kept).decode(),
+        metadata=text,
         prompt=_text(kept.get("positive_prompt")),
         negative_prompt=_text(kept.get("negative_prompt")),
-        model_key=_text(model.get("key")),
-        model_hash=_text(model.get("hash")),
-        model_name=_text(model.get("name")) or _text(model.get("model_name")),
-        model_base=_text(model.get("base")) or _text(model.get("base_model")),
+        model_key=_name(model, "key"),
+        model_hash=_name(model, "hash"),
+        model_name=_name(model, "name", "model_name"),
+        model_base=_name(model, "base", "base_model"),
         loras=_loras(kept.get("loras")),
         seed=_seed(kept.get("seed")),
     )
@@ -47,7 +58,8 @@ def embedded(text: str | None) -> dict[str, Any] | None:
     """The metadata inside the PNG itself; None when there are none that can be read."""
     try:
         found = msgspec.json.decode(text or "null")
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError) as error:
+        log.warning("metadata inside the file cannot be read", reason=str(error))
         return None
     return found if isinstance(found, dict) else None
 
@@ -57,8 +69,8 @@ def _loras(entries: Any) -> list[str] | None:
     for entry in entries if isinstance(entries, list) else []:
         # InvokeAI 3 said `lora` where later ones say `model`.
         lora = _table(_table(entry).get("model") or _table(entry).get("lora"))
-        for name in (lora.get("name") or lora.get("model_name"), lora.get("key")):
-            if isinstance(name, str) and name:
+        for name in (_name(lora, "name", "model_name"), _name(lora, "key")):
+            if name:
                 found[name] = None
     return list(found) or None
 
@@ -70,6 +82,12 @@ def _seed(value: Any) -> int | None:
 
 def _text(value: Any) -> str | None:
     return value[:MAX_TEXT] if isinstance(value, str) and value else None
+
+
+def _name(table: Mapping[str, Any], *keys: str) -> str | None:
+    """The first of these that is text."""
+    texts = (_text(table.get(key)) for key in keys)
+    return next((text[:MAX_NAME] for text in texts if text), None)
 
 
 def _table(value: Any) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from service.errors import (
     InvokeConflict,
@@ -22,6 +23,7 @@ from service.errors import (
 from service.invokeai.client import InvokeClient
 from tests.fakes.raw_invokeai import (
     QUEUE,
+    Answer,
     RawInvokeAI,
     client_session,
     cut,
@@ -60,6 +62,13 @@ async def upload(client: InvokeClient) -> Any:
 async def download(client: InvokeClient) -> bytes:
     async with client.open_file("a.png") as file:
         return b"".join([chunk async for chunk in file.iter()])
+
+
+def bad(body: bytes) -> Answer:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=body, status=400, content_type="application/json")
+
+    return answer
 
 
 ONCE = [(ENQUEUE, enqueue), (RETRY, retry), (UPLOAD, upload)]
@@ -197,6 +206,16 @@ async def test_only_invokeais_own_404_means_that_nothing_is_there(server: RawInv
         server.on(path, not_its_own)
         with pytest.raises(InvokeNoSuchRoute):
             await client.image("a.png")
+
+
+@pytest.mark.parametrize("body", [b'{"detail": "\xff"}', b'{"detail": ' + b"[" * 9000, b'{"version": "\xff"}'])
+async def test_what_is_no_text_is_no_answer(server: RawInvokeAI, client: InvokeClient, body: bytes) -> None:
+    server.on(VERSION, data(body, "application/json"))
+    with pytest.raises(InvokeInterrupted, match="unreadable answer"):
+        await client.version()
+    server.on(FILE, bad(body))
+    with pytest.raises(InvokeRefused):
+        await download(client)
 
 
 async def test_a_refusal_repeats_invokeais_words_in_few(server: RawInvokeAI, client: InvokeClient) -> None:

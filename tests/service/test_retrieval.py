@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -95,6 +96,54 @@ async def test_metadata_no_database_can_hold_do_not_keep_the_image_away(at_work:
     row = await at_work.until_status(photo, "completed")
     assert row["generation_prompt"].startswith("ablong")
     assert (row["seed"], row["model_name"], row["loras"]) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        b'{"cfg_scale": 1e999}',
+        b'{"positive_prompt": "caf\xe9"}',
+        b'{"a": ' + b"[" * 500 + b"]" * 500 + b"}",
+        b'{"a": ' + b"[" * 9000 + b"]" * 9000 + b"}",
+    ],
+    ids=["number", "text", "deep", "deeper"],
+)
+async def test_metadata_nobody_can_read_count_as_none(at_work: Retrieving, metadata: bytes) -> None:
+    image = at_work.server.add_image()
+    at_work.server.on("/metadata$", answers.body(metadata), times=None)
+    photo = await at_work.photo(image)
+    at_work.start()
+    row = await at_work.until_tried(photo)
+    at_work.assert_home(row, image)
+    assert (row["retrieval_attempts"], row["generation_params"]) == (0, None)
+
+
+async def test_names_longer_than_an_index_can_hold_do_not_keep_the_image_away(at_work: Retrieving) -> None:
+    names = [random.randbytes(3000).hex() for _ in range(6)]
+    model = dict(zip(("key", "hash", "name", "base"), names, strict=False))
+    image = at_work.server.add_image(
+        metadata={"model": model, "loras": [{"model": {"key": names[4], "name": names[5]}}]}
+    )
+    photo = await at_work.photo(image)
+    at_work.start()
+    row = await at_work.until_tried(photo)
+    at_work.assert_home(row, image)
+    assert (row["model_name"], row["loras"]) == (names[2][:500], [names[5][:500], names[4][:500]])
+    assert row["generation_params"]["model"] == model
+
+
+async def test_a_description_the_database_refuses_is_left_out(at_work: Retrieving) -> None:
+    """Each hyphenated word is searched whole and in its parts: together more than a search vector holds."""
+    digits = {ord(str(n)): chr(0x4E2D + n) for n in range(10)}
+    words = [f"{n:05d}-{n + 50_000:05d}".translate(digits) for n in range(16_000)]
+    image = at_work.server.add_image()
+    prompts = {"positive_prompt": " ".join(words[:8000]), "negative_prompt": " ".join(words[8000:])}
+    at_work.server.on("/metadata$", answers.body(msgspec.json.encode(prompts)), times=None)
+    photo = await at_work.photo(image)
+    at_work.start()
+    row = await at_work.until_tried(photo)
+    at_work.assert_home(row, image)
+    assert row["generation_prompt"] is None
 
 
 async def test_an_image_without_metadata_comes_home(at_work: Retrieving) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.retrieval.parameters import Parameters, embedded, parameters
@@ -84,6 +84,21 @@ def test_an_endless_prompt_is_cut_in_its_column_alone() -> None:
     assert len(found.metadata or "") > 1_000_000
 
 
+def test_endless_names_are_cut_to_what_an_index_holds() -> None:
+    endless = "x" * 6000
+    model = {"key": endless, "hash": endless, "name": endless, "base": endless}
+    found = parameters({"model": model, "loras": [{"model": {"name": endless, "key": "k" * 6000}}]})
+    kept = "x" * 500
+    assert (found.model_key, found.model_hash, found.model_name, found.model_base) == (kept,) * 4
+    assert found.loras == [kept, "k" * 500]
+    assert msgspec.json.decode(found.metadata or "")["model"] == model
+
+
+def test_metadata_nested_without_end_say_nothing() -> None:
+    nested = msgspec.json.decode('{"seed": 1, "a": ' + "[" * 500 + "]" * 500 + "}")
+    assert parameters(nested) == Parameters()
+
+
 def test_an_empty_prompt_is_none() -> None:
     assert parameters({"positive_prompt": "", "negative_prompt": ""}).prompt is None
 
@@ -95,6 +110,7 @@ json_values = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from([*SD1, "loras"]), json_values))
 def test_nothing_anybody_writes_there_is_an_error(metadata: dict[str, Any]) -> None:
     found = parameters(metadata)
@@ -103,7 +119,9 @@ def test_nothing_anybody_writes_there_is_an_error(metadata: dict[str, Any]) -> N
     assert "\\u0000" not in found.metadata.replace("\\\\", "")
 
 
-@pytest.mark.parametrize("text", [None, "", "no json", "[1]", '"text"', "{", "null"])
+@pytest.mark.parametrize(
+    "text", [None, "", "no json", "[1]", '"text"', "{", "null", '{"a": 1e999}', "[" * 9000 + "]" * 9000, '"\ud800"']
+)
 def test_what_is_no_table_inside_the_file_is_nothing(text: str | None) -> None:
     assert embedded(text) is None
 
