@@ -1,3 +1,4 @@
+import { useSignal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { reasonOf } from "../api/client";
 import type { RuntimeSettings } from "../api/types";
@@ -35,6 +36,8 @@ const SETTINGS: Record<keyof RuntimeSettings, Words> = {
   },
 };
 
+const CALM: { saved: boolean; wrong: string | null } = { saved: false, wrong: null };
+
 /** What the owner changes while Darkroom runs. Each is saved as it is changed. */
 export function RuntimeForm() {
   useEffect(() => void loadSettings(), []);
@@ -57,16 +60,16 @@ export function RuntimeForm() {
   );
 }
 
+/** What is being typed stands, whatever else is saved meanwhile, and stays to be mended when it is refused. */
 function Setting({ name, value }: { name: keyof RuntimeSettings; value: number | undefined }) {
-  const [state, setState] = useState<{ saved: boolean; wrong: string | null }>({ saved: false, wrong: null });
+  const typed = useSignal<string | null>(null);
+  const [state, setState] = useState(CALM);
   const words = SETTINGS[name];
-  const save = async (next: number) => {
-    try {
-      await saveSetting(name, next);
-      setState({ saved: true, wrong: null });
-    } catch (failure) {
-      setState({ saved: false, wrong: reasonOf(failure) });
-    }
+  const save = async (text: string) => {
+    const wrong = await saveSetting(name, Number(text)).then(() => null, reasonOf);
+    if (typed.peek() !== text) return;
+    if (wrong === null) typed.value = null;
+    setState({ saved: wrong === null, wrong });
   };
   return (
     <label class="setting">
@@ -89,13 +92,16 @@ function Setting({ name, value }: { name: keyof RuntimeSettings; value: number |
           class="input mono"
           type="number"
           name={name}
-          value={value}
+          value={typed.value ?? value}
           min={words.min}
           max={words.max}
           aria-invalid={state.wrong !== null}
-          onChange={(event) => {
-            const box = event.currentTarget;
-            if (box.validity.valid && box.value !== "") void save(box.valueAsNumber);
+          onInput={(event) => {
+            typed.value = event.currentTarget.value;
+            setState(CALM);
+          }}
+          onChange={({ currentTarget: box }) => {
+            if (box.validity.valid && box.value !== "") void save(box.value);
             else setState({ saved: false, wrong: `A whole number from ${words.min} to ${words.max}.` });
           }}
         />
