@@ -13,11 +13,21 @@ export function SearchField({ q, onSearch }: { q: string | null; onSearch: (q: s
   const search = useRef(onSearch);
   search.current = onSearch;
 
-  useEffect(() => setText(q ?? ""), [q]);
+  /** What was last searched for; that the address then says so changes nothing here. */
+  const searched = useRef(q);
+
+  useEffect(() => {
+    if (q === searched.current) return;
+    searched.current = q;
+    setText(q ?? "");
+  }, [q]);
   useEffect(() => {
     const wanted = text.trim() || null;
-    if (wanted === q) return;
-    const timer = setTimeout(() => search.current(wanted), PAUSE_MS);
+    if (wanted === searched.current) return;
+    const timer = setTimeout(() => {
+      searched.current = wanted;
+      search.current(wanted);
+    }, PAUSE_MS);
     return () => clearTimeout(timer);
   }, [text]);
   useKeys({ "/": () => box.current?.focus() });

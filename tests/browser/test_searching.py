@@ -1,0 +1,43 @@
+"""The search field, while one types and pauses."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import Visit
+from tests.browser.pictures import make, tiles
+from tests.fakes import ScriptedInvokeAI
+
+pytestmark = pytest.mark.browser
+
+
+async def test_a_pause_between_two_words_takes_nothing_of_what_was_typed(
+    visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    await make(invokeai, 1, prompt="red boats")
+    await make(invokeai, 2, prompt="red roofs")
+    page = await visit("/")
+    await expect(tiles(page)).to_have_count(2)
+    box = page.get_by_role("searchbox", name="Search")
+    await box.press_sequentially("red ")
+    await expect(page).to_have_url(re.compile(r"q=red$"))
+    await box.press_sequentially("boats")
+    await expect(page).to_have_url(re.compile(r"q=red(\+|%20)boats$"))
+    await expect(box).to_have_value("red boats")
+    await expect(tiles(page)).to_have_count(1)
+
+
+async def test_the_field_follows_an_address_that_changes_elsewhere(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+    await make(invokeai, 1)
+    page = await visit("/?q=nothing+like+it")
+    box = page.get_by_role("searchbox", name="Search")
+    await expect(box).to_have_value("nothing like it")
+    await page.get_by_role("button", name="Show all photos").click()
+    await expect(box).to_have_value("")
+    await expect(tiles(page)).to_have_count(1)
+    await box.fill("nothing like it")
+    await page.get_by_role("button", name="Show all photos").click()
+    await expect(box).to_have_value("")
