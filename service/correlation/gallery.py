@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import msgspec
 import structlog
 
 from service.correlation.record import CLOCK_STEP, Recorder
@@ -27,15 +28,27 @@ FIRST_WAIT = 1.0
 TRIES = 5
 """Passes begun again because `total` fell (something was deleted while we read)."""
 
-WATERMARK = "SELECT gallery_watermark, created_at FROM backends WHERE id = $1"
-# Guarded by where the pass began: whoever moved it meanwhile, to have more read, knows better.
+ROW = "SELECT gallery_watermark, created_at, mirror FROM backends WHERE id = $1"
+# Guarded by how the pass began: whoever moved it meanwhile, or has more taken now, to have more read, knows better.
 MOVE = """
-    UPDATE backends SET gallery_watermark = $3 WHERE id = $1 AND gallery_watermark IS NOT DISTINCT FROM $2
+    UPDATE backends SET gallery_watermark = $4
+     WHERE id = $1 AND (mirror = 'all') = $2 AND gallery_watermark IS NOT DISTINCT FROM $3
 """
 
 
 class TotalFell(Exception):
     """Images were deleted during the pass: pages have shifted and one may have been skipped."""
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """What one pass is to take, as the row told at its beginning; times are on the server's clock."""
+
+    mirror: bool
+    """Whether everybody's images are taken, not ours alone."""
+    watermark: datetime
+    """Where the last complete pass stood, pulled back to when it began by a clock that was set back since."""
+    beginning: datetime
+    """Before it nothing is taken: older images come by Import."""
 
 
 class Gallery:
@@ -97,14 +110,15 @@ class Gallery:
     async def _pass(self) -> int:
         page = await self._page(0)  # first, for its answer tells the server's time
         server_now = self._client.server_time()
-        watermark, beginning = await self._watermark(server_now)
-        floor = max(watermark - OVERLAP, beginning)
-        newest = max((image.created_at for image in page.items), default=watermark)
+        reach = await self._reach(server_now)
+        floor = max(reach.watermark - OVERLAP, reach.beginning)
+        newest = max((image.created_at for image in page.items), default=reach.watermark)
         added = offset = 0
         while True:
             fresh = [image for image in page.items if image.created_at >= floor]
             unknown = set(await self._recorder.unknown([image.image_name for image in fresh]))
-            recorded = await self._recorder.record([image for image in fresh if image.image_name in unknown])
+            new = [image for image in fresh if image.image_name in unknown]
+            recorded = await self._recorder.record(new, mirror=reach.mirror)
             added += len(recorded.added)
             offset += len(page.items)
             if len(fresh) < len(page.items) or len(page.items) < PAGE:
@@ -114,18 +128,16 @@ class Gallery:
                 raise TotalFell
         # Images from before the clock was set back are newer than now: what comes next must not hide behind them.
         reached = newest if server_now is None else min(newest, server_now)
-        if reached > watermark:
-            await self._move(watermark, reached)
+        if reached > reach.watermark:
+            await self._move(reach.mirror, reach.watermark, reached)
         return added
 
     async def _page(self, offset: int) -> ImagePage:
         return await self._client.images_page(PAGE, offset, is_intermediate=False, starred_first=False)
 
-    async def _watermark(self, server_now: datetime | None) -> tuple[datetime, datetime]:
-        """Where the last complete pass stood, pulled back to when it began by a clock that was set back since; and
-        before what nothing is taken, for older images come by Import. Both on the server's clock."""
+    async def _reach(self, server_now: datetime | None) -> Reach:
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(WATERMARK, self.backend_id)
+            row = await connection.fetchrow(ROW, self.backend_id)
         if row is None:
             raise InvokeError("the backend was removed")
         offset = server_now - self._clock() if server_now is not None else timedelta()
@@ -133,10 +145,11 @@ class Gallery:
         watermark: datetime = row["gallery_watermark"] or beginning
         if server_now is not None:
             watermark = min(watermark, server_now, (self.read_from or self._clock()) + offset)
+        mirror = row["mirror"] == "all"
         if watermark != row["gallery_watermark"]:
-            await self._move(row["gallery_watermark"], watermark)
-        return watermark, min(beginning, watermark)
+            await self._move(mirror, row["gallery_watermark"], watermark)
+        return Reach(mirror, watermark, min(beginning, watermark))
 
-    async def _move(self, before: datetime | None, after: datetime) -> None:
+    async def _move(self, mirror: bool, before: datetime | None, after: datetime) -> None:
         async with self._database.connection() as connection:
-            await connection.execute(MOVE, self.backend_id, before, after)
+            await connection.execute(MOVE, self.backend_id, mirror, before, after)

@@ -76,7 +76,8 @@ KNOWN = "SELECT invoke_id FROM photos WHERE invoke_id = ANY($1)"
 
 
 class Recorder:
-    """Records images of one backend. `mirror` tells whether images that are nobody's step are taken too (rule 6)."""
+    """Records images of one backend. `mirror` tells whether images that are nobody's step are taken too (rule 6), unless
+    the caller knows better."""
 
     def __init__(
         self,
@@ -114,7 +115,12 @@ class Recorder:
         return None if created_at is None or server_now is None else beginning(created_at, server_now)
 
     async def record(
-        self, images: Sequence[ImageDTO], settlings: Sequence[Settling] = (), *, since: datetime | None = None
+        self,
+        images: Sequence[ImageDTO],
+        settlings: Sequence[Settling] = (),
+        *,
+        since: datetime | None = None,
+        mirror: bool | None = None,
     ) -> Recorded:
         """Takes what is to be taken of the images, nobody's step's only when made since then, and settles. Raises
         InvokeError; then nothing was written."""
@@ -123,7 +129,8 @@ class Recorder:
         async with self._database.transaction() as connection:
             await connection.execute(RECORDING)
             owners = await self._owners.of(connection, images, batches)
-            taken = await self._to_take(connection, images, owners, since)
+            mirroring = self.mirror if mirror is None else mirror
+            taken = await self._to_take(connection, images, owners, since, mirroring)
             steps = {owner.step_id for owner in owners.values()} | {settling.step_id for settling in settlings}
             for step_id in sorted(steps):
                 await lock_step(connection, step_id)
@@ -169,14 +176,19 @@ class Recorder:
             self._batch_seen(batch_id)
 
     async def _to_take(
-        self, connection: Connection, images: Sequence[ImageDTO], owners: dict[str, Owner], since: datetime | None
+        self,
+        connection: Connection,
+        images: Sequence[ImageDTO],
+        owners: dict[str, Owner],
+        since: datetime | None,
+        mirroring: bool,
     ) -> list[ImageDTO]:
         rows = await connection.fetch(UPLOADS, self.backend_id, [image.image_name for image in images])
         uploads = {row["image_name"] for row in rows}
 
         def mirrored(image: ImageDTO) -> bool:
             ours = image.image_category == UPLOADED or image.image_name in uploads
-            return self.mirror and not ours and (since is None or image.created_at >= since)
+            return mirroring and not ours and (since is None or image.created_at >= since)
 
         return [image for image in images if image.image_name in owners or mirrored(image)]
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from service.backends import queries
+from service.backends.schemas import BackendPatch
 from service.correlation import gallery
 from service.database.engine import Database
 from service.demo.http import Handler
@@ -219,6 +221,50 @@ async def test_from_own_to_all_the_socket_stays_and_everybodys_images_are_taken(
     await house.patch(mirror="all")
     await house.until_photos(2)
     assert house.connection is connection
+
+
+async def take_everybodys(house: Correlated) -> None:
+    """The row says so already; the connection has not been told yet."""
+    async with house.database.connection() as connection:
+        await queries.patch(connection, house.backend_id, BackendPatch(mirror="all"))
+
+
+async def add_two_of_others(house: Correlated, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While only ours are taken; the younger hides the older from whoever begins at it."""
+    monkeypatch.setattr(gallery, "OVERLAP", timedelta(0))
+    await house.patch(mirror="own")
+    async with house.database.connection() as connection:
+        await connection.execute(
+            "UPDATE backends SET created_at = created_at - interval '1 hour', gallery_watermark = NULL"
+        )
+    for minutes in (20, 10):
+        add_images(house, 1, created_at=house.invokeai.now() - timedelta(minutes=minutes))
+
+
+async def test_a_reading_before_the_connection_is_told_to_take_everybodys_images_takes_them(
+    house: Correlated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_two_of_others(house, monkeypatch)
+    await take_everybodys(house)
+    assert await house.connection.gallery.read() == 2
+
+
+async def test_a_reading_begun_for_ours_alone_hides_none_when_everybodys_come_to_be_taken(
+    house: Correlated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_two_of_others(house, monkeypatch)
+    reading = house.connection.gallery
+    move = reading._move
+
+    async def move_late(*values: Any) -> None:
+        monkeypatch.setattr(reading, "_move", move)
+        await take_everybodys(house)
+        await move(*values)
+
+    monkeypatch.setattr(reading, "_move", move_late)
+    assert await reading.read() == 0
+    await house.registry.reload()
+    await house.until_photos(2)
 
 
 async def test_a_reading_asked_for_while_one_runs_follows_it(house: Correlated) -> None:
