@@ -76,8 +76,8 @@ KNOWN = "SELECT invoke_id FROM photos WHERE invoke_id = ANY($1)"
 
 
 class Recorder:
-    """Records images of one backend. `mirror` tells whether images that are nobody's step are taken too (rule 6), unless
-    the caller knows better."""
+    """Records images of one backend. `mirror` tells whether images that are nobody's step are taken too (rule 6), where
+    whoever records does not say."""
 
     def __init__(
         self,
