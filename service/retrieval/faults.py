@@ -35,6 +35,10 @@ class StorageTrouble(Exception):
     """Our own disk's trouble: full, read-only, gone. It says nothing of photo or backend."""
 
 
+class DatabaseTrouble(Exception):
+    """Our own database's trouble: restarting, unreachable, full. It says nothing of photo or backend."""
+
+
 @dataclass(frozen=True)
 class Gone:
     """InvokeAI has deleted the image."""
@@ -106,7 +110,7 @@ class Faults:
             return Postponed(reason)
         if isinstance(error, InvokeFailed | InvokeNoSuchRoute | InvokeInterrupted):
             return await self._judge_suspicious(claimed, reason, client)
-        if isinstance(error, StorageTrouble):
+        if isinstance(error, StorageTrouble | DatabaseTrouble):
             self._pause(None)
             return Postponed(reason)
         if isinstance(error, InvokeRefused) and not await self._is_well(claimed.backend_id, client):

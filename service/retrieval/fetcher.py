@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 import asyncpg
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.database.engine import Database
 from service.errors import InvokeError, InvokeInterrupted
@@ -20,7 +22,7 @@ from service.media.png import Damaged
 from service.media.storage import LocalStorage
 from service.retrieval import queue
 from service.retrieval.download import Arrived, examine, likeness, publish, remove, save
-from service.retrieval.faults import Failure, Faults, Gone, Postponed, StorageTrouble, Verdict
+from service.retrieval.faults import DatabaseTrouble, Failure, Faults, Gone, Postponed, StorageTrouble, Verdict
 from service.retrieval.parameters import Parameters, embedded, parameters
 from service.retrieval.queue import Claimed, Home
 from service.retrieval.unbroken import unbroken
@@ -85,7 +87,7 @@ class Fetcher:
         try:
             fetched = await self._fetch(claimed, client)
             await unbroken(self._finish(claimed, fetched))
-        except (InvokeError, Damaged, StorageTrouble) as error:
+        except (InvokeError, Damaged, StorageTrouble, DatabaseTrouble) as error:
             return await self._faults.judge(claimed, error, client)
         except Exception as error:
             log.exception("retrieval failed unexpectedly", photo=str(claimed.id))
@@ -137,19 +139,24 @@ class Fetcher:
         await asyncio.to_thread(publish, self._storage, claimed.path, claimed.claim, thumbnail)
         thumbhash = fetched.thumbnail.thumbhash if fetched.thumbnail else None
         home = Home(fetched.arrived.size, fetched.arrived.sha256, path, thumbhash)
-        async with self._database.connection() as connection:
-            try:
-                finished = await queue.finish(connection, claimed, home, fetched.parameters)
-            except (asyncpg.DataError, asyncpg.ProgramLimitExceededError) as error:
-                log.warning("metadata cannot be kept", photo=str(claimed.id), reason=str(error))
-                finished = await queue.finish(connection, claimed, home, None)
-            wanted = finished or await queue.is_wanted(connection, claimed.id)
+        with _our_trouble():
+            finished, wanted = await self._complete(claimed, home, fetched.parameters)
         if not wanted:
             await asyncio.to_thread(self._remove_published, claimed)
         if finished:
             self._faults.succeeded(claimed.backend_id)
             self._announcer.photos_ready([claimed.id])
             self._announcer.ledger_changed(claimed.backend_id)
+
+    async def _complete(self, claimed: Claimed, home: Home, known: Parameters | None) -> tuple[bool, bool]:
+        """Whether the row now says that it is home, and whether anybody wants it there."""
+        async with self._database.connection() as connection:
+            try:
+                finished = await queue.finish(connection, claimed, home, known)
+            except (asyncpg.DataError, asyncpg.ProgramLimitExceededError) as error:
+                log.warning("metadata cannot be kept", photo=str(claimed.id), reason=str(error))
+                finished = await queue.finish(connection, claimed, home, None)
+            return finished, finished or await queue.is_wanted(connection, claimed.id)
 
     def _remove_published(self, claimed: Claimed) -> None:
         """It was purged while it was on its way (rule 11)."""
@@ -181,3 +188,25 @@ class Fetcher:
         elif status != "postponed":
             self._announcer.photos_failed([claimed.id])
             self._announcer.ledger_changed(claimed.backend_id)
+
+
+_OUT_OF_SERVICE = (
+    SQLAlchemyError,  # no connection to be had
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
+
+
+@contextmanager
+def _our_trouble() -> Iterator[None]:
+    """The file is here already: a database that goes away now is not what keeps it from coming home."""
+    try:
+        yield
+    except _OUT_OF_SERVICE as error:
+        if isinstance(error, ValueError):  # the driver's word for a value it cannot send
+            raise
+        raise DatabaseTrouble(f"the database: {error or type(error).__name__}") from error

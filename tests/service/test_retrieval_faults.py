@@ -290,6 +290,30 @@ async def test_a_gateway_that_refuses_everything_for_a_while_costs_no_attempt(
         at_work.assert_home(row, image)
 
 
+END_WHO_WAITS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%completed%'
+"""
+
+
+async def test_a_database_that_goes_away_as_the_photo_comes_home_costs_no_attempt(at_work: Retrieving) -> None:
+    gate = asyncio.Event()
+    held = at_work.server.on("/full$", answers.stalled_body(gate), times=1)
+    image = at_work.server.add_image()
+    photo = await at_work.photo(image)
+    at_work.start()
+    await held.wait()
+    async with at_work.database.transaction() as other, at_work.database.connection() as admin:
+        await other.execute("SELECT FROM photos WHERE id = $1 FOR UPDATE", photo)
+        gate.set()
+        async with asyncio.timeout(10):
+            while not await admin.fetchval(END_WHO_WAITS):
+                await asyncio.sleep(0.01)
+    row = await at_work.until_status(photo, "completed")
+    assert row["retrieval_attempts"] == 0
+    at_work.assert_home(row, image)
+
+
 async def test_an_error_nobody_thought_of_is_an_attempt_and_stops_no_one_else(
     at_work: Retrieving, monkeypatch: pytest.MonkeyPatch
 ) -> None:

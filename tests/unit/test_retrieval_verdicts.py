@@ -22,7 +22,16 @@ from service.errors import (
     InvokeUnreachable,
 )
 from service.media.png import Damaged
-from service.retrieval.faults import BENEFIT_OF_DOUBT, IN_A_ROW, Failure, Faults, Gone, Postponed, StorageTrouble
+from service.retrieval.faults import (
+    BENEFIT_OF_DOUBT,
+    IN_A_ROW,
+    DatabaseTrouble,
+    Failure,
+    Faults,
+    Gone,
+    Postponed,
+    StorageTrouble,
+)
 from service.retrieval.queue import Claimed
 from service.retrieval.unbroken import unbroken
 
@@ -101,9 +110,13 @@ async def test_a_success_or_a_reconnect_ends_the_pause_and_its_growth(faults: Fa
     assert faults.pause_left(BACKEND) < 3
 
 
-async def test_our_own_disk_pauses_every_backend_until_something_comes_home(faults: Faults) -> None:
-    verdict = await faults.judge(photo(), StorageTrouble("the data folder: No space left on device"), ILL)
-    assert verdict == Postponed("the data folder: No space left on device")
+@pytest.mark.parametrize(
+    "trouble", [StorageTrouble("the data folder: No space left on device"), DatabaseTrouble("the database: shut down")]
+)
+async def test_our_own_trouble_pauses_every_backend_until_something_comes_home(
+    faults: Faults, trouble: Exception
+) -> None:
+    assert await faults.judge(photo(), trouble, ILL) == Postponed(str(trouble))
     assert faults.pause_left(BACKEND) == faults.pause_left(OTHER) > 0
     faults.reconnected(BACKEND)
     assert faults.pause_left(BACKEND) > 0
