@@ -209,4 +209,4 @@ def _our_trouble() -> Iterator[None]:
     except _OUT_OF_SERVICE as error:
         if isinstance(error, ValueError):  # the driver's word for a value it cannot send
             raise
-        raise DatabaseTrouble(f"the database: {error or type(error).__name__}") from error
+        raise DatabaseTrouble(f"the database: {str(error) or type(error).__name__}") from error
