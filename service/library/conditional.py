@@ -11,6 +11,8 @@ IMMUTABLE = "private, max-age=31536000, immutable"
 """The bytes behind a photo's address never change; `private`, for they are the owner's."""
 
 _RANGE = re.compile(r"bytes=\s*(\d*)\s*-\s*(\d*)\s*", re.ASCII | re.IGNORECASE)
+ENDLESS = 10**18
+"""A position no file reaches; numbers beyond are as good as it, and int() refuses those of thousands of digits."""
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
@@ -46,16 +48,21 @@ def wanted_range(headers: Mapping[str, str], etag: str, size: int) -> ByteRange 
     if not first and not last:
         return None
     if not first:
-        length = int(last)
+        length = _position(last)
         if length == 0 or size == 0:
             raise Unsatisfiable
         return ByteRange(max(0, size - length), size)
-    start = int(first)
-    if last and int(last) < start:
+    start, end = _position(first), _position(last) + 1 if last else size
+    if last and end <= start:
         return None
     if start >= size:
         raise Unsatisfiable
-    return ByteRange(start, min(size, int(last) + 1) if last else size)
+    return ByteRange(start, min(size, end))
+
+
+def _position(digits: str) -> int:
+    significant = digits.lstrip("0") or "0"
+    return int(significant) if len(significant) < len(str(ENDLESS)) else ENDLESS
 
 
 def content_disposition(kind: str, filename: str) -> str:

@@ -77,6 +77,9 @@ async def get_photo_file(
     except Unsatisfiable:
         file.close()
         return files.unsatisfiable(size)
+    except BaseException:
+        file.close()
+        raise
     if part is None:
         return FileResponse(file, ByteRange(0, size), status_code=200, media_type=photo.mime_type, headers=headers)
     headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{size}"

@@ -307,7 +307,12 @@ async def test_the_original_comes_byte_for_byte_with_what_caches_need(
 
 @pytest.mark.parametrize(
     ("asked", "start", "end"),
-    [("bytes=0-9", 0, 10), ("bytes=1000-", 1000, len(ORIGINAL)), ("bytes=-7", len(ORIGINAL) - 7, len(ORIGINAL))],
+    [
+        ("bytes=0-9", 0, 10),
+        ("bytes=1000-", 1000, len(ORIGINAL)),
+        ("bytes=-7", len(ORIGINAL) - 7, len(ORIGINAL)),
+        (f"bytes=0-{'9' * 5000}", 0, len(ORIGINAL)),
+    ],
 )
 async def test_a_part_of_the_original(
     client: aiohttp.ClientSession, add_home: AddHome, asked: str, start: int, end: int
@@ -330,6 +335,27 @@ async def test_ranges_that_cannot_be_are_416_and_several_are_the_whole(
     for headers in ({"Range": "bytes=0-1,5-6"}, {"Range": "bytes=0-1", "If-Range": '"other"'}):
         whole = await client.get(f"/api/v1/photos/{photo}/file", headers=headers)
         assert (whole.status, await whole.read()) == (200, ORIGINAL)
+
+
+async def test_a_file_that_is_not_sent_is_closed(
+    client: aiohttp.ClientSession, add_home: AddHome, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Any] = []
+    open_file = storage.open
+
+    def remembered(path: str) -> Any:
+        opened.append(open_file(path))
+        return opened[-1]
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr(storage, "open", remembered)
+    photo = await add_home()
+    assert (await client.get(f"/api/v1/photos/{photo}/file", headers={"Range": f"bytes={'9' * 5000}-"})).status == 416
+    monkeypatch.setattr(file_routes, "wanted_range", broken)
+    assert (await client.get(f"/api/v1/photos/{photo}/file")).status == 500
+    assert [file.closed for file in opened] == [True, True]
 
 
 async def test_head_tells_the_same_without_the_bytes(

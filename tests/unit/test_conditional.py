@@ -7,6 +7,7 @@ import pytest
 from service.library.conditional import ByteRange, Unsatisfiable, content_disposition, is_fresh, wanted_range
 
 TAG = '"abc"'
+ENDLESS = "9" * 5000
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,10 @@ def test_what_the_client_has_is_compared_weakly(header: str | None, fresh: bool)
         ("bytes=-3", ByteRange(7, 10)),
         ("bytes=-30", ByteRange(0, 10)),
         ("bytes=9-", ByteRange(9, 10)),
+        (f"bytes=5-{ENDLESS}", ByteRange(5, 10)),
+        (f"bytes=-{ENDLESS}", ByteRange(0, 10)),
+        (f"bytes={'0' * 9000}2-{'0' * 9000}5", ByteRange(2, 6)),
+        (f"bytes={ENDLESS}-5", None),
         ("bytes=5-2", None),
         ("bytes=-", None),
         ("bytes=0-1,4-5", None),
@@ -53,7 +58,15 @@ def test_one_range_of_bytes_is_served_and_everything_else_ignored(header: str, e
 
 
 @pytest.mark.parametrize(
-    ("header", "size"), [("bytes=10-", 10), ("bytes=99-100", 10), ("bytes=-0", 10), ("bytes=-1", 0)]
+    ("header", "size"),
+    [
+        ("bytes=10-", 10),
+        ("bytes=99-100", 10),
+        ("bytes=-0", 10),
+        ("bytes=-1", 0),
+        (f"bytes={ENDLESS}-", 10),
+        (f"bytes={ENDLESS}-{ENDLESS}", 10),
+    ],
 )
 def test_a_range_behind_the_end_cannot_be_satisfied(header: str, size: int) -> None:
     with pytest.raises(Unsatisfiable):
