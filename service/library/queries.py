@@ -65,8 +65,8 @@ class Order(NamedTuple):
 ORDERS: dict[str, Order] = {
     "newest": Order(None, "DESC"),
     "oldest": Order(None, "ASC"),
-    "rating": Order("rating", "DESC", int),
-    "name": Order("filename", "ASC", str),
+    "rating": Order("rating", "DESC", Annotated[int, msgspec.Meta(ge=0, le=5)]),
+    "name": Order("filename", "ASC", Annotated[str, msgspec.Meta(pattern=r"^[^\0]*$")]),
 }
 
 _album_refs = msgspec.json.Decoder(list[AlbumRef])

@@ -12,6 +12,8 @@ import pytest
 
 from service.database.engine import Connection, Database
 from service.errors import ValidationError
+from service.library import cursor as cursors
+from service.library.cursor import Position
 from service.library.filters import PhotoFilters
 from service.library.queries import Page, list_photos, photos_by_ids
 from tests.fakes.rows import add_alternative, add_backend, add_photo, add_session, add_step, insert
@@ -188,6 +190,34 @@ async def test_a_cursor_is_refused_with_other_filters_another_order_or_when_it_i
     for broken in ("", "x", cursor[:-3], cursor[4:], "é", "W10", "bnVsbA"):
         with pytest.raises(ValidationError, match="cursor"):
             await list_photos(connection, PhotoFilters(tag=["x", "y"]), Page(limit=1, cursor=broken))
+
+
+@pytest.mark.parametrize(
+    ("order", "key"),
+    [
+        ("newest", 1),
+        ("newest", "a"),
+        ("rating", 2**40),
+        ("rating", -1),
+        ("rating", None),
+        ("rating", "5"),
+        ("name", "a\0"),
+        ("name", "\0\n"),
+        ("name", 5),
+        ("name", None),
+    ],
+)
+async def test_a_cursor_somebody_wrote_himself_is_refused(connection: Connection, order: Any, key: Any) -> None:
+    filters = PhotoFilters(order=order)
+    written = cursors.encode(filters, Position(uuid4(), key))
+    with pytest.raises(ValidationError, match="cursor"):
+        await list_photos(connection, filters, Page(cursor=written))
+
+
+async def test_a_cursor_goes_on_behind_any_file_name(connection: Connection) -> None:
+    for name in ("a", "a\nb", "b"):
+        await add_photo(connection, filename=name)
+    assert len(await walked(connection, 1, order="name")) == 3
 
 
 @pytest.mark.parametrize(
