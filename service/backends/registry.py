@@ -81,7 +81,7 @@ class Registry:
                 if _identity(rows.get(backend_id)) != _identity(self._connections[backend_id].row):
                     # Forgotten only once stopped: if this is broken off, the next reload goes on with it.
                     await self._connections[backend_id].stop()
-                    del self._connections[backend_id]
+                    self._forget(backend_id)
             for row in rows.values():
                 known = self._connections.get(row.id)
                 if known is None:
@@ -91,6 +91,12 @@ class Registry:
                     known.follow(row)
                 self.status_changed(row.id)
         self._announcer.ledger_changed()
+
+    def _forget(self, backend_id: UUID) -> None:
+        """Nobody would tell how other people's items end: whoever follows them next, if anybody, tells of them anew."""
+        tracking = self._connections.pop(backend_id).tracking
+        for item in tracking.lose_foreign(tracking.foreign_keys):
+            self._hub.publish("item.updated", item)
 
     async def stop(self) -> None:
         """Intake ends: no event, reading or recording begins any more."""

@@ -120,6 +120,58 @@ async def test_a_server_that_does_not_answer_holds_up_nobody_elses_state(house: 
     gate.set()
 
 
+async def until_item(ear: Client, item_id: int, status: str) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            message = await next_message(ear)
+            told = message["data"]
+            if message["type"] == "item.updated" and (told["item_id"], told["status"]) == (item_id, status):
+                return
+
+
+@pytest.mark.parametrize("how", ["disabled", "edited", "removed"])
+async def test_other_peoples_items_end_for_browsers_with_the_connection_that_told_of_them(
+    house: Correlated, how: str
+) -> None:
+    ear, hold = listening(house), house.invokeai.hold("img")
+    [item_id] = await house.theirs(batches.blank())
+    await hold.reached()
+    await until_item(ear, item_id, "in_progress")
+    match how:
+        case "disabled":
+            await house.patch(enabled=False)
+        case "edited":
+            await house.patch(url=f"http://localhost:{house.invokeai.port}")
+        case "removed":
+            async with house.database.connection() as connection:
+                await connection.execute("DELETE FROM backends")
+            await house.registry.reload()
+    await until_item(ear, item_id, "gone")
+    if how == "edited":
+        await until_item(ear, item_id, "in_progress")
+    hold.release()
+
+
+async def test_other_peoples_live_items_are_expected_only_where_their_images_are_taken(house: Correlated) -> None:
+    """Rule 10, with rule 6."""
+    hold = house.invokeai.hold("img")
+    await house.theirs(batches.blank())
+    await hold.reached()
+
+    async def expected() -> int:
+        return (await house.registry.ledger()).total.expected
+
+    async def followed() -> bool:
+        return house.connection.tracking.foreign_live == 1
+
+    await house.until(followed)
+    assert await expected() == 1
+    await house.patch(mirror="own")
+    assert await expected() == 0
+    assert house.connection.tracking.foreign_live == 1
+    hold.release()
+
+
 async def test_a_backend_whose_row_is_gone_is_forgotten_with_its_tasks(house: Correlated) -> None:
     await house.theirs(batches.blank())
     await house.until_photos(1)
