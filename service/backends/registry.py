@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
 import aiohttp
+import msgspec
 import structlog
 
 from service.backends import ledger, queries
@@ -134,6 +135,11 @@ class Registry:
             connection.gallery.request()
 
     # --- telling browsers ---
+
+    def tell_gone(self, items: Iterable[Item]) -> None:
+        """Nothing more comes of these, and no connection follows them any more."""
+        for item in items:
+            self._hub.publish("item.updated", msgspec.structs.replace(item, status="gone", progress=None))
 
     def status_changed(self, backend_id: UUID) -> None:
         self._to_look_at[backend_id] = self._changed[backend_id] = None

@@ -46,7 +46,15 @@ GIVE_UP_PHOTOS = """
 # The foreign key would do this in one statement, of a million rows perhaps.
 FORGET = """
     UPDATE photos SET backend_id = NULL
-     WHERE id IN (SELECT id FROM photos WHERE backend_id = $1 AND purged_at IS NULL LIMIT $2 FOR UPDATE) RETURNING id
+     WHERE id IN (SELECT id FROM photos WHERE backend_id = $1 AND retrieval_status NOT IN ('pending', 'retrieving')
+                     AND purged_at IS NULL LIMIT $2 FOR UPDATE)
+    RETURNING id
+"""
+LOCK = "SELECT FROM backends WHERE id = $1 FOR UPDATE"
+IS_OPEN = f"""
+    SELECT EXISTS ({LIVE_STEPS}) OR EXISTS (
+        SELECT FROM photos WHERE backend_id = $1 AND retrieval_status IN ('pending', 'retrieving')
+           AND purged_at IS NULL)
 """
 
 
@@ -56,7 +64,8 @@ async def remove(
     """Raises NotFound; Conflict when photos wait or steps run there and this is not `confirmed`.
 
     Confirmed: those photos are `failed: backend removed`, those steps end with what they have. Its connection ends
-    first, so nothing new arrives meanwhile; an interrupted removal leaves it disabled, to be removed again.
+    first, so nothing new arrives from there; what is asked of it meanwhile is given up too. An interrupted removal
+    leaves it disabled, to be removed again.
     """
     async with database.connection() as connection:
         if await connection.fetchrow("SELECT FROM backends WHERE id = $1", backend_id) is None:
@@ -64,12 +73,18 @@ async def remove(
         if not confirmed:
             await _refuse_open_work(connection, backend_id)
         was_enabled = await connection.fetchrow(DISABLE, backend_id) is not None
+    its_connection = registry.get(backend_id)
     await registry.reload()
     if not confirmed:
         await _look_again(database, registry, backend_id, was_enabled)
-    await _give_up_steps(database, announcer, backend_id)
-    await _give_up_photos(database, announcer, backend_id)
-    await _forget(database, backend_id)
+    while True:
+        await _give_up_steps(database, announcer, backend_id)
+        await _give_up_photos(database, announcer, backend_id)
+        await _forget(database, backend_id)
+        if await _delete(database, backend_id):
+            break
+    if its_connection is not None:
+        registry.tell_gone(its_connection.tracking.live_items)
     await registry.reload()
     announcer.ledger_changed()
 
@@ -121,4 +136,14 @@ async def _forget(database: Database, backend_id: UUID) -> None:
     async with database.connection() as connection:
         while await connection.fetch(FORGET, backend_id, AT_ONCE):
             pass
+
+
+async def _delete(database: Database, backend_id: UUID) -> bool:
+    """False when something has begun there meanwhile. Once the row is locked no step can be made or retried there: who
+    does so has locked it, too, before anything else (`studio.choice.hold`)."""
+    async with database.transaction() as connection:
+        await connection.execute(LOCK, backend_id)
+        if await connection.fetchval(IS_OPEN, backend_id):
+            return False
         await connection.execute("DELETE FROM backends WHERE id = $1", backend_id)
+    return True

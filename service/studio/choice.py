@@ -25,6 +25,8 @@ BACKEND = """
               b.created_at, b.id
      LIMIT 1
 """
+HOLD = "SELECT FROM backends WHERE id = $1 FOR KEY SHARE"
+HOLD_ITS_OWN = "SELECT FROM backends WHERE id = (SELECT backend_id FROM generation_steps WHERE id = $1) FOR KEY SHARE"
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -41,7 +43,7 @@ async def choose(connection: Connection, asked: StepCreate) -> Choice:
     backend_id = asked.backend_id
     if backend_id is None:
         backend_id = await default_backend(connection, asked.model_key, asked.model_hash)
-    elif await connection.fetchrow("SELECT FROM backends WHERE id = $1", backend_id) is None:
+    elif not await hold(connection, backend_id):
         raise ValidationError("backend_id: there is no such backend")
     parameters = checked(asked.parameters)
     model = await find_model(connection, backend_id, asked.model_key, asked.model_hash)
@@ -57,11 +59,22 @@ async def choose(connection: Connection, asked: StepCreate) -> Choice:
 async def default_backend(connection: Connection, key: str, hash: str) -> UUID:
     """The environment's backend, else the oldest enabled one that has the model; a disabled one only where there is no
     other. `ValidationError` when there is none at all."""
-    row = await connection.fetchrow(BACKEND, key, hash)
-    if row is None:
-        raise ValidationError("backend_id: there is no backend; add one first")
-    backend_id: UUID = row["id"]
-    return backend_id
+    while (row := await connection.fetchrow(BACKEND, key, hash)) is not None:
+        backend_id: UUID = row["id"]
+        if await hold(connection, backend_id):
+            return backend_id
+    raise ValidationError("backend_id: there is no backend; add one first")
+
+
+async def hold(connection: Connection, backend_id: UUID) -> bool:
+    """Keeps the backend from being removed until this transaction ends: a removal then finds what was begun there.
+    False when it is gone."""
+    return await connection.fetchrow(HOLD, backend_id) is not None
+
+
+async def hold_its_own(connection: Connection, step_id: UUID) -> None:
+    """As `hold`, the backend a step has; before the step is locked, for a removal goes from backend to steps."""
+    await connection.execute(HOLD_ITS_OWN, step_id)
 
 
 async def _check_loras(connection: Connection, backend_id: UUID, parameters: Parameters, model: KnownModel) -> None:

@@ -14,7 +14,7 @@ from service.database.engine import Connection
 from service.errors import Conflict, NotFound, ValidationError
 from service.media.identity import new_id
 from service.studio import batches
-from service.studio.choice import Choice, choose, default_backend
+from service.studio.choice import Choice, choose, default_backend, hold_its_own
 from service.studio.decide import missing
 from service.studio.parameters import Parameters
 from service.studio.schemas import StepCreate
@@ -88,6 +88,7 @@ async def cancel_step(connection: Connection, step_id: UUID, at: datetime) -> No
 async def retry_step(connection: Connection, step_id: UUID) -> None:
     """Prepares a batch of the seeds that made nothing. `Conflict` while the step is live, or when nothing is
     missing."""
+    await hold_its_own(connection, step_id)
     step = await _lock(connection, step_id)
     if step["status"] in LIVE:
         raise Conflict(f"This step is still {step['status']}; cancel it first.")

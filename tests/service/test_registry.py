@@ -5,18 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
 import pytest
 
 from service.database.engine import Database
-from service.live.hub import Client
-from service.live.messages import Hello
 from tests.fakes import ScriptedInvokeAI, answers, batches
-from tests.fakes.consuming import EMPTY
 from tests.fakes.correlated import Correlated, correlated
-from tests.fakes.heard import next_message
+from tests.fakes.feed import listening, until_item, until_told
 from tests.fakes.rows import add_backend
 
 
@@ -29,29 +24,12 @@ async def house(database: Database, tmp_path: Path) -> AsyncIterator[Correlated]
     await server.stop()
 
 
-def listening(house: Correlated) -> Client:
-    hub = house.registry._hub
-    ear = hub.subscribe()
-    hub.hello(ear, Hello(epoch=hub.epoch, version="test", backends=[], steps=[], items=[], ledger=EMPTY))
-    return ear
-
-
-async def until_told(ear: Client, backend_id: UUID, **values: Any) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            message = await next_message(ear)
-            if message["type"] == "backend.status" and message["data"]["id"] == str(backend_id):
-                told = {name: message["data"][name] for name in values}
-                if told == values:
-                    return
-
-
 def tasks_of(house: Correlated) -> list[str]:
     return [report.name for report in house.supervisor.report() if report.name != "backend states"]
 
 
 async def test_a_new_name_keeps_the_socket_and_is_told(house: Correlated) -> None:
-    before, ear, sockets = house.connection, listening(house), set(house.invokeai.sockets)
+    before, ear, sockets = house.connection, listening(house.registry._hub), set(house.invokeai.sockets)
     await house.patch(name="the pod upstairs")
     await until_told(ear, house.backend_id, name="the pod upstairs")
     assert house.connection is before
@@ -106,7 +84,7 @@ async def test_what_brings_work_in_stops_before_what_does_the_work(
 
 
 async def test_a_server_that_does_not_answer_holds_up_nobody_elses_state(house: Correlated, tmp_path: Path) -> None:
-    ear, gate = listening(house), asyncio.Event()
+    ear, gate = listening(house.registry._hub), asyncio.Event()
     house.invokeai.on("/queue/default/status$", answers.after(gate), times=None)
     house.registry.status_changed(house.backend_id)
     other = ScriptedInvokeAI(tmp_path / "other")
@@ -120,20 +98,11 @@ async def test_a_server_that_does_not_answer_holds_up_nobody_elses_state(house: 
     gate.set()
 
 
-async def until_item(ear: Client, item_id: int, status: str) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            message = await next_message(ear)
-            told = message["data"]
-            if message["type"] == "item.updated" and (told["item_id"], told["status"]) == (item_id, status):
-                return
-
-
 @pytest.mark.parametrize("how", ["disabled", "edited", "removed"])
 async def test_other_peoples_items_end_for_browsers_with_the_connection_that_told_of_them(
     house: Correlated, how: str
 ) -> None:
-    ear, hold = listening(house), house.invokeai.hold("img")
+    ear, hold = listening(house.registry._hub), house.invokeai.hold("img")
     [item_id] = await house.theirs(batches.blank())
     await hold.reached()
     await until_item(ear, item_id, "in_progress")
