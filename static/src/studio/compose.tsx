@@ -1,11 +1,12 @@
-import type { Signal } from "@preact/signals";
+import { type Signal, useSignalEffect } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
-import { backends } from "../state/backends";
+import { backends, backendsKnown } from "../state/backends";
 import { models } from "../state/models";
 import { isStepLive, type StepState } from "../state/steps";
 import { ComposeFields } from "./compose-fields";
 import { ComposeFoot } from "./compose-foot";
-import { draftOf, findModel, flawOf, markSent, startWithModel } from "./draft";
+import { findModel, flawOf } from "./draft";
+import { draftOf, markSent, startWithModel } from "./kept-drafts";
 import { canGenerate } from "./model-field";
 import { cancelStep, generate } from "./step-actions";
 
@@ -40,7 +41,7 @@ export function Compose({ session, step, onMade, onClose }: ComposeProps) {
     const made = await generate(session, wanted, model, fresh ? null : (chosen?.id ?? null));
     setBusy(false);
     if (made === null) return;
-    markSent(session, made);
+    markSent(session, made, wanted);
     onMade(made);
   }
 
@@ -72,14 +73,14 @@ export function Compose({ session, step, onMade, onClose }: ComposeProps) {
   );
 }
 
-/** A new draft starts with the first model that can be used now. */
+/** A new draft starts with the first model that can be used now. One whose model has gone waits for the owner's choice. */
 function useFirstModel(session: string): void {
-  useEffect(() => {
-    const known = models.peek() ?? [];
-    if (findModel(known, draftOf(session).peek().model)) return;
-    const usable = known.filter(canGenerate);
-    const reachable = new Set(backends.peek().filter((backend) => backend.state === "connected").map((backend) => backend.id));
-    const first = usable.find((model) => reachable.has(model.backend_id)) ?? usable[0];
+  useSignalEffect(() => {
+    if (draftOf(session).value.model !== null || !backendsKnown.value) return;
+    const usable = (models.value ?? []).filter(canGenerate);
+    const connected = backends.value.filter((one) => one.state === "connected").map((one) => one.id);
+    const undecided = backends.value.some((one) => one.state === "connecting");
+    const first = usable.find((model) => connected.includes(model.backend_id)) ?? (undecided ? undefined : usable[0]);
     if (first) startWithModel(session, first);
-  }, [session, models.value]);
+  });
 }

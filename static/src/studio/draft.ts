@@ -1,4 +1,3 @@
-import { signal, type Signal } from "@preact/signals";
 import type { Model, NewStep } from "../api/types";
 import type { StepState } from "../state/steps";
 
@@ -18,18 +17,9 @@ export interface Draft {
   seed: number | null;
 }
 
-interface Kept {
-  draft: Signal<Draft>;
-  /** What was last loaded from a step: while unchanged, choosing another step loads that. */
-  loaded: string;
-  /** The step that the draft was loaded from, or became. */
-  step: string | null;
-}
-
-const drafts = new Map<string, Kept>();
 const LARGEST_SEED = 2 ** 32 - 1;
 
-const BLANK: Draft = {
+export const BLANK: Draft = {
   prompt: "",
   negative: "",
   model: null,
@@ -42,21 +32,6 @@ const BLANK: Draft = {
   seed: null,
 };
 
-function keptOf(session: string): Kept {
-  const known = drafts.get(session);
-  if (known) return known;
-  const latest = [...drafts.values()].at(-1)?.draft.peek();
-  const fresh: Draft = latest ? { ...latest, prompt: "", negative: "", seed: null } : BLANK;
-  const kept = { draft: signal(fresh), loaded: JSON.stringify(fresh), step: null };
-  drafts.set(session, kept);
-  return kept;
-}
-
-/** A session's draft; it outlives the page that edits it. */
-export function draftOf(session: string): Signal<Draft> {
-  return keptOf(session).draft;
-}
-
 export function modelId(model: { backend_id: string; key: string }): string {
   return `${model.backend_id}/${model.key}`;
 }
@@ -65,50 +40,21 @@ export function findModel(models: readonly Model[] | null, id: string | null): M
   return models?.find((model) => modelId(model) === id);
 }
 
-export function isEdited(session: string): boolean {
-  const kept = keptOf(session);
-  return JSON.stringify(kept.draft.value) !== kept.loaded;
-}
-
-/** The draft as it stands was sent and became this step. */
-export function markSent(session: string, step: string): void {
-  const kept = keptOf(session);
-  kept.loaded = JSON.stringify(kept.draft.peek());
-  kept.step = step;
-}
-
-/** A step was chosen: an unedited draft follows it, unless it is that step's already. */
-export function followStep(session: string, step: StepState): void {
-  if (!isEdited(session) && keptOf(session).step !== step.id) loadFromStep(session, step);
-}
-
-/** Takes a step's words and numbers as the draft; not its seed, for another try shall be another picture. */
-export function loadFromStep(session: string, step: StepState): void {
-  const kept = keptOf(session);
+/** A step's words and numbers as a draft; not its seed, for another try shall be another picture. */
+export function fromStep(step: StepState, before: Draft): Draft {
   const { width, height, steps, cfg_scale, scheduler } = step.parameters;
-  const draft: Draft = {
+  return {
     prompt: step.prompt,
     negative: step.negative_prompt,
-    model: step.backend_id ? `${step.backend_id}/${step.model_key}` : kept.draft.peek().model,
-    width: width ?? kept.draft.peek().width,
-    height: height ?? kept.draft.peek().height,
+    model: step.backend_id ? `${step.backend_id}/${step.model_key}` : before.model,
+    width: width ?? before.width,
+    height: height ?? before.height,
     batch: step.batch_size,
     steps: steps ?? null,
     cfg: cfg_scale ?? null,
     scheduler: scheduler ?? null,
     seed: null,
   };
-  kept.draft.value = draft;
-  kept.loaded = JSON.stringify(draft);
-  kept.step = step.id;
-}
-
-/** The first model a draft gets was not the owner's choice, so it does not count as an edit. */
-export function startWithModel(session: string, model: Model): void {
-  const kept = keptOf(session);
-  const untouched = !isEdited(session);
-  kept.draft.value = withModel(kept.draft.peek(), model);
-  if (untouched) kept.loaded = JSON.stringify(kept.draft.peek());
 }
 
 const AREAS: Record<string, number> = { "sd-1": 512, "sd-2": 768 };

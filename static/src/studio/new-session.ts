@@ -1,7 +1,7 @@
 import { toastFailure } from "../app/toasts";
 import { createSession } from "../state/sessions";
 import { shorten } from "./changes";
-import { draftOf } from "./draft";
+import { draftOf } from "./kept-drafts";
 
 const LONGEST_NAME = 40;
 

@@ -1,0 +1,136 @@
+"""What stands in the compose panel and is not sent yet."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, Route, WebSocketRoute, expect
+
+from tests.browser.conftest import Visit
+from tests.browser.places import furnish
+from tests.fakes import ScriptedInvokeAI
+from tests.fakes.darkroom import Darkroom
+
+pytestmark = pytest.mark.browser
+
+
+async def compose(page: Page, prompt: str) -> None:
+    """In a new session."""
+    await page.get_by_role("button", name="New session").first.click()
+    await page.get_by_label("Prompt", exact=True).fill(prompt)
+    await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))
+
+
+async def test_a_draft_outlives_a_reload(visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> None:
+    session = await furnish(invokeai, darkroom)
+    page = await visit(f"/studio/{session}")
+    prompt = page.get_by_label("Prompt", exact=True)
+    await expect(prompt).to_have_value("dunes at dusk")
+    await prompt.fill("dunes at dawn")
+    await page.get_by_label("Batch", exact=True).fill("3")
+    await page.get_by_label("Batch", exact=True).press("Tab")
+    await page.reload()
+    await expect(prompt).to_have_value("dunes at dawn")
+    await expect(page.get_by_label("Batch", exact=True)).to_have_value("3")
+    await expect(page.get_by_test_id("tree-node")).to_have_count(1)
+    await page.get_by_test_id("tree-node").click()
+    await expect(prompt).to_have_value("dunes at dawn")
+    await page.get_by_role("button", name="Take the chosen step's settings").click()
+    await expect(prompt).to_have_value("dunes at dusk")
+
+
+async def test_what_is_typed_while_a_step_is_being_sent_is_an_edit_of_its_own(
+    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    session = await furnish(invokeai, darkroom)
+    page = await visit(f"/studio/{session}")
+    prompt, nodes = page.get_by_label("Prompt", exact=True), page.get_by_test_id("tree-node")
+    await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))
+    go_on = asyncio.Event()
+
+    async def answer_late(route: Route) -> None:
+        async with asyncio.timeout(20):
+            await go_on.wait()
+        await route.continue_()
+
+    await page.route("**/steps", answer_late)
+    await prompt.fill("a lake")
+    await prompt.press("Control+Enter")
+    await expect(page.get_by_test_id("generate")).to_be_disabled()
+    await prompt.press_sequentially(" by night")
+    go_on.set()
+    await expect(page.get_by_role("heading", name="A lake", exact=True)).to_be_visible()
+    await nodes.first.click()
+    await expect(page.get_by_role("heading", name="dunes at dusk")).to_be_visible()
+    await expect(prompt).to_have_value("a lake by night")
+
+
+async def test_a_model_that_vanishes_leaves_the_owners_numbers_and_a_choice(
+    visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    page = await visit("/studio")
+    await compose(page, "a lake")
+    gone = invokeai.main_model("sdxl")
+    model, steps = page.get_by_label("Model", exact=True), page.get_by_role("spinbutton", name="Steps")
+    await model.select_option(label=gone["name"])
+    await steps.fill("17")
+    await page.get_by_label("Width", exact=True).fill("832")
+    await page.locator("select[name=scheduler]").select_option("ddim")
+    invokeai.models.remove(gone["key"])
+    await page.get_by_role("button", name="Read the models again").click()
+    await expect(model).to_have_value("")
+    await page.get_by_test_id("generate").click()
+    await expect(page.get_by_role("alert")).to_have_text("Choose a model first.")
+    await expect(steps).to_have_value("17")
+    await expect(page.get_by_label("Width", exact=True)).to_have_value("832")
+    await expect(page.locator("select[name=scheduler]")).to_have_value("ddim")
+
+
+@pytest.fixture
+async def second(place: Path, darkroom: Darkroom) -> AsyncIterator[str]:
+    """Another server, connected; its id."""
+    server = ScriptedInvokeAI(place / "second")
+    await server.start()
+    async with darkroom.http.post("/api/v1/backends", json={"url": server.url}) as response:
+        found: str = (await response.json())["id"]
+    yield found
+    await server.stop()
+
+
+async def test_a_new_draft_waits_for_a_server_that_can_be_reached(
+    second: str, visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    watching = await visit("/activity")
+    states = watching.get_by_test_id("server")
+    await expect(states.nth(1)).to_have_attribute("data-state", "connected")
+    await invokeai.kill()
+    await expect(states.nth(0)).to_have_attribute("data-state", "unreachable")
+
+    page = await visit("/studio")
+    told, may_hear = [], asyncio.Event()
+
+    def listen(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        def pass_on(message: str | bytes) -> None:
+            if may_hear.is_set():
+                socket.send(message)
+            else:
+                told.append((socket, message))
+
+        server.on_message(pass_on)
+
+    await page.context.route_web_socket("**/api/v1/feed", listen)
+    await page.reload()
+    model = page.get_by_label("Model", exact=True)
+    await page.get_by_role("button", name="New session").first.click()
+    await expect(model.get_by_role("option", name="Choose a model")).to_be_attached()
+    await expect(model).to_have_value("")
+    may_hear.set()
+    for socket, message in told:
+        socket.send(message)
+    await expect(model).to_have_value(re.compile(f"^{second}/"))
