@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
+from tests.browser.conftest import Visit
 from tests.browser.visitors import Visitors
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom, running, settings_for
@@ -25,9 +26,13 @@ async def locked(place: Path, database_url: str, invokeai: ScriptedInvokeAI) -> 
         yield darkroom
 
 
-async def test_only_the_password_opens_the_library_and_signing_out_closes_it(
-    locked: Darkroom, visitors: Visitors
-) -> None:
+async def enter(page: Page) -> None:
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Open the library").click()
+    await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
+
+
+async def test_only_the_password_opens_the_library(locked: Darkroom, visitors: Visitors) -> None:
     page = await visitors.visit(locked.url, "/activity", tolerated=REFUSED)
     await expect(page.get_by_label("Password")).to_be_focused()
     await expect(page.get_by_role("navigation")).to_have_count(0)
@@ -42,8 +47,34 @@ async def test_only_the_password_opens_the_library_and_signing_out_closes_it(
     await page.reload()
     await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
 
+
+async def test_signing_out_closes_every_window_of_this_browser(locked: Darkroom, visitors: Visitors) -> None:
+    page = await visitors.visit(locked.url, "/settings", tolerated=REFUSED)
+    await enter(page)
     other = await page.context.new_page()
     await other.goto("/")
-    assert await other.evaluate("fetch('/api/v1/logout', {method: 'POST'}).then(answer => answer.status)") == 204
+    await expect(other.get_by_test_id("connection")).to_have_attribute("data-state", "live")
+    await page.get_by_role("button", name="Sign out").click()
+    for window in (page, other):
+        await expect(window.get_by_label("Password")).to_be_visible()
+        await expect(window.get_by_role("navigation")).to_have_count(0)
+    await page.reload()
     await expect(page.get_by_label("Password")).to_be_visible()
-    await expect(page.get_by_role("navigation")).to_have_count(0)
+
+
+async def test_a_session_that_ends_takes_no_draft_with_it(locked: Darkroom, visitors: Visitors) -> None:
+    page = await visitors.visit(locked.url, "/studio", tolerated=REFUSED)
+    await enter(page)
+    await page.get_by_role("button", name="New session").first.click()
+    await page.get_by_label("Prompt", exact=True).fill("a lake by night")
+    other = await page.context.new_page()
+    await other.goto("/settings")
+    await other.get_by_role("button", name="Sign out").click()
+    await enter(page)
+    await expect(page.get_by_label("Prompt", exact=True)).to_have_value("a lake by night")
+
+
+async def test_without_a_password_there_is_nothing_to_sign_out_of(visit: Visit) -> None:
+    page = await visit("/settings")
+    await expect(page.get_by_role("heading", name="About")).to_be_visible()
+    await expect(page.get_by_role("button", name="Sign out")).to_have_count(0)

@@ -5,9 +5,11 @@ import { useTitle } from "../app/use-title";
 import { KeysDialog } from "../shell/keys-dialog";
 import { Icon } from "../shell/icon";
 import { ChevronRight, Keyboard, Trash2 } from "../shell/icons";
+import { hasSignedIn } from "../shell/signing";
 import { TopBar } from "../shell/top-bar";
 import { About } from "./about";
 import { RuntimeForm } from "./runtime-form";
+import { SignOut } from "./sign-out";
 import { ThemeChoice } from "./theme-choice";
 
 export function SettingsPage() {
@@ -40,6 +42,7 @@ export function SettingsPage() {
           </button>
         )}
         <About />
+        {hasSignedIn() && <SignOut />}
       </div>
       {keysShown && <KeysDialog onClose={() => showKeys(false)} />}
     </>

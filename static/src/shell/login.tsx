@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
-import { api, ApiError, reasonOf } from "../api/client";
+import { ApiError, reasonOf } from "../api/client";
+import { signIn } from "./signing";
 
 /** Shown in place of everything while the owner's password is wanted. */
 export function Login() {
@@ -12,8 +13,7 @@ export function Login() {
     setBusy(true);
     setWrong(null);
     try {
-      await api.post("/login", { password });
-      location.reload();
+      await signIn(password);
     } catch (failure) {
       setWrong(failure instanceof ApiError && failure.status === 401 ? "That is not the password." : reasonOf(failure));
       setBusy(false);

@@ -1,0 +1,31 @@
+import { api } from "../api/client";
+
+/** The session's cookie cannot be seen from here: this browser remembers that somebody gave the owner's password. */
+const SIGNED_IN = "darkroom.signed-in";
+
+export async function signIn(password: string): Promise<void> {
+  await api.post("/login", { password });
+  try {
+    localStorage.setItem(SIGNED_IN, "true");
+  } catch {
+    // Storage is full or forbidden: then there is no button for signing out.
+  }
+  location.reload();
+}
+
+/** False also where Darkroom has no password: there is nothing to sign out of. */
+export function hasSignedIn(): boolean {
+  try {
+    return localStorage.getItem(SIGNED_IN) !== null;
+  } catch {
+    return false;
+  }
+}
+
+/** Leaves nothing of the owner's work behind in this window, drafts included. */
+export async function signOut(): Promise<void> {
+  await api.post("/logout");
+  localStorage.removeItem(SIGNED_IN);
+  sessionStorage.clear();
+  location.reload();
+}
