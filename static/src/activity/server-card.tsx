@@ -32,7 +32,7 @@ export function ServerCard({ server }: { server: Backend }) {
       {server.state === "connected" ? (
         <div class="server-now">
           {running.map((live) => (
-            <Running key={live.key} live={live} />
+            <Running key={live.key} live={live} server={server.name} />
           ))}
           {running.length === 0 && <p class="muted server-idle">Idle. It shows here as soon as something runs.</p>}
           <Queue server={server} />
@@ -55,7 +55,7 @@ function hostOf(url: string): string {
 }
 
 /** Only this redraws when a progress frame comes. */
-function Running({ live }: { live: LiveItem }) {
+function Running({ live, server }: { live: LiveItem; server: string }) {
   const item = live.item.value;
   const progress = live.progress.value;
   const frame = previewOf(live.key).value;
@@ -69,7 +69,7 @@ function Running({ live }: { live: LiveItem }) {
       <div>
         <p class="label">Running</p>
         <p class="ellipsis">{step ? step.prompt : "From InvokeAI's own page"}</p>
-        <ProgressBar portion={portion} label={`Running on ${item.backend_id}`} />
+        <ProgressBar portion={portion} label={`Running on ${server}`} />
         <p class="small muted">{words.join(" · ")}</p>
       </div>
     </div>
