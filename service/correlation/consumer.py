@@ -89,7 +89,8 @@ class Consumer:
         self._downstream = downstream
         self._clock = clock
         self._queue: asyncio.Queue[Entry] = asyncio.Queue(QUEUE_LIMIT)
-        self._connection = 0
+        self.connection = 0
+        """Counts the sockets that were lost: things said by one are told from those said by the next."""
         self.dropped_events = 0
         self.dropped_progress = 0
         self.failures = 0
@@ -106,11 +107,11 @@ class Consumer:
             self.dropped_events += 1
             self._downstream.read_everything()
         else:
-            self._queue.put_nowait(SocketEvent(name, payload, self._connection))
+            self._queue.put_nowait(SocketEvent(name, payload, self.connection))
 
     def disconnected(self) -> None:
         """The socket was lost: what comes next comes by another."""
-        self._connection += 1
+        self.connection += 1
 
     async def put(self, entry: Entry) -> None:
         """Takes a reading, waiting while the queue is full."""
@@ -204,7 +205,7 @@ class Consumer:
         if isinstance(item, QueueItem):
             tracked.retried_from = tracked.retried_from or item.retried_from_item_id
         # What this connection has told of, it will tell the end of: the reading has only overtaken it.
-        unheard = entry.across_reconnect and tracked.heard_by != self._connection
+        unheard = entry.across_reconnect and tracked.heard_by != self.connection
         await self._apply(tracked, reading(item, across_reconnect=unheard))
 
     async def _apply_unseen(self, entry: UnseenItems) -> None:

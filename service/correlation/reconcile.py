@@ -57,6 +57,8 @@ class Reconciler:
         self._asked: set[int] = set()
         self._everything = False
         self._reconnected = False
+        self._connection_read: int | None = None
+        """The connection, by the consumer's count, during which everything was last read."""
         self._absent = False
         self._wake = asyncio.Event()
         self._back = asyncio.Event()
@@ -126,12 +128,15 @@ class Reconciler:
         return bool(ours) or self._consumer.tracking.foreign_live > 0
 
     async def _read(self) -> None:
-        everything, reconnected, asked = self._everything, self._reconnected, self._asked
+        everything, asked, connection = self._everything, self._asked, self._consumer.connection
+        # REST may be back before the socket is: what ended since the last connection was announced to nobody either.
+        reconnected = self._reconnected or (everything and connection != self._connection_read)
         # Taken before the reading: what is asked for while it runs is asked of the next one.
         self._everything, self._reconnected, self._asked = False, False, set()
         try:
             if everything:
                 await self.read_everything(across_reconnect=reconnected)
+                self._connection_read = connection
                 self._put_off()
             elif asked:
                 await self._reading.some(sorted(asked))
