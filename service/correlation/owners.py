@@ -11,7 +11,7 @@ import msgspec
 
 from service.correlation.items import POSITION
 from service.database.engine import Connection, Database
-from service.errors import InvokeAnswered, InvokeConflict, InvokeUnauthorized
+from service.errors import InvokeAnswered, InvokeConflict, InvokeFailed, InvokeNoSuchRoute, InvokeUnauthorized
 from service.invokeai.client import InvokeClient
 from service.invokeai.events import ImageDTO
 
@@ -62,22 +62,28 @@ class Owners:
         self._database = database
 
     async def named(self, images: Sequence[ImageDTO]) -> dict[str, str]:
-        """Image name → `darkroom_batch` of its metadata, for images whose session is none of ours (rule 4)."""
+        """Image name → `darkroom_batch` of its metadata, for images whose session is none of ours (rule 4). Raises
+        InvokeError while the server cannot be asked."""
         sessions = [image.session_id for image in images if image.session_id]
         async with self._database.connection() as connection:
             ours = {row["key"] for row in await connection.fetch(OWNER_BY_SESSION, sessions)}
         unknown = [image for image in images if image.session_id not in ours and image.image_category != UPLOADED]
         limit = asyncio.Semaphore(METADATA_AT_ONCE)
 
+        failed = 0
+
         async def batch_of(image: ImageDTO) -> tuple[str, str | None]:
+            nonlocal failed
+            metadata = None
             try:
                 async with limit:
                     metadata = await self._client.metadata(image.image_name)
             except (InvokeUnauthorized, InvokeConflict):
                 raise
+            except (InvokeFailed, InvokeNoSuchRoute):
+                failed += 1
             except (InvokeAnswered, msgspec.DecodeError):
-                # Deleted just now, or unreadable for good: one such image must not hold up the others.
-                metadata = None
+                pass  # deleted just now, or unreadable for good: one such image must not hold up the others
             batch_id = (metadata or {}).get("darkroom_batch")
             # Anybody may have written it: no batch of ours has an id no database can hold.
             return image.image_name, batch_id if isinstance(batch_id, str) and batch_id.isprintable() else None
@@ -88,6 +94,8 @@ class Owners:
         finally:
             for task in asking:
                 task.cancel()  # when one failed; nobody waits for the others any more
+        if failed and failed == len(asking):
+            await self._client.version()  # the images' trouble, unless the server has it too: then nothing was read
         return {name: batch_id for name, batch_id in named if batch_id is not None}
 
     async def of(self, connection: Connection, images: Sequence[ImageDTO], batches: dict[str, str]) -> dict[str, Owner]:

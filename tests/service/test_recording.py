@@ -14,7 +14,7 @@ from service.correlation import sightings
 from service.correlation.record import Settling
 from service.database.engine import Database
 from service.demo.images import Filter
-from service.errors import InvokeFailed, InvokeInterrupted
+from service.errors import InvokeError, InvokeFailed, InvokeInterrupted
 from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.correlated import Correlated, correlated
 from tests.fakes.rows import add_backend, add_item, add_photo
@@ -187,6 +187,22 @@ async def test_an_image_whose_metadata_cannot_be_read_holds_up_no_other(house: C
     images = [house.invokeai.add_canvas_save() for _ in range(3)]
     house.invokeai.on(f"{images[1].image_name}/metadata$", trouble, times=None)
     assert await house.connection.gallery.read() == 3
+
+
+@pytest.mark.parametrize("trouble", [answers.status(502), answers.html()], ids=["502", "html"])
+async def test_while_the_server_answers_nothing_at_all_no_reading_is_complete(house: Correlated, trouble: Any) -> None:
+    """A proxy that fails for everything tells nothing of one image's metadata."""
+    house.invokeai.add_canvas_save()
+    house.invokeai.on("/metadata$", trouble, times=None)
+    rule = house.invokeai.on("/app/version$", trouble, times=None)
+    before = house.connection.gallery.read_from
+    with pytest.raises(InvokeError):
+        await house.connection.gallery.read()
+    assert house.connection.gallery.read_from == before
+    assert await house.fetch("SELECT FROM photos") == []
+    rule.remove()
+    await house.connection.gallery.read()
+    await house.until_photos(1)
 
 
 async def test_when_the_server_is_cut_off_no_metadata_are_asked_for_behind_the_failure(house: Correlated) -> None:
