@@ -68,6 +68,8 @@ UNSEEN = """
                                      WHERE i.batch_id = b.batch_id AND i.ordinal = k AND i.item_id >= 0)
                   ORDER BY k) AS missing
       FROM step_batches b
+      -- A batch that lacks items keeps its step alive (rule 8): ended ones need no look.
+      JOIN generation_steps s ON s.id = b.step_id AND s.status IN ('pending', 'processing')
      WHERE b.backend_id = $1 AND b.state = 'enqueued'
        AND b.enqueued > (SELECT count(*) FROM queue_items i
                           WHERE i.batch_id = b.batch_id AND i.retried_from_item_id IS NULL

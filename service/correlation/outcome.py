@@ -33,6 +33,11 @@ class ItemState(msgspec.Struct, frozen=True, kw_only=True):
     made: bool
     """It has an image among the step's alternatives."""
 
+    @property
+    def root(self) -> int:
+        """The item of which this is a try."""
+        return self.item_id if self.retried_from_item_id is None else self.retried_from_item_id
+
 
 class Outcome(msgspec.Struct, frozen=True):
     status: str
@@ -44,12 +49,12 @@ def outcome(
     batch_size: int,
     canceled_by_owner: bool,
     made: int,
-    unplaced: int,
+    unplaced: list[int | None],
     batches: list[BatchState],
     items: list[ItemState],
 ) -> Outcome:
-    """A step's status and message. `made` counts its alternatives, whatever became of them since; `unplaced` those
-    of them that belong to no item whose ordinal is known."""
+    """A step's status and message. `made` counts its alternatives, whatever became of them since; `unplaced` are the
+    seeds, as far as known, of those of them that belong to no item whose ordinal is known."""
     started = bool(items) or made > 0 or any(batch.state == "enqueued" for batch in batches)
     if _live(batches, items):
         return Outcome("processing" if started else "pending", None)
@@ -82,14 +87,18 @@ def _live(batches: list[BatchState], items: list[ItemState]) -> bool:
 
 
 def _last_tries(batches: list[BatchState], items: list[ItemState]) -> list[ItemState]:
-    """Without those tried again since, by InvokeAI or by a later batch of ours: their successors speak for them."""
-    retried = {(item.batch_id, item.retried_from_item_id) for item in items}
+    """Without those tried again since, by InvokeAI or by a later batch of ours: their successors speak for them. A
+    retry of a retry names the first item, so of all that go back to one the last speaks."""
+    last_retry: dict[tuple[str, int], int] = {}
+    for item in items:
+        root = item.batch_id, item.root
+        last_retry[root] = max(item.item_id, last_retry.get(root, item.item_id))
     last_batch = _last_batches(batches)
     seeds = _seeds(batches, items)
     return [
         item
         for item, seed in zip(items, seeds, strict=True)
-        if (item.batch_id, item.item_id) not in retried and last_batch.get(seed, item.batch_id) == item.batch_id
+        if last_retry[item.batch_id, item.root] == item.item_id and last_batch.get(seed, item.batch_id) == item.batch_id
     ]
 
 
@@ -105,10 +114,13 @@ def _last_batches(batches: list[BatchState]) -> dict[int | None, str]:
     return {seed: batch.batch_id for batch in batches for seed in batch.seeds}
 
 
-def _delivered(unplaced: int, batches: list[BatchState], items: list[ItemState]) -> int:
-    """How many of the wanted seeds have an image, an image of no placed item counting for one of the others."""
+def _delivered(unplaced: list[int | None], batches: list[BatchState], items: list[ItemState]) -> int:
+    """How many of the wanted seeds have an image, an image whose seed nobody knows counting for one of the others."""
+    wanted = {seed for batch in batches for seed in batch.seeds}
     seeds = zip(_seeds(batches, items), items, strict=True)
-    return len({seed for seed, item in seeds if item.made and seed is not None}) + unplaced
+    placed = {seed for seed, item in seeds if item.made and seed is not None}
+    known = {seed for seed in unplaced if seed in wanted}
+    return len(placed | known) + sum(1 for seed in unplaced if seed not in wanted)
 
 
 def _reason(canceled_by_owner: bool, batches: list[BatchState], last_tries: list[ItemState]) -> str | None:
@@ -132,7 +144,9 @@ def _reason(canceled_by_owner: bool, batches: list[BatchState], last_tries: list
 
 LOCK = "SELECT FROM generation_steps WHERE id = $1 FOR NO KEY UPDATE"
 STEP = """
-    SELECT batch_size, status, error_message, cancel_requested_at IS NOT NULL AS canceled_by_owner
+    SELECT batch_size, status, error_message, cancel_requested_at IS NOT NULL AS canceled_by_owner,
+           started_at IS NULL AND EXISTS (
+               SELECT FROM queue_items WHERE step_id = $1 AND queue_items.started_at IS NOT NULL) AS just_started
       FROM generation_steps WHERE id = $1 FOR NO KEY UPDATE
 """
 BATCHES = """
@@ -148,10 +162,11 @@ ITEMS = """
 """
 MADE = """
     SELECT count(*) AS made,
-           count(*) FILTER (WHERE NOT EXISTS (
-               SELECT FROM queue_items i JOIN photos p ON p.invoke_session_id = i.invoke_session_id
-                WHERE p.id = a.photo_id AND i.step_id = a.step_id AND i.ordinal IS NOT NULL)) AS unplaced
-      FROM step_alternatives a WHERE a.step_id = $1
+           array_agg(p.seed::bigint) FILTER (WHERE NOT EXISTS (
+               SELECT FROM queue_items i
+                WHERE i.invoke_session_id = p.invoke_session_id AND i.step_id = a.step_id AND i.ordinal IS NOT NULL
+           )) AS unplaced
+      FROM step_alternatives a JOIN photos p ON p.id = a.photo_id WHERE a.step_id = $1
 """
 WRITE = """
     UPDATE generation_steps SET
@@ -179,11 +194,11 @@ async def refresh_step(connection: Connection, step_id: UUID) -> bool:
         batch_size=step["batch_size"],
         canceled_by_owner=step["canceled_by_owner"],
         made=counts["made"],
-        unplaced=counts["unplaced"],
+        unplaced=counts["unplaced"] or [],
         batches=batches,
         items=items,
     )
-    if (now.status, now.error_message) == (step["status"], step["error_message"]):
+    if (now.status, now.error_message) == (step["status"], step["error_message"]) and not step["just_started"]:
         return False
     await connection.execute(WRITE, step_id, now.status, now.error_message)
     return True

@@ -13,6 +13,7 @@ from service.correlation import correlate, reconcile
 from service.correlation.correlate import NO_LONGER_THERE, RESTARTED
 from service.database.engine import Database
 from service.demo.images import Filter
+from service.invokeai.subscription import SubscriptionState
 from tests.fakes import ScriptedInvokeAI, batches
 from tests.fakes.correlated import Correlated, correlated
 
@@ -187,6 +188,38 @@ async def test_a_running_item_killed_before_it_saved_anything_fails_as_restarted
     await house.invokeai.restart()
     row = await house.until_step(step, "failed")
     assert row["error_message"] == RESTARTED
+
+
+async def test_a_restart_that_rest_tells_of_before_the_socket_is_back_is_told_as_one(house: Correlated) -> None:
+    hold = house.invokeai.hold("img")
+    step, _ = await house.ours(batches.blank())
+    await hold.reached()
+
+    async def running() -> bool:
+        return bool(await house.fetch("SELECT FROM queue_items WHERE status = 'in_progress'"))
+
+    await house.until(running)
+    await house.supervisor.stop(next(r.name for r in house.supervisor.report() if r.name.endswith("socket")))
+    house.connection._subscribed(SubscriptionState.UNREACHABLE, None)
+    await house.invokeai.kill()
+    hold.release()
+    await house.invokeai.restart()
+    house.registry.request_reading(house.backend_id)
+    row = await house.until_step(step, "failed")
+    assert row["error_message"] == RESTARTED
+
+
+async def test_a_step_has_started_as_soon_as_its_first_item_has(house: Correlated) -> None:
+    hold = house.invokeai.hold("img")
+    step, _ = await house.ours(batches.blank())
+    await hold.reached()
+
+    async def started() -> bool:
+        [row] = await house.fetch("SELECT status, started_at FROM generation_steps WHERE id = $1", step)
+        return row["status"] == "processing" and row["started_at"] is not None
+
+    await house.until(started)
+    hold.release()
 
 
 async def test_a_queue_cleared_under_us_ends_the_step_and_says_so(house: Correlated, impatient: None) -> None:

@@ -34,11 +34,13 @@ def came_to(
     items: Sequence[ItemState] = (),
     *,
     canceled: bool = False,
-    unplaced: int = 0,
+    unplaced: Sequence[int | None] = (),
 ) -> Outcome:
-    made = unplaced + sum(i.made for i in items)
+    made = len(unplaced) + sum(i.made for i in items)
     items = list(items)
-    return outcome(batch_size=2, canceled_by_owner=canceled, made=made, unplaced=unplaced, batches=batches, items=items)
+    return outcome(
+        batch_size=2, canceled_by_owner=canceled, made=made, unplaced=list(unplaced), batches=batches, items=items
+    )
 
 
 def test_pending_until_a_batch_is_enqueued_or_an_item_seen() -> None:
@@ -107,6 +109,25 @@ def test_an_item_retried_at_invokeais_side_reopens_the_step_and_its_successor_sp
     assert came_to([batch()], [*first, done]) == Outcome("completed", None)
 
 
+def test_of_retries_of_one_item_the_last_speaks() -> None:
+    """InvokeAI names the first item in each of them."""
+    first = [item(1), item(2, "failed", error="first")]
+    second = item(3, "canceled", ordinal=1, retried_from_item_id=2)
+    third = item(4, "failed", ordinal=1, retried_from_item_id=2, error="third")
+    assert came_to([batch()], [*first, second, third]) == Outcome("completed", "1 of 2 made: third")
+    nothing = [item(1, "failed", error="no"), item(2, "failed", error="first")]
+    assert came_to([batch()], [*nothing, second, third]) == Outcome("failed", "third")
+
+
+def test_an_image_found_by_its_metadata_hides_no_seed_that_is_missing() -> None:
+    """The same seed made twice, once by a batch that was given up, is no second picture."""
+    lost = batch("refused", name="a")
+    again = [item(1), item(2, "failed", error="out of memory")]
+    now = came_to([lost, batch()], again, unplaced=[1])
+    assert now == Outcome("completed", "1 of 2 made: out of memory")
+    assert came_to([lost, batch()], again, unplaced=[2]) == Outcome("completed", None)
+
+
 def test_a_second_batch_for_what_was_missing_completes_the_step() -> None:
     first = [item(1), item(2, "failed", error="no")]
     second = batch(name="c", wanted=1, first=2)
@@ -121,4 +142,4 @@ def test_a_lost_batch_alone_is_not_an_end_while_its_successor_waits() -> None:
 
 def test_an_image_of_no_known_item_counts_for_one_that_is_missing() -> None:
     gone = [item(1), item(2, "gone")]
-    assert came_to([batch()], gone, unplaced=1) == Outcome("completed", None)
+    assert came_to([batch()], gone, unplaced=[None]) == Outcome("completed", None)
