@@ -62,12 +62,19 @@ class QueueCalls(Server):
     ) -> list[Reading]:
         if await self._has("items_by_ids"):
             return await self._in_pieces(self._queue("items_by_ids"), "item_ids", item_ids, ITEMS_PER_CALL, many)
-        known = set(await self.item_ids())
-
-        def read(item_id: int) -> Awaitable[Reading]:
-            return self._about(item_id, self._call("GET", self._queue(f"i/{item_id}"), one))
-
-        return await self._found(read, [item_id for item_id in item_ids if item_id in known])
+        found: list[Reading] = []
+        known: set[int] | None = None
+        for item_id in item_ids:
+            try:
+                found.append(await self._call("GET", self._queue(f"i/{item_id}"), one))
+            except InvokeNotFound:
+                continue
+            except InvokeFailed:
+                # Old servers answer so for an item they do not know. Their list tells, and is long: asked for once.
+                known = set(await self.item_ids()) if known is None else known
+                if item_id in known:
+                    raise
+        return found
 
     async def _about(self, item_id: int, answer: Awaitable[Found]) -> Found:
         """Old servers answer 500 for an item they do not know; their list of ids tells it from a failure."""

@@ -154,11 +154,24 @@ async def test_before_6_14_summaries_come_from_items(server: RawInvokeAI, client
 
 async def test_before_6_9_items_are_read_one_by_one(server: RawInvokeAI, client: InvokeClient) -> None:
     server.knows("/api/v1/queue/{queue_id}/list_all")
-    server.on(f"{QUEUE}/list_all", json([item(4, session={}), item(2)]))
     server.on(f"{QUEUE}/i/2", json(item(2)))
     server.on(f"{QUEUE}/i/4", json({"detail": "Queue item with id 4 not found in queue default"}, 404))
-    assert [found.item_id for found in await client.items([2, 4, 9])] == [2]
-    assert server.to(f"{QUEUE}/i/9") == []
+    assert [found.item_id for found in await client.items([2, 4])] == [2]
+    assert server.to(f"{QUEUE}/list_all") == [], "it holds every session there ever was (FACTS §5)"
+
+
+async def test_in_5_15_several_unknown_items_cost_one_look_at_the_list(
+    server: RawInvokeAI, client: InvokeClient
+) -> None:
+    server.knows("/api/v1/queue/{queue_id}/list")
+    server.on(f"{QUEUE}/list", json({"limit": 500, "has_more": False, "items": [item(1), item(5)]}))
+    server.on(f"{QUEUE}/i/1", json(item(1)))
+    for path in (f"{QUEUE}/i/2", f"{QUEUE}/i/3", f"{QUEUE}/i/5"):
+        server.on(path, text("Internal Server Error", 500))
+    assert [found.item_id for found in await client.items([1, 2, 3])] == [1]
+    assert len(server.to(f"{QUEUE}/list")) == 1
+    with pytest.raises(InvokeFailed):
+        await client.items([5])
 
 
 async def test_in_5_15_an_unknown_item_is_told_from_a_failure(server: RawInvokeAI, client: InvokeClient) -> None:
