@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
@@ -27,6 +27,16 @@ async def items_of(client: InvokeClient, batch_id: str, count: int) -> list[int]
         piece, ids = ids[-PAGE:], ids[:-PAGE]
         found += [item.item_id for item in await client.summaries(piece) if item.batch_id == batch_id]
     return sorted(found)
+
+
+async def are_the_first(client: InvokeClient, item_ids: Sequence[int], seeds: Sequence[int]) -> bool:
+    """Whether these items have the batch's first seeds: what a full queue took of it (FACTS §7). One whose seed is not
+    told counts as if it had."""
+    for item, seed in zip(await client.items(item_ids), seeds, strict=False):
+        told = [field.value for field in item.field_values or () if field.node_path == "seed"]
+        if told and told != [seed]:
+            return False
+    return True
 
 
 async def has_saved(client: InvokeClient, batch_id: str, width: int, height: int, since: datetime) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -18,22 +19,30 @@ from service.studio.decide import gap
 
 log = structlog.get_logger()
 
+CLOCK_STEP = timedelta(seconds=1)
+"""What HTTP's `Date` cannot tell apart (RFC 9110)."""
 TRIES_BEFORE = 3
 """The gap after a cancel begins where three tries would have brought it: 2 s, time enough for its reading."""
 
 # Of an enqueued batch the first `enqueued` items are what was asked for; a retry at InvokeAI's side adds its own.
+# Whoever retries there what was canceled here wants it: only what there was by then is unwanted. $2 is how far
+# InvokeAI's clock is ahead of ours.
 UNWANTED_ITEMS = """
     WITH ranked AS (
-        SELECT i.batch_id, i.item_id, i.status,
-               row_number() OVER (PARTITION BY i.batch_id ORDER BY i.item_id) AS rank
+        SELECT i.batch_id, i.item_id, i.status, i.created_at, i.retried_from_item_id IS NOT NULL AS retry,
+               count(*) FILTER (WHERE i.retried_from_item_id IS NULL)
+                   OVER (PARTITION BY i.batch_id ORDER BY i.item_id) AS rank
           FROM queue_items i
-         WHERE i.item_id > 0 AND i.retried_from_item_id IS NULL
-           AND i.batch_id IN (SELECT batch_id FROM queue_items WHERE settled_at IS NULL))
-    SELECT r.batch_id, r.item_id, b.lost_at IS NOT NULL AS lost, b.lost_at IS NULL AND r.rank > b.enqueued AS beyond
-      FROM ranked r JOIN step_batches b USING (batch_id) JOIN generation_steps s ON s.id = b.step_id
-     WHERE b.backend_id = $1 AND b.state IN ('enqueued', 'refused')
-       AND r.status IN ('pending', 'in_progress', 'waiting')
-       AND (r.rank > b.enqueued OR s.cancel_requested_at IS NOT NULL OR s.deleted_at IS NOT NULL)
+         WHERE i.item_id > 0 AND i.batch_id IN (SELECT batch_id FROM queue_items WHERE settled_at IS NULL)),
+    judged AS (
+        SELECT r.batch_id, r.item_id, b.lost_at IS NOT NULL AS lost, NOT r.retry AND r.rank > b.enqueued AS beyond,
+               s.deleted_at IS NOT NULL OR s.cancel_requested_at IS NOT NULL AND (
+                   NOT r.retry OR r.created_at <= s.cancel_requested_at + $2) AS unwanted
+          FROM ranked r JOIN step_batches b USING (batch_id) JOIN generation_steps s ON s.id = b.step_id
+         WHERE b.backend_id = $1 AND b.state IN ('enqueued', 'refused')
+           AND r.status IN ('pending', 'in_progress', 'waiting'))
+    SELECT batch_id, item_id, lost, beyond AND NOT lost AND NOT coalesce(unwanted, false) AS beyond
+      FROM judged WHERE lost OR beyond OR unwanted
 """
 UNWANTED_UNSEEN = """
     SELECT b.batch_id FROM generation_steps s JOIN step_batches b ON b.step_id = s.id
@@ -50,16 +59,19 @@ class Unwanted(msgspec.Struct, frozen=True):
     batches: dict[str, list[int]]
     unseen: set[str]
     """Those of them that may have items nobody has seen yet."""
-    beyond: list[int]
-    """Items beyond what was asked, if they are not retries."""
+    beyond: dict[int, str]
+    """Items beyond what was asked, if they are not retries, each with its batch."""
 
 
-async def unwanted(connection: Connection, backend_id: UUID, seen: Iterable[str]) -> Unwanted:
-    """What nobody wants, as the tables know it; `seen` are batches just named by InvokeAI, lost ones perhaps."""
-    found = Unwanted({}, set(), [])
-    for row in await connection.fetch(UNWANTED_ITEMS, backend_id):
+async def unwanted(
+    connection: Connection, backend_id: UUID, seen: Iterable[str], clock_offset: timedelta = timedelta()
+) -> Unwanted:
+    """What nobody wants, as the tables know it; `seen` are batches just named by InvokeAI, lost ones perhaps, and
+    `clock_offset` how far its clock is ahead of ours."""
+    found = Unwanted({}, set(), {})
+    for row in await connection.fetch(UNWANTED_ITEMS, backend_id, clock_offset + CLOCK_STEP):
         if row["beyond"]:
-            found.beyond.append(row["item_id"])
+            found.beyond[row["item_id"]] = row["batch_id"]
         else:
             found.batches.setdefault(row["batch_id"], []).append(row["item_id"])
             if row["lost"]:
@@ -90,11 +102,11 @@ class Cancellation:
         """Cancels what is due; returns the seconds until something is due again, None when nothing is waiting."""
         seen, self._seen = self._seen, set()
         async with self._database.connection() as connection:
-            found = await unwanted(connection, self.backend_id, seen)
+            found = await unwanted(connection, self.backend_id, seen, _clock_offset(client))
         self._forget_all_but({*found.batches, *found.beyond})
         now = asyncio.get_running_loop().time()
         batches = [batch_id for batch_id in found.batches if self._not_before.get(batch_id, now) <= now]
-        beyond = [item_id for item_id in found.beyond if self._not_before.get(item_id, now) <= now]
+        beyond = {id: batch_id for id, batch_id in found.beyond.items() if self._not_before.get(id, now) <= now}
         try:
             if batches:
                 await self._cancel_batches(client, batches, found)
@@ -113,13 +125,15 @@ class Cancellation:
         known = [item_id for batch_id in batches for item_id in found.batches[batch_id]]
         self._connections.request_reading(self.backend_id, () if found.unseen & set(batches) else known)
 
-    async def _cancel_beyond(self, client: InvokeClient, item_ids: list[int]) -> None:
-        """One by one, and only what InvokeAI says is nobody's retry or child."""
-        for item in await client.items(item_ids):
-            if item.retried_from_item_id is None and item.parent_item_id is None:
+    async def _cancel_beyond(self, client: InvokeClient, beyond: dict[int, str]) -> None:
+        """One by one, and only what InvokeAI says is of that batch, its database not a new one, and nobody's retry or
+        child."""
+        for item in await client.items(list(beyond)):
+            ours = item.batch_id == beyond.get(item.item_id)
+            if ours and item.retried_from_item_id is None and item.parent_item_id is None:
                 await client.cancel_item(item.item_id)
                 log.info("canceled", backend=str(self.backend_id), item=item.item_id)
-        self._connections.request_reading(self.backend_id, item_ids)
+        self._connections.request_reading(self.backend_id, list(beyond))
 
     def _put_off(self, canceled: Iterable[str | int]) -> None:
         now = asyncio.get_running_loop().time()
@@ -130,3 +144,9 @@ class Cancellation:
     def _forget_all_but(self, keys: set[str | int]) -> None:
         for key in self._tries.keys() - keys:
             del self._tries[key], self._not_before[key]
+
+
+def _clock_offset(client: InvokeClient) -> timedelta:
+    """How far InvokeAI's clock is ahead of ours, as far as it has told."""
+    now = datetime.now(UTC)
+    return (client.server_time() or now) - now

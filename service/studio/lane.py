@@ -43,6 +43,8 @@ class Lane:
         self._ask_at: dict[str, float] = {}
         self._held = 0
         self._held_until = 0.0
+        self._unready: dict[str, tuple[float, int]] = {}
+        """When a batch that alone could not be sent is tried again, and how often it was."""
         self._tasks = [
             asyncio.create_task(self._keep_on(self._submit, self._to_submit), name=f"submit {backend_id}"),
             asyncio.create_task(self._keep_on(self._cancel, self._to_cancel), name=f"cancel {backend_id}"),
@@ -51,6 +53,7 @@ class Lane:
     def wake(self) -> None:
         """Something may be possible now that was not before."""
         self._held_until = 0.0
+        self._unready = {batch_id: (0.0, tries) for batch_id, (_, tries) in self._unready.items()}
         self._to_submit.set()
         self._to_cancel.set()
 
@@ -103,16 +106,26 @@ class Lane:
         prepared = [batch for batch in open_batches if batch not in doubtful]
         waits = list(self._ask_at.values())
         if prepared:
-            if self._now() >= self._held_until:
-                await self._send(client, prepared[0])
+            batch = min(prepared, key=self._ready_at)  # of those that are ready, the oldest
+            due = max(self._held_until, self._ready_at(batch))
+            if self._now() >= due:
+                await self._send(client, batch)
                 return 0
-            waits.append(self._held_until)
+            waits.append(due)
         return max(0.0, min(waits) - self._now()) if waits else None
+
+    def _ready_at(self, batch: Batch) -> float:
+        """When it may be tried; 0 where nothing speaks against it."""
+        at, _ = self._unready.get(batch.batch_id, (0.0, 0))
+        return at if at > self._now() else 0.0
 
     async def _send(self, client: InvokeClient, batch: Batch) -> None:
         progress = await self._posting.send(client, batch)
         self._to_cancel.set()  # Its step may have been canceled while the POST was out.
-        if progress is Progress.HELD:
+        if progress is Progress.UNREADY:
+            _, tries = self._unready.get(batch.batch_id, (0.0, 0))
+            self._unready[batch.batch_id] = self._now() + decide.gap(tries + 2), tries + 1
+        elif progress is Progress.HELD:
             self._held_until = self._now() + decide.gap(self._held + 2)
             self._held += 1
         else:
@@ -139,6 +152,8 @@ class Lane:
         for batch_id in self._asked.keys() - open_ids:
             del self._asked[batch_id]
             self._ask_at.pop(batch_id, None)
+        for batch_id in self._unready.keys() - open_ids:
+            del self._unready[batch_id]
 
     @staticmethod
     def _now() -> float:

@@ -32,6 +32,8 @@ class Progress(Enum):
     """InvokeAI does not take it now; prepared again, for later."""
     OPEN = auto()
     """In doubt: ask, or ask again."""
+    UNREADY = auto()
+    """It alone cannot be sent now, whatever becomes of others: still prepared, for later."""
 
 
 class Posting:
@@ -61,7 +63,7 @@ class Posting:
             return Progress.SETTLED
         except InvokeError as error:
             log.info("models_not_known_yet", batch=batch.batch_id, error=str(error))
-            return Progress.HELD
+            return Progress.UNREADY
         async with self._database.transaction() as connection:
             may_go = await batches.post(connection, batch, _now())
         self._announce(batch)
@@ -84,8 +86,12 @@ class Posting:
             )
             if isinstance(verdict, Lost) and await self._has_saved(client, batch, batch.posted_at or asked_at):
                 verdict = Arrived(len(batch.seeds))
-            excess = total > len(batch.seeds)
-            item_ids = await arrivals.items_of(client, batch.batch_id, total) if excess else []
+            item_ids: list[int] = []
+            if isinstance(verdict, Arrived) and total not in (0, len(batch.seeds)):
+                item_ids = await arrivals.items_of(client, batch.batch_id, total)
+                if total < len(batch.seeds) and not await arrivals.are_the_first(client, item_ids, batch.seeds):
+                    # Items run oldest first (FACTS §3): those in front have left the queue already. All of it came.
+                    verdict, item_ids = Arrived(len(batch.seeds)), []
         except InvokeError as error:
             log.info("batch_in_doubt", batch=batch.batch_id, error=str(error))
             return Progress.OPEN

@@ -36,7 +36,8 @@ ITEMS = """
     SELECT b.backend_id, i.item_id, i.batch_id, i.step_id, i.ordinal, i.status, i.error,
            i.created_at, i.started_at, i.completed_at
       FROM queue_items i JOIN step_batches b USING (batch_id)
-     WHERE i.step_id = ANY($1::uuid[]) ORDER BY i.step_id, b.ordinal, i.ordinal, i.item_id
+     WHERE i.step_id = ANY($1::uuid[]) AND i.item_id >= 0  -- negative ones stand for items nobody has seen
+     ORDER BY i.step_id, b.ordinal, i.ordinal, i.item_id
 """
 LIVE_STEPS = """
     SELECT id FROM generation_steps

@@ -223,6 +223,7 @@ async def test_a_step_is_shown_with_its_alternatives_and_items_in_order(
     batch_id = await add_batch(connection, step_id, backend_id, wanted=2, enqueued=2, state="enqueued")
     await add_item(connection, batch_id, step_id, 8, ordinal=1, status="in_progress")
     await add_item(connection, batch_id, step_id, 9, ordinal=0, status="completed")
+    await add_item(connection, batch_id, step_id, -3, ordinal=2)  # stands for one that nobody has seen
     later, first, purged = [await add_photo(connection, created_at=AT) for _ in range(3)]
     await add_alternative(connection, step_id, later, 2)
     await add_alternative(connection, step_id, first, 1)

@@ -208,6 +208,27 @@ async def test_a_batch_finished_and_pruned_before_it_was_asked_for_is_known_by_i
     assert posts(invoke) == 1
 
 
+async def test_a_batch_whose_first_items_were_pruned_before_it_was_asked_for_is_not_sent_again(
+    house: StudioHouse, invoke: ScriptedInvokeAI
+) -> None:
+    """Fewer than asked for are there, and not the first ones: a full queue would have taken those."""
+    held = invoke.hold("denoise", item_id=3)
+    invoke.on("/b/.*/status$", answers.status(503), times=None)
+    invoke.drop_events()
+    invoke.cut_enqueue("during")
+    step_id = await house.create(MODEL, batch_size=4)
+    await held.reached()
+    invoke.queue.prune("default", None)
+    assert sorted(invoke.queue.items) == [3, 4]
+    invoke._route_rules[0].remove()
+    await house.until_states(step_id, "enqueued")
+    held.release()
+    await invoke.until_ended(3, 4)
+    assert posts(invoke) == 1
+    [batch] = await house.batches(step_id)
+    assert (batch["enqueued"], batch["seeds"]) == (4, [100, 101, 102, 103])
+
+
 async def test_a_refusal_is_the_steps_failure_in_invokeais_words(house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
     invoke.on(POST, answers.status(400, "queue is closed for the season"))
     step_id = await house.create(MODEL)

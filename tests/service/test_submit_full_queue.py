@@ -11,8 +11,9 @@ import pytest
 
 from service.database.engine import Database
 from service.demo.models import DEMO_MODELS
+from service.studio.cancellation import unwanted
 from tests.fakes import ScriptedInvokeAI, answers, batches
-from tests.fakes.rows import add_backend
+from tests.fakes.rows import add_backend, add_item
 from tests.fakes.studio import StudioHouse, eventually, studio_house, until_made
 
 MODEL = next(model for model in DEMO_MODELS if model["type"] == "main" and model["base"] == "sd-1")
@@ -134,10 +135,85 @@ async def test_an_item_retried_in_invokeais_own_way_is_not_taken_for_excess(
     retried = await second.reached()
     await house.until_status(step_id, "processing")
     house.submitter.wake()
-    await invoke.until(lambda: any(path.endswith("items_by_ids") for _, path in invoke.requests[-2:]))
+    await eventually(lambda: house.fetch("SELECT FROM queue_items WHERE retried_from_item_id = 1"))
+    house.submitter.wake()
     second.release()
     await until_made(house, step_id, 100)
     assert retried.status == "completed"
+
+
+async def test_an_item_retried_in_invokeai_is_canceled_with_its_step(
+    house: StudioHouse, invoke: ScriptedInvokeAI
+) -> None:
+    first, second = invoke.hold("denoise", item_id=1), invoke.hold("denoise", item_id=2)
+    step_id = await house.create(MODEL, batch_size=1)
+    item = await first.reached()
+    await invoke.queue.cancel(item)
+    first.release()
+    await house.until_status(step_id, "canceled")
+    await invoke.queue.retry("default", [item.item_id])
+    retried = await second.reached()
+    await house.until_status(step_id, "processing")
+    await house.cancel(step_id)
+    await invoke.until(lambda: retried.status == "canceled")
+    second.release()
+    await house.until_status(step_id, "canceled")
+
+
+async def test_what_is_retried_in_invokeai_after_the_owners_cancel_is_wanted_until_the_next(
+    house: StudioHouse, invoke: ScriptedInvokeAI
+) -> None:
+    first, second = invoke.hold("denoise", item_id=1), invoke.hold("denoise", item_id=2)
+    step_id = await house.create(MODEL, batch_size=1)
+    item = await first.reached()
+    await house.cancel(step_id)
+    await invoke.until(lambda: item.status == "canceled")
+    first.release()
+    await house.until_status(step_id, "canceled")
+    async with house.database.connection() as connection:  # not within the second that InvokeAI's clock is unsure of
+        await connection.execute("UPDATE generation_steps SET cancel_requested_at = now() - interval '1 minute'")
+    await invoke.queue.retry("default", [item.item_id])
+    retried = await second.reached()
+    await house.until_status(step_id, "processing")
+    async with house.database.connection() as connection:
+        found = await unwanted(connection, house.backend_id, ())
+    assert (found.batches, found.beyond) == ({}, {})
+    await house.cancel(step_id)
+    await invoke.until(lambda: retried.status == "canceled")
+    second.release()
+    await house.until_status(step_id, "canceled")
+
+
+async def test_an_item_beyond_what_was_asked_is_not_canceled_in_a_new_database(
+    house: StudioHouse, invoke: ScriptedInvokeAI
+) -> None:
+    held = invoke.hold("denoise")
+    step_id = await house.create(MODEL, batch_size=1)
+    await held.reached()
+    async with house.database.connection() as connection:
+        [batch] = await house.batches(step_id)
+        await add_item(connection, batch["batch_id"], step_id, 2)
+    theirs = await invoke.enqueue(batches.batch(batches.blank()))
+    assert theirs["item_ids"] == [2]
+    house.submitter.wake()
+    await invoke.until(lambda: any(path.endswith("items_by_ids") for _, path in invoke.requests))
+    held.release()
+    await invoke.until_ended(1, 2)
+    assert invoke.queue.items[2].status == "completed"
+
+
+async def test_a_step_whose_models_cannot_be_read_holds_up_no_other(
+    house: StudioHouse, invoke: ScriptedInvokeAI
+) -> None:
+    broken = invoke.on("/models/$", answers.status(500), times=None)
+    unready = await house.create({"key": "unheard of", "hash": "blake3:0"})
+    await broken.wait()
+    other = await house.create(MODEL)
+    await house.until_status(other, "completed")
+    assert (await house.step(unready)).status == "pending"
+    broken.remove()
+    house.submitter.wake()
+    await house.until_status(unready, "failed")
 
 
 async def test_a_silent_backend_does_not_hold_up_another(

@@ -81,7 +81,7 @@ def _check(request: Request) -> None:
         (_is_int(request.steps) and request.steps > 0, "steps must be a positive integer"),
         (_is_number(request.cfg_scale), "cfg_scale must be a number"),
         (request.scheduler in SCHEDULERS, f"unknown scheduler {request.scheduler!r}"),
-        *((of.base == base, f"{of.name} is for {of.base}, not {base}") for of in _companions(request)),
+        *((of.base in (base, "any"), f"{of.name} is for {of.base}, not {base}") for of in _companions(request)),
     )
     for kept, complaint in rules:
         if not kept:
