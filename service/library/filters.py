@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 from litestar.params import FromQuery, QueryParameter
 
-from service.database.models import LIVE
+from service.database.models import LIVE, one_of
 from service.errors import ValidationError
 from service.library.search import tsquery
 from service.library.sql import Arguments
@@ -85,6 +85,8 @@ class Selection(msgspec.Struct, frozen=True):
 
     conditions: list[str]
     alternatives: list[Equality]
+    uneven: bool
+    """Whether how many rows meet the conditions depends on the values asked for."""
 
     def where(self) -> str:
         """All of it as one condition, for counting."""
@@ -110,7 +112,9 @@ def select(filters: PhotoFilters, arguments: Arguments) -> Selection:
 
     if filters.favorite is not None:
         conditions.append("favorite" if filters.favorite else "NOT favorite")
-    ask(filters.status, lambda p: f"retrieval_status = ANY({p}::text[])")
+    if filters.status is not None:
+        # Spelled out, as the index of what is not home is for some of these only.
+        conditions.append(one_of("retrieval_status", tuple(sorted(set(filters.status)))))
     ask(filters.lora, lambda p: f"loras && {p}::text[]")
     ask(filters.tag, lambda p: f"tags && {p}::text[]")
     ask(
@@ -147,6 +151,7 @@ OF_STEPS = """SELECT a.photo_id FROM step_alternatives a JOIN generation_steps s
 def _split(filters: PhotoFilters, conditions: list[str], arguments: Arguments) -> Selection:
     """The first of these that is asked for leads; the others are plain conditions."""
     leading: list[Equality] = []
+    uneven = bool(arguments.values)
     generated = None if filters.generated is None else [filters.generated]
     for columns, values in (
         (("model_key", "model_name"), filters.model),
@@ -159,9 +164,10 @@ def _split(filters: PhotoFilters, conditions: list[str], arguments: Arguments) -
         asked = [Equality(column, parameter) for parameter in map(arguments.add, values) for column in columns]
         if leading:
             conditions.append(any_of(asked))
+            uneven = True
         else:
             leading = asked
-    return Selection(conditions, leading)
+    return Selection(conditions, leading, uneven)
 
 
 def _created(filters: PhotoFilters, arguments: Arguments) -> list[str]:

@@ -105,7 +105,7 @@ async def list_photos(connection: Connection, filters: PhotoFilters, page: Page)
     selection = select(filters, arguments)
     counting = f"SELECT count(*) FROM photos WHERE {selection.where()}", *arguments.values
     reading = page_query(filters, selection, page, arguments), *arguments.values
-    async with _planning(connection, filters):
+    async with planning(connection, filters, selection):
         rows = await connection.fetch(*reading)
         total = await connection.fetchval(*counting) if page.count and page.cursor is None else None
     items = [to_photo(row) for row in rows[: page.limit]]
@@ -119,10 +119,10 @@ async def list_photos(connection: Connection, filters: PhotoFilters, page: Page)
 
 
 @asynccontextmanager
-async def _planning(connection: Connection, filters: PhotoFilters) -> AsyncIterator[None]:
-    """Searches are planned with the words known: hit counts are so uneven that a plan made without can be a thousand
+async def planning(connection: Connection, filters: PhotoFilters, selection: Selection) -> AsyncIterator[None]:
+    """What may match a handful or nearly all is planned with its values known: a plan made without can be a thousand
     times too slow. For everything else a plan is kept with its prepared statement."""
-    if filters.q is None:
+    if not selection.uneven and not (selection.alternatives and ORDERS[filters.order].key):
         yield
         return
     async with connection.transaction(readonly=True):
