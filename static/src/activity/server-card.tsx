@@ -7,6 +7,7 @@ import { ProgressBar } from "../shell/progress-bar";
 import { type LiveItem, runningItems } from "../state/items";
 import { previewOf } from "../state/previews";
 import { getStep } from "../state/steps";
+import { Digits } from "./digits";
 import { ServerDialog } from "./server-dialog";
 import { absence, ledgerParts, STATES } from "./words";
 
@@ -100,16 +101,17 @@ function Queue({ server }: { server: Backend }) {
 }
 
 function LedgerLine({ server }: { server: Backend }) {
-  const parts = ledgerParts(server.ledger);
   return (
     <footer class="ledger" data-testid="ledger">
       <span>
-        {parts.map(({ words, tone }, index) => (
-          <span key={index} class={tone}>
-            {index > 0 && " · "}
-            {words}
-          </span>
-        ))}
+        {server.ledger.made === 0 && <span class="muted">Nothing made yet</span>}
+        {server.ledger.made > 0 &&
+          ledgerParts(server.ledger).map(({ value, word, tone }, index) => (
+            <span key={word} class={tone}>
+              {index > 0 && " · "}
+              <Digits value={value} /> {word}
+            </span>
+          ))}
         {server.ledger.failed > 0 && (
           <>
             {" "}

@@ -1,5 +1,4 @@
 import type { Backend, BackendLedger, BackendState } from "../api/types";
-import { number } from "../app/format";
 
 export const STATES: Record<BackendState, { word: string; tone: string }> = {
   connected: { word: "Connected", tone: "ok" },
@@ -31,20 +30,20 @@ function sentence(words: string): string {
 }
 
 interface LedgerPart {
-  words: string;
+  value: number;
+  word: string;
   tone: "ok" | "warn" | "bad" | "muted";
 }
 
 /** "214 made · 214 home", "3 on the way", "2 failed": the promise, counted. */
 export function ledgerParts({ made, retrieved, waiting, failed, gone }: BackendLedger): LedgerPart[] {
-  if (made === 0) return [{ words: "Nothing made yet", tone: "muted" }];
   const tone = failed > 0 ? "bad" : waiting > 0 ? "warn" : "ok";
   const parts: LedgerPart[] = [
-    { words: `${number(made)} made`, tone: tone === "bad" ? "muted" : tone },
-    { words: `${number(retrieved)} home`, tone: tone === "bad" ? "muted" : tone },
+    { value: made, word: "made", tone: tone === "bad" ? "muted" : tone },
+    { value: retrieved, word: "home", tone: tone === "bad" ? "muted" : tone },
   ];
-  if (waiting > 0) parts.push({ words: `${number(waiting)} on the way`, tone: "warn" });
-  if (failed > 0) parts.push({ words: `${number(failed)} failed`, tone: "bad" });
-  if (gone > 0) parts.push({ words: `${number(gone)} gone`, tone: "muted" });
+  if (waiting > 0) parts.push({ value: waiting, word: "on the way", tone: "warn" });
+  if (failed > 0) parts.push({ value: failed, word: "failed", tone: "bad" });
+  if (gone > 0) parts.push({ value: gone, word: "gone", tone: "muted" });
   return parts;
 }
