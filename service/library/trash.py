@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -21,6 +21,8 @@ log = structlog.get_logger()
 AT_ONCE = 200
 TRIES = 3
 
+# By the clock that wrote `deleted_at`.
+DAYS_AGO = "SELECT now() - $1::float8 * interval '1 day'"
 CANDIDATES = """
     SELECT id FROM photos WHERE deleted_at < $1 AND deleted_at IS NOT NULL AND purged_at IS NULL ORDER BY id LIMIT $2
 """
@@ -58,7 +60,7 @@ class Purged(msgspec.Struct, frozen=True):
     """What one transaction made into tombstones, and whom it concerns."""
 
     photos: list[UUID]
-    files: set[str]
+    files: dict[UUID, set[str]]
     steps: list[UUID]
     albums: set[UUID]
 
@@ -74,29 +76,39 @@ class Trash:
 
     async def empty(self) -> int:
         """Purges what is in the trash by now; returns how many."""
-        return await self._purge(datetime.now(UTC))
+        return await self._purge(await self._days_ago(0))
 
     async def empty_older_than(self, days: float) -> int:
         """Purges what has been in the trash for longer than that (periodic)."""
-        purged = await self._purge(datetime.now(UTC) - timedelta(days=days))
+        purged = await self._purge(await self._days_ago(days))
         if purged:
             log.info("trash emptied", photos=purged, older_than_days=days)
         return purged
 
+    async def _days_ago(self, days: float) -> datetime:
+        async with self._database.connection() as connection:
+            moment: datetime = await connection.fetchval(DAYS_AGO, days)
+        return moment
+
     async def _purge(self, before: datetime) -> int:
         count = 0
         while purged := await self._purge_some(before):
-            # After the commit: cut short here, retrieval's sweep finds tombstones that still have files.
-            await asyncio.to_thread(self._remove, purged.files)
-            self._thumbnails.drop(purged.photos)
+            try:
+                # After the commit: what stays here, retrieval's sweep finds by its tombstone.
+                removed = await asyncio.to_thread(self._remove, purged.files)
+            finally:
+                self._thumbnails.drop(purged.photos)
+                self._announce(purged)
             async with self._database.connection() as connection:
-                await connection.execute(DELETE, purged.photos)
+                await connection.execute(DELETE, removed)
             count += len(purged.photos)
-            self._announcer.photos_removed(purged.photos)
-            self._announcer.steps_updated(purged.steps)
-            self._announcer.albums_updated(purged.albums)
-            self._announcer.ledger_changed()
         return count
+
+    def _announce(self, purged: Purged) -> None:
+        self._announcer.photos_removed(purged.photos)
+        self._announcer.steps_updated(purged.steps)
+        self._announcer.albums_updated(purged.albums)
+        self._announcer.ledger_changed()
 
     async def _purge_some(self, before: datetime) -> Purged | None:
         """None when nothing is left. A deadlock with workers that renew their leases just now is tried again."""
@@ -109,9 +121,9 @@ class Trash:
                     raise
         return None
 
-    def _remove(self, files: set[str]) -> None:
-        for file in files:
-            self._storage.unlink(file)
+    def _remove(self, files: dict[UUID, set[str]]) -> list[UUID]:
+        """The photos of which nothing is left."""
+        return [photo for photo, names in files.items() if self._storage.unlink_all(names)]
 
 
 async def _make_tombstones(connection: Connection, before: datetime) -> Purged | None:
@@ -124,12 +136,10 @@ async def _make_tombstones(connection: Connection, before: datetime) -> Purged |
     await connection.execute(UNSELECT, photos, [step["id"] for step in steps])
     albums = {row["album_id"] for row in await connection.fetch(LEAVE_ALBUMS, photos)}
     albums |= {row["id"] for row in await connection.fetch(UNCOVER, photos)}
-    files = {name for row in rows for name in _files(row)}
-    files |= {
-        completed_path(step["selected_at"], step["selected_image_id"])
-        for step in steps
-        if step["selected_image_id"] in photos and step["selected_at"] is not None
-    }
+    files = {row["id"]: _files(row) for row in rows}
+    for step in steps:
+        if step["selected_image_id"] in files and step["selected_at"] is not None:
+            files[step["selected_image_id"]].add(completed_path(step["selected_at"], step["selected_image_id"]))
     return Purged(photos, files, [step["id"] for step in steps], albums)
 
 

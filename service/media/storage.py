@@ -5,7 +5,7 @@ Everything here blocks: call it in a thread.
 
 from __future__ import annotations
 
-import glob
+import math
 import os
 import shutil
 import tempfile
@@ -15,8 +15,12 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 from uuid import UUID
 
+import structlog
+
 from service.errors import StartupError
 from service.media.layout import PHOTOS
+
+log = structlog.get_logger()
 
 MARKER = ".darkroom"
 TEMPORARY = ".part"
@@ -27,6 +31,11 @@ class Stray(NamedTuple):
 
     path: Path
     token: UUID
+
+    @property
+    def final_name(self) -> str:
+        """The name the file was to have."""
+        return self.path.name.removeprefix(".").removesuffix(TEMPORARY).rpartition(".")[0]
 
 
 class LocalStorage:
@@ -124,6 +133,17 @@ class LocalStorage:
         """Removes the name, if it is there."""
         self.path(relative).unlink(missing_ok=True)
 
+    def unlink_all(self, relatives: Iterable[str]) -> bool:
+        """Removes what it can, whatever becomes of each; whether none of these names is left."""
+        gone = True
+        for relative in relatives:
+            try:
+                self.unlink(relative)
+            except OSError as error:
+                log.warning("file not removed", name=relative, reason=error.strerror or str(error))
+                gone = False
+        return gone
+
     # --- Reading ---
 
     def open(self, relative: str) -> BinaryIO:
@@ -141,18 +161,23 @@ class LocalStorage:
         with tempfile.TemporaryFile(dir=self.root):
             pass
 
-    def strays(self, relative: str) -> list[Stray]:
-        """The temporary files of one name, whoever wrote them."""
-        final = self.path(relative)
-        found = (_stray(path) for path in final.parent.glob(f".{glob.escape(final.name)}.*{TEMPORARY}"))
-        return [stray for stray in found if stray is not None]
+    def strays(self, relatives: Iterable[str]) -> Iterator[Stray]:
+        """The temporary files of these names, whoever wrote them. Reads each folder once."""
+        wanted: dict[Path, set[str]] = {}
+        for final in map(self.path, relatives):
+            wanted.setdefault(final.parent, set()).add(final.name)
+        for folder, finals in wanted.items():
+            for path in _listed(folder):
+                stray = _stray(path)
+                if stray is not None and stray.final_name in finals:
+                    yield stray
 
     def all_strays(self, before: float) -> Iterator[Stray]:
         """Every temporary file last written before that moment (seconds since 1970). Walks the whole library."""
         for folder, _, names in os.walk(self.root / PHOTOS):
             for name in names:
-                stray = _stray(Path(folder, name)) if name.endswith(TEMPORARY) else None
-                if stray is not None and stray.path.lstat().st_mtime < before:
+                stray = _stray(Path(folder, name))
+                if stray is not None and _last_written(stray.path) < before:
                     yield stray
 
 
@@ -163,8 +188,26 @@ def _write_all(file: FileIO, content: bytes) -> None:
         rest = rest[file.write(rest) :]
 
 
+def _listed(folder: Path) -> list[Path]:
+    """Nothing for a folder that is not there, or closed to us."""
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _last_written(path: Path) -> float:
+    """Just now, for one that has got its name since it was found, or is closed to us."""
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return math.inf
+
+
 def _stray(path: Path) -> Stray | None:
-    """None for a file that only looks like one of ours."""
+    """None for a file that is no temporary one of ours."""
+    if not path.name.endswith(TEMPORARY):
+        return None
     try:
         return Stray(path, UUID(path.name.removesuffix(TEMPORARY).rpartition(".")[2]))
     except ValueError:

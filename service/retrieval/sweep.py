@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from uuid import UUID
 
+import asyncpg
 import structlog
 
 from service.database.engine import Database
@@ -14,6 +16,7 @@ from service.media.layout import thumbnail_path
 from service.media.storage import LocalStorage, Stray
 from service.retrieval import queue
 from service.retrieval.download import remove
+from service.retrieval.queue import Lease
 
 log = structlog.get_logger()
 
@@ -21,9 +24,13 @@ BATCH = 500
 # Longer than a worker needs to notice that its claim is gone: it may still be about to publish the file.
 PURGED_LONG_AGO = "now() - interval '2 minutes'"
 PURGED_FILES = f"""
-    SELECT id, local_storage_path AS path, local_thumbnail_path AS thumbnail FROM photos
-     WHERE purged_at < {PURGED_LONG_AGO} AND local_storage_path IS NOT NULL ORDER BY purged_at LIMIT {BATCH}
+    SELECT id, purged_at, local_storage_path AS path, local_thumbnail_path AS thumbnail,
+           retrieval_status = 'completed' AS was_home
+      FROM photos
+     WHERE purged_at < {PURGED_LONG_AGO} AND local_storage_path IS NOT NULL AND (purged_at, id) > ($1, $2)
+     ORDER BY purged_at, id LIMIT {BATCH}
 """
+BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0)
 FORGET_FILES = """
     UPDATE photos SET local_storage_path = NULL, local_thumbnail_path = NULL
      WHERE id = ANY($1::uuid[]) AND purged_at IS NOT NULL
@@ -35,10 +42,14 @@ HELD_CLAIMS = """
 
 async def take_back(database: Database, storage: LocalStorage, *, expired_only: bool) -> int:
     """Leases become due again, their temporary files go first. All of them only while no worker runs."""
+    async with database.connection() as connection:
+        leases = await queue.leases(connection, expired_only=expired_only)
+    if not leases:
+        return 0
+    await asyncio.to_thread(_remove_temporaries, storage, leases)
     taken = 0
     async with database.connection() as connection:
-        for lease in await queue.leases(connection, expired_only=expired_only):
-            await asyncio.to_thread(remove, storage, lease.path, lease.claim)
+        for lease in leases:
             taken += await queue.take_back(connection, lease.claim, expired_only=expired_only)
     if taken:
         log.info("leases taken back", photos=taken)
@@ -64,31 +75,54 @@ class Sweep:
             self._walked = True
 
     async def _purged_files(self) -> None:
-        """A purge removes the files itself; this finishes one that was cut short, and forgets the paths (rule 11)."""
-        async with self._database.connection() as connection:
-            while rows := await connection.fetch(PURGED_FILES):
-                for row in rows:
-                    await asyncio.to_thread(_remove, self._storage, row["path"], row["thumbnail"])
-                await connection.execute(FORGET_FILES, [row["id"] for row in rows])
+        """A purge removes the files itself; this finishes one that was cut short, and forgets the paths (rule 11). What
+        cannot be removed is tried again by the next sweep, and keeps nothing else waiting."""
+        behind = BEFORE_ALL
+        while rows := await self._fetch(PURGED_FILES, *behind):
+            removed = await asyncio.to_thread(_remove_purged, self._storage, rows)
+            async with self._database.connection() as connection:
+                await connection.execute(FORGET_FILES, removed)
+            behind = rows[-1]["purged_at"], rows[-1]["id"]
 
     async def _strays(self) -> None:
         strays = await asyncio.to_thread(lambda: list(self._storage.all_strays(before=self._began)))
+        for start in range(0, len(strays), BATCH):
+            some = strays[start : start + BATCH]
+            held = {row["retrieval_claim"] for row in await self._fetch(HELD_CLAIMS, [stray.token for stray in some])}
+            await asyncio.to_thread(_unlink, [stray for stray in some if stray.token not in held])
+
+    async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """No connection is kept while threads are at work on files."""
         async with self._database.connection() as connection:
-            for start in range(0, len(strays), BATCH):
-                some = strays[start : start + BATCH]
-                held = await connection.fetch(HELD_CLAIMS, [stray.token for stray in some])
-                await asyncio.to_thread(_unlink_unowned, some, {row["retrieval_claim"] for row in held})
+            return await connection.fetch(query, *arguments)
 
 
-def _remove(storage: LocalStorage, path: str, thumbnail: str | None) -> None:
-    for name in {path, thumbnail_path(path), thumbnail or path}:
-        storage.unlink(name)
-        for stray in storage.strays(name):
-            stray.path.unlink(missing_ok=True)
+def _remove_temporaries(storage: LocalStorage, leases: Iterable[Lease]) -> None:
+    for lease in leases:
+        try:
+            remove(storage, lease.path, lease.claim)
+        except OSError as error:
+            # The first sweep of the next start finds it; that the photo is tried again matters more.
+            log.warning("temporary file not removed", path=lease.path, reason=str(error))
 
 
-def _unlink_unowned(strays: Sequence[Stray], held: set[UUID]) -> None:
+def _remove_purged(storage: LocalStorage, rows: Sequence[asyncpg.Record]) -> list[UUID]:
+    """Those whose files are gone now."""
+    # Where a file has its name, nothing was left half written; and looking for it means reading a whole folder.
+    unfinished = [row for row in rows if not row["was_home"]]
+    _unlink(storage.strays(name for row in unfinished for name in _names(row)))
+    return [row["id"] for row in rows if storage.unlink_all(_names(row))]
+
+
+def _names(row: asyncpg.Record) -> set[str]:
+    path, thumbnail = row["path"], row["thumbnail"]
+    return {path, thumbnail_path(path), thumbnail or path}
+
+
+def _unlink(strays: Iterable[Stray]) -> None:
     for stray in strays:
-        if stray.token not in held:
-            log.info("temporary file removed", name=stray.path.name)
+        try:
             stray.path.unlink(missing_ok=True)
+            log.info("temporary file removed", name=stray.path.name)
+        except OSError as error:
+            log.warning("temporary file not removed", name=stray.path.name, reason=str(error))

@@ -27,7 +27,7 @@ FILL = """
            file_size, sha256, local_storage_path, generation_prompt, tags)
     SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '70008' || lpad(n::text, 15, '0'))::uuid,
            md5(n::text) || '.png', 64, 64, 'image/png', at, n % 10 > 0, 'mirrored', n || '.png',
-           CASE WHEN n % 200 = 0 THEN 'failed' ELSE 'completed' END, NULL,
+           CASE WHEN n % 200 = 1 THEN 'failed' ELSE 'completed' END, NULL,
            'key' || n % 7, 'name' || n % 7, CASE WHEN n % 5 = 0 THEN 'sd-1' ELSE 'sdxl' END,
            n % 50 = 0, CASE WHEN n % 1000 = 1 THEN 5 ELSE n % 5 END, CASE WHEN n % 20 = 0 THEN at END,
            9, 'ab', n::text, 'word' || n % 1000, ARRAY['tag' || n % 500]

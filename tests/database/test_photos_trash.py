@@ -13,18 +13,23 @@ import asyncpg
 import pytest
 
 from service.database.engine import Connection, Database
+from service.library import changes
 from service.library import trash as trash_module
 from service.library.thumbnails import Thumbnails
 from service.library.trash import Trash
 from service.live.announce import Announcer, Readers
 from service.live.hub import Hub
+from service.media.layout import thumbnail_path
 from service.media.storage import LocalStorage
 from service.retrieval import queue
+from service.retrieval import sweep as sweep_module
 from service.retrieval.sweep import Sweep
 from tests.fakes.rows import add_alternative, add_backend, add_photo, add_session, add_step, insert
 
 NOW = datetime.now(UTC)
 YESTERDAY = NOW - timedelta(days=1)
+LONG_AGO = "UPDATE photos SET purged_at = purged_at - interval '1 hour'"
+STILL_HAVE_FILES = "SELECT coalesce(array_agg(id), '{}') FROM photos WHERE local_storage_path IS NOT NULL"
 
 
 @pytest.fixture
@@ -149,16 +154,144 @@ async def test_what_a_purge_cut_short_left_behind_is_swept(
     storage.replace(path, b"bytes", uuid4())
 
     def cut_short(*_: Any) -> None:
-        raise OSError("no space to think")
+        raise RuntimeError("no power to think")
 
     monkeypatch.setattr(storage, "unlink", cut_short)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(RuntimeError, match="no power"):
         await trash.empty()
     monkeypatch.undo()
     assert storage.exists(path)
-    await connection.execute("UPDATE photos SET purged_at = purged_at - interval '1 hour'")
+    await connection.execute(LONG_AGO)
     await Sweep(database, storage, lambda: None).run()
     assert not storage.exists(path)
+
+
+async def on_disk(connection: Connection, storage: LocalStorage, **values: Any) -> tuple[UUID, list[str]]:
+    """A photo in the trash, and its files."""
+    name = f"photos/generated/mirror/{uuid4()}.png"
+    photo = await add_photo(
+        connection, deleted_at=YESTERDAY, local_storage_path=name, local_thumbnail_path=thumbnail_path(name), **values
+    )
+    for file in (name, thumbnail_path(name)):
+        storage.replace(file, b"bytes", uuid4())
+    return photo, [name, thumbnail_path(name)]
+
+
+def stuck(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """That file cannot be removed."""
+    unlink = storage.unlink
+
+    def refuse(relative: str) -> None:
+        if relative == name:
+            raise PermissionError(13, "Permission denied")
+        unlink(relative)
+
+    monkeypatch.setattr(storage, "unlink", refuse)
+
+
+async def test_a_file_that_cannot_be_removed_keeps_nothing_else_and_is_swept_later(
+    trash: Trash, database: Database, connection: Connection, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, files = [], []
+    for _ in range(5):
+        photo, names = await on_disk(connection, storage, invoke_id=None, source="uploaded")
+        photos.append(photo)
+        files += names
+    announcer, thumbnails = trash._announcer, trash._thumbnails
+    told: list[UUID] = []
+    monkeypatch.setattr(announcer, "photos_removed", told.extend)
+    for photo in photos:
+        thumbnails.put(photo, b"bytes")
+    monkeypatch.setattr(trash_module, "AT_ONCE", 2)
+    with monkeypatch.context() as patched:
+        stuck(storage, patched, files[0])
+        assert await trash.empty() == 5
+        assert sorted(told) == sorted(photos)
+        assert [thumbnails.get(photo) for photo in photos] == [None] * 5
+        assert [name for name in files if storage.exists(name)] == [files[0]]
+        await connection.execute(LONG_AGO)
+        await Sweep(database, storage, lambda: None).run()
+        assert storage.exists(files[0])
+    await Sweep(database, storage, lambda: None).run()
+    assert not storage.exists(files[0])
+    assert await connection.fetchval(STILL_HAVE_FILES) == []
+
+
+async def test_a_sweep_goes_on_behind_what_it_cannot_remove(
+    database: Database, connection: Connection, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep_module, "PURGED_FILES", sweep_module.PURGED_FILES.replace("LIMIT 500", "LIMIT 2"))
+    photos, files = [], []
+    for n in range(7):
+        photo, names = await on_disk(connection, storage, purged_at=YESTERDAY + timedelta(minutes=n // 3))
+        photos.append(photo)
+        files.append(names[0])
+    with monkeypatch.context() as patched:
+        for name in files[:3]:
+            stuck(storage, patched, name)
+        await Sweep(database, storage, lambda: None).run()
+        assert [storage.exists(name) for name in files] == [True] * 3 + [False] * 4
+        assert sorted(await connection.fetchval(STILL_HAVE_FILES)) == sorted(photos[:3])
+
+
+async def test_a_sweep_looks_for_half_written_files_only_where_one_can_be(
+    database: Database, connection: Connection, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        await on_disk(connection, storage, purged_at=YESTERDAY)
+    _, (name, _) = await on_disk(
+        connection, storage, purged_at=YESTERDAY, retrieval_status="gone", next_retrieval_attempt=None
+    )
+    storage.append(name, uuid4(), [b"ha"])
+    asked: list[set[str]] = []
+    strays = storage.strays
+
+    def remembered(names: Any) -> Any:
+        asked.append(set(names))
+        return strays(asked[-1])
+
+    monkeypatch.setattr(storage, "strays", remembered)
+    await Sweep(database, storage, lambda: None).run()
+    assert asked == [{name, thumbnail_path(name)}]
+    assert [file for file in storage.root.rglob("*") if file.is_file()] == []
+
+
+async def test_a_sweep_keeps_no_connection_while_it_removes_files(
+    database: Database, connection: Connection, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await on_disk(connection, storage, purged_at=YESTERDAY)
+    backend = await add_backend(connection)
+    await add_photo(connection, home=False, backend_id=backend)
+    (leased,) = await queue.claim(connection, [backend], 1, lease_seconds=-1)
+    storage.append(leased.path, leased.claim, [b"ha"])
+    storage.append("photos/stray.png", uuid4(), [b"ha"])
+    pool: Any = database.engine.pool
+    ours, during = pool.checkedout(), []
+    unlink = Path.unlink
+
+    def watched(path: Path, missing_ok: bool = False) -> None:
+        during.append(pool.checkedout() - ours)
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", watched)
+    await Sweep(database, storage, lambda: None).run()
+    assert during
+    assert set(during) == {0}
+    assert [file for file in storage.root.rglob("*") if file.is_file()] == []
+
+
+async def test_what_is_in_the_trash_by_now_is_told_by_the_clock_that_put_it_there(
+    trash: Trash, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Behind(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Behind:
+            return super().now(tz) - timedelta(hours=1)  # type: ignore[return-value]
+
+    monkeypatch.setattr(trash_module, "datetime", Behind)
+    photo = await add_photo(connection)
+    assert await changes.trash(connection, photo)
+    assert await trash.empty() == 1
 
 
 async def test_a_photo_restored_just_before_its_turn_stays(

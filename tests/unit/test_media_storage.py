@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -94,9 +96,149 @@ def test_only_our_own_temporary_files_are_strays(storage: LocalStorage) -> None:
     os.utime(storage.temporary(NAME, token), (1000, 1000))
     assert [stray.token for stray in storage.all_strays(before=2000)] == [token]
     assert list(storage.all_strays(before=1000)) == []
-    assert [(s.path, s.token) for s in storage.strays(NAME)] == [(storage.temporary(NAME, token), token)]
-    assert storage.strays("photos/no/such/folder.png") == []
-    assert storage.strays(NAME.replace("a.png", "b.png")) == []
+    assert [(s.path, s.token) for s in storage.strays([NAME])] == [(storage.temporary(NAME, token), token)]
+    assert list(storage.strays(["photos/no/such/folder.png", NAME.replace("a.png", "b.png")])) == []
+
+
+def test_the_temporary_files_of_many_names_are_found_in_one_reading_of_their_folder(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [NAME.replace("a.png", f"{n}.png") for n in range(9)]
+    tokens = {uuid4() for _ in names}
+    for name, token in zip(names, tokens, strict=True):
+        storage.append(name, token, [])
+    read: list[Path] = []
+    iterdir = Path.iterdir
+
+    def counted(folder: Path) -> Iterator[Path]:
+        read.append(folder)
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", counted)
+    assert {stray.token for stray in storage.strays(names)} == tokens
+    assert read == [storage.path(NAME).parent]
+
+
+def test_a_temporary_file_that_gets_its_name_while_strays_are_looked_for_is_none(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick, stray = uuid4(), uuid4()
+    storage.append(NAME, quick, [b"whole"])
+    storage.append(NAME, stray, [])
+    os.utime(storage.temporary(NAME, quick), (1000, 1000))
+    os.utime(storage.temporary(NAME, stray), (1000, 1000))
+    lstat = Path.lstat
+
+    def published_meanwhile(path: Path) -> os.stat_result:
+        if str(quick) in path.name and path.exists():
+            storage.publish(NAME, quick)
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", published_meanwhile)
+    assert [found.token for found in storage.all_strays(before=2000)] == [stray]
+
+
+def test_a_folder_that_cannot_be_read_hides_no_strays_elsewhere(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, token = NAME.replace("2026-11-22", "2026-11-23"), uuid4()
+    for name in (NAME, other):
+        storage.append(name, token, [])
+        os.utime(storage.temporary(name, token), (1000, 1000))
+    closed = storage.path(NAME).parent
+    iterdir, lstat = Path.iterdir, Path.lstat
+
+    def refused(folder: Path) -> Iterator[Path]:
+        if folder == closed:
+            raise PermissionError(13, "Permission denied")
+        return iterdir(folder)
+
+    def unknown(path: Path) -> os.stat_result:
+        if path.parent == closed:
+            raise PermissionError(13, "Permission denied")
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    monkeypatch.setattr(Path, "lstat", unknown)
+    assert [stray.path for stray in storage.strays([NAME, other])] == [storage.temporary(other, token)]
+    assert [stray.path for stray in storage.all_strays(before=2000)] == [storage.temporary(other, token)]
+
+
+def test_one_file_that_cannot_be_removed_keeps_none_of_the_others(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [NAME, "photos/b.png", "photos/c.png"]
+    for name in names:
+        storage.replace(name, b"bytes", uuid4())
+    unlink = Path.unlink
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        if path == storage.path(NAME):
+            raise PermissionError(13, "Permission denied")
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    assert not storage.unlink_all(names)
+    assert [storage.exists(name) for name in names] == [True, False, False]
+    assert storage.unlink_all(names[1:])
+
+
+def watched(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What is done to the folder from now on, in order: which call, and to what."""
+    done: list[tuple[str, str]] = []
+
+    def within(path: Any) -> str:
+        return str(Path(path).relative_to(storage.root))
+
+    def opened(descriptor: int) -> str:
+        everything = (storage.root, *storage.root.rglob("*"))
+        return within(next(path for path in everything if os.path.samestat(path.stat(), os.fstat(descriptor))))
+
+    def watch(name: str, subject: Callable[..., str]) -> None:
+        call = getattr(os, name)
+
+        def watching(*args: Any, **options: Any) -> Any:
+            done.append((name, subject(*args)))
+            return call(*args, **options)
+
+        monkeypatch.setattr(os, name, watching)
+
+    watch("fsync", opened)
+    watch("replace", lambda _, target: within(target))
+    watch("link", lambda _, target: within(target))
+    watch("mkdir", lambda path, *_: within(path))
+    return done
+
+
+def test_a_file_is_durable_before_it_has_its_name_and_its_name_before_anybody_is_told(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage.root.mkdir()
+    token = uuid4()
+    done = watched(storage, monkeypatch)
+    storage.append("photos/day/a.png", token, [b"whole"])
+    storage.publish("photos/day/a.png", token)
+    assert done == [
+        ("mkdir", "photos"),
+        ("fsync", "."),
+        ("mkdir", "photos/day"),
+        ("fsync", "photos"),
+        ("fsync", f"photos/day/.a.png.{token}.part"),
+        ("replace", "photos/day/a.png"),
+        ("fsync", "photos/day"),
+    ]
+
+
+def test_a_second_name_is_durable_too(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage.replace("photos/a.png", b"whole", uuid4())
+    done = watched(storage, monkeypatch)
+    storage.link("photos/a.png", "photos/picked/a.png")
+    assert done == [
+        ("mkdir", "photos/picked"),
+        ("fsync", "photos"),
+        ("link", "photos/picked/a.png"),
+        ("fsync", "photos/picked"),
+    ]
 
 
 def test_the_marker_ties_the_folder_to_its_library(storage: LocalStorage) -> None:
