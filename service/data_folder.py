@@ -21,7 +21,8 @@ LIBRARY_ID: Final = "SELECT (value #>> '{}')::uuid FROM settings WHERE key = 'li
 NEW_LIBRARY_ID: Final = (
     "INSERT INTO settings (key, value) VALUES ('library_id', to_jsonb($1::text)) ON CONFLICT (key) DO NOTHING"
 )
-HAS_FILES: Final = "SELECT EXISTS (SELECT FROM photos WHERE retrieval_status = 'completed' AND purged_at IS NULL)"
+# What is still on its way would be put into an empty mount point too.
+HAS_PHOTOS: Final = "SELECT EXISTS (SELECT FROM photos WHERE purged_at IS NULL)"
 
 
 @contextmanager
@@ -68,10 +69,10 @@ async def claim(database: Database, storage: LocalStorage) -> UUID:
                 )
             await connection.execute(NEW_LIBRARY_ID, str(uuid4()))
             known = await connection.fetchval(LIBRARY_ID)
-        has_files = bool(await connection.fetchval(HAS_FILES))
+        has_photos = bool(await connection.fetchval(HAS_PHOTOS))
     if known is None:
         raise StartupError("the database does not keep the library's id")
-    if has_files or (storage.marker() is not None):
+    if has_photos or (storage.marker() is not None):
         storage.check_marker(known)
     else:
         storage.create_marker(known)
