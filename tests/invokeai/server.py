@@ -43,6 +43,13 @@ class RealInvokeAI:
             assert response.status == 200
             return await response.read()
 
+    async def saved(self, batch_id: str) -> set[str]:
+        """Those of the newest 50 images that a batch made, by their own metadata."""
+        page = await self.call("GET", "/api/v1/images/?limit=50&is_intermediate=false&starred_first=false")
+        names = [image["image_name"] for image in page["items"]]
+        metadata = {name: await self.call("GET", f"/api/v1/images/i/{name}/metadata") for name in names}
+        return {name for name in names if (metadata[name] or {}).get("darkroom_batch") == batch_id}
+
     async def upload(self, content: bytes) -> str:
         form = aiohttp.FormData()
         form.add_field("file", content, filename="source.png", content_type="image/png")
