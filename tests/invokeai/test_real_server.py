@@ -265,7 +265,7 @@ async def test_an_input_named_by_an_item_of_ours_is_not_filed_under_its_step(
         await darkroom.model("sd-1"), parameters={"width": 64, "height": 64, "steps": 4, "seed": fresh_seed()}
     )
     step = await darkroom.until_step(step["id"], "completed")
-    # More of the same batch, as a client that posts twice would make it, and done before it could be canceled as excess.
+    # More of the same batch, as a client that posts twice makes it, and done before it could be canceled as excess.
     await darkroom.stop()
     graph = batches.image_to_image(model, source["invoke_id"], prompt="the result", seed=fresh_seed())
     graph["nodes"]["echo"] = {

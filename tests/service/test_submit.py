@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from service.database.engine import Database
 from service.demo.http import json_answer
 from service.demo.models import DEMO_MODELS
+from service.invokeai.client import InvokeClient
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.studio import StudioHouse, eventually, studio_house, until_made
 
@@ -302,6 +304,45 @@ async def test_a_refused_connection_leaves_the_step_pending_until_the_server_is_
     await invoke.accept()
     await house.until_status(step_id, "completed")
     assert posts(invoke) == 1
+
+
+async def test_a_post_whose_connection_is_refused_is_prepared_again_and_sent_once(
+    house: StudioHouse, invoke: ScriptedInvokeAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The socket still stands: the listener alone is gone, as with a proxy that begins anew."""
+    connection = house.registry.get(house.backend_id)
+    assert connection is not None
+    enqueue, refused = connection.client.enqueue_batch, asyncio.Event()
+
+    async def refuse_once(body: dict[str, Any]) -> Any:
+        if not refused.is_set():
+            refused.set()
+            async with aiohttp.ClientSession() as http:
+                await InvokeClient("http://127.0.0.1:9", timeout=2, session=http).enqueue_batch(body)
+        return await enqueue(body)
+
+    monkeypatch.setattr(connection.client, "enqueue_batch", refuse_once)
+    step_id = await house.create(MODEL)
+    await refused.wait()
+    await house.until_status(step_id, "completed")
+    assert posts(invoke) == 1
+    assert await house.states(step_id) == ["enqueued"]
+
+
+async def test_items_are_read_after_enqueuing_so_that_their_sessions_are_known_without_events(
+    house: StudioHouse, invoke: ScriptedInvokeAI
+) -> None:
+    invoke.drop_events()
+    held = invoke.hold("denoise")
+    step_id = await house.create(MODEL, batch_size=3)
+    await held.reached()
+
+    async def known() -> bool:
+        rows = await house.fetch("SELECT invoke_session_id FROM queue_items WHERE step_id = $1", step_id)
+        return len(rows) == 3 and all(row["invoke_session_id"] for row in rows)
+
+    await eventually(known)
+    held.release()
 
 
 async def test_a_disabled_backend_gets_nothing_until_it_is_enabled_again(

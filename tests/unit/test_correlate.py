@@ -68,6 +68,16 @@ def test_a_higher_sequence_wins_and_a_lower_one_is_ignored() -> None:
     assert (known.status, known.status_sequence) == ("waiting", 2)
 
 
+def test_without_a_sequence_running_and_waiting_are_one_as_far() -> None:
+    """Before 6.13 there is none: of the two, what was said first stays until something goes on (rule 3)."""
+    for first, second in (("in_progress", "waiting"), ("waiting", "in_progress")):
+        known, facts = told(status(first, None), status(second, None))
+        assert known.status == first
+        assert sum(isinstance(fact, ItemChanged) for fact in facts) == 1
+        assert told(status(first, None), status("pending", None))[0].status == first
+        assert told(status(first, None), status("completed", None))[0].status == "completed"
+
+
 def test_a_waiting_item_goes_back_to_pending_when_its_sequence_says_so() -> None:
     known, _ = told(status("in_progress", 1), status("waiting", 2), status("pending", 3))
     assert known.status == "pending"
