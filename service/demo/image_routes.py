@@ -41,6 +41,7 @@ class ImageRoutes:
         post(f"{_ROOT}/upload", self.upload)
         get(f"{_ROOT}/", self.page, allow_head=False)
         get(f"{_ROOT}/names", self.names, allow_head=False)
+        get("/api/v1/videos/", self.videos, allow_head=False)
         post(f"{_ROOT}/images_by_names", self.images_by_names)
         post(f"{_ROOT}/delete", self.delete_many)
         post(f"{_ROOT}/star", self.star)
@@ -92,6 +93,12 @@ class ImageRoutes:
         found = self._listed(request)
         items = [image.dto() for image in found[offset : offset + limit]]
         return json_answer({"limit": limit, "offset": offset, "total": len(found), "items": items})
+
+    async def videos(self, request: web.Request) -> web.Response:
+        """None: the demo paints pictures only."""
+        self._access.user(request)
+        limit, offset = query_int(request, "limit", 10), query_int(request, "offset", 0)
+        return json_answer({"limit": limit, "offset": offset, "total": 0, "items": []})
 
     async def names(self, request: web.Request) -> web.Response:
         found = self._listed(request)

@@ -170,9 +170,9 @@ class Images:
             board_id=source.board_id,
             metadata=texts.get("invokeai_metadata"),
         )
+        self.save(image)  # before the file is there (FACTS §10)
         self.path(name).write_bytes(data)
         self.thumbnail_path(name).write_bytes(thumbnail)
-        self.save(image)
         return image
 
     def save(self, image: Image) -> None:

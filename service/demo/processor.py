@@ -132,10 +132,10 @@ class Processor:
 
     def _context(self, item: Item, execution: Execution, prepared: Prepared) -> Context:
         async def progress(message: str, percentage: float | None = None, image: Json | None = None) -> None:
-            """A progress event, unless the item is over: then the node stops here."""
-            self._check(item)
+            """A progress event; when the item is over by then it is its last, told all the same (FACTS §3)."""
             more = {"message": message, "percentage": percentage, "image": image, "device": None}
             await self._events.invocation("progress", item, prepared.shown, prepared.source_id, **more)
+            self._check(item)
 
         async def load(model: Json, submodel: str) -> None:
             await progress(f"Loading model {model['name']} ({submodel})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
@@ -102,8 +103,13 @@ class QueueRoutes:
         return json_answer({"item_ids": [item.item_id for item in items], "total_count": len(items)})
 
     async def items_by_ids(self, request: web.Request) -> web.Response:
+        """Leaves out what cannot be read, as if it were not there (FACTS §7, poison)."""
         user = self._access.user(request)
-        return json_answer([self._dto(item, user) for item in await self._ids(request)])
+        found = []
+        for item in await self._ids(request):
+            with suppress(Problem):
+                found.append(self._dto(item, user))
+        return json_answer(found)
 
     async def item_summaries_by_ids(self, request: web.Request) -> web.Response:
         user, access = self._access.user(request), self._access

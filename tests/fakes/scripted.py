@@ -22,7 +22,7 @@ from service.demo.batch import BatchRequest
 from service.demo.clock import stamp
 from service.demo.events import Event
 from service.demo.graph import Prepared
-from service.demo.http import Handler, answer_like_invokeai, json_answer, query_int
+from service.demo.http import Handler, Problem, answer_like_invokeai, json_answer, query_int
 from service.demo.images import Image, Source
 from service.demo.items import Item
 from service.demo.server import refuse_polling
@@ -134,7 +134,12 @@ class ScriptedInvokeAI(DemoServer):
     async def _as_version(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if self.version.lacks(request):
             raise web.HTTPNotFound
-        response = await handler(request)
+        try:
+            response = await handler(request)
+        except Problem as problem:
+            if problem.status == 404 and "item_id" in request.match_info and not self.version.knows_unknown_items:
+                return web.Response(status=500, text="Internal Server Error")
+            raise
         if self.version.unknown and isinstance(response, web.Response) and response.content_type == "application/json":
             data = self.version.stripped(msgspec.json.decode(response.body or b"null"))
             if request.path.endswith("/enqueue_batch") and not self.version.answers_item_ids:

@@ -21,7 +21,7 @@ _SINCE_6_0 = {
 }
 _SINCE_6_9 = {("GET", f"{_QUEUE}/item_ids"), ("POST", f"{_QUEUE}/items_by_ids")}
 _SINCE_6_12 = {("GET", "/api/v1/auth/status"), ("POST", "/api/v1/auth/login")}
-_SINCE_6_14 = {("POST", f"{_QUEUE}/item_summaries_by_ids")}
+_SINCE_6_14 = {("POST", f"{_QUEUE}/item_summaries_by_ids"), ("GET", "/api/v1/videos/")}
 
 _FIELDS_6_12 = frozenset({"user_id", "user_ids", "user_display_name", "user_email", "user_pending", "user_in_progress"})
 _FIELDS_6_13 = frozenset({"status_sequence"})
@@ -37,6 +37,8 @@ class Version:
     unknown: frozenset[str] = frozenset()
     has_list: bool = False
     answers_item_ids: bool = True
+    knows_unknown_items: bool = True
+    """Whether it answers 404 for an item it does not have, and not 500."""
     emits_items_canceled: bool = True
 
     def lacks(self, request: web.Request) -> bool:
@@ -74,6 +76,7 @@ VERSIONS = {
             _FIELDS_6_12 | _FIELDS_6_13 | _FIELDS_6_14,
             has_list=True,
             answers_item_ids=False,
+            knows_unknown_items=False,
             emits_items_canceled=False,
         ),
         Version(

@@ -1,0 +1,46 @@
+"""What no event tells of a backend, and is looked for now and then: its queue's counts, and its videos (rule 6)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from service.database.engine import Database
+from tests.fakes import ScriptedInvokeAI, answers
+from tests.fakes.correlated import Correlated, correlated
+
+
+@pytest.fixture
+async def house(database: Database, tmp_path: Path) -> AsyncIterator[Correlated]:
+    invokeai = ScriptedInvokeAI(tmp_path / "invokeai")
+    await invokeai.start()
+    async with correlated(database, invokeai) as house:
+        yield house
+    await invokeai.stop()
+
+
+async def until_videos(house: Correlated, count: int) -> None:
+    await house.registry.refresh()
+
+    async def met() -> bool:
+        return (await house.registry.resource(house.backend_id)).videos == count
+
+    await house.until(met)
+
+
+async def test_videos_are_counted_and_shown_and_never_taken(house: Correlated) -> None:
+    rule = house.invokeai.on("/videos/$", answers.body(b'{"limit":1,"offset":0,"total":3,"items":[{}]}'), times=None)
+    await until_videos(house, 3)
+    await house.connection.gallery.read()
+    assert await house.fetch("SELECT FROM photos") == []
+    rule.remove()
+    await until_videos(house, 0)
+
+
+async def test_a_server_that_cannot_count_its_videos_is_shown_all_the_same(house: Correlated) -> None:
+    house.invokeai.on("/videos/$", answers.status(500), times=None)
+    await house.registry.refresh()
+    backend = await house.registry.resource(house.backend_id)
+    assert (backend.state, backend.videos) == ("connected", 0)
