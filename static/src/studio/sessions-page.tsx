@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import type { Session } from "../api/types";
 import { ago, count } from "../app/format";
+import { toastFailure } from "../app/toasts";
 import { useTitle } from "../app/use-title";
 import { Picture } from "../library/picture";
 import { Blank } from "../shell/blank";
@@ -12,6 +13,7 @@ import { loadSessions, sessions, sessionsError } from "../state/sessions";
 import { usePhoto } from "../viewer/use-photo";
 import { Examples } from "./examples";
 import { startSession } from "./new-session";
+import { loadOlderSessions, moreSessions } from "./older-sessions";
 import { SessionMenu } from "./session-menu";
 
 export function SessionsPage() {
@@ -55,11 +57,14 @@ export function SessionsPage() {
         </Blank>
       )}
       {all !== null && all.length > 0 && (
-        <ul class="sessions scroll">
-          {all.map((session) => (
-            <SessionCard key={session.id} session={session} />
-          ))}
-        </ul>
+        <div class="sessions-scroll scroll">
+          <ul class="sessions">
+            {all.map((session) => (
+              <SessionCard key={session.id} session={session} />
+            ))}
+          </ul>
+          {moreSessions.value && <Older />}
+        </div>
       )}
     </>
   );
@@ -78,5 +83,23 @@ function SessionCard({ session }: { session: Session }) {
       </Link>
       <SessionMenu session={session} />
     </li>
+  );
+}
+
+function Older() {
+  const [busy, setBusy] = useState(false);
+  const load = async () => {
+    setBusy(true);
+    try {
+      await loadOlderSessions();
+    } catch (failure) {
+      toastFailure("The older sessions were not read.", failure);
+    }
+    setBusy(false);
+  };
+  return (
+    <button type="button" class="button sessions-older" disabled={busy} onClick={() => void load()}>
+      Older sessions
+    </button>
   );
 }

@@ -1,0 +1,38 @@
+"""More sessions than a page holds."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import Visit
+from tests.fakes.darkroom import Darkroom
+
+pytestmark = pytest.mark.browser
+
+MANY = 405
+
+
+async def test_the_oldest_of_many_sessions_is_reached_and_again_after_a_look_elsewhere(
+    visit: Visit, darkroom: Darkroom
+) -> None:
+    for number in range(MANY):
+        async with darkroom.http.post("/api/v1/sessions", json={"name": f"Session {number}"}) as response:
+            assert response.status == 201
+    page = await visit("/studio")
+    cards = page.get_by_test_id("session-card")
+    older = page.get_by_role("button", name="Older sessions")
+    for _ in range(2):
+        await expect(cards).to_have_count(200)
+        await older.click()
+        await expect(cards).to_have_count(400)
+        await older.click()
+        await expect(cards).to_have_count(MANY)
+        await expect(older).to_be_hidden()
+        await expect(cards.last).to_contain_text("Session 0")
+        await page.get_by_role("link", name="Library", exact=True).click()
+        await expect(page.get_by_role("heading", name="Your library is ready")).to_be_visible()
+        async with page.expect_response(re.compile(r"/sessions\?limit=200$")):
+            await page.get_by_role("link", name="Studio").click()
