@@ -8,11 +8,11 @@ import { Ring } from "./ring";
 
 const SHOWN = 5;
 
-/** What is being made right now, wherever the reader is. Hidden where the page shows it anyway, and when idle. */
+/** What is being made right now and the page itself does not show; hidden when there is none. */
 export function Tray() {
   const [path, navigate] = useLocation();
-  const running = runningItems.value;
-  if (running.length === 0 || path.startsWith("/studio") || path === "/activity") return null;
+  const running = runningItems.value.filter((live) => !isShown(live, path));
+  if (running.length === 0) return null;
   const beyond = running.length - SHOWN;
   return (
     <aside class="tray" aria-label="Being made now" data-testid="tray">
@@ -26,6 +26,11 @@ export function Tray() {
       )}
     </aside>
   );
+}
+
+function isShown(live: LiveItem, path: string): boolean {
+  const step = getStep(live.item.value.step_id)?.value;
+  return path === "/activity" || (step !== undefined && path.startsWith(`/studio/${step.session_id}`));
 }
 
 function TrayTile({ live, go }: { live: LiveItem; go: (to: string) => void }) {
