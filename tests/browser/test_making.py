@@ -13,6 +13,7 @@ from playwright.async_api import Locator, Page, Route, expect
 from tests.browser.conftest import Visit
 from tests.browser.pictures import enqueue, make, pictures, tiles
 from tests.fakes import ScriptedInvokeAI, answers
+from tests.fakes.darkroom import Darkroom
 
 pytestmark = pytest.mark.browser
 
@@ -207,3 +208,18 @@ async def test_a_prompt_is_text_and_never_markup(visit: Visit, invokeai: Scripte
     await expect(page.get_by_role("heading", name="<img src=x")).to_be_visible()
     await expect(page.locator("img[src=x], img[onerror]")).to_have_count(0)
     assert await page.evaluate("window.hacked") is None
+
+
+@pytest.mark.parametrize("width", [1440, 800])
+async def test_the_line_about_a_server_is_no_wider_than_its_panel(visit: Visit, darkroom: Darkroom, width: int) -> None:
+    page = await visit("/studio", viewport={"width": width, "height": 900})
+    await page.get_by_role("button", name="New session").first.click()
+    async with darkroom.http.get("/api/v1/backends") as response:
+        server = (await response.json())["items"][0]["id"]
+    name = "the machine with the large graphics card in the cellar"
+    async with darkroom.http.patch(f"/api/v1/backends/{server}", json={"name": name}) as response:
+        assert response.status == 200
+    await expect(page.get_by_text(name)).to_be_visible()
+    await expect(page.get_by_test_id("generate")).to_be_in_viewport(ratio=1)
+    panel = page.get_by_role("form", name="Compose")
+    assert await panel.evaluate("panel => panel.scrollWidth <= panel.clientWidth")

@@ -44,7 +44,7 @@ function ServerLine({ backendId }: { backendId: string | null }) {
     return (
       <p class="small muted server-line">
         <span class="dot bad" />
-        <span class="ellipsis">{server.name} is not connected: this waits until it is</span>
+        <span>{server.name} is not connected: this waits until it is</span>
       </p>
     );
   }
