@@ -1,4 +1,4 @@
-"""One ordered queue per backend (design §2): socket events and readings go in, facts are kept and shown.
+"""One ordered queue per backend: socket events and readings go in, facts are kept and shown.
 
 The consumer awaits nothing but its queue and the database: names to look up and items to read are handed on.
 """

@@ -1,4 +1,4 @@
-"""One engine and one pool: ORM sessions for what is cold, the driver's own connection for what is hot (design §2)."""
+"""One engine and one pool: ORM sessions for what is cold, the driver's own connection for what is hot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole schema (design §4). Times are timestamptz in UTC; ids are UUIDv7, so id order is time order."""
+"""The whole schema. Times are timestamptz in UTC; ids are UUIDv7, so id order is time order."""
 
 from __future__ import annotations
 

@@ -326,7 +326,7 @@ class ScriptedInvokeAI(DemoServer):
         return self.images.add(data, thumbnail, Source(created_at=at, **source))
 
     def add_upload(self, **options: Any) -> Image:
-        """Category user, session null: not mirrored (design rule 6)."""
+        """Category user, session null: not mirrored (rule 6)."""
         return self.add_image(category="user", origin="external", **options)
 
     def add_canvas_save(self, **options: Any) -> Image:

@@ -1,4 +1,4 @@
-"""Where files live (design §5), and ids that sort by time."""
+"""Where files live (docs/files.md), and ids that sort by time."""
 
 from __future__ import annotations
 
