@@ -72,7 +72,7 @@ async def darkroom(port: int) -> Publish:
     snapshots = Snapshots(hello)
     app = Litestar(
         [feed_route],
-        dependencies={"hub": given(hub), "snapshots": given(snapshots)},
+        dependencies={"hub": given(hub), "snapshots": given(snapshots), "sessions": given(None)},
         middleware=[Requests(), Gate(Settings().host_names)],
         state=State({"sessions": None}),
         openapi_config=None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import multiprocessing
 import os
 import statistics
@@ -35,6 +36,12 @@ MESSAGES_A_SECOND = 100
 ITEMS = 40
 """Taking turns, so that each has progress so seldom that nothing holds it back."""
 P50_TARGET = 1.5
+P99_TARGET = 2.0
+MOST_MISSING = 0.01
+PREVIEW_BYTES = 7000
+"""Of JPEG, as in a preview of a 512² picture (FACTS §5); only its beginning is ever looked at."""
+JPEG = b"\xff\xd8\xff\xe0" + os.urandom(PREVIEW_BYTES)
+PREVIEW = {"width": 512, "height": 512, "dataURL": f"data:image/jpeg;base64,{base64.b64encode(JPEG).decode()}"}
 PATIENCE = 60
 
 
@@ -70,7 +77,7 @@ class StandIn(DemoServer):
             "invocation_source_id": "denoise_latents",
             "message": stamp(),
             "percentage": 0.5,
-            "image": None,
+            "image": PREVIEW,
             "device": None,
         }
         await self.deliver(Event("invocation_progress", payload))
@@ -186,14 +193,18 @@ def main(arguments: list[str] | None = None) -> int:
         found["whole chain"].append(uvloop.run(whole_chain(options.clients, options.messages)))
     print(f"event to {options.clients} browsers, {MESSAGES_A_SECOND} a second")
     p50: dict[str, float] = {}
+    p99: dict[str, float] = {}
+    missing: dict[str, int] = {}
+    sent = options.messages * options.clients * options.rounds
     for name, rounds in found.items():
         p50[name] = statistics.median(percentile(times, 0.5) for times in rounds)
-        p99 = statistics.median(percentile(times, 0.99) for times in rounds)
-        lost = options.messages * options.clients * options.rounds - sum(map(len, rounds))
-        print(f"  {name:12} p50 {p50[name]:6.2f} ms  p99 {p99:6.2f} ms  lost {lost}")
-    ratio = p50["whole chain"] / p50["bare hub"]
-    print(f"  ratio {ratio:.2f} (target ≤ {P50_TARGET})")
-    return 0 if ratio <= P50_TARGET else 1
+        p99[name] = statistics.median(percentile(times, 0.99) for times in rounds)
+        missing[name] = sent - sum(map(len, rounds))
+        print(f"  {name:12} p50 {p50[name]:6.2f} ms  p99 {p99[name]:6.2f} ms  missing {missing[name]} of {sent}")
+    ratio, tail = (each["whole chain"] / each["bare hub"] for each in (p50, p99))
+    print(f"  ratio p50 {ratio:.2f} (target ≤ {P50_TARGET})  p99 {tail:.2f} (aim ≤ {P99_TARGET})")
+    # On a busy machine two values of one item may fall within a tenth of a second, and the later one stands for both.
+    return 0 if ratio <= P50_TARGET and missing["whole chain"] <= sent * MOST_MISSING else 1
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ from service.media.storage import LocalStorage
 from service.retrieval.worker import Retrieval
 
 TARGET = 0.85
+CPU_AIM = 1.15
 MEMORY_TARGET = 50
 SIDE = 1024
 DIFFERENT = 12
@@ -175,6 +176,7 @@ class Silent:
 
     def __init__(self, expected: int) -> None:
         self.left = expected
+        self.failed = 0
         self.done = asyncio.Event()
 
     def photos_ready(self, ids: list[UUID]) -> None:
@@ -183,7 +185,8 @@ class Silent:
             self.done.set()
 
     def photos_failed(self, ids: list[UUID]) -> None:
-        raise RuntimeError(f"{len(ids)} photos failed: the numbers mean nothing")
+        self.failed += len(ids)
+        self.done.set()
 
     photos_updated = photos_failed
 
@@ -218,8 +221,8 @@ class Product:
         await asyncio.wait({task, finished}, return_when=asyncio.FIRST_COMPLETED)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        if not finished.done():
-            raise RuntimeError("retrieval ended before everything was home") from task.exception()
+        if not finished.done() or silent.failed:
+            raise RuntimeError(f"not everything came home ({silent.failed} failed): the numbers mean nothing")
 
 
 # --- Measuring ---
@@ -323,7 +326,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"retrieval of {SIDE}² PNGs, {options.rounds} × {options.images} images, {options.workers} workers")
     print(f"  limit    {limit.per_second:6.1f} images/s  {limit.cpu_ms:6.1f} ms CPU each")
     print(f"  product  {product.per_second:6.1f} images/s  {product.cpu_ms:6.1f} ms CPU each")
-    print(f"  ratio    {ratio:6.2f} (target ≥ {TARGET})  CPU {cpu:.2f}")
+    print(f"  ratio    {ratio:6.2f} (target ≥ {TARGET})  CPU {cpu:.2f} (aim ≤ {CPU_AIM})")
     print(f"  memory   {grown:+.0f} MiB from the 50th to the 500th image (target ≤ {MEMORY_TARGET})")
     return 0 if ratio >= TARGET and grown <= MEMORY_TARGET else 1
 
