@@ -3,9 +3,9 @@ import { putBackend, putBackends, putLedger, putQueue, version } from "../state/
 import { photoEvents, resyncEvents } from "../state/feed-events";
 import { tell } from "../state/freshness";
 import { putItem, putProgress, replaceItems } from "../state/items";
-import { loadModels, models } from "../state/models";
+import { loadModels, models, modelsError } from "../state/models";
 import { forgetPhoto, putPhoto } from "../state/photos";
-import { dropSession, loadSessions, putSession, sessions } from "../state/sessions";
+import { dropSession, loadSessions, putSession, sessions, sessionsError } from "../state/sessions";
 import { addAlternative, putStep, putStepItem } from "../state/steps";
 import type { Hello, Message } from "./messages";
 
@@ -15,15 +15,14 @@ export function dispatch(message: Message): void {
     case "hello":
       return applyHello(message.data);
     case "photo.added":
-      return applyPhoto(message.data, "added");
     case "photo.ready":
     case "photo.failed":
     case "photo.updated":
-      return applyPhoto(message.data, "updated");
+      return applyPhoto(message.data);
     case "photo.removed":
       tell(message.data.id);
-      photoEvents.emit({ kind: "removed", id: message.data.id });
-      return forgetPhoto(message.data.id);
+      forgetPhoto(message.data.id);
+      return photoEvents.emit({ id: message.data.id, byHand: false });
     case "step.updated":
       tell(message.data.id);
       return void putStep(message.data);
@@ -48,10 +47,30 @@ export function dispatch(message: Message): void {
   }
 }
 
-/** What the page shows may be stale: read it again. */
+const REST_MS = 1_000;
+let resting = false;
+let wanted = false;
+
+/** What the page shows may be stale: read it again, at once, and then at most once a second. */
 export function resync(): void {
-  if (sessions.peek() !== null) void loadSessions();
-  if (models.peek() !== null) void loadModels();
+  if (resting) {
+    wanted = true;
+    return;
+  }
+  resting = true;
+  setTimeout(() => {
+    resting = false;
+    if (!wanted) return;
+    wanted = false;
+    resync();
+  }, REST_MS);
+  readAgain();
+}
+
+/** Whatever was asked for before, also what was refused. */
+function readAgain(): void {
+  if (sessions.peek() !== null || sessionsError.peek() !== null) void loadSessions();
+  if (models.peek() !== null || modelsError.peek() !== null) void loadModels();
   resyncEvents.emit();
 }
 
@@ -59,14 +78,17 @@ function applyHello(hello: Hello): void {
   version.value = hello.version;
   putBackends(hello.backends);
   putLedger(hello.ledger);
-  for (const step of hello.steps) putStep(step);
+  for (const step of hello.steps) {
+    tell(step.id);
+    putStep(step);
+  }
   replaceItems(hello.items);
 }
 
-function applyPhoto(photo: Photo, kind: "added" | "updated"): void {
+function applyPhoto(photo: Photo): void {
   tell(photo.id);
   if (photo.step_id !== null) tell(photo.step_id);
   putPhoto(photo);
   addAlternative(photo);
-  photoEvents.emit({ kind, id: photo.id });
+  photoEvents.emit({ id: photo.id, byHand: false });
 }

@@ -1,4 +1,5 @@
 import { dayKey } from "../app/format";
+import { sameIds } from "../state/photo-list";
 import { getPhoto } from "../state/photos";
 import { GAP, layOutRows, type Row } from "./layout";
 
@@ -22,10 +23,13 @@ const DAY_GAP = 12;
 /** A photo's day never changes, and telling it takes time. */
 const known = new Map<string, string>();
 
-function dayOf(id: string): string {
+/** Undefined for a photo that was purged a moment ago. */
+function dayOf(id: string): string | undefined {
+  const photo = getPhoto(id)?.peek();
+  if (!photo) return undefined;
   let day = known.get(id);
   if (day === undefined) {
-    day = dayKey(getPhoto(id)!.peek().created_at);
+    day = dayKey(photo.created_at);
     known.set(id, day);
   }
   return day;
@@ -35,6 +39,7 @@ function groupByDay(ids: readonly string[]): { key: string; ids: string[] }[] {
   const days: { key: string; ids: string[] }[] = [];
   for (const id of ids) {
     const key = dayOf(id);
+    if (key === undefined) continue;
     const last = days.at(-1);
     if (last?.key === key) last.ids.push(id);
     else days.push({ key, ids: [id] });
@@ -45,10 +50,6 @@ function groupByDay(ids: readonly string[]): { key: string; ids: string[] }[] {
 function ratioOf(id: string): number {
   const { width, height } = getPhoto(id)!.peek();
   return width > 0 && height > 0 ? Math.min(4, Math.max(0.25, width / height)) : 1;
-}
-
-function sameIds(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((id, index) => id === b[index]);
 }
 
 /** Lays days out, and only those again that changed since `before`. */

@@ -1,6 +1,10 @@
-/** Durable facts of the feed, passed on to whoever shows them. */
+/** What happened, passed on to whoever shows it. */
 
-export type PhotoEvent = { kind: "added" | "updated"; id: string } | { kind: "removed"; id: string };
+export interface PhotoEvent {
+  id: string;
+  /** Done on this page: to be seen at once, not with the next burst of news. */
+  byHand: boolean;
+}
 
 function channel<T>() {
   const listeners = new Set<(value: T) => void>();
@@ -16,7 +20,7 @@ function channel<T>() {
   };
 }
 
-/** A photo was recorded, changed or taken away; its newest version already stands in `photos`. */
+/** A photo was recorded, changed or taken away; its newest version already stands in `photos`, or none does. */
 export const photoEvents = channel<PhotoEvent>();
 
 /** What is shown may be stale: fetch it again. */

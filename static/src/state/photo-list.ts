@@ -1,4 +1,4 @@
-import { computed, signal } from "@preact/signals";
+import { batch, computed, signal } from "@preact/signals";
 import { api, reasonOf } from "../api/client";
 import type { Photo, PhotoList as Page, PhotoSource } from "../api/types";
 import { type PhotoEvent, photoEvents, resyncEvents } from "./feed-events";
@@ -35,6 +35,10 @@ function mergeNewestFirst(ids: readonly string[], fresh: Iterable<string>): read
   return [...merged].sort((a, b) => (a < b ? 1 : a > b ? -1 : 0));
 }
 
+export function sameIds(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((id, index) => id === b[index]);
+}
+
 /** A live, newest-first list of photo ids, paged by cursor. Close it when nobody looks any more. */
 export class PhotoList {
   readonly ids = signal<readonly string[]>([]);
@@ -45,23 +49,26 @@ export class PhotoList {
   readonly holding = signal(false);
   readonly more = computed(() => this.#cursor.value !== null);
   /** How many newer photos are held back. */
-  readonly waiting = computed(() => this.#held.value.size);
+  readonly waiting = computed(() => this.#held.value.length);
 
   readonly #cursor = signal<string | null>(null);
-  readonly #held = signal<ReadonlySet<string>>(new Set());
-  readonly #filter: PhotoFilter;
+  readonly #held = signal<readonly string[]>([]);
+  /** The newest one ever shown: only what is newer is held back, not what returns to its place. */
+  #newest = "";
   readonly #abort = new AbortController();
   readonly #subscriptions: (() => void)[];
-  /** What events said since the list last changed: true for in, false for out. */
-  #news = new Map<string, boolean>();
-  /** What they said while a reload was under way, whose pages may be older. */
-  readonly #meanwhile = new Map<string, boolean>();
+  /** What events were about since the list last changed. */
+  #news = new Set<string>();
+  /** What they were about since a reading began, whose pages may be older. */
+  readonly #meanwhile = new Set<string>();
   #turn: Promise<void> = Promise.resolve();
+  #readingOn: Promise<void> | undefined;
+  /** Queued, not yet begun. */
+  #reloading: Promise<void> | undefined;
   #settling: ReturnType<typeof setTimeout> | undefined;
   #searching: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(filter: PhotoFilter) {
-    this.#filter = filter;
+  constructor(readonly filter: PhotoFilter) {
     this.#subscriptions = [photoEvents.listen((event) => this.#hear(event)), resyncEvents.listen(() => void this.reload())];
     void this.loadMore();
   }
@@ -75,85 +82,101 @@ export class PhotoList {
 
   /** Shows what was held back. */
   release(): void {
-    this.ids.value = mergeNewestFirst(this.ids.value, this.#held.value);
-    this.#held.value = new Set();
+    this.#newest = this.#held.value[0] ?? this.#newest;
+    this.#show(this.#all());
   }
 
-  async loadMore(): Promise<void> {
-    if (this.loading.value || (this.loaded.value && this.#cursor.value === null)) return;
-    await this.#inTurn(async () => {
-      const page = await this.#read(this.#cursor.value);
-      this.ids.value = mergeNewestFirst(this.ids.value, page.ids);
-      this.#cursor.value = page.next;
-    });
+  loadMore(): Promise<void> {
+    this.#readingOn ??= this.#inTurn(() => this.#readOn()).finally(() => (this.#readingOn = undefined));
+    return this.#readingOn;
   }
 
-  /** Reads again as far as was read before, then swaps at once. */
+  /** Reads again as far as was read before, then swaps at once. However often it is asked for, only one waits for its turn. */
   reload(): Promise<void> {
-    return this.#inTurn(async () => {
-      const wanted = this.ids.value.length;
-      this.#meanwhile.clear();
-      let fresh: string[] = [];
-      let after: string | null = null;
-      do {
-        const page: { ids: string[]; next: string | null } = await this.#read(after);
-        fresh = fresh.concat(page.ids);
-        after = page.next;
-      } while (after !== null && fresh.length < wanted);
-      this.#cursor.value = after;
-      this.#swap(this.#withMeanwhile(fresh, after));
+    this.#reloading ??= this.#inTurn(() => {
+      this.#reloading = undefined;
+      return this.#readAgain();
     });
+    return this.#reloading;
   }
 
-  #withMeanwhile(fresh: readonly string[], after: string | null): readonly string[] {
-    const oldest = fresh.at(-1) ?? "";
-    const missed = [...this.#meanwhile].filter(([id, isIn]) => isIn && (after === null || id > oldest)).map(([id]) => id);
-    const present = fresh.filter((id) => this.#meanwhile.get(id) !== false);
-    return this.#filter.q === null ? mergeNewestFirst(present, missed) : present;
+  async #readOn(): Promise<void> {
+    if (this.loaded.value && !this.more.value) return;
+    do {
+      this.#meanwhile.clear();
+      const page = await this.#read(this.#cursor.value);
+      this.#cursor.value = page.next;
+      this.#show(this.#withNews(mergeNewestFirst(this.#all(), page.ids), this.#meanwhile));
+    } while (this.ids.value.length === 0 && this.more.value);
   }
 
-  #swap(fresh: readonly string[]): void {
-    const newest = this.ids.value[0];
-    const above = this.holding.value && newest !== undefined ? fresh.filter((id) => id > newest) : [];
-    this.#held.value = new Set(above);
-    this.ids.value = fresh.slice(above.length);
+  async #readAgain(): Promise<void> {
+    const oldest = this.ids.value.at(-1);
+    this.#meanwhile.clear();
+    let fresh: string[] = [];
+    let after: string | null = null;
+    do {
+      const page: { ids: string[]; next: string | null } = await this.#read(after);
+      fresh = fresh.concat(page.ids);
+      after = page.next;
+    } while (after !== null && oldest !== undefined && fresh.every((id) => id > oldest));
+    this.#cursor.value = after;
+    this.#show(this.#withNews(fresh, this.#meanwhile));
   }
 
-  #hear({ kind, id }: PhotoEvent): void {
-    const photo = kind === "removed" ? undefined : getPhoto(id)?.peek();
-    const isIn = photo !== undefined && matches(photo, this.#filter);
-    this.#meanwhile.set(id, isIn);
-    if (isIn && this.#filter.q !== null) return this.#searchAgain();
-    this.#news.set(id, isIn);
-    this.#settling ??= setTimeout(() => this.#settle(), BATCH_MS);
+  #all(): readonly string[] {
+    return [...this.#held.value, ...this.ids.value];
+  }
+
+  /** Without those that are here no longer, and with those that came, of the ones that were heard of. */
+  #withNews(ids: readonly string[], news: ReadonlySet<string>): readonly string[] {
+    const present = ids.filter((id) => !news.has(id) || this.#isIn(id));
+    const oldest = this.more.value ? ids.at(-1) : undefined;
+    // Older photos than those read so far come with their page, and what a search finds only the service knows.
+    const arrived = this.filter.q === null ? [...news].filter((id) => this.#isIn(id) && (oldest === undefined || id > oldest)) : [];
+    return mergeNewestFirst(present, arrived);
+  }
+
+  #isIn(id: string): boolean {
+    const photo = getPhoto(id)?.peek();
+    return photo !== undefined && matches(photo, this.filter);
+  }
+
+  /** All but what is newer than anything shown so far while newer photos are held back; there must be something to look at. */
+  #show(all: readonly string[]): void {
+    const above = this.holding.value ? Math.max(0, all.findIndex((id) => id <= this.#newest)) : 0;
+    const shown = all.slice(above);
+    batch(() => {
+      this.#held.value = all.slice(0, above);
+      if (!sameIds(shown, this.ids.value)) this.ids.value = shown;
+    });
+    if (shown.length && shown[0]! > this.#newest) this.#newest = shown[0]!;
+    if (!shown.length && this.more.value) void this.loadMore();
+  }
+
+  #hear({ id, byHand }: PhotoEvent): void {
+    this.#meanwhile.add(id);
+    if (this.filter.q !== null && this.#isIn(id)) return this.#searchAgain();
+    this.#news.add(id);
+    if (byHand) queueMicrotask(() => this.#settle());
+    else this.#settling ??= setTimeout(() => this.#settle(), BATCH_MS);
   }
 
   #searchAgain(): void {
-    clearTimeout(this.#searching);
-    this.#searching = setTimeout(() => void this.reload(), SEARCH_AGAIN_MS);
+    this.#searching ??= setTimeout(() => {
+      this.#searching = undefined;
+      void this.reload();
+    }, SEARCH_AGAIN_MS);
   }
 
   /** Events come in bursts; the list changes once per burst. */
   #settle(): void {
+    clearTimeout(this.#settling);
     this.#settling = undefined;
     const news = this.#news;
-    this.#news = new Map();
-    const stays = (id: string) => news.get(id) !== false;
-    if ([...news.values()].includes(false)) {
-      this.ids.value = this.ids.value.filter(stays);
-      this.#held.value = new Set([...this.#held.value].filter(stays));
-    }
-    const arrived = [...news].filter(([id, isIn]) => isIn && this.#inReach(id)).map(([id]) => id);
-    const newest = this.ids.value[0] ?? "";
-    const above = this.holding.value ? arrived.filter((id) => id > newest) : [];
-    if (above.length) this.#held.value = new Set([...this.#held.value, ...above]);
-    this.ids.value = mergeNewestFirst(this.ids.value, above.length ? arrived.filter((id) => id <= newest) : arrived);
-  }
-
-  /** Older photos than those read so far come with their page. */
-  #inReach(id: string): boolean {
-    const oldest = this.ids.value.at(-1);
-    return this.#cursor.value === null || oldest === undefined || id > oldest;
+    this.#news = new Set();
+    // Before the first page is here, its reading corrects itself.
+    if (news.size && this.loaded.value) this.#show(this.#withNews(this.#all(), news));
   }
 
   /** One reading at a time, in order: a page must never be put after one that was read later. */
@@ -177,10 +200,11 @@ export class PhotoList {
   }
 
   async #read(cursor: string | null): Promise<{ ids: string[]; next: string | null }> {
-    const { trashed, source, session, favorite, q } = this.#filter;
+    const { trashed, source, session, favorite, q } = this.filter;
     const query = { source, session_id: session, q, trashed: trashed || null, favorite: favorite || null };
     const asked = moment();
     const page = await api.get<Page>("/photos", { ...query, cursor, count: false, limit: PAGE }, this.#abort.signal);
-    return { ids: page.items.map((photo) => putPhoto(photo, asked).peek().id), next: page.next_cursor };
+    const known = page.items.filter((photo) => putPhoto(photo, asked));
+    return { ids: known.map((photo) => photo.id), next: page.next_cursor };
   }
 }

@@ -4,16 +4,16 @@ import { toldSince } from "./freshness";
 
 const photos = new Map<string, Signal<Photo>>();
 
-/** Remembers the newest version of a photo; whoever shows it redraws alone. `asked` is the moment of the request that brought it. */
-export function putPhoto(photo: Photo, asked = Infinity): Signal<Photo> {
+/**
+ * Remembers the newest version of a photo; whoever shows it redraws alone. `asked` is the moment of the request that
+ * brought it. False for one that was purged since.
+ */
+export function putPhoto(photo: Photo, asked = Infinity): boolean {
   const known = photos.get(photo.id);
-  if (known) {
-    if (!toldSince(photo.id, asked)) known.value = photo;
-    return known;
-  }
-  const fresh = signal(photo);
-  photos.set(photo.id, fresh);
-  return fresh;
+  if (toldSince(photo.id, asked)) return known !== undefined;
+  if (known) known.value = photo;
+  else photos.set(photo.id, signal(photo));
+  return true;
 }
 
 export function getPhoto(id: string): Signal<Photo> | undefined {
@@ -31,6 +31,11 @@ export function isHome(photo: Photo): boolean {
 /** Nothing more will be tried by itself. */
 export function isLost(photo: Photo): boolean {
   return photo.retrieval_status === "gone" || (photo.retrieval_status === "failed" && photo.next_retrieval_attempt === null);
+}
+
+/** Its retrieval went wrong, and is tried again by itself. */
+export function isTriedAgain(photo: Photo): boolean {
+  return (photo.retrieval_status === "pending" || photo.retrieval_status === "retrieving") && photo.retrieval_attempts > 0;
 }
 
 /** Given up, but InvokeAI may still have it. */

@@ -37,7 +37,7 @@ export function putSessionSteps(sessionId: string, all: readonly Step[], asked: 
 export function putStep(step: Step, asked = Infinity): StepState {
   const known = steps.get(step.id);
   if (known && toldSince(step.id, asked)) return known.peek();
-  const next: StepState = { ...step, alternatives: step.alternatives.map((photo) => putPhoto(photo, asked).peek().id) };
+  const next: StepState = { ...step, alternatives: step.alternatives.filter((photo) => putPhoto(photo, asked)).map((photo) => photo.id) };
   if (known) known.value = next;
   else steps.set(step.id, signal(next));
   placeInSession(next);

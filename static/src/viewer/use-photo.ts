@@ -17,8 +17,8 @@ export function usePhoto(id: string | null): { photo: Signal<Photo> | null; erro
     api
       .get<Photo>(`/photos/${id}`, {}, abort.signal)
       .then((photo) => {
-        putPhoto(photo, asked);
-        read.value += 1;
+        if (putPhoto(photo, asked)) read.value += 1;
+        else error.value = "This photo was deleted.";
       })
       .catch((failure: unknown) => {
         if (!abort.signal.aborted) error.value = reasonOf(failure);
