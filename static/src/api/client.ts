@@ -42,8 +42,8 @@ async function refusal(response: Response): Promise<ApiError> {
 }
 
 /** One JSON request. Rejects with ApiError; code `unreachable` when Darkroom did not answer. */
-async function send<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  const timeout = AbortSignal.timeout(TIMEOUT_MS);
+async function send<T>(method: string, path: string, body?: unknown, signal?: AbortSignal, patience = TIMEOUT_MS): Promise<T> {
+  const timeout = AbortSignal.timeout(patience);
   let response: Response;
   try {
     response = await fetch(BASE + path, {
@@ -67,7 +67,7 @@ export const api = {
   get: <T>(path: string, query: Query = {}, signal?: AbortSignal) => send<T>("GET", withQuery(path, query), undefined, signal),
   post: <T>(path: string, body?: unknown) => send<T>("POST", path, body),
   patch: <T>(path: string, body: unknown) => send<T>("PATCH", path, body),
-  delete: (path: string) => send<void>("DELETE", path),
+  delete: (path: string, patience?: number) => send<void>("DELETE", path, undefined, undefined, patience),
 };
 
 /** The words of any failure, fit to be shown. */

@@ -14,10 +14,13 @@ const AT_ONCE = 4;
 export const toasts = signal<readonly Toast[]>([]);
 let last = 0;
 
-/** One line, bottom left. What went wrong stays until dismissed. */
+/** One line, bottom left. What went wrong stays until dismissed; what can be undone stands for itself. */
 export function toast(text: string, options: Partial<Pick<Toast, "tone" | "action">> = {}): void {
   const one: Toast = { id: ++last, text, tone: "plain", ...options };
-  toasts.value = [...toasts.value.filter((other) => other.text !== text), one].slice(-AT_ONCE);
+  const others = toasts.value.filter((other) => other.action !== undefined || other.text !== text);
+  const passing = others.filter((other) => other.tone === "plain");
+  const over = new Set(passing.slice(0, Math.max(0, others.length + 1 - AT_ONCE)));
+  toasts.value = [...others.filter((other) => !over.has(other)), one];
   if (one.tone !== "bad") setTimeout(() => dismiss(one.id), SHOWN_MS);
 }
 

@@ -1,70 +1,93 @@
-import { api } from "../api/client";
+import { api, reasonOf } from "../api/client";
+import type { Photo } from "../api/types";
 import { count } from "../app/format";
 import { toast, toastFailure } from "../app/toasts";
 import { photoEvents } from "./feed-events";
+import { moment, tell, toldSince } from "./freshness";
 import { getPhoto } from "./photos";
 
 const AT_ONCE = 6;
+/** A large trash takes its time: each file is deleted. */
+const PURGE_TIMEOUT_MS = 10 * 60_000;
 
-/** Runs a request per photo, a few at a time; rejects with the first failure after all were tried. */
-async function each(ids: readonly string[], request: (id: string) => Promise<unknown>): Promise<void> {
-  const waiting = [...ids];
-  const failures: unknown[] = [];
-  const lane = async () => {
-    for (let id = waiting.shift(); id !== undefined; id = waiting.shift()) await request(id).catch((failure: unknown) => failures.push(failure));
-  };
-  await Promise.all(Array.from({ length: Math.min(AT_ONCE, ids.length) }, lane));
-  if (failures.length) throw failures[0];
+interface Outcome {
+  done: string[];
+  failed: string[];
+  /** What the first refusal said. */
+  reason: unknown;
 }
 
-/** The page shows the change at once; the feed confirms it, or it is taken back. */
-function markTrashed(ids: readonly string[], deletedAt: string | null): void {
+/** Runs a request per photo, a few at a time. */
+async function each(ids: readonly string[], request: (id: string) => Promise<unknown>): Promise<Outcome> {
+  const waiting = [...ids];
+  const outcome: Outcome = { done: [], failed: [], reason: null };
+  const attempt = async (id: string) => {
+    try {
+      await request(id);
+      outcome.done.push(id);
+    } catch (failure) {
+      outcome.reason ??= failure;
+      outcome.failed.push(id);
+    }
+  };
+  const lane = async () => {
+    for (let id = waiting.shift(); id !== undefined; id = waiting.shift()) await attempt(id);
+  };
+  await Promise.all(Array.from({ length: Math.min(AT_ONCE, ids.length) }, lane));
+  return outcome;
+}
+
+function mark(ids: readonly string[], change: Partial<Photo>): void {
   for (const id of ids) {
     const photo = getPhoto(id);
     if (!photo) continue;
-    photo.value = { ...photo.peek(), deleted_at: deletedAt };
-    photoEvents.emit({ kind: "updated", id });
+    photo.value = { ...photo.peek(), ...change };
+    tell(id);
+    photoEvents.emit({ id, byHand: true });
   }
+}
+
+/** The page shows the change at once; the feed confirms it, or it is taken back where it failed. */
+async function change(
+  ids: readonly string[],
+  after: Partial<Photo>,
+  before: Partial<Photo>,
+  request: (id: string) => Promise<unknown>,
+): Promise<Outcome> {
+  mark(ids, after);
+  const asked = moment();
+  const outcome = await each(ids, request);
+  // What failed without an answer may have been done all the same: then the feed has told so.
+  mark(
+    outcome.failed.filter((id) => !toldSince(id, asked)),
+    before,
+  );
+  return outcome;
 }
 
 export async function trashPhotos(ids: readonly string[]): Promise<void> {
-  markTrashed(ids, new Date().toISOString());
-  try {
-    await each(ids, (id) => api.delete(`/photos/${id}`));
-    toast(`${count(ids.length, "photo")} moved to the trash`, { action: { label: "Undo", run: () => void restorePhotos(ids) } });
-  } catch (failure) {
-    markTrashed(ids, null);
-    toastFailure("Not moved to the trash.", failure);
-  }
+  const trashed = { deleted_at: new Date().toISOString() };
+  const { done, failed, reason } = await change(ids, trashed, { deleted_at: null }, (id) => api.delete(`/photos/${id}`));
+  if (done.length === 0) return toastFailure("Not moved to the trash.", reason);
+  const moved = `${count(done.length, "photo")} moved to the trash`;
+  const action = { label: "Undo", run: () => void restorePhotos(done) };
+  if (failed.length === 0) toast(moved, { action });
+  else toast(`${moved}, ${failed.length} not. ${reasonOf(reason)}`, { tone: "bad", action });
 }
 
 export async function restorePhotos(ids: readonly string[]): Promise<void> {
-  const before = new Date().toISOString();
-  markTrashed(ids, null);
-  try {
-    await each(ids, (id) => api.post(`/photos/${id}/restore`));
-    toast(`${count(ids.length, "photo")} restored`);
-  } catch (failure) {
-    markTrashed(ids, before);
-    toastFailure("Not restored.", failure);
-  }
+  const trashed = { deleted_at: new Date().toISOString() };
+  const { done, failed, reason } = await change(ids, { deleted_at: null }, trashed, (id) => api.post(`/photos/${id}/restore`));
+  if (done.length === 0) return toastFailure("Not restored.", reason);
+  const restored = `${count(done.length, "photo")} restored`;
+  if (failed.length === 0) toast(restored);
+  else toastFailure(`${restored}, ${failed.length} not.`, reason);
 }
 
-/** Shown at once, and taken back where the service refuses. */
 async function setFavorite(ids: readonly string[], favorite: boolean): Promise<void> {
-  const mark = (id: string, value: boolean) => {
-    const photo = getPhoto(id);
-    if (!photo) return;
-    photo.value = { ...photo.peek(), favorite: value };
-    photoEvents.emit({ kind: "updated", id });
-  };
-  for (const id of ids) mark(id, favorite);
-  try {
-    await each(ids, (id) => api.patch(`/photos/${id}`, { favorite }));
-  } catch (failure) {
-    for (const id of ids) mark(id, !favorite);
-    toastFailure("Not changed.", failure);
-  }
+  const request = (id: string) => api.patch(`/photos/${id}`, { favorite });
+  const { done, failed, reason } = await change(ids, { favorite }, { favorite: !favorite }, request);
+  if (failed.length) toastFailure(done.length ? `${count(done.length, "photo")} changed, ${failed.length} not.` : "Not changed.", reason);
 }
 
 /** Makes all of them favourites, or none when all of them are. */
@@ -77,7 +100,7 @@ export function toggleFavorite(ids: readonly string[]): void {
 /** For good: the files go. */
 export async function purgeTrash(): Promise<void> {
   try {
-    await api.delete("/photos/trash");
+    await api.delete("/photos/trash", PURGE_TIMEOUT_MS);
     toast("The trash is empty");
   } catch (failure) {
     toastFailure("The trash was not emptied.", failure);
