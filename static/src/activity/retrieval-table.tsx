@@ -6,8 +6,8 @@ import { Icon } from "../shell/icon";
 import { CircleCheck, Trash2 } from "../shell/icons";
 import { backendName } from "../state/backends";
 import { trashPhotos } from "../state/photo-actions";
-import { canRetry, getPhoto, lostReason } from "../state/photos";
-import { troubled, troubledError } from "../state/retrievals";
+import { canRetry, getPhoto, isTriedAgain, lostReason } from "../state/photos";
+import { moreTroubled, troubled, troubledError } from "../state/retrievals";
 import { settings } from "../state/settings";
 import { type Column, Table } from "./table";
 
@@ -16,7 +16,7 @@ interface RetrievalTableProps {
   onOpen: (id: string) => void;
 }
 
-/** Photos that did not come home, why, and what can be done. */
+/** Photos that did not come home so far, why, and what can be done. */
 export function RetrievalTable({ addressOf, onOpen }: RetrievalTableProps) {
   const now = useNow(1_000);
   const photos = (troubled.value ?? []).map((id) => getPhoto(id)?.value).filter((photo) => photo !== undefined);
@@ -25,7 +25,7 @@ export function RetrievalTable({ addressOf, onOpen }: RetrievalTableProps) {
     { name: "Server", by: (photo) => backendName(photo.backend_id), cell: (photo) => backendName(photo.backend_id) },
     { name: "Made", by: (photo) => photo.created_at, cell: (photo) => ago(photo.created_at, now) },
     { name: "Tried", by: (photo) => photo.retrieval_attempts, cell: (photo) => tried(photo, now) },
-    { name: "What happened", cell: (photo) => <span class="bad">{lostReason(photo)}</span>, class: "wide" },
+    { name: "What happened", cell: (photo) => <span class={isTriedAgain(photo) ? "warn" : "bad"}>{lostReason(photo)}</span>, class: "wide" },
     { name: "Action", cell: (photo) => <Action photo={photo} />, class: "action" },
   ];
   return (
@@ -33,6 +33,7 @@ export function RetrievalTable({ addressOf, onOpen }: RetrievalTableProps) {
       <h2>Retrievals that need a look</h2>
       {troubledError.value !== null && <p class="bad small">{troubledError.value}</p>}
       {photos.length > 0 && <Table label="Retrievals that need a look" columns={columns} rows={photos} rowKey={(photo) => photo.id} />}
+      {moreTroubled.value && <p class="muted small">These are the newest; older ones are not listed.</p>}
       {troubled.value !== null && photos.length === 0 && (
         <p class="all-well muted">
           <Icon of={CircleCheck} />
@@ -76,7 +77,7 @@ function shortName(filename: string): string {
 }
 
 function Action({ photo }: { photo: Photo }) {
-  if (canRetry(photo)) return <RetryRetrieval photo={photo} />;
+  if (canRetry(photo) || isTriedAgain(photo)) return <RetryRetrieval photo={photo} />;
   return (
     <button type="button" class="button compact retry" onClick={() => void trashPhotos([photo.id])}>
       <Icon of={Trash2} />

@@ -2,22 +2,45 @@ import { signal } from "@preact/signals";
 import { api, reasonOf } from "../api/client";
 import type { Photo, PhotoList } from "../api/types";
 import { photoEvents, resyncEvents } from "./feed-events";
-import { moment } from "./freshness";
-import { getPhoto, putPhoto } from "./photos";
+import { moment, toldSince } from "./freshness";
+import { getPhoto, isTriedAgain, putPhoto } from "./photos";
 
-/** Photos whose retrieval failed, or that InvokeAI no longer has; null before the first answer. */
+const MOST = 200;
+
+/** Photos whose retrieval failed or is being tried again, or that InvokeAI no longer has, newest first; null before the first answer. */
 export const troubled = signal<readonly string[] | null>(null);
 export const troubledError = signal<string | null>(null);
+/** There are older ones than those listed. */
+export const moreTroubled = signal(false);
 
 function needsALook(photo: Photo): boolean {
-  return photo.deleted_at === null && (photo.retrieval_status === "failed" || photo.retrieval_status === "gone");
+  return photo.deleted_at === null && (photo.retrieval_status === "failed" || photo.retrieval_status === "gone" || isTriedAgain(photo));
+}
+
+function isTroubled(id: string): boolean {
+  const photo = getPhoto(id)?.peek();
+  return photo !== undefined && needsALook(photo);
+}
+
+function newestFirst(ids: Iterable<string>): string[] {
+  return [...new Set(ids)].sort((a, b) => (a < b ? 1 : -1));
+}
+
+async function read(status: readonly Photo["retrieval_status"][]): Promise<{ ids: string[]; more: boolean }> {
+  const asked = moment();
+  const page = await api.get<PhotoList>("/photos", { status, count: false, limit: MOST });
+  for (const photo of page.items) putPhoto(photo, asked);
+  // What happened meanwhile is known by now.
+  return { ids: page.items.map((photo) => photo.id).filter(isTroubled), more: page.next_cursor !== null };
 }
 
 async function load(): Promise<void> {
   try {
     const asked = moment();
-    const page = await api.get<PhotoList>("/photos", { status: ["failed", "gone"], count: false, limit: 200 });
-    troubled.value = page.items.map((photo) => putPhoto(photo, asked).peek().id);
+    const [lost, underWay] = await Promise.all([read(["failed", "gone"]), read(["pending", "retrieving"])]);
+    const since = (troubled.value ?? []).filter((id) => toldSince(id, asked) && isTroubled(id));
+    troubled.value = newestFirst([...since, ...lost.ids, ...underWay.ids]);
+    moreTroubled.value = lost.more;
     troubledError.value = null;
   } catch (failure) {
     troubledError.value = reasonOf(failure);
@@ -28,12 +51,10 @@ async function load(): Promise<void> {
 export function followRetrievals(): () => void {
   void load();
   const stopResync = resyncEvents.listen(() => void load());
-  const stopPhotos = photoEvents.listen(({ id, kind }) => {
+  const stopPhotos = photoEvents.listen(({ id }) => {
     const known = troubled.value?.includes(id) ?? false;
-    const photo = kind === "removed" ? undefined : getPhoto(id)?.peek();
-    const wanted = photo !== undefined && needsALook(photo);
-    if (wanted && !known) troubled.value = [id, ...(troubled.value ?? [])];
-    if (!wanted && known) troubled.value = troubled.value!.filter((one) => one !== id);
+    if (isTroubled(id) && !known) troubled.value = newestFirst([id, ...(troubled.value ?? [])]);
+    if (!isTroubled(id) && known) troubled.value = troubled.value!.filter((one) => one !== id);
   });
   return () => {
     stopResync();
