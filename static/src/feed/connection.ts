@@ -9,12 +9,14 @@ export const connection = signal<Connection>("connecting");
 
 const SILENT_ATTEMPTS = 3;
 const LONGEST_WAIT_MS = 15_000;
+/** So long after the last of several gaps the feed is opened anew. */
+const CALM_MS = 1_000;
 const CLOSED_SESSION_ENDED = 4401;
 
 interface Listener {
   /** Gets each message, in order. */
   apply: (message: Message) => void;
-  /** What the page knows may be stale: a gap, another epoch, or a reconnect. */
+  /** What the page knows may be stale: the feed has opened only now, or left something out. */
   resync: () => void;
 }
 
@@ -56,6 +58,7 @@ export function closeFeed(): void {
 
 function open(to: Listener): void {
   clearTimeout(timer);
+  socket?.close();
   const own = new WebSocket(address());
   socket = own;
   own.onmessage = (event: MessageEvent<string>) => {
@@ -71,19 +74,23 @@ function open(to: Listener): void {
 
 function receive(message: Message, to: Listener): void {
   if (message.type === "hello") {
-    const first = seq === undefined;
     seq = message.seq;
     attempts = 0;
     connection.value = "live";
     to.apply(message);
-    if (!first) to.resync();
+    // Also the first time: what was read while the feed was opening may lack what happened before it was open.
+    to.resync();
     return;
   }
   // A passing message repeats the last durable one's number: if that is not known here, something was missed.
   const gap = message.seq !== (seq ?? 0) + (isPassing(message.type) ? 0 : 1);
   seq = message.seq;
   to.apply(message);
-  if (gap) to.resync();
+  if (!gap) return;
+  to.resync();
+  // REST does not tell what runs right now, only `hello` does.
+  clearTimeout(timer);
+  timer = setTimeout(() => open(to), CALM_MS);
 }
 
 async function reconnectLater(to: Listener): Promise<void> {
@@ -93,5 +100,8 @@ async function reconnectLater(to: Listener): Promise<void> {
   await api.get("/backends").catch(() => undefined);
   if (listener !== to || socket !== undefined) return;
   const wait = Math.min(LONGEST_WAIT_MS, 500 * 2 ** (attempts - 1)) * (0.75 + Math.random() / 2);
-  timer = setTimeout(() => open(to), wait);
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    if (socket === undefined) open(to);
+  }, wait);
 }
