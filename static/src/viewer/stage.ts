@@ -1,4 +1,4 @@
-import { effect } from "@preact/signals";
+import { effect, untracked } from "@preact/signals";
 import type PhotoSwipe from "photoswipe";
 import type { SlideData } from "photoswipe";
 import { h, render } from "preact";
@@ -8,7 +8,8 @@ import { Absent } from "./absent";
 /** What the stage asks of the page around it. */
 interface StageHost {
   element: HTMLElement;
-  ids: () => readonly string[];
+  /** What to show first. */
+  begin: () => { ids: readonly string[]; index: number };
   /** Room kept free below the picture, in pixels. */
   below: () => number;
   /** Swiped to another photo. */
@@ -20,6 +21,10 @@ interface StageHost {
 
 export interface Stage {
   swipe: PhotoSwipe;
+  /** Shows one of these photos, and each of them as soon as it is home, until the returned function is called. */
+  show: (ids: readonly string[], index: number) => () => void;
+  /** Tries again what could not be loaded. */
+  retry: () => void;
   /** Takes the stage down without a word to the host. */
   leave: () => void;
 }
@@ -27,17 +32,25 @@ export interface Stage {
 type Content = NonNullable<PhotoSwipe["currSlide"]>["content"];
 
 const ABSENT = "absent";
+/** So many photos on either side are made ready. */
+const NEAR = 2;
 
 function slideOf(id: string | undefined): SlideData {
   const photo = id === undefined ? undefined : getPhoto(id)?.peek();
-  if (!photo) return { type: ABSENT };
-  if (!isHome(photo)) return { type: ABSENT, photo: photo.id };
-  return { src: photo.url, msrc: photo.thumbnail_url, width: photo.width, height: photo.height, alt: photoName(photo) };
+  if (!photo || !isHome(photo)) return { type: ABSENT, photo: id };
+  return { photo: id, src: photo.url, msrc: photo.thumbnail_url, width: photo.width, height: photo.height, alt: photoName(photo) };
+}
+
+/** Is this not what there is to see of that photo now? */
+function isStale({ data, type }: Content, id: string | undefined): boolean {
+  return data.photo !== id || (type === ABSENT && slideOf(id).type !== ABSENT);
 }
 
 /** Pan, zoom, pinch and swipe over a list of photos: PhotoSwipe, without its own controls. */
-export async function openStage(host: StageHost, index: number): Promise<Stage> {
+export async function openStage(host: StageHost): Promise<Stage> {
   const { default: Swipe } = await import("photoswipe");
+  const { ids, index } = host.begin();
+  let held = ids;
   const stage = new Swipe({
     appendToEl: host.element,
     index,
@@ -67,8 +80,8 @@ export async function openStage(host: StageHost, index: number): Promise<Stage> 
     errorMsg: "The file cannot be shown.",
     preload: [1, 2],
   });
-  stage.addFilter("numItems", () => host.ids().length);
-  stage.addFilter("itemData", (_none, at) => slideOf(host.ids()[at]));
+  stage.addFilter("numItems", () => held.length);
+  stage.addFilter("itemData", (_none, at) => slideOf(held[at]));
   stage.on("contentLoad", (event) => {
     if (event.content.type !== ABSENT) return;
     event.preventDefault();
@@ -78,7 +91,7 @@ export async function openStage(host: StageHost, index: number): Promise<Stage> 
   stage.on("keydown", (event) => event.preventDefault());
   let leaving = false;
   stage.on("change", () => {
-    const id = host.ids()[stage.currIndex];
+    const id = held[stage.currIndex];
     if (id !== undefined && !leaving) host.onShow(id);
   });
   stage.on("close", () => {
@@ -87,13 +100,46 @@ export async function openStage(host: StageHost, index: number): Promise<Stage> 
   stage.init();
   // The dialog is the viewer around it.
   stage.element?.removeAttribute("role");
+
+  const update = (now: readonly string[], at: number) => {
+    const from = stage.currIndex;
+    const stays = stage.currSlide?.data.photo === now[at];
+    held = now;
+    if (stays && from !== at) renumber(stage, at - from);
+    if (stage.currIndex !== at) stage.goTo(at);
+    redraw(stage, (content) => isStale(content, now[content.index]), now);
+  };
   return {
     swipe: stage,
+    show: (now, at) =>
+      effect(() => {
+        for (const id of now.slice(Math.max(0, at - NEAR), at + NEAR + 1)) void getPhoto(id)?.value;
+        untracked(() => update(now, at));
+      }),
+    retry: () => redraw(stage, (content) => content.isError(), held),
     leave: () => {
       leaving = true;
       stage.destroy();
     },
   };
+}
+
+/** The list changed before the shown photo: its slide, and those around it, have other numbers now. */
+function renumber(stage: PhotoSwipe, by: number): void {
+  for (const content of stage.contentLoader._cachedItems) content.index += by;
+  for (const { slide } of stage.mainScroll.itemHolders) if (slide) slide.index += by;
+  stage.currIndex += by;
+  stage.potentialIndex += by;
+}
+
+/** PhotoSwipe keeps slides by number, whatever the list says by now. */
+function redraw(stage: PhotoSwipe, isWrong: (content: Content) => boolean, ids: readonly string[]): void {
+  for (const content of [...stage.contentLoader._cachedItems]) if (isWrong(content)) stage.refreshSlideContent(content.index);
+  // Where the list has grown, a place beside the shown photo was empty.
+  for (const at of [stage.currIndex - 1, stage.currIndex + 1]) {
+    if (ids[at] !== undefined && !stage.contentLoader.getContentByIndex(at)) stage.refreshSlideContent(at);
+  }
+  stage.contentLoader.updateLazy();
 }
 
 /** A photo that is not home: what there is of it, until it is. */
@@ -103,13 +149,4 @@ function showAbsent(content: Content): void {
   content.element = element;
   const photo = getPhoto(content.data.photo as string);
   if (photo) render(h(Absent, { photo }), element);
-}
-
-/** Redraws a slide as soon as its photo has come home. */
-export function followArrival(swipe: PhotoSwipe, id: string, index: number): () => void {
-  const photo = getPhoto(id);
-  if (!photo || isHome(photo.peek())) return () => undefined;
-  return effect(() => {
-    if (isHome(photo.value)) swipe.refreshSlideContent(index);
-  });
 }

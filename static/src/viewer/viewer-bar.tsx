@@ -11,6 +11,7 @@ interface ViewerBarProps {
   photo: Signal<Photo> | null;
   place: string;
   download: Ref<HTMLAnchorElement>;
+  trashKey: string | undefined;
   onTrash: () => void;
   onClose: () => void;
   onBefore: (() => void) | null;
@@ -18,7 +19,7 @@ interface ViewerBarProps {
 }
 
 /** The viewer's controls, over the picture. */
-export function ViewerBar({ photo, place, download, onTrash, onClose, onBefore, onAfter }: ViewerBarProps) {
+export function ViewerBar({ photo, place, download, trashKey, onTrash, onClose, onBefore, onAfter }: ViewerBarProps) {
   const trashed = photo !== null && photo.value.deleted_at !== null;
   return (
     <>
@@ -41,7 +42,7 @@ export function ViewerBar({ photo, place, download, onTrash, onClose, onBefore, 
             onClick={() => toggleFavorite([photo.value.id])}
           />
         )}
-        {photo && <IconButton icon={trashed ? Undo2 : Trash2} label={trashed ? "Restore" : "Move to the trash"} keys="Del" onClick={onTrash} />}
+        {photo && <IconButton icon={trashed ? Undo2 : Trash2} label={trashed ? "Restore" : "Move to the trash"} keys={trashKey} onClick={onTrash} />}
         <IconButton
           icon={Info}
           label="How it was made"

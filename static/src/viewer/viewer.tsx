@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { useKeys } from "../app/keys";
 import { filmstripOpen, inspectorOpen } from "../app/preferences";
 import { isPhone } from "../app/responsive";
@@ -9,6 +9,7 @@ import { photoName } from "../state/photos";
 import { Filmstrip } from "./filmstrip";
 import { Inspector } from "./inspector";
 import { useIdle } from "./use-idle";
+import { useModal } from "./use-modal";
 import { usePhoto } from "./use-photo";
 import { useStage } from "./use-stage";
 import { ViewerBar } from "./viewer-bar";
@@ -16,6 +17,8 @@ import { ViewerBar } from "./viewer-bar";
 interface ViewerProps {
   ids: readonly string[];
   shown: string;
+  /** Opened on the trash: there Del gives back. */
+  restores?: boolean;
   /** Is there more beyond the last id? */
   more: boolean;
   onMore: () => Promise<void>;
@@ -29,7 +32,7 @@ const SHEET = 0.6;
 const NEAR_END = 20;
 
 /** One photo on black, its neighbours a swipe or an arrow away. */
-export function Viewer({ ids: all, shown, more, onMore, onMove, onClose }: ViewerProps) {
+export function Viewer({ ids: all, shown, restores = false, more, onMore, onMove, onClose }: ViewerProps) {
   const { ids, index } = usePlace(all, shown, onMove, onClose);
   const { photo, error } = usePhoto(shown);
   const root = useRef<HTMLDivElement>(null);
@@ -37,8 +40,9 @@ export function Viewer({ ids: all, shown, more, onMore, onMove, onClose }: Viewe
   const sheet = inspectorOpen.value && isPhone.value;
   const { idle, toggle } = useIdle(root);
   const host = useRef<HTMLDivElement>(null);
-  const stage = useStage({ host, ids, index, known: photo !== null, below: sheet ? SHEET * window.innerHeight : strip ? STRIP : 0, onShow: onMove, onTap: toggle, onClose });
-  useFocus(root);
+  const below = sheet ? SHEET * window.innerHeight : strip ? STRIP : 0;
+  const stage = useStage({ host, ids, index, known: photo !== null, below, onShow: onMove, onTap: toggle, onClose });
+  useModal(root);
 
   useEffect(() => {
     if (more && index > ids.length - NEAR_END) void onMore();
@@ -48,9 +52,9 @@ export function Viewer({ ids: all, shown, more, onMore, onMove, onClose }: Viewe
     const next = ids[index + by];
     if (next !== undefined) onMove(next);
   };
-  const trash = () => {
-    if (photo) void (photo.value.deleted_at === null ? trashPhotos([shown]) : restorePhotos([shown]));
-  };
+  const trashed = photo !== null && photo.value.deleted_at !== null;
+  const trash = () => photo && !trashed && void trashPhotos([shown]);
+  const restore = () => trashed && void restorePhotos([shown]);
   const download = useRef<HTMLAnchorElement>(null);
 
   useKeys(
@@ -62,9 +66,10 @@ export function Viewer({ ids: all, shown, more, onMore, onMove, onClose }: Viewe
       i: () => (inspectorOpen.value = !inspectorOpen.value),
       t: () => (filmstripOpen.value = !filmstripOpen.value),
       d: () => download.current?.click(),
-      z: () => stage.current?.swipe.toggleZoom(),
+      z: () => stage?.swipe.toggleZoom(),
       f: () => toggleFavorite([shown]),
-      Delete: trash,
+      // A key that is held down is one press.
+      Delete: (event) => !event.repeat && (restores ? restore() : trash()),
     },
     true,
   );
@@ -86,7 +91,8 @@ export function Viewer({ ids: all, shown, more, onMore, onMove, onClose }: Viewe
         photo={photo}
         place={ids.length > 1 ? `${index + 1} of ${ids.length}${more ? "+" : ""}` : ""}
         download={download}
-        onTrash={trash}
+        trashKey={restores === trashed ? "Del" : undefined}
+        onTrash={trashed ? restore : trash}
         onClose={onClose}
         onBefore={index > 0 ? () => step(-1) : null}
         onAfter={index < ids.length - 1 ? () => step(1) : null}
@@ -102,28 +108,19 @@ export function Viewer({ ids: all, shown, more, onMore, onMove, onClose }: Viewe
   );
 }
 
-/** Where the shown photo stands in the list; when it leaves the list, the one that took its place is shown. */
+/** Where the shown photo stands in the list, if it does; when it leaves the list, the one that took its place is shown. */
 function usePlace(all: readonly string[], shown: string, onMove: (id: string) => void, onClose: () => void) {
-  const before = useRef<{ ids: readonly string[]; index: number } | null>(null);
+  const before = useRef<{ ids: readonly string[]; index: number; listed: boolean } | null>(null);
   const index = all.indexOf(shown);
-  const left = index < 0 && before.current?.ids[before.current.index] === shown && before.current.ids.length > 1;
-  if (index >= 0) before.current = { ids: all, index };
-  else if (!left) before.current = { ids: [shown], index: 0 };
-  useEffect(() => {
+  const left = index < 0 && before.current !== null && before.current.listed && before.current.ids[before.current.index] === shown;
+  if (index >= 0) before.current = { ids: all, index, listed: true };
+  else if (!left) before.current = { ids: [shown], index: 0, listed: false };
+  // Before anything else is heard or drawn.
+  useLayoutEffect(() => {
     if (!left) return;
     const next = all[Math.min(before.current!.index, all.length - 1)];
     if (next === undefined) onClose();
     else onMove(next);
   }, [left]);
   return before.current!;
-}
-
-function useFocus(root: { current: HTMLElement | null }): void {
-  useEffect(() => {
-    const before = document.activeElement;
-    root.current?.focus({ preventScroll: true });
-    return () => {
-      if (before instanceof HTMLElement) before.focus({ preventScroll: true });
-    };
-  }, []);
 }
