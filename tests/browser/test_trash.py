@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, Route, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.pictures import make, pictures, tiles
@@ -60,3 +60,138 @@ async def test_the_trash_shows_what_is_in_it_gives_it_back_and_deletes_it_for_go
     await expect(pictures(page)).to_have_count(1)
     async with darkroom.http.get("/api/v1/photos") as response:
         assert (await response.json())["total"] == 1
+
+
+async def test_an_emptied_library_shows_again_what_comes_back_and_what_is_new(
+    visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    await make(invokeai, 1)
+    page = await visit("/")
+    await expect(pictures(page)).to_have_count(1)
+    await pictures(page).first.get_by_role("link").click()
+    await expect(page.get_by_test_id("viewer").locator("img.pswp__img").first).to_be_visible()
+    await page.keyboard.press("Delete")
+    await expect(page.get_by_test_id("viewer")).to_be_hidden()
+    await expect(page.get_by_role("heading", name="Your library is ready")).to_be_visible()
+    await page.get_by_test_id("toast").last.get_by_role("button", name="Undo").click()
+    await expect(pictures(page)).to_have_count(1)
+    await make(invokeai, 100)
+    await expect(pictures(page)).to_have_count(2)
+
+
+async def test_emptied_from_further_down_it_shows_what_is_new(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+    await make(invokeai, *range(8))
+    page = await visit("/", viewport={"width": 700, "height": 300})
+    await expect(page.get_by_text("8 photos")).to_be_visible()
+    await page.get_by_test_id("grid").evaluate("grid => grid.scrollTo(0, 200)")
+    await expect(page.get_by_test_id("grid")).not_to_have_js_property("scrollTop", 0)
+    await page.keyboard.press("Control+a")
+    await page.keyboard.press("Delete")
+    await expect(page.get_by_role("heading", name="Your library is ready")).to_be_visible()
+    await make(invokeai, 100)
+    await expect(pictures(page)).to_have_count(1)
+
+
+async def test_each_deletion_has_an_undo_of_its_own(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+    await make(invokeai, 1, 2, 3)
+    page = await visit("/")
+    await expect(pictures(page)).to_have_count(3)
+    await page.keyboard.press("ArrowRight")
+    await page.keyboard.press("Delete")
+    await expect(tiles(page)).to_have_count(2)
+    await page.keyboard.press("Delete")
+    await expect(tiles(page)).to_have_count(1)
+    undo = page.get_by_test_id("toast").get_by_role("button", name="Undo")
+    await expect(undo).to_have_count(2)
+    await undo.first.click()
+    await expect(pictures(page)).to_have_count(2)
+    await undo.first.click()
+    await expect(pictures(page)).to_have_count(3)
+
+
+async def test_delete_pressed_twice_in_the_viewer_trashes_two_and_never_gives_back(
+    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    await make(invokeai, 1, 2, 3)
+    page = await visit("/")
+    await expect(pictures(page)).to_have_count(3)
+    await pictures(page).first.get_by_role("link").click()
+    viewer = page.get_by_test_id("viewer")
+    await expect(viewer.get_by_text("1 of 3")).to_be_visible()
+    await page.keyboard.press("Delete")
+    await page.keyboard.press("Delete")
+    await expect(page.get_by_test_id("toast")).to_have_count(2)
+    await expect(viewer.get_by_role("button", name="Move to the trash")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(tiles(page)).to_have_count(1)
+    async with darkroom.http.get("/api/v1/photos") as response:
+        assert (await response.json())["total"] == 1
+
+
+async def test_a_held_delete_trashes_one(visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> None:
+    await make(invokeai, 1, 2, 3)
+    page = await visit("/")
+    await expect(pictures(page)).to_have_count(3)
+    await pictures(page).first.get_by_role("link").click()
+    await expect(page.get_by_test_id("viewer").get_by_text("1 of 3")).to_be_visible()
+    for _ in range(4):
+        await page.keyboard.down("Delete")
+    await page.keyboard.up("Delete")
+    await expect(page.get_by_test_id("toast")).to_contain_text("1 photo moved to the trash")
+    await page.keyboard.press("Escape")
+    await expect(tiles(page)).to_have_count(2)
+    async with darkroom.http.get("/api/v1/photos") as response:
+        assert (await response.json())["total"] == 2
+
+
+async def refuse(page: Page, method: str, photo: str) -> None:
+    """Darkroom has trouble with this photo."""
+
+    async def answer(route: Route) -> None:
+        if route.request.method == method:
+            await route.fulfill(status=500, json={"error": {"code": "server_error", "message": "The disk is full."}})
+        else:
+            await route.fallback()
+
+    await page.route(f"**/api/v1/photos/{photo}", answer)
+
+
+async def test_where_one_of_several_cannot_be_trashed_only_that_one_stays(
+    visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    await make(invokeai, 1, 2, 3)
+    page = await visit("/", tolerated=("status of 500",))
+    await expect(pictures(page)).to_have_count(3)
+    stubborn = await tiles(page).nth(1).get_attribute("data-photo")
+    assert stubborn is not None
+    await refuse(page, "DELETE", stubborn)
+    await page.reload()
+    await expect(pictures(page)).to_have_count(3)
+    await page.keyboard.press("Control+a")
+    await page.keyboard.press("Delete")
+    toast = page.get_by_test_id("toast")
+    await expect(toast).to_contain_text("2 photos moved to the trash, 1 not. The disk is full.")
+    await expect(tiles(page)).to_have_count(1)
+    await expect(tiles(page)).to_have_attribute("data-photo", stubborn)
+    await toast.get_by_role("button", name="Undo").click()
+    await expect(pictures(page)).to_have_count(3)
+
+
+async def test_where_one_of_several_cannot_be_a_favourite_only_that_one_is_none(
+    visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    await make(invokeai, 1, 2, 3)
+    page = await visit("/", tolerated=("status of 500",))
+    await expect(pictures(page)).to_have_count(3)
+    stubborn = await tiles(page).nth(1).get_attribute("data-photo")
+    assert stubborn is not None
+    await refuse(page, "PATCH", stubborn)
+    await page.reload()
+    await expect(pictures(page)).to_have_count(3)
+    await page.keyboard.press("Control+a")
+    await page.keyboard.press("f")
+    await expect(page.get_by_test_id("toast")).to_contain_text("2 photos changed, 1 not. The disk is full.")
+    await page.keyboard.press("Escape")
+    hearts = tiles(page).get_by_role("button", name="Favourite")
+    for number, pressed in enumerate(("true", "false", "true")):
+        await expect(hearts.nth(number)).to_have_attribute("aria-pressed", pressed)

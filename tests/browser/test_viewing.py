@@ -5,13 +5,26 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.pictures import make, pictures, tiles
 from tests.fakes import ScriptedInvokeAI
+from tests.fakes.darkroom import Darkroom
 
 pytestmark = pytest.mark.browser
+
+
+async def assert_on_show(page: Page, photo: str | None) -> None:
+    """The viewer names this photo, and its file is what one sees."""
+    await expect(page.get_by_test_id("viewer")).to_have_attribute("data-photo", str(photo))
+    slide = page.locator(".pswp__item[aria-hidden=false] img.pswp__img:not(.pswp__img--placeholder)")
+    await expect(slide).to_have_attribute("src", re.compile(f"{photo}/file"))
+    await expect(slide).not_to_have_js_property("naturalWidth", 0)
+
+
+async def ids(page: Page) -> list[str]:
+    return [str(await tile.get_attribute("data-photo")) for tile in await tiles(page).all()]
 
 
 async def test_enter_opens_arrows_walk_the_inspector_tells_and_escape_returns(
@@ -98,6 +111,66 @@ async def test_a_picture_finished_while_one_looks_at_another_changes_neither_it_
     await expect(viewer).to_have_attribute("data-photo", str(shown))
     await page.keyboard.press("Escape")
     await expect(pictures(page)).to_have_count(3)
+
+
+async def test_photos_that_leave_elsewhere_leave_every_other_in_its_place(
+    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    await make(invokeai, *range(6), size=(1024, 768))
+    page = await visit("/", viewport={"width": 800, "height": 600})
+    await expect(page.get_by_text("6 photos")).to_be_visible()
+    await page.get_by_role("slider", name="Size of the pictures").fill("120")
+    await expect(pictures(page)).to_have_count(6)
+    photos = await ids(page)
+    viewer = page.get_by_test_id("viewer")
+    await pictures(page).nth(1).get_by_role("link").click()
+    await assert_on_show(page, photos[1])
+    await page.keyboard.press("z")
+    picture = page.locator(".pswp__item[aria-hidden=false] img.pswp__img:not(.pswp__img--placeholder)")
+    await expect(picture).to_have_css("width", "1024px")
+
+    async with darkroom.http.delete(f"/api/v1/photos/{photos[3]}") as response:
+        assert response.status == 204
+    await expect(viewer.get_by_text("2 of 5")).to_be_visible()
+    async with darkroom.http.delete(f"/api/v1/photos/{photos[0]}") as response:
+        assert response.status == 204
+    await expect(viewer.get_by_text("1 of 4")).to_be_visible()
+    await expect(picture).to_have_css("width", "1024px")
+    for photo in (photos[1], photos[2], photos[4], photos[5]):
+        await assert_on_show(page, photo)
+        await page.keyboard.press("ArrowRight")
+    async with darkroom.http.delete(f"/api/v1/photos/{photos[5]}") as response:
+        assert response.status == 204
+    await assert_on_show(page, photos[4])
+    async with darkroom.http.post(f"/api/v1/photos/{photos[5]}/restore") as response:
+        assert response.ok
+    await expect(viewer.get_by_text("3 of 4")).to_be_visible()
+    await page.keyboard.press("ArrowRight")
+    await assert_on_show(page, photos[5])
+
+
+async def test_tab_stays_within_the_viewer(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+    await make(invokeai, 1, 2)
+    page = await visit("/")
+    await expect(pictures(page)).to_have_count(2)
+    await pictures(page).first.get_by_role("link").click()
+    viewer = page.get_by_test_id("viewer")
+    await expect(viewer).to_be_focused()
+    for _ in range(20):
+        await page.keyboard.press("Tab")
+        assert await page.evaluate(
+            "document.activeElement === document.body || document.activeElement.closest('.viewer') !== null"
+        )
+    await page.keyboard.press("Delete")
+    undo = page.get_by_test_id("toast").get_by_role("button", name="Undo")
+    await undo.focus()
+    await expect(undo).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(viewer.get_by_text("of 2")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(viewer).to_be_hidden()
+    await page.get_by_role("link", name="Studio").click()
+    await expect(page.get_by_role("heading", name="Make something")).to_be_visible()
 
 
 async def test_the_filter_and_the_search_stand_in_the_address(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
