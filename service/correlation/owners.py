@@ -69,7 +69,6 @@ class Owners:
             ours = {row["key"] for row in await connection.fetch(OWNER_BY_SESSION, sessions)}
         unknown = [image for image in images if image.session_id not in ours and image.image_category != UPLOADED]
         limit = asyncio.Semaphore(METADATA_AT_ONCE)
-
         failed = 0
 
         async def batch_of(image: ImageDTO) -> tuple[str, str | None]:
@@ -82,7 +81,7 @@ class Owners:
                 raise
             except (InvokeFailed, InvokeNoSuchRoute):
                 failed += 1
-            except (InvokeAnswered, msgspec.DecodeError):
+            except InvokeAnswered:
                 pass  # deleted just now, or unreadable for good: one such image must not hold up the others
             batch_id = (metadata or {}).get("darkroom_batch")
             # Anybody may have written it: no batch of ours has an id no database can hold.

@@ -25,24 +25,20 @@ from service.library.conditional import (
 from service.library.files import FileResponse, Stored, Waiting
 from service.library.thumbnails import Thumbnail, Thumbnails
 from service.media.storage import LocalStorage
+from service.reading import READING, named
 from service.retrieval import queue
 from service.retrieval.worker import Retrieval
 
 TAGS: Final = ["photos"]
-READING: Final = [HttpMethod.GET, HttpMethod.HEAD]
 WEBP: Final = "image/webp"
 
 NOT_HOME: Final = ResponseSpec(Waiting, generate_examples=False, description="Not home yet; see Retry-After")
 
 
-def _operation(name: str) -> Any:
-    return lambda _handler, method, _path: name if method == HttpMethod.GET else f"{method.lower()}_{name}"
-
-
 @route(
     "/api/v1/photos/{photo_id:uuid}/file",
     http_method=READING,
-    operation_id=_operation("get_photo_file"),
+    operation_id=named("get_photo_file"),
     tags=TAGS,
     responses={202: NOT_HOME, **failures(400, 404, 416)},
     media_type="application/octet-stream",
@@ -89,7 +85,7 @@ async def get_photo_file(
 @route(
     "/api/v1/photos/{photo_id:uuid}/thumbnail",
     http_method=READING,
-    operation_id=_operation("get_photo_thumbnail"),
+    operation_id=named("get_photo_thumbnail"),
     tags=TAGS,
     responses={202: NOT_HOME, **failures(400, 404)},
     media_type=WEBP,

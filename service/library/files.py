@@ -111,7 +111,7 @@ def lost(photo: Stored, path: str | None) -> NotFound:
 
 async def open_original(database: Database, storage: LocalStorage, photo: Stored) -> tuple[BinaryIO, int]:
     """The open file and its size. Read anew, and tried once more, when the name has just gone: a selection moves files
-    (design §5). Raises NotFound."""
+    (docs/files.md). Raises NotFound."""
     try:
         return await asyncio.to_thread(_open, storage, photo.local_storage_path)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Which data folder a database goes with (design §5): an empty mount point is no new library."""
+"""Which data folder a database goes with (docs/files.md): an empty mount point is no new library."""
 
 from __future__ import annotations
 

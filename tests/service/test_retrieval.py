@@ -1,4 +1,4 @@
-"""Images come home (design §1, rules 9 and 11; §5): byte for byte, once, described, and told of."""
+"""Images come home (rules 9 and 11, docs/files.md): byte for byte, once, described, and told of."""
 
 from __future__ import annotations
 
