@@ -6,17 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
-from uuid import UUID
 
 import aiohttp
 import structlog
 
+from service.backends.all_home import AllHome
 from service.backends.environment import EnvironmentBackend
+from service.backends.handover import HandedOver
 from service.backends.registry import Registry
 from service.database.engine import Database
 from service.demo.server import DemoServer
 from service.invokeai.client import Credentials, InvokeClient
-from service.live.messages import BackendLedger
 from service.settings import Settings
 from service.studio.submit import Submitter
 
@@ -51,19 +51,20 @@ def environment_backend(
     if demo is None and settings.invokeai_email is not None and settings.invokeai_password is not None:
         credentials = Credentials(settings.invokeai_email, settings.invokeai_password)
 
-    async def ledger_of(backend_id: UUID) -> BackendLedger | None:
-        return (await registry.ledger()).backends.get(str(backend_id))
-
-    async def changed() -> None:
-        await registry.reload()
+    async def changed(handed_over: HandedOver | None) -> None:
+        if handed_over is None:
+            await registry.reload()
+        else:
+            await registry.took_over(handed_over)
         submitter.wake()
 
     return EnvironmentBackend(
         database,
-        InvokeClient(url, credentials=credentials, timeout=settings.invokeai_timeout, session=http),
+        lambda login: InvokeClient(url, credentials=login, timeout=settings.invokeai_timeout, session=http),
+        url=url,
         kind="demo" if demo is not None else "server",
         credentials=credentials,
-        ledger_of=ledger_of,
+        all_home=AllHome(registry).of,
         changed=changed,
     )
 

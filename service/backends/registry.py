@@ -12,6 +12,7 @@ import structlog
 
 from service.backends import ledger, queries
 from service.backends.connection import BackendRow, Connection, Surroundings
+from service.backends.handover import HandedOver
 from service.backends.signal import Signal
 from service.database.engine import Database
 from service.errors import InvokeError, NotFound
@@ -65,6 +66,7 @@ class Registry:
             status_changed=self.status_changed,
         )
         self._connections: dict[UUID, Connection] = {}
+        self._anew: set[UUID] = set()
         self._changed: dict[UUID, None] = {}
         self._to_look_at: dict[UUID, None] = {}
         self._tell = asyncio.Event()
@@ -73,16 +75,20 @@ class Registry:
 
     # --- following the table ---
 
-    async def reload(self) -> None:
-        """Stops what was removed or changed, starts what is new or changed; unchanged ones keep their socket."""
+    async def reload(self, *, anew: Collection[UUID] = ()) -> None:
+        """Stops what was removed or changed, starts what is new or changed; unchanged ones keep their socket, but for
+        those that are to begin `anew`."""
         async with self._reloading:
+            self._anew.update(anew)
             async with self._database.connection() as connection:
                 rows = {row.id: row for row in await queries.backend_rows(connection)}
             for backend_id in list(self._connections):
-                if _identity(rows.get(backend_id)) != _identity(self._connections[backend_id].row):
+                same = _identity(rows.get(backend_id)) == _identity(self._connections[backend_id].row)
+                if not same or backend_id in self._anew:
                     # Forgotten only once stopped: if this is broken off, the next reload goes on with it.
                     await self._connections[backend_id].stop()
                     self._forget(backend_id)
+            self._anew.clear()
             for row in rows.values():
                 known = self._connections.get(row.id)
                 if known is None:
@@ -92,6 +98,16 @@ class Registry:
                     known.follow(row)
                 self.status_changed(row.id)
         self._announcer.ledger_changed()
+
+    async def took_over(self, handed_over: HandedOver) -> None:
+        """Both begin anew, for they remember whose work it was; browsers hear whose it is."""
+        before = self._connections.get(handed_over.before)
+        items = [item for item in before.tracking.live_items if item.step_id is not None] if before else []
+        await self.reload(anew=[handed_over.before, handed_over.to])
+        self.tell_gone(items)
+        for item in items:
+            self._hub.publish("item.updated", msgspec.structs.replace(item, backend_id=handed_over.to))
+        self._announcer.steps_updated(handed_over.step_ids)
 
     def _forget(self, backend_id: UUID) -> None:
         """Nobody would tell how other people's items end: whoever follows them next, if anybody, tells of them anew."""
