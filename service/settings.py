@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, cast
-from urllib.parse import urlsplit
 
 import platformdirs
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from service.backends.address import normalised
 from service.errors import StartupError
 
 PREFIX = "DARKROOM_"
@@ -58,13 +58,6 @@ def _database_url(text: str) -> str:
     except (ValueError, ArgumentError) as error:
         raise ValueError("must be postgresql+asyncpg://user:password@host:5432/database") from error
     return text
-
-
-def _web_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be a URL such as http://127.0.0.1:9090")
-    return text.rstrip("/")
 
 
 def _password(text: str) -> str:
@@ -128,7 +121,7 @@ class Settings:
         "an embedded PostgreSQL in the data folder",
     )
     invokeai_url: str | None = _option(
-        _web_url,
+        normalised,
         None,
         "The first InvokeAI server.",
         "http://127.0.0.1:9090; the demo, if nothing is there and there is no library yet",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from service.errors import ValidationError
-
 MAX_URL = 2000
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -13,22 +11,22 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 def normalised(given: str) -> str:
     """`given` without trailing slash and default port, scheme and host in lower case; a path (a proxy's) is kept.
 
-    Raises ValidationError for anything but http and https, for credentials inside, and for a query or fragment.
+    Raises ValueError for anything but http and https, for a login inside, and for a query or fragment.
     """
     text = given.strip()
     if len(text) > MAX_URL or not text.isascii() or any(not " " < character < "\x7f" for character in text):
-        raise ValidationError("url: must be a URL such as http://127.0.0.1:9090")
+        raise ValueError("must be a URL such as http://127.0.0.1:9090")
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        raise ValidationError("url: must be a URL such as http://127.0.0.1:9090") from error
+        raise ValueError("must be a URL such as http://127.0.0.1:9090") from error
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
-        raise ValidationError("url: must be a URL such as http://127.0.0.1:9090")
+        raise ValueError("must be a URL such as http://127.0.0.1:9090")
     if "@" in parts.netloc:
-        raise ValidationError("url: give the login as credentials, not inside the URL")
+        raise ValueError("must hold no login, which has a place of its own")
     if parts.query or parts.fragment:
-        raise ValidationError("url: must have no query and no fragment")
+        raise ValueError("must have no query and no fragment")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     if port is not None and port != DEFAULT_PORTS[parts.scheme]:
         host = f"{host}:{port}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
 import structlog
 
+from service.backends.address import host_of
 from service.backends.handover import HandedOver, hand_over, merge
 from service.database.engine import Connection, Database
 from service.errors import InvokeError
@@ -167,7 +167,7 @@ class EnvironmentBackend:
         return await merge(connection, backend_id, there, self._credentials)
 
     async def _add(self, connection: Connection) -> UUID:
-        name = "Demo InvokeAI" if self._kind == "demo" else urlsplit(self._url).netloc
+        name = "Demo InvokeAI" if self._kind == "demo" else host_of(self._url)
         backend_id: UUID = await connection.fetchval(ADD, new_id(), name, self._kind, self._url, self._credentials)
         return backend_id
 

@@ -13,7 +13,7 @@ from service.backends.connection import BackendRow
 from service.backends.connection import Connection as BackendConnection
 from service.backends.schemas import BackendCreate, BackendPatch
 from service.database.engine import Connection
-from service.errors import Conflict, NotFound
+from service.errors import Conflict, NotFound, ValidationError
 from service.live.messages import Backend, BackendLedger, QueueCounts
 from service.media.identity import new_id
 
@@ -47,7 +47,7 @@ async def backend_rows(connection: Connection) -> list[BackendRow]:
 
 async def create(connection: Connection, wanted: BackendCreate) -> UUID:
     """Raises ValidationError for its URL, Conflict when that queue of that server is known already."""
-    url = normalised(wanted.url)
+    url = _address(wanted.url)
     identity = new_id()
     name = wanted.name or host_of(url)
     credentials = _json(wanted.credentials)
@@ -68,7 +68,7 @@ async def patch(connection: Connection, backend_id: UUID, wanted: BackendPatch) 
             PATCH,
             backend_id,
             given(wanted.name),
-            normalised(url) if url is not None else None,
+            _address(url) if url is not None else None,
             given(wanted.queue_id),
             wanted.credentials is not msgspec.UNSET,
             _json(credentials),
@@ -112,6 +112,13 @@ def resource(row: BackendRow, connection: BackendConnection | None, ledger: Back
 def given(value: Any) -> Any:
     """None for what a patch leaves out."""
     return None if value is msgspec.UNSET else value
+
+
+def _address(url: str) -> str:
+    try:
+        return normalised(url)
+    except ValueError as error:
+        raise ValidationError(f"url: {error}") from error
 
 
 def _row(record: asyncpg.Record) -> BackendRow:

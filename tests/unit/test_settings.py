@@ -63,6 +63,15 @@ def test_a_database_url_that_is_none_is_told_with_its_variable(url: str) -> None
         Settings.from_env({"DARKROOM_DATABASE_URL": url})
 
 
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [("http://GPU:9090", "http://gpu:9090"), ("HTTP://gpu:80/", "http://gpu"), ("https://gpu:443/a/", "https://gpu/a")],
+)
+def test_a_server_has_one_address_however_it_is_written(given: str, known: str) -> None:
+    """As the API keeps it: one server must not become two backends."""
+    assert Settings.from_env({"DARKROOM_INVOKEAI_URL": given}).invokeai_url == known
+
+
 def test_an_empty_value_means_the_default() -> None:
     assert Settings.from_env({"DARKROOM_PASSWORD": "", "DARKROOM_PORT": "  "}) == Settings.from_env({})
 
@@ -76,6 +85,8 @@ def test_an_empty_value_means_the_default() -> None:
         ("DARKROOM_PORT", "-1", "whole number"),
         ("DARKROOM_DATABASE_URL", "postgresql://db/x", "postgresql[+]asyncpg"),
         ("DARKROOM_INVOKEAI_URL", "gpu:9090", "must be a URL"),
+        ("DARKROOM_INVOKEAI_URL", "http://me:secret@gpu:9090", "no login"),
+        ("DARKROOM_INVOKEAI_URL", "http://gpu:9090/?queue=other", "no query"),
         ("DARKROOM_INVOKEAI_TIMEOUT", "1", "from 2 to 600"),
         ("DARKROOM_INVOKEAI_TIMEOUT", "nan", "from 2 to 600"),
         ("DARKROOM_PASSWORD", "short", "at least 8"),
