@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, cast
@@ -69,7 +70,16 @@ class Database:
         """The driver's connection, autocommitting each statement."""
         async with self.engine.connect() as pooled:
             raw = await pooled.get_raw_connection()
-            yield cast(Connection, cast(Any, raw.driver_connection))
+            connection = cast(Connection, cast(Any, raw.driver_connection))
+            try:
+                yield connection
+            except (asyncio.CancelledError, TimeoutError):
+                # Something may be on its way to the server, a BEGIN perhaps, of which nobody here will hear.
+                await pooled.invalidate()
+                raise
+            finally:
+                if not connection.is_closed() and connection.is_in_transaction():
+                    await pooled.invalidate()  # the pool knows nothing of it, and would hand it on as it is
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

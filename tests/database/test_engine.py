@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from service.database.engine import Connection, Database
+from service.database.engine import Connection, Database, create_engine
 
 OTHERS = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
 
@@ -45,3 +45,55 @@ async def test_a_connection_is_used_without_a_word_before(database: Database) ->
         assert connection.get_server_pid() == backend
         await connection.fetchval("SELECT 2")
     assert said == ["SELECT 1", "SELECT 2"]
+
+
+@pytest.mark.parametrize("ticks", range(12))
+async def test_what_is_canceled_at_any_moment_leaves_no_transaction_open_for_the_next(
+    database_url: str, ticks: int
+) -> None:
+    """A BEGIN on its way, for one: the driver hears of the cancel, and nobody of the transaction."""
+    database = Database(create_engine(database_url, pool_size=1))
+
+    async def write() -> None:
+        async with database.transaction() as connection:
+            await connection.execute("SELECT pg_sleep(0.01)")
+
+    try:
+        async with database.connection() as connection:
+            await connection.execute("SELECT 1")
+        for _ in range(5):
+            task = asyncio.create_task(write())
+            for _ in range(ticks):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait({task})
+            async with database.connection() as connection:
+                first, second = [await connection.fetchval("SELECT pg_current_xact_id()::text") for _ in range(2)]
+                assert first != second, "each statement is a transaction of its own"
+    finally:
+        await database.close()
+
+
+async def test_a_transaction_left_by_hand_ends_with_its_use(database_url: str) -> None:
+    database = Database(create_engine(database_url, pool_size=1))
+    try:
+        async with database.connection() as connection:
+            await connection.execute("BEGIN")
+        async with database.connection() as connection:
+            assert not connection.is_in_transaction()
+    finally:
+        await database.close()
+
+
+async def test_an_error_in_the_callers_own_code_costs_no_connection(database_url: str) -> None:
+    database = Database(create_engine(database_url, pool_size=1))
+    pids = set()
+    try:
+        for _ in range(3):
+            with pytest.raises(LookupError):
+                async with database.transaction() as connection:
+                    pids.add(connection.get_server_pid())
+                    raise LookupError
+        assert len(pids) == 1
+    finally:
+        await database.close()
