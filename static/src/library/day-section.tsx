@@ -1,4 +1,5 @@
 import { count, dayName } from "../app/format";
+import { useNow } from "../app/use-now";
 import { getPhoto } from "../state/photos";
 import type { Day } from "./days";
 import type { Selection } from "./selection";
@@ -18,9 +19,12 @@ interface DaySectionProps {
   onChoose: (id: string, extend: boolean) => void;
 }
 
+const MINUTE_MS = 60_000;
+
 /** One day: a header that stays in view, and the rows near the view. */
 export function DaySection({ day, start, height, rows, whole, selection, addressOf, onOpen, onChoose }: DaySectionProps) {
-  const name = dayName(day.key);
+  // "Today" is over at midnight.
+  const name = dayName(day.key, new Date(useNow(MINUTE_MS)));
   const chosen = selection.chosen.value;
   const all = day.ids.every((id) => chosen.has(id));
   return (
@@ -38,7 +42,7 @@ export function DaySection({ day, start, height, rows, whole, selection, address
         </button>
       </header>
       <ul class={selection.choosing.value ? "choosing" : ""}>
-        {rows.map((index) => {
+        {rows.flatMap((index) => {
           const row = day.rows[index]!;
           return row.boxes.map((box) => {
             const photo = getPhoto(box.id);

@@ -3,9 +3,10 @@ import { rowHeight } from "../app/preferences";
 import { isPhone, isStill } from "../app/responsive";
 import { useVirtual } from "../app/virtual";
 import type { PhotoList } from "../state/photo-list";
-import { type Day, HEADER, layOutDays, linesOf } from "./days";
+import { type Day, HEADER, layOutDays, type Line, linesOf } from "./days";
 import { DaySection } from "./day-section";
 import { useGridKeys } from "./grid-keys";
+import { AT_TOP, useReadingPlace } from "./reading-place";
 import type { Selection } from "./selection";
 
 interface GridProps {
@@ -17,8 +18,6 @@ interface GridProps {
   onOpen: (id: string) => void;
 }
 
-/** Above this the reader is at the top, and new photos may push the rest down. */
-const AT_TOP = 24;
 const MARGIN = 16;
 const PHONE_ROW = 120;
 /** Fetch on when so little is left below, in pixels. */
@@ -38,6 +37,7 @@ export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
     return laidOut;
   }, [ids, width, target]);
   const lines = useMemo(() => linesOf(days), [days]);
+  const { starts, total } = useMemo(() => heightsOf(lines), [lines]);
 
   const virtual = useVirtual(
     {
@@ -50,18 +50,18 @@ export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
     lines,
   );
 
-  useLoadAhead(list, scroller, virtual.getTotalSize());
+  useReadingPlace(scroller, { days, lines }, JSON.stringify(list.filter));
+  useLoadAhead(list, scroller, total);
   useHolding(list, held, scroller);
   const reveal = useGridKeys({ days, lines, selection, virtual, scroller, onOpen });
   useReturn(held, () => selection.active.peek() !== null && reveal(selection.active.peek()!));
 
   const visible = virtual.getVirtualItems();
   const shownDays = [...new Set(visible.map((line) => lines[line.index]?.day))].filter((day) => day !== undefined);
-  const starts = useMemo(() => dayStarts(lines), [lines]);
 
   return (
     <div class="grid scroll" ref={scroller} data-testid="grid">
-      <div class="grid-days" style={{ height: `${virtual.getTotalSize()}px` }}>
+      <div class="grid-days" style={{ height: `${total}px` }}>
         {shownDays.map((index) => {
           const day = days[index]!;
           const rows = visible.filter((line) => lines[line.index]?.day === index).map((line) => lines[line.index]!.row);
@@ -70,7 +70,7 @@ export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
               key={day.key}
               day={day}
               start={starts[index]!}
-              height={(starts[index + 1] ?? virtual.getTotalSize()) - starts[index]!}
+              height={(starts[index + 1] ?? total) - starts[index]!}
               rows={rows.filter((row) => row !== null)}
               whole={!list.more.value || index < days.length - 1}
               selection={selection}
@@ -88,7 +88,8 @@ export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
           data-testid="new-pill"
           onClick={() => {
             list.release();
-            scroller.current?.scrollTo({ top: 0, behavior: isStill.value ? "instant" : "smooth" });
+            // Once they stand above.
+            requestAnimationFrame(() => scroller.current?.scrollTo({ top: 0, behavior: isStill.value ? "instant" : "smooth" }));
           }}
         >
           {list.waiting.value} new
@@ -107,14 +108,15 @@ function useReturn(away: boolean, arrive: () => void): void {
   }, [away]);
 }
 
-function dayStarts(lines: readonly { row: number | null; size: number }[]): number[] {
+/** Where each day starts, and where the last one ends. */
+function heightsOf(lines: readonly Line[]): { starts: number[]; total: number } {
   const starts: number[] = [];
   let top = 0;
   for (const line of lines) {
     if (line.row === null) starts.push(top);
     top += line.size;
   }
-  return starts;
+  return { starts, total: top };
 }
 
 function useWidth(element: { current: HTMLElement | null }): number {
@@ -139,7 +141,7 @@ function useLoadAhead(list: PhotoList, scroller: { current: HTMLElement | null }
     check();
     element.addEventListener("scroll", check, { passive: true });
     return () => element.removeEventListener("scroll", check);
-  }, [list, total]);
+  }, [list, total, list.loading.value]);
 }
 
 /** While the reader is further down, newer photos wait behind the pill. */
@@ -152,6 +154,9 @@ function useHolding(list: PhotoList, held: boolean, scroller: { current: HTMLEle
     };
     check();
     element.addEventListener("scroll", check, { passive: true });
-    return () => element.removeEventListener("scroll", check);
+    return () => {
+      element.removeEventListener("scroll", check);
+      list.holding.value = false;
+    };
   }, [list, held]);
 }

@@ -5,9 +5,10 @@ import { useKeys } from "../app/keys";
 import { usePhotoAddress } from "../app/photo-address";
 import { inspectorOpen } from "../app/preferences";
 import { useTitle } from "../app/use-title";
+import { connection } from "../feed/connection";
 import { Confirm } from "../shell/dialog";
 import { TopBar } from "../shell/top-bar";
-import { type PhotoFilter, PhotoList } from "../state/photo-list";
+import type { PhotoFilter } from "../state/photo-list";
 import { purgeTrash } from "../state/photo-actions";
 import { loadSessions } from "../state/sessions";
 import { InspectorPanel } from "../viewer/inspector-panel";
@@ -17,6 +18,7 @@ import { Grid } from "./grid";
 import { createSelection } from "./selection";
 import { SelectionBar } from "./selection-bar";
 import { Toolbar, ViewControls } from "./toolbar";
+import { useList } from "./use-list";
 
 /** The filter stands in the address, so that it can be linked to and survives a reload. */
 function useFilter(trashed: boolean) {
@@ -44,13 +46,13 @@ function useFilter(trashed: boolean) {
 
 export function LibraryPage({ trashed }: { trashed: boolean }) {
   const { filter, change } = useFilter(trashed);
-  const list = useMemo(() => new PhotoList(filter), [filter.trashed, filter.source, filter.session, filter.favorite, filter.q]);
+  const { list, reading } = useList(filter);
   const selection = useMemo(createSelection, [list]);
   const address = usePhotoAddress();
   const [purging, askPurge] = useState(false);
 
   useTitle(trashed ? "Trash" : undefined);
-  useEffect(() => () => list.close(), [list]);
+  useEffect(() => selection.follow(list.ids), [selection]);
   useEffect(() => void loadSessions(), []);
   useKeys({ i: () => (inspectorOpen.value = !inspectorOpen.value) });
 
@@ -60,6 +62,7 @@ export function LibraryPage({ trashed }: { trashed: boolean }) {
   };
 
   const empty = list.ids.value.length === 0;
+  const known = list.loaded.value && !list.more.value;
   return (
     <>
       <TopBar>
@@ -79,14 +82,23 @@ export function LibraryPage({ trashed }: { trashed: boolean }) {
         )}
       </TopBar>
       <div class="library">
-        <div class="library-content">
-          {!empty && <Grid list={list} held={address.shown !== null} selection={selection} addressOf={address.addressOf} onOpen={open} />}
-          {empty && list.error.value !== null && <Failed reason={list.error.value} onRetry={() => void list.reload()} />}
-          {empty && list.error.value === null && !list.loaded.value && <Loading />}
-          {empty && list.error.value === null && list.loaded.value && (
-            <Empty filter={filter} onShowAll={() => change({ source: null, session: null, favorite: false, q: null })} />
+        <div class="library-content" aria-busy={reading}>
+          {!empty && (
+            <Grid
+              key={JSON.stringify(list.filter)}
+              list={list}
+              held={address.shown !== null}
+              selection={selection}
+              addressOf={address.addressOf}
+              onOpen={open}
+            />
           )}
-          {!empty && list.error.value !== null && (
+          {empty && list.error.value !== null && <Failed reason={list.error.value} onRetry={() => void list.reload()} />}
+          {empty && list.error.value === null && !known && <Loading />}
+          {empty && list.error.value === null && known && (
+            <Empty filter={list.filter} onShowAll={() => change({ source: null, session: null, favorite: false, q: null })} />
+          )}
+          {!empty && list.error.value !== null && connection.value !== "offline" && !address.shown && (
             <p class="lost-note" role="alert">
               <span class="dot bad" />
               {list.error.value}
@@ -102,6 +114,7 @@ export function LibraryPage({ trashed }: { trashed: boolean }) {
         <Viewer
           ids={list.ids.value}
           shown={address.shown}
+          restores={trashed}
           more={list.more.value}
           onMore={() => list.loadMore()}
           onMove={(id) => {

@@ -1,9 +1,10 @@
 import type { Signal } from "@preact/signals";
-import { useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import type { Photo } from "../api/types";
 import { Icon } from "../shell/icon";
 import { CircleAlert, ImageOff, RotateCcw } from "../shell/icons";
 import { Ring } from "../shell/ring";
+import { resyncEvents } from "../state/feed-events";
 import { itemOfPhoto } from "../state/items";
 import { retryRetrieval } from "../state/photo-actions";
 import { isHome, isLost, lostReason } from "../state/photos";
@@ -19,6 +20,8 @@ export function Picture({ photo, full = false }: { photo: Signal<Photo>; full?: 
   const source = full ? now.url : now.thumbnail_url;
   const [shown, setShown] = useState(seen.has(source));
   const [broken, setBroken] = useState(false);
+  // What failed while Darkroom was away is there again with it.
+  useEffect(() => (broken ? resyncEvents.listen(() => setBroken(false)) : undefined), [broken]);
   // What stood there before the photo was home must not vanish when its item is forgotten.
   const preview = useMemo(() => {
     const item = isHome(now) ? undefined : itemOfPhoto(now);

@@ -1,4 +1,4 @@
-import { computed, signal, type ReadonlySignal } from "@preact/signals";
+import { computed, effect, signal, type ReadonlySignal } from "@preact/signals";
 
 /** Which photos of a list are chosen, and which one the keys stand on. */
 export interface Selection {
@@ -12,12 +12,27 @@ export interface Selection {
   drop: (ids: readonly string[]) => void;
   clear: () => void;
   activate: (id: string | null) => void;
+  /** Lets go of photos that leave the list, until the returned function is called. */
+  follow: (ids: ReadonlySignal<readonly string[]>) => () => void;
+}
+
+/** Of the photos that stay, the one after this, else the one before. */
+export function nearest(ids: readonly string[], id: string, stays: (id: string) => boolean): string | null {
+  const at = ids.indexOf(id);
+  return ids.slice(at + 1).find(stays) ?? ids.slice(0, Math.max(0, at)).findLast(stays) ?? null;
 }
 
 export function createSelection(): Selection {
   const chosen = signal<ReadonlySet<string>>(new Set());
   const active = signal<string | null>(null);
   let anchor: string | null = null;
+
+  const keep = (before: readonly string[], present: ReadonlySet<string>) => {
+    const kept = [...chosen.peek()].filter((id) => present.has(id));
+    if (kept.length < chosen.peek().size) chosen.value = new Set(kept);
+    const on = active.peek();
+    if (on !== null && !present.has(on) && before.includes(on)) active.value = nearest(before, on, (id) => present.has(id));
+  };
 
   return {
     chosen,
@@ -48,5 +63,13 @@ export function createSelection(): Selection {
       anchor = null;
     },
     activate: (id) => (active.value = id),
+    follow: (ids) => {
+      let before = ids.peek();
+      return effect(() => {
+        const now = ids.value;
+        keep(before, new Set(now));
+        before = now;
+      });
+    },
   };
 }

@@ -62,9 +62,9 @@ export class PhotoList {
   /** What they were about since a reading began, whose pages may be older. */
   readonly #meanwhile = new Set<string>();
   #turn: Promise<void> = Promise.resolve();
+  /** Readings that are queued, and not yet begun. */
   #readingOn: Promise<void> | undefined;
-  /** Queued, not yet begun. */
-  #reloading: Promise<void> | undefined;
+  #readingAgain: Promise<void> | undefined;
   #settling: ReturnType<typeof setTimeout> | undefined;
   #searching: ReturnType<typeof setTimeout> | undefined;
 
@@ -87,17 +87,20 @@ export class PhotoList {
   }
 
   loadMore(): Promise<void> {
-    this.#readingOn ??= this.#inTurn(() => this.#readOn()).finally(() => (this.#readingOn = undefined));
+    this.#readingOn ??= this.#inTurn(() => {
+      this.#readingOn = undefined;
+      return this.#readOn();
+    });
     return this.#readingOn;
   }
 
   /** Reads again as far as was read before, then swaps at once. However often it is asked for, only one waits for its turn. */
   reload(): Promise<void> {
-    this.#reloading ??= this.#inTurn(() => {
-      this.#reloading = undefined;
+    this.#readingAgain ??= this.#inTurn(() => {
+      this.#readingAgain = undefined;
       return this.#readAgain();
     });
-    return this.#reloading;
+    return this.#readingAgain;
   }
 
   async #readOn(): Promise<void> {

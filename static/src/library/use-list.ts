@@ -1,0 +1,38 @@
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { type PhotoFilter, PhotoList } from "../state/photo-list";
+
+const KEPT_OPEN = 2;
+
+/** Some lists stay open after they were left, so that whoever comes back finds them as they were; the latest last. */
+const open = new Map<string, PhotoList>();
+
+function listOf(key: string, filter: PhotoFilter): PhotoList {
+  const known = open.get(key);
+  const list = known && known.error.peek() === null ? known : new PhotoList(filter);
+  if (known !== list) known?.close();
+  open.delete(key);
+  open.set(key, list);
+  return list;
+}
+
+function closeAllBut(...used: PhotoList[]): void {
+  const idle = [...open].filter(([, list]) => !used.includes(list));
+  const kept = idle.filter(([, list]) => list.loaded.peek()).slice(-KEPT_OPEN);
+  for (const one of idle) {
+    if (kept.includes(one)) continue;
+    const [key, list] = one;
+    list.close();
+    open.delete(key);
+  }
+}
+
+/** The list a filter asks for. Until it is read, the one before it stays on show. */
+export function useList(filter: PhotoFilter): { list: PhotoList; reading: boolean } {
+  const key = JSON.stringify(filter);
+  const wanted = useMemo(() => listOf(key, filter), [key]);
+  const shown = useRef(wanted);
+  if (wanted.loaded.value || wanted.error.value !== null) shown.current = wanted;
+  const list = shown.current;
+  useEffect(() => closeAllBut(wanted, list), [wanted, list]);
+  return { list, reading: wanted !== list };
+}
