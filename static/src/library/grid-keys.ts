@@ -3,7 +3,7 @@ import { useKeys } from "../app/keys";
 import { toggleFavorite, trashPhotos } from "../state/photo-actions";
 import { getPhoto } from "../state/photos";
 import { type Day, type Direction, type Line, neighbour } from "./days";
-import type { Selection } from "./selection";
+import { nearest, type Selection } from "./selection";
 
 interface GridKeys {
   days: readonly Day[];
@@ -53,7 +53,7 @@ export function useGridKeys({ days, lines, selection, virtual, scroller, onOpen 
     "shift+ArrowDown": () => move("down", true),
     Enter: withActive(onOpen),
     " ": withActive(onOpen),
-    x: withActive(selection.toggle),
+    "ctrl+ ": withActive(selection.toggle),
     f: () => {
       const chosen = [...selection.chosen.peek()];
       const active = selection.active.peek();
@@ -61,12 +61,15 @@ export function useGridKeys({ days, lines, selection, virtual, scroller, onOpen 
     },
     "ctrl+a": () => selection.chooseAll(days.flatMap((day) => day.ids)),
     Escape: () => selection.clear(),
-    Delete: () => {
+    Delete: (event) => {
+      if (event.repeat) return;
       const chosen = [...selection.chosen.peek()];
       const active = selection.active.peek();
       const ids = (chosen.length ? chosen : active ? [active] : []).filter((id) => getPhoto(id)?.peek().deleted_at === null);
       if (!ids.length) return;
-      const next = active && ids.includes(active) ? nearestOf(days, active, new Set(ids)) : active;
+      const leaving = new Set(ids);
+      const stays = (id: string) => !leaving.has(id);
+      const next = active && leaving.has(active) ? nearest(days.flatMap((day) => day.ids), active, stays) : active;
       selection.drop(ids);
       selection.activate(next);
       if (next !== null) reveal(next);
@@ -74,11 +77,4 @@ export function useGridKeys({ days, lines, selection, virtual, scroller, onOpen 
     },
   });
   return reveal;
-}
-
-/** Of the photos that stay, the one after this, else the one before. */
-function nearestOf(days: readonly Day[], id: string, leaving: ReadonlySet<string>): string | null {
-  const rest = days.flatMap((day) => day.ids).filter((one) => one === id || !leaving.has(one));
-  const at = rest.indexOf(id);
-  return rest[at + 1] ?? rest[at - 1] ?? null;
 }

@@ -8,16 +8,16 @@ const KEYS: [string, [string[], string][]][] = [
       [["g", "s"], "Studio"],
       [["g", "a"], "Activity"],
       [["g", "t"], "Trash"],
-      [["/"], "Search"],
       [["?"], "These keys"],
     ],
   ],
   [
     "In the library",
     [
+      [["/"], "Search"],
       [["←", "→", "↑", "↓"], "Move"],
       [["Enter", "Space"], "View"],
-      [["x"], "Select"],
+      [["Ctrl Space"], "Select"],
       [["Ctrl A"], "Select all"],
       [["Esc"], "Clear the selection"],
       [["f"], "Favourite"],
