@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import type { PhotoSource } from "../api/types";
 import { inspectorOpen, rowHeight } from "../app/preferences";
-import { isPhone } from "../app/responsive";
+import { isWide } from "../app/responsive";
 import { IconButton } from "../shell/icon";
 import { Heart, PanelRight, SlidersHorizontal } from "../shell/icons";
 import type { PhotoFilter } from "../state/photo-list";
@@ -19,19 +19,19 @@ interface ToolbarProps {
   onFilter: (change: Partial<PhotoFilter>) => void;
 }
 
-/** What to show, how large, and the inspector's switch. On a phone the filters stand in a row of their own. */
+/** What to show, how large, and the inspector's switch. Where there is little room the filters stand in a row of their own. */
 export function Toolbar({ filter, onFilter }: ToolbarProps) {
   const narrowed = filter.source !== null || filter.session !== null || filter.favorite;
   const [shown, show] = useState(narrowed);
   return (
     <>
       <SearchField q={filter.q} onSearch={(q) => onFilter({ q })} />
-      {isPhone.value ? (
-        <IconButton icon={SlidersHorizontal} label="Filters" pressed={shown || narrowed} onClick={() => show(!shown)} />
-      ) : (
+      {isWide.value ? (
         <Filters filter={filter} onFilter={onFilter} />
+      ) : (
+        <IconButton icon={SlidersHorizontal} label="Filters" pressed={shown || narrowed} onClick={() => show(!shown)} />
       )}
-      {isPhone.value && shown && (
+      {!isWide.value && shown && (
         <div class="filter-row">
           <Filters filter={filter} onFilter={onFilter} />
         </div>
