@@ -24,9 +24,9 @@ CLOCK_STEP = timedelta(seconds=1)
 TRIES_BEFORE = 3
 """The gap after a cancel begins where three tries would have brought it: 2 s, time enough for its reading."""
 
-# Of an enqueued batch the first `enqueued` items are what was asked for; a retry at InvokeAI's side adds its own.
-# Whoever retries there what was canceled here wants it: only what there was by then is unwanted. $2 is how far
-# InvokeAI's clock is ahead of ours.
+# Of an enqueued batch the first `enqueued` items are what was asked for; a retry at InvokeAI's side adds its own, of
+# which events do not tell that it is one. Whoever retries there what was canceled here wants it: only what there was by
+# then is unwanted. $2 is how far InvokeAI's clock is ahead of ours.
 UNWANTED_ITEMS = """
     WITH ranked AS (
         SELECT i.batch_id, i.item_id, i.status, i.created_at, i.retried_from_item_id IS NOT NULL AS retry,
@@ -36,8 +36,9 @@ UNWANTED_ITEMS = """
          WHERE i.item_id > 0 AND i.batch_id IN (SELECT batch_id FROM queue_items WHERE settled_at IS NULL)),
     judged AS (
         SELECT r.batch_id, r.item_id, b.lost_at IS NOT NULL AS lost, NOT r.retry AND r.rank > b.enqueued AS beyond,
-               s.deleted_at IS NOT NULL OR s.cancel_requested_at IS NOT NULL AND (
-                   NOT r.retry OR r.created_at <= s.cancel_requested_at + $2) AS unwanted
+               s.deleted_at IS NOT NULL OR s.cancel_requested_at IS NOT NULL AND CASE
+                   WHEN r.retry THEN r.created_at <= s.cancel_requested_at + $2
+                   ELSE r.rank <= b.enqueued END AS unwanted
           FROM ranked r JOIN step_batches b USING (batch_id) JOIN generation_steps s ON s.id = b.step_id
          WHERE b.backend_id = $1 AND b.state IN ('enqueued', 'refused')
            AND r.status IN ('pending', 'in_progress', 'waiting'))

@@ -10,46 +10,42 @@ from typing import Any
 import pytest
 
 from service.database.engine import Database
-from service.demo.models import DEMO_MODELS
 from service.studio.cancellation import unwanted
 from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.rows import add_backend, add_item
-from tests.fakes.studio import StudioHouse, eventually, studio_house, until_made
-
-MODEL = next(model for model in DEMO_MODELS if model["type"] == "main" and model["base"] == "sd-1")
-POST = "/enqueue_batch$"
+from tests.fakes.studio import MODEL, POST, StudioHouse, eventually, studio_house, until_made
 
 
 @pytest.fixture
-async def invoke(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
-    invoke = ScriptedInvokeAI(tmp_path / "invokeai", max_queue_size=3)
-    await invoke.start()
-    yield invoke
-    await invoke.stop()
+async def invokeai(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
+    invokeai = ScriptedInvokeAI(tmp_path / "invokeai", max_queue_size=3)
+    await invokeai.start()
+    yield invokeai
+    await invokeai.stop()
 
 
 @pytest.fixture
-async def house(database: Database, invoke: ScriptedInvokeAI) -> AsyncIterator[StudioHouse]:
-    async with studio_house(database, invoke) as house:
+async def house(database: Database, invokeai: ScriptedInvokeAI) -> AsyncIterator[StudioHouse]:
+    async with studio_house(database, invokeai) as house:
         yield house
 
 
-async def fill(invoke: ScriptedInvokeAI, count: int) -> Any:
+async def fill(invokeai: ScriptedInvokeAI, count: int) -> Any:
     """Other people's items: one runs and is held, `count` wait."""
-    held = invoke.hold("img")
-    await invoke.enqueue(batches.batch(batches.blank()))
+    held = invokeai.hold("img")
+    await invokeai.enqueue(batches.batch(batches.blank()))
     await held.reached()
     if count:
-        await invoke.enqueue(batches.batch(batches.blank(), runs=count))
+        await invokeai.enqueue(batches.batch(batches.blank(), runs=count))
     return held
 
 
 async def test_a_full_queue_leaves_the_step_pending_and_it_is_tried_again(
-    house: StudioHouse, invoke: ScriptedInvokeAI
+    house: StudioHouse, invokeai: ScriptedInvokeAI
 ) -> None:
-    held = await fill(invoke, 3)
+    held = await fill(invokeai, 3)
     step_id = await house.create(MODEL, batch_size=2)
-    await invoke.until(lambda: sum(path.endswith("enqueue_batch") for _, path in invoke.requests) >= 2)
+    await invokeai.until(lambda: sum(path.endswith("enqueue_batch") for _, path in invokeai.requests) >= 2)
     step = await house.step(step_id)
     assert step.status == "pending"
     assert step.submitted_at is None
@@ -63,9 +59,9 @@ async def test_a_full_queue_leaves_the_step_pending_and_it_is_tried_again(
 
 
 async def test_what_a_nearly_full_queue_did_not_take_becomes_another_batch(
-    house: StudioHouse, invoke: ScriptedInvokeAI
+    house: StudioHouse, invokeai: ScriptedInvokeAI
 ) -> None:
-    held = await fill(invoke, 1)
+    held = await fill(invokeai, 1)
     step_id = await house.create(MODEL, batch_size=5)
     await house.until_status(step_id, "processing")
     first, rest = await house.batches(step_id)
@@ -76,10 +72,10 @@ async def test_what_a_nearly_full_queue_did_not_take_becomes_another_batch(
 
 
 async def test_the_rest_of_a_batch_cut_in_its_answer_becomes_another_too(
-    house: StudioHouse, invoke: ScriptedInvokeAI
+    house: StudioHouse, invokeai: ScriptedInvokeAI
 ) -> None:
-    held = await fill(invoke, 1)
-    invoke.cut_enqueue("during")
+    held = await fill(invokeai, 1)
+    invokeai.cut_enqueue("during")
     step_id = await house.create(MODEL, batch_size=3)
     await house.until_status(step_id, "processing")
     assert [batch["seeds"] for batch in await house.batches(step_id)] == [[100, 101], [102]]
@@ -88,10 +84,10 @@ async def test_the_rest_of_a_batch_cut_in_its_answer_becomes_another_too(
 
 
 async def test_a_step_canceled_while_the_queue_is_full_is_not_sent_again(
-    house: StudioHouse, invoke: ScriptedInvokeAI
+    house: StudioHouse, invokeai: ScriptedInvokeAI
 ) -> None:
-    held = await fill(invoke, 3)
-    refused = invoke.on(POST, answers.after(0.0), times=None)
+    held = await fill(invokeai, 3)
+    refused = invokeai.on(POST, answers.after(0.0), times=None)
     step_id = await house.create(MODEL)
     await refused.wait(2)
     await house.cancel(step_id)
@@ -102,36 +98,38 @@ async def test_a_step_canceled_while_the_queue_is_full_is_not_sent_again(
     assert (await house.step(step_id)).items == []
 
 
-async def test_items_beyond_what_was_asked_are_canceled(house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
+async def test_items_beyond_what_was_asked_are_canceled(house: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
     """A proxy that sends a POST twice, cutting the first answer."""
-    held = invoke.hold("denoise")
-    invoke.max_queue_size = invoke.queue.max_queue_size = 100
+    held = invokeai.hold("denoise")
+    invokeai.max_queue_size = invokeai.queue.max_queue_size = 100
 
     async def twice(request: Any, handler: Any) -> Any:
         body = await request.json()
-        await invoke.enqueue(body)
-        await invoke.enqueue(body)
+        await invokeai.enqueue(body)
+        await invokeai.enqueue(body)
         return await answers.cut()(request, handler)
 
-    invoke.on(POST, twice)
+    invokeai.on(POST, twice)
     step_id = await house.create(MODEL, batch_size=3)
-    await invoke.until(lambda: sum(item.status == "canceled" for item in invoke.queue.items.values()) == 3)
+    await invokeai.until(lambda: sum(item.status == "canceled" for item in invokeai.queue.items.values()) == 3)
     held.release()
     await until_made(house, step_id, 100, 101, 102)
-    assert [invoke.queue.items[k].status for k in sorted(invoke.queue.items)] == ["completed"] * 3 + ["canceled"] * 3
+    assert [invokeai.queue.items[k].status for k in sorted(invokeai.queue.items)] == ["completed"] * 3 + [
+        "canceled"
+    ] * 3
     assert await house.states(step_id) == ["enqueued"]
 
 
 async def test_an_item_retried_in_invokeais_own_way_is_not_taken_for_excess(
-    house: StudioHouse, invoke: ScriptedInvokeAI
+    house: StudioHouse, invokeai: ScriptedInvokeAI
 ) -> None:
-    first, second = invoke.hold("denoise", item_id=1), invoke.hold("denoise", item_id=2)
+    first, second = invokeai.hold("denoise", item_id=1), invokeai.hold("denoise", item_id=2)
     step_id = await house.create(MODEL, batch_size=1)
     item = await first.reached()
-    await invoke.queue.cancel(item)
+    await invokeai.queue.cancel(item)
     first.release()
     await house.until_status(step_id, "canceled")
-    await invoke.queue.retry("default", [item.item_id])
+    await invokeai.queue.retry("default", [item.item_id])
     retried = await second.reached()
     await house.until_status(step_id, "processing")
     house.submitter.wake()
@@ -143,69 +141,71 @@ async def test_an_item_retried_in_invokeais_own_way_is_not_taken_for_excess(
 
 
 async def test_an_item_retried_in_invokeai_is_canceled_with_its_step(
-    house: StudioHouse, invoke: ScriptedInvokeAI
+    house: StudioHouse, invokeai: ScriptedInvokeAI
 ) -> None:
-    first, second = invoke.hold("denoise", item_id=1), invoke.hold("denoise", item_id=2)
+    first, second = invokeai.hold("denoise", item_id=1), invokeai.hold("denoise", item_id=2)
     step_id = await house.create(MODEL, batch_size=1)
     item = await first.reached()
-    await invoke.queue.cancel(item)
+    await invokeai.queue.cancel(item)
     first.release()
     await house.until_status(step_id, "canceled")
-    await invoke.queue.retry("default", [item.item_id])
+    await invokeai.queue.retry("default", [item.item_id])
     retried = await second.reached()
     await house.until_status(step_id, "processing")
     await house.cancel(step_id)
-    await invoke.until(lambda: retried.status == "canceled")
+    await invokeai.until(lambda: retried.status == "canceled")
     second.release()
     await house.until_status(step_id, "canceled")
 
 
 async def test_what_is_retried_in_invokeai_after_the_owners_cancel_is_wanted_until_the_next(
-    house: StudioHouse, invoke: ScriptedInvokeAI
+    house: StudioHouse, invokeai: ScriptedInvokeAI
 ) -> None:
-    first, second = invoke.hold("denoise", item_id=1), invoke.hold("denoise", item_id=2)
+    first, second = invokeai.hold("denoise", item_id=1), invokeai.hold("denoise", item_id=2)
     step_id = await house.create(MODEL, batch_size=1)
     item = await first.reached()
     await house.cancel(step_id)
-    await invoke.until(lambda: item.status == "canceled")
+    await invokeai.until(lambda: item.status == "canceled")
     first.release()
     await house.until_status(step_id, "canceled")
     async with house.database.connection() as connection:  # not within the second that InvokeAI's clock is unsure of
         await connection.execute("UPDATE generation_steps SET cancel_requested_at = now() - interval '1 minute'")
-    await invoke.queue.retry("default", [item.item_id])
+    await invokeai.queue.retry("default", [item.item_id])
     retried = await second.reached()
     await house.until_status(step_id, "processing")
+    await eventually(lambda: house.fetch("SELECT FROM queue_items WHERE retried_from_item_id = 1"))
     async with house.database.connection() as connection:
         found = await unwanted(connection, house.backend_id, ())
     assert (found.batches, found.beyond) == ({}, {})
+    assert retried.status == "in_progress"
     await house.cancel(step_id)
-    await invoke.until(lambda: retried.status == "canceled")
+    await invokeai.until(lambda: retried.status == "canceled")
     second.release()
     await house.until_status(step_id, "canceled")
 
 
 async def test_an_item_beyond_what_was_asked_is_not_canceled_in_a_new_database(
-    house: StudioHouse, invoke: ScriptedInvokeAI
+    house: StudioHouse, invokeai: ScriptedInvokeAI
 ) -> None:
-    held = invoke.hold("denoise")
+    held = invokeai.hold("denoise")
     step_id = await house.create(MODEL, batch_size=1)
     await held.reached()
     async with house.database.connection() as connection:
         [batch] = await house.batches(step_id)
         await add_item(connection, batch["batch_id"], step_id, 2)
-    theirs = await invoke.enqueue(batches.batch(batches.blank()))
+    theirs = await invokeai.enqueue(batches.batch(batches.blank()))
     assert theirs["item_ids"] == [2]
     house.submitter.wake()
-    await invoke.until(lambda: any(path.endswith("items_by_ids") for _, path in invoke.requests))
+    await invokeai.until(lambda: any(path.endswith("items_by_ids") for _, path in invokeai.requests))
     held.release()
-    await invoke.until_ended(1, 2)
-    assert invoke.queue.items[2].status == "completed"
+    await invokeai.until_ended(1, 2)
+    assert invokeai.queue.items[2].status == "completed"
 
 
 async def test_a_step_whose_models_cannot_be_read_holds_up_no_other(
-    house: StudioHouse, invoke: ScriptedInvokeAI
+    house: StudioHouse, invokeai: ScriptedInvokeAI
 ) -> None:
-    broken = invoke.on("/models/$", answers.status(500), times=None)
+    broken = invokeai.on("/models/$", answers.status(500), times=None)
     unready = await house.create({"key": "unheard of", "hash": "blake3:0"})
     await broken.wait()
     other = await house.create(MODEL)
@@ -217,12 +217,12 @@ async def test_a_step_whose_models_cannot_be_read_holds_up_no_other(
 
 
 async def test_a_silent_backend_does_not_hold_up_another(
-    house: StudioHouse, invoke: ScriptedInvokeAI, tmp_path: Path
+    house: StudioHouse, invokeai: ScriptedInvokeAI, tmp_path: Path
 ) -> None:
     other = ScriptedInvokeAI(tmp_path / "other")
     await other.start()
     never = asyncio.Event()
-    silent = invoke.on(POST, answers.after(never), times=None)
+    silent = invokeai.on(POST, answers.after(never), times=None)
     try:
         slow_id = await house.create(MODEL)
         await silent.wait()
@@ -238,16 +238,16 @@ async def test_a_silent_backend_does_not_hold_up_another(
         await other.stop()
 
 
-async def test_a_cancel_does_not_wait_for_another_steps_post(house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
-    held = invoke.hold("denoise")
+async def test_a_cancel_does_not_wait_for_another_steps_post(house: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
+    held = invokeai.hold("denoise")
     running_id = await house.create(MODEL)
     item = await held.reached()
     gate = asyncio.Event()
-    out = invoke.on(POST, answers.after(gate))
+    out = invokeai.on(POST, answers.after(gate))
     waiting_id = await house.create(MODEL)
     await out.wait()
     await house.cancel(running_id)
-    await invoke.until(lambda: item.status == "canceled")
+    await invokeai.until(lambda: item.status == "canceled")
     assert await house.states(waiting_id) == ["posted"]
     gate.set()
     held.release()
@@ -255,10 +255,10 @@ async def test_a_cancel_does_not_wait_for_another_steps_post(house: StudioHouse,
 
 
 async def test_a_removed_backend_ends_its_lane_and_nothing_more_is_sent(
-    house: StudioHouse, invoke: ScriptedInvokeAI
+    house: StudioHouse, invokeai: ScriptedInvokeAI
 ) -> None:
     gate = asyncio.Event()
-    out = invoke.on(POST, answers.after(gate))
+    out = invokeai.on(POST, answers.after(gate))
     step_id = await house.create(MODEL)
     await out.wait()
     async with house.database.connection() as connection:
@@ -276,10 +276,10 @@ async def test_a_removed_backend_ends_its_lane_and_nothing_more_is_sent(
 
 
 async def test_the_announcement_of_a_batch_a_full_queue_took_nothing_of_is_no_arrival(
-    house: StudioHouse, invoke: ScriptedInvokeAI
+    house: StudioHouse, invokeai: ScriptedInvokeAI
 ) -> None:
-    held = await fill(invoke, 3)
-    invoke.cut_enqueue("during")
+    held = await fill(invokeai, 3)
+    invokeai.cut_enqueue("during")
     step_id = await house.create(MODEL)
     await house.until_states(step_id, "lost", "prepared")
     held.release()
