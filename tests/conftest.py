@@ -14,7 +14,7 @@ from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from service.database.embedded import EmbeddedPostgres
-from service.database.engine import Database, create_engine
+from service.database.engine import Connection, Database, create_engine
 from service.database.migrate import upgrade
 
 # Tests lose nothing in a power cut.
@@ -101,3 +101,9 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     database = Database(create_engine(database_url))
     yield database
     await database.close()
+
+
+@pytest.fixture
+async def connection(database: Database) -> AsyncIterator[Connection]:
+    async with database.connection() as connection:
+        yield connection

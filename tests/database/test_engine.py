@@ -88,12 +88,16 @@ async def test_a_transaction_left_by_hand_ends_with_its_use(database_url: str) -
 async def test_an_error_in_the_callers_own_code_costs_no_connection(database_url: str) -> None:
     database = Database(create_engine(database_url, pool_size=1))
     pids = set()
+
+    async def fail() -> None:
+        async with database.transaction() as connection:
+            pids.add(connection.get_server_pid())
+            raise LookupError
+
     try:
         for _ in range(3):
             with pytest.raises(LookupError):
-                async with database.transaction() as connection:
-                    pids.add(connection.get_server_pid())
-                    raise LookupError
+                await fail()
         assert len(pids) == 1
     finally:
         await database.close()

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
 
 from service.backends import ledger
-from service.database.engine import Connection, Database
+from service.database.engine import Connection
 from service.live.messages import BackendLedger
 from tests.fakes.rows import add_alternative, add_backend, add_batch, add_item, add_photo, add_session, add_step
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-async def connection(database: Database) -> AsyncIterator[Connection]:
-    async with database.connection() as connection:
-        yield connection
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from service.database.engine import Connection, Database
+from service.database.engine import Connection
 from service.errors import ValidationError
 from service.library import cursor as cursors
 from service.library.cursor import Position
@@ -19,12 +18,6 @@ from service.library.queries import Page, list_photos, photos_by_ids
 from tests.fakes.rows import add_alternative, add_backend, add_photo, add_session, add_step, insert
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-async def connection(database: Database) -> AsyncIterator[Connection]:
-    async with database.connection() as connection:
-        yield connection
 
 
 async def listed(connection: Connection, **filters: Any) -> list[UUID]:

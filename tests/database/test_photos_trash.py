@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,12 +29,6 @@ NOW = datetime.now(UTC)
 YESTERDAY = NOW - timedelta(days=1)
 LONG_AGO = "UPDATE photos SET purged_at = purged_at - interval '1 hour'"
 STILL_HAVE_FILES = "SELECT coalesce(array_agg(id), '{}') FROM photos WHERE local_storage_path IS NOT NULL"
-
-
-@pytest.fixture
-async def connection(database: Database) -> AsyncIterator[Connection]:
-    async with database.connection() as connection:
-        yield connection
 
 
 @pytest.fixture

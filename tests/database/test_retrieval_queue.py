@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,12 +17,6 @@ from tests.fakes.rows import add_backend, add_photo
 
 NOW = datetime.now(UTC)
 HOME = Home(file_size=9, sha256="ab" * 32, thumbnail_path="photos/thumbnails/a.webp", thumbhash="aGFzaA==")
-
-
-@pytest.fixture
-async def connection(database: Database) -> AsyncIterator[Connection]:
-    async with database.connection() as connection:
-        yield connection
 
 
 @pytest.fixture

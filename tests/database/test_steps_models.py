@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from uuid import UUID
 
 import msgspec
 import pytest
 
-from service.database.engine import Connection, Database
+from service.database.engine import Connection
 from service.invokeai.events import Model
 from service.studio.models import find_model, store_models
 from service.studio.queries import list_models
@@ -19,12 +18,6 @@ DREAMS = Model(
 )
 ZEN = Model(key="b", hash="hb", name="zen", base="sdxl", type="main", description="calm")
 INK = Model(key="c", hash="hc", name="Ink", base="sd-1", type="lora")
-
-
-@pytest.fixture
-async def connection(database: Database) -> AsyncIterator[Connection]:
-    async with database.connection() as connection:
-        yield connection
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import msgspec
 
 from service.backends.registry import Registry
 from service.database.engine import Database
+from service.demo.models import DEMO_MODELS
 from service.library.queries import photos_by_ids
 from service.live.announce import Announcer, Readers
 from service.live.hub import Hub
@@ -29,7 +30,14 @@ from tests.fakes.rows import add_backend, add_session
 from tests.fakes.scripted import ScriptedInvokeAI
 
 PATIENCE = 15.0
+MODEL = next(model for model in DEMO_MODELS if model["type"] == "main" and model["base"] == "sd-1")
+POST = "/enqueue_batch$"
 EMPTY = BackendLedger(expected=0, made=0, retrieved=0, waiting=0, failed=0, gone=0, home=True)
+
+
+def posts(invokeai: ScriptedInvokeAI) -> int:
+    """How many batches it was sent."""
+    return sum(path.endswith("/enqueue_batch") for _, path in invokeai.requests)
 
 
 async def eventually(met: Callable[[], Awaitable[Any]], seconds: float = PATIENCE) -> Any:

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from service.backends.all_home import AllHome
-from service.database.engine import Database
-from tests.fakes import ScriptedInvokeAI, answers, batches
-from tests.fakes.correlated import Correlated, correlated
-
-
-@pytest.fixture
-async def house(database: Database, tmp_path: Path) -> AsyncIterator[Correlated]:
-    server = ScriptedInvokeAI(tmp_path / "invokeai")
-    await server.start()
-    async with correlated(database, server) as house:
-        yield house
-    await server.stop()
+from tests.fakes import answers, batches
+from tests.fakes.correlated import Correlated
 
 
 @pytest.fixture

@@ -304,7 +304,14 @@ async def test_a_database_that_dies_while_it_starts_ends_it_with_a_failure_too(
     await process.start()
     await process.stop()
 
-    silent = await asyncio.start_server(lambda _reader, _writer: asyncio.sleep(PATIENCE), "127.0.0.1", unused_tcp_port)
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        left.set()
+
+    left = asyncio.Event()
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", unused_tcp_port)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("DARKROOM_")}
     moved = {"DARKROOM_DATA": str(data), "DARKROOM_INVOKEAI_URL": f"http://127.0.0.1:{unused_tcp_port}"}
     starting = await asyncio.create_subprocess_exec(
@@ -316,6 +323,7 @@ async def test_a_database_that_dies_while_it_starts_ends_it_with_a_failure_too(
                 await asyncio.sleep(0.01)
             _databases(starting.pid)[0].kill()
             assert await starting.wait() == 1
+            await left.wait()
     finally:
         if starting.returncode is None:
             starting.kill()

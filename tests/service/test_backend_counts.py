@@ -2,23 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-
-from service.database.engine import Database
-from tests.fakes import ScriptedInvokeAI, answers
-from tests.fakes.correlated import Correlated, correlated
-
-
-@pytest.fixture
-async def house(database: Database, tmp_path: Path) -> AsyncIterator[Correlated]:
-    invokeai = ScriptedInvokeAI(tmp_path / "invokeai")
-    await invokeai.start()
-    async with correlated(database, invokeai) as house:
-        yield house
-    await invokeai.stop()
+from tests.fakes import answers
+from tests.fakes.correlated import Correlated
 
 
 async def until_videos(house: Correlated, count: int) -> None:

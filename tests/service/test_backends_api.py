@@ -28,12 +28,6 @@ NOBODY_THERE = "http://127.0.0.1:9"
 
 
 @pytest.fixture
-async def connection(database: Database) -> AsyncIterator[Connection]:
-    async with database.connection() as connection:
-        yield connection
-
-
-@pytest.fixture
 async def registry(database: Database) -> AsyncIterator[Registry]:
     async def unread(*_: Any) -> Any:
         raise AssertionError
@@ -61,14 +55,6 @@ async def client(database: Database, registry: Registry) -> AsyncIterator[aiohtt
     announcer = registry._announcer
     async with served(routes.routes, database=database, registry=registry, announcer=announcer) as client:
         yield client
-
-
-@pytest.fixture
-async def invokeai(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
-    server = ScriptedInvokeAI(tmp_path / "invokeai")
-    await server.start()
-    yield server
-    await server.stop()
 
 
 async def answer(response: aiohttp.ClientResponse, status: int) -> Any:

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.correlation import correlate, reconcile
 from service.correlation.correlate import NO_LONGER_THERE, RESTARTED
-from service.database.engine import Database
 from service.demo.images import Filter
 from service.invokeai.subscription import SubscriptionState
 from tests.fakes import ScriptedInvokeAI, batches
-from tests.fakes.correlated import Correlated, correlated
-
-
-@pytest.fixture
-async def invokeai(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
-    server = ScriptedInvokeAI(tmp_path / "invokeai")
-    await server.start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
-async def house(database: Database, invokeai: ScriptedInvokeAI) -> AsyncIterator[Correlated]:
-    async with correlated(database, invokeai) as house:
-        yield house
+from tests.fakes.correlated import Correlated
 
 
 @pytest.fixture

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.database.engine import Database
 from service.demo.images import Filter
-from tests.fakes import ScriptedInvokeAI, batches
-from tests.fakes.correlated import Correlated, correlated
+from tests.fakes import batches
+from tests.fakes.correlated import Correlated
 
 pytestmark = pytest.mark.usefixtures("quick_logs")
 
@@ -25,15 +23,6 @@ def quick_logs() -> Iterator[None]:
     structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
     yield
     structlog.reset_defaults()
-
-
-@pytest.fixture
-async def house(database: Database, tmp_path: Path) -> AsyncIterator[Correlated]:
-    invokeai = ScriptedInvokeAI(tmp_path / "invokeai")
-    await invokeai.start()
-    async with correlated(database, invokeai) as house:
-        yield house
-    await invokeai.stop()
 
 
 @asynccontextmanager

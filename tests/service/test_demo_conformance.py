@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import aiohttp
@@ -23,21 +22,13 @@ QUEUE = "/api/v1/queue/default"
 Json = dict[str, Any]
 
 
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
-    server = ScriptedInvokeAI(tmp_path / "invokeai")
-    await server.start()
-    yield server
-    await server.stop()
-
-
 RECORDED_METADATA = {"rand_device": "cpu", "cfg_rescale_multiplier": 0, "clip_skip": 0}
 
 
-async def play(server: ScriptedInvokeAI) -> list[tuple[str, Json]]:
+async def play(invokeai: ScriptedInvokeAI) -> list[tuple[str, Json]]:
     """A bit of everything the recordings hold."""
-    model = server.models.select(bases=["sd-1"], kind="main")[0]
-    async with Listener(server.url) as listener:
+    model = invokeai.models.select(bases=["sd-1"], kind="main")[0]
+    async with Listener(invokeai.url) as listener:
         for graph in (
             batches.text_to_image(model, metadata=RECORDED_METADATA),
             batches.several_images(),
@@ -45,21 +36,21 @@ async def play(server: ScriptedInvokeAI) -> list[tuple[str, Json]]:
             batches.blank(use_cache=True),
             batches.blank(use_cache=True),
         ):
-            ids = (await server.enqueue(batches.batch(graph, origin="o", destination="d")))["item_ids"]
+            ids = (await invokeai.enqueue(batches.batch(graph, origin="o", destination="d")))["item_ids"]
             await listener.until_ended(*ids)
-        hold = server.hold("denoise")
+        hold = invokeai.hold("denoise")
         graph = batches.text_to_image(model, metadata=RECORDED_METADATA)
         body = batches.batch(graph, data=batches.seeds(5, 6, 7), origin="o", destination="d")
-        await server.enqueue(body)
+        await invokeai.enqueue(body)
         running = await hold.reached()
-        await server.queue.cancel(server.queue.items[running.item_id + 2])
-        await server.queue.cancel_where("default", lambda item: item.batch_id == running.batch_id)
+        await invokeai.queue.cancel(invokeai.queue.items[running.item_id + 2])
+        await invokeai.queue.cancel_where("default", lambda item: item.batch_id == running.batch_id)
         hold.release()
         await listener.until_ended(running.item_id)
-        failed = next(item for item in server.queue.items.values() if item.status == "failed")
-        await server.queue.retry("default", [failed.item_id])
-        await listener.until_ended(max(server.queue.items))
-        await server.queue.clear("default", None)
+        failed = next(item for item in invokeai.queue.items.values() if item.status == "failed")
+        await invokeai.queue.retry("default", [failed.item_id])
+        await listener.until_ended(max(invokeai.queue.items))
+        await invokeai.queue.clear("default", None)
         await listener.until(lambda: "queue_cleared" in listener.names())
         return listener.heard
 
@@ -82,10 +73,10 @@ def recorded_shapes() -> dict[tuple[str, str], list[Any]]:
     return shapes
 
 
-async def test_every_event_has_the_keys_and_types_of_the_recorded_ones(server):
+async def test_every_event_has_the_keys_and_types_of_the_recorded_ones(invokeai):
     recorded = recorded_shapes()
     compared, wrong = set(), []
-    for name, payload in await play(server):
+    for name, payload in await play(invokeai):
         key = name, payload.get("invocation", {}).get("type", "")
         shape = recordings.shape(payload)
         if name.startswith("invocation_") and name != "invocation_started":
@@ -131,15 +122,15 @@ def test_recorded_items_live_by_the_grammar(name):
     assert [word for word in words.values() if not LIFE.fullmatch(word)] == []
 
 
-async def test_the_demos_items_live_by_the_grammar(server):
-    words = lives(await play(server))
+async def test_the_demos_items_live_by_the_grammar(invokeai):
+    words = lives(await play(invokeai))
     assert [word for word in words.values() if not LIFE.fullmatch(word)] == []
     assert {"C", "F", "X"} <= {letter for word in words.values() for letter in word}
 
 
-async def test_the_nodes_of_a_text_to_image_report_what_the_recorded_ones_do(server):
+async def test_the_nodes_of_a_text_to_image_report_what_the_recorded_ones_do(invokeai):
     """Each node's own sequence of events is the recorded one; loading a model for the first time may add to it."""
-    heard = await play(server)
+    heard = await play(invokeai)
 
     def sequences(events: Iterable[tuple[str, Json]], item: int) -> dict[str, list[str]]:
         told: defaultdict[str, list[str]] = defaultdict(list)
@@ -200,16 +191,16 @@ def same_answer(exchange: Json, response: aiohttp.ClientResponse, answer: Any) -
     return wrong
 
 
-async def test_rest_answers_have_the_recorded_status_headers_keys_and_types(server):
-    model = server.models.select(bases=["sd-1"], kind="main")[0]
+async def test_rest_answers_have_the_recorded_status_headers_keys_and_types(invokeai):
+    model = invokeai.models.select(bases=["sd-1"], kind="main")[0]
     graph = batches.text_to_image(model, metadata=RECORDED_METADATA)
     body = batches.batch(graph, data=batches.seeds(1, 2), origin="o", destination="gallery")
-    answer = await server.enqueue(body)
-    await server.until_ended(*answer["item_ids"])
-    image = next(iter(server.images.select(Filter())))
+    answer = await invokeai.enqueue(body)
+    await invokeai.until_ended(*answer["item_ids"])
+    image = next(iter(invokeai.images.select(Filter())))
     own = {
         "e5264cd9-6f7a-4b93-a76d-87ebd0f776b1.png": image.image_name,
-        "6e020950-72dc-4956-8357-0fa7898bfd9e.png": server.add_upload().image_name,
+        "6e020950-72dc-4956-8357-0fa7898bfd9e.png": invokeai.add_upload().image_name,
         "1144d322-0365-45ce-8aff-31d9d287e619": answer["batch"]["batch_id"],
         "88a3500a-1237-44ce-bdda-410fc904ecf2": model["key"],
         "/i/398": "/i/1",
@@ -219,7 +210,7 @@ async def test_rest_answers_have_the_recorded_status_headers_keys_and_types(serv
     }
     live = ("/current", "/next", "/i/399")  # answers of a moment; compared in their own test below
     wrong = []
-    async with aiohttp.ClientSession(server.url, headers={"Accept-Encoding": "gzip"}) as http:
+    async with aiohttp.ClientSession(invokeai.url, headers={"Accept-Encoding": "gzip"}) as http:
         replay = Replay(http, own)
         for exchange in recordings.exchanges():
             path = exchange["path"]
@@ -240,32 +231,32 @@ async def test_rest_answers_have_the_recorded_status_headers_keys_and_types(serv
     assert "\n".join(wrong) == ""
 
 
-async def test_a_pending_and_a_running_item_look_as_recorded(server):
-    model = server.models.select(bases=["sd-1"], kind="main")[0]
-    hold = server.hold("denoise")
+async def test_a_pending_and_a_running_item_look_as_recorded(invokeai):
+    model = invokeai.models.select(bases=["sd-1"], kind="main")[0]
+    hold = invokeai.hold("denoise")
     body = batches.batch(batches.text_to_image(model), data=batches.seeds(1, 2), origin="o", destination="d")
-    await server.enqueue(body)
+    await invokeai.enqueue(body)
     await hold.reached()
     found = {(each["path"], each.get("note", "")): each for each in recordings.exchanges()}
     pending = found[f"{QUEUE}/i/399", "a pending item"]
     running = found[f"{QUEUE}/current", "full item while one runs, null when none"]
     coming = found[f"{QUEUE}/next", ""]
     wrong = []
-    async with aiohttp.ClientSession(server.url, headers={"Accept-Encoding": "gzip"}) as http:
+    async with aiohttp.ClientSession(invokeai.url, headers={"Accept-Encoding": "gzip"}) as http:
         for exchange, path in ((pending, "/i/2"), (running, "/current"), (coming, "/next")):
             async with http.get(QUEUE + path) as response:
                 wrong += same_answer(exchange, response, await response.json())
     hold.release()
-    await server.until_ended(1, 2)
+    await invokeai.until_ended(1, 2)
     assert "\n".join(wrong) == ""
 
 
-async def test_an_upload_answers_as_recorded(server):
+async def test_an_upload_answers_as_recorded(invokeai):
     exchange = next(each for each in recordings.exchanges() if "/upload" in each["path"])
     form = aiohttp.FormData()
     picture = png.encode_png(np.zeros((300, 700, 3), np.uint8), {})
     form.add_field("file", picture, filename="up.png", content_type="image/png")
-    async with aiohttp.ClientSession(server.url) as http:
+    async with aiohttp.ClientSession(invokeai.url) as http:
         async with http.post(exchange["path"], data=form) as response:
             dto = await response.json()
             assert same_answer(exchange | {"headers": {}}, response, dto) == []
@@ -303,9 +294,9 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("graph", "kind", "node"), REFUSALS)
-async def test_a_graph_is_refused_as_the_real_server_refuses_it(server, graph, kind, node):
+async def test_a_graph_is_refused_as_the_real_server_refuses_it(invokeai, graph, kind, node):
     async with (
-        aiohttp.ClientSession(server.url) as http,
+        aiohttp.ClientSession(invokeai.url) as http,
         http.post(f"{QUEUE}/enqueue_batch", json=batches.batch(graph)) as response,
     ):
         assert response.status == 422
@@ -313,7 +304,7 @@ async def test_a_graph_is_refused_as_the_real_server_refuses_it(server, graph, k
     assert detail["type"] == kind
     expected = ["body", "batch", "graph", *(["nodes", *node] if node else [])]
     assert detail["loc"][: len(expected)] == expected
-    assert server.queue.items == {}
+    assert invokeai.queue.items == {}
 
 
 REFUSED_DATA = [
@@ -331,11 +322,11 @@ REFUSED_DATA = [
 
 
 @pytest.mark.parametrize(("data", "message"), REFUSED_DATA)
-async def test_batch_data_is_refused_with_the_recorded_words(server, data, message):
+async def test_batch_data_is_refused_with_the_recorded_words(invokeai, data, message):
     body = batches.batch(_graph(), data=data)
     recorded = {
         entry["msg"] for each in recordings.exchanges() if each["status"] == 422 for entry in each["response"]["detail"]
     }
     assert message in recorded
-    async with aiohttp.ClientSession(server.url) as http, http.post(f"{QUEUE}/enqueue_batch", json=body) as response:
+    async with aiohttp.ClientSession(invokeai.url) as http, http.post(f"{QUEUE}/enqueue_batch", json=body) as response:
         assert (response.status, (await response.json())["detail"][0]["msg"]) == (422, message)

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 
 import aiohttp
 import pytest
 
 from service.demo import clock
 from service.demo.images import Filter
-from tests.fakes import ScriptedInvokeAI, answers, batches
+from tests.fakes import answers, batches
 from tests.fakes.listener import Listener
 
 QUEUE = "/api/v1/queue/default"
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
-    server = ScriptedInvokeAI(tmp_path / "invokeai")
-    await server.start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
-async def http(server: ScriptedInvokeAI) -> AsyncIterator[aiohttp.ClientSession]:
-    timeout = aiohttp.ClientTimeout(total=10)
-    async with aiohttp.ClientSession(server.url, timeout=timeout) as session:
-        yield session
 
 
 async def total_of(http: aiohttp.ClientSession, batch_id: str) -> int:
@@ -39,8 +22,8 @@ async def total_of(http: aiohttp.ClientSession, batch_id: str) -> int:
         return int((await response.json())["total"])
 
 
-async def test_a_route_rule_applies_as_often_as_told_and_counts(server, http):
-    rule = server.on("/app/version$", answers.status(500), times=2)
+async def test_a_route_rule_applies_as_often_as_told_and_counts(invokeai, http):
+    rule = invokeai.on("/app/version$", answers.status(500), times=2)
     codes = []
     for _ in range(3):
         async with http.get("/api/v1/app/version") as response:
@@ -49,23 +32,23 @@ async def test_a_route_rule_applies_as_often_as_told_and_counts(server, http):
     assert rule.hits == 2
 
 
-async def test_a_route_can_answer_with_the_web_app(server, http):
-    server.on("/item_ids$", answers.html())
+async def test_a_route_can_answer_with_the_web_app(invokeai, http):
+    invokeai.on("/item_ids$", answers.html())
     async with http.get(f"{QUEUE}/item_ids") as response:
         assert (response.status, response.content_type) == (200, "text/html")
 
 
-async def test_a_route_can_answer_a_conflict_with_detail(server, http):
-    server.on("/full$", answers.status(409, "storage maintenance"))
-    image = server.add_image()
+async def test_a_route_can_answer_a_conflict_with_detail(invokeai, http):
+    invokeai.on("/full$", answers.status(409, "storage maintenance"))
+    image = invokeai.add_image()
     async with http.get(f"/api/v1/images/i/{image.image_name}/full") as response:
         assert response.status == 409
         assert await response.json() == {"detail": "storage maintenance"}
 
 
-async def test_a_stalled_route_answers_when_its_gate_opens(server, http):
+async def test_a_stalled_route_answers_when_its_gate_opens(invokeai, http):
     gate = asyncio.Event()
-    rule = server.on("/status$", answers.after(gate))
+    rule = invokeai.on("/status$", answers.after(gate))
     request = asyncio.create_task(http.get(f"{QUEUE}/status").__aenter__())
     await rule.wait()
     assert not request.done()
@@ -76,8 +59,8 @@ async def test_a_stalled_route_answers_when_its_gate_opens(server, http):
 
 
 @pytest.mark.parametrize(("when", "arrives"), [("before", 0), ("during", 2), ("after", 2)])
-async def test_a_cut_post_has_its_effect_or_not(server, http, when, arrives):
-    server.cut_enqueue(when)
+async def test_a_cut_post_has_its_effect_or_not(invokeai, http, when, arrives):
+    invokeai.cut_enqueue(when)
     body = batches.batch(batches.blank(), batch_id="ours", data=None) | {}
     body["batch"]["runs"] = 2
     with pytest.raises(aiohttp.ClientError):
@@ -86,41 +69,41 @@ async def test_a_cut_post_has_its_effect_or_not(server, http, when, arrives):
     assert await total_of(http, "ours") == arrives
 
 
-async def test_a_late_effect_arrives_after_the_post_broke(server, http):
+async def test_a_late_effect_arrives_after_the_post_broke(invokeai, http):
     gate = asyncio.Event()
-    server.cut_enqueue("late", gate)
+    invokeai.cut_enqueue("late", gate)
     with pytest.raises(aiohttp.ClientError):
         await http.post(f"{QUEUE}/enqueue_batch", json=batches.batch(batches.blank(), batch_id="ours"))
     assert await total_of(http, "ours") == 0
     gate.set()
-    await server.until(lambda: server.queue.batch_status("default", "ours")["total"] == 1)
+    await invokeai.until(lambda: invokeai.queue.batch_status("default", "ours")["total"] == 1)
 
 
-async def test_a_full_queue_takes_what_fits(server):
-    server.queue.max_queue_size = 3
-    server.queue.started = False
+async def test_a_full_queue_takes_what_fits(invokeai):
+    invokeai.queue.max_queue_size = 3
+    invokeai.queue.started = False
     body = batches.batch(batches.blank())
     body["batch"]["runs"] = 5
-    first = await server.enqueue(body)
+    first = await invokeai.enqueue(body)
     assert (first["enqueued"], first["requested"], len(first["item_ids"])) == (3, 5, 3)
-    second = await server.enqueue(batches.batch(batches.blank()))
+    second = await invokeai.enqueue(batches.batch(batches.blank()))
     assert (second["enqueued"], second["item_ids"]) == (0, [])
 
 
 @pytest.mark.parametrize("how", ["truncated", "too long"])
-async def test_a_file_can_break_off(server, http, how):
-    image = server.add_image(size=(200, 100))
-    server.break_file(how, image.image_name)
+async def test_a_file_can_break_off(invokeai, http, how):
+    image = invokeai.add_image(size=(200, 100))
+    invokeai.break_file(how, image.image_name)
     with pytest.raises(aiohttp.ClientError):
         async with http.get(f"/api/v1/images/i/{image.image_name}/full") as response:
             await response.read()
 
 
 @pytest.mark.parametrize("how", ["shortened", "corrupted", "too short"])
-async def test_a_file_can_be_wrong_without_the_wire_telling(server, http, how):
-    image = server.add_image(size=(200, 100), metadata={"padding": "x" * 2000})
-    true = server.images.path(image.image_name).read_bytes()
-    server.break_file(how, image.image_name)
+async def test_a_file_can_be_wrong_without_the_wire_telling(invokeai, http, how):
+    image = invokeai.add_image(size=(200, 100), metadata={"padding": "x" * 2000})
+    true = invokeai.images.path(image.image_name).read_bytes()
+    invokeai.break_file(how, image.image_name)
     async with http.get(f"/api/v1/images/i/{image.image_name}/full") as response:
         data = await response.read()
         assert response.status == 200
@@ -130,38 +113,38 @@ async def test_a_file_can_be_wrong_without_the_wire_telling(server, http, how):
         assert await response.read() == true
 
 
-async def test_a_file_can_be_missing_while_its_record_is_there(server, http):
-    image = server.add_image()
-    server.break_file("missing", image.image_name)
+async def test_a_file_can_be_missing_while_its_record_is_there(invokeai, http):
+    image = invokeai.add_image()
+    invokeai.break_file("missing", image.image_name)
     async with http.get(f"/api/v1/images/i/{image.image_name}/full") as response:
         assert (response.status, response.content_type) == (404, "application/json")
     async with http.get(f"/api/v1/images/i/{image.image_name}") as response:
         assert response.status == 200
 
 
-async def test_dropped_sockets_hear_no_goodbye_and_may_come_back(server):
-    async with Listener(server.url) as listener:
-        await server.drop_sockets()
+async def test_dropped_sockets_hear_no_goodbye_and_may_come_back(invokeai):
+    async with Listener(invokeai.url) as listener:
+        await invokeai.drop_sockets()
         await listener.until(lambda: listener.goodbye)
         assert listener.goodbye == "transport error"
-    async with Listener(server.url) as listener:
+    async with Listener(invokeai.url) as listener:
         assert listener.goodbye is None
 
 
-async def test_a_server_side_disconnect_says_goodbye(server):
-    async with Listener(server.url) as listener:
-        await server.disconnect_sockets()
+async def test_a_server_side_disconnect_says_goodbye(invokeai):
+    async with Listener(invokeai.url) as listener:
+        await invokeai.disconnect_sockets()
         await listener.until(lambda: listener.goodbye)
         assert listener.goodbye == "server disconnect"
 
 
-async def test_events_can_be_dropped_repeated_and_held_back(server):
+async def test_events_can_be_dropped_repeated_and_held_back(invokeai):
     gate = asyncio.Event()
-    dropped = server.drop_events("invocation_started")
-    server.repeat_events("invocation_complete", copies=3, times=1)
-    server.delay_events(gate, "queue_item_status_changed", lambda event: event.payload["status"] == "in_progress")
-    async with Listener(server.url) as listener:
-        answer = await server.enqueue(batches.batch(batches.blank()))
+    dropped = invokeai.drop_events("invocation_started")
+    invokeai.repeat_events("invocation_complete", copies=3, times=1)
+    invokeai.delay_events(gate, "queue_item_status_changed", lambda event: event.payload["status"] == "in_progress")
+    async with Listener(invokeai.url) as listener:
+        answer = await invokeai.enqueue(batches.batch(batches.blank()))
         item_id = answer["item_ids"][0]
         await listener.until_ended(item_id)
         assert listener.statuses(item_id) == ["completed"]
@@ -172,96 +155,96 @@ async def test_events_can_be_dropped_repeated_and_held_back(server):
         await listener.until(lambda: listener.statuses(item_id) == ["completed", "in_progress"])
 
 
-async def test_an_item_can_be_held_before_a_node_and_canceled_there(server):
-    hold = server.hold("denoise")
-    async with Listener(server.url) as listener:
-        model = server.models.select(bases=["sd-1"], kind="main")[0]
-        await server.enqueue(batches.batch(batches.text_to_image(model)))
+async def test_an_item_can_be_held_before_a_node_and_canceled_there(invokeai):
+    hold = invokeai.hold("denoise")
+    async with Listener(invokeai.url) as listener:
+        model = invokeai.models.select(bases=["sd-1"], kind="main")[0]
+        await invokeai.enqueue(batches.batch(batches.text_to_image(model)))
         item = await hold.reached()
         assert item.status == "in_progress"
-        await server.queue.cancel(item)
+        await invokeai.queue.cancel(item)
         hold.release()
         await listener.until_ended(item.item_id)
-        await server.until(lambda: item.session is not None)
+        await invokeai.until(lambda: item.session is not None)
         assert item.session["results"], "what its nodes had made is still shown after a cancel"
         assert listener.statuses(item.item_id) == ["in_progress", "canceled"]
 
 
-async def test_refused_connections_come_back_on_the_same_port_with_the_same_state(server):
-    hold = server.hold("img")
-    await server.enqueue(batches.batch(batches.blank()))
+async def test_refused_connections_come_back_on_the_same_port_with_the_same_state(invokeai):
+    hold = invokeai.hold("img")
+    await invokeai.enqueue(batches.batch(batches.blank()))
     item = await hold.reached()
-    url = server.url
-    await server.refuse()
+    url = invokeai.url
+    await invokeai.refuse()
     async with aiohttp.ClientSession() as http:
         with pytest.raises(aiohttp.ClientConnectorError):
             await http.get(f"{url}/api/v1/app/version")
         hold.release()
-        await server.until_ended(item.item_id)
-        await server.accept()
+        await invokeai.until_ended(item.item_id)
+        await invokeai.accept()
         async with http.get(f"{url}{QUEUE}/i/{item.item_id}") as response:
             assert (await response.json())["status"] == "completed"
 
 
-async def test_after_a_kill_what_ran_is_canceled_without_an_event_and_what_was_pending_runs(server):
-    hold = server.hold("img")
+async def test_after_a_kill_what_ran_is_canceled_without_an_event_and_what_was_pending_runs(invokeai):
+    hold = invokeai.hold("img")
     body = batches.batch(batches.blank())
     body["batch"]["runs"] = 3
-    ids = sorted((await server.enqueue(body))["item_ids"])
+    ids = sorted((await invokeai.enqueue(body))["item_ids"])
     await hold.reached()
-    before, url = len(server.produced), server.url
-    async with Listener(server.url) as listener:
-        await server.kill()
+    before, url = len(invokeai.produced), invokeai.url
+    async with Listener(invokeai.url) as listener:
+        await invokeai.kill()
         await listener.until(lambda: listener.goodbye)
         assert listener.goodbye == "transport error"
     hold.release()
-    await server.restart()
-    assert server.url == url
-    await server.until_ended(*ids)
-    items = [server.queue.items[item_id] for item_id in ids]
+    await invokeai.restart()
+    assert invokeai.url == url
+    await invokeai.until_ended(*ids)
+    items = [invokeai.queue.items[item_id] for item_id in ids]
     assert [item.status for item in items] == ["canceled", "completed", "completed"]
     assert (items[0].status_sequence, items[0].session, items[0].error_type) == (2, None, None)
-    told = [event.payload.get("item_id") for event in server.produced[before:]]
+    told = [event.payload.get("item_id") for event in invokeai.produced[before:]]
     assert ids[0] not in told
 
 
-async def test_images_and_items_survive_a_restart_and_item_ids_are_not_reused(server, http):
-    first = (await server.enqueue(batches.batch(batches.blank())))["item_ids"][0]
-    await server.until_ended(first)
-    image = server.images.select(Filter())[0]
-    data = server.images.path(image.image_name).read_bytes()
-    server.queue.prune("default", None)
-    await server.kill()
-    await server.restart()
-    assert server.images.get(image.image_name).dto() == image.dto()
-    assert server.store.rows("works") == [], "graphs of items that are gone are gone too"
+async def test_images_and_items_survive_a_restart_and_item_ids_are_not_reused(invokeai, http):
+    first = (await invokeai.enqueue(batches.batch(batches.blank())))["item_ids"][0]
+    await invokeai.until_ended(first)
+    image = invokeai.images.select(Filter())[0]
+    data = invokeai.images.path(image.image_name).read_bytes()
+    invokeai.queue.prune("default", None)
+    await invokeai.kill()
+    await invokeai.restart()
+    assert invokeai.images.get(image.image_name).dto() == image.dto()
+    assert invokeai.store.rows("works") == [], "graphs of items that are gone are gone too"
     async with http.get(f"/api/v1/images/i/{image.image_name}/full") as response:
         assert await response.read() == data
-    second = (await server.enqueue(batches.batch(batches.blank())))["item_ids"][0]
+    second = (await invokeai.enqueue(batches.batch(batches.blank())))["item_ids"][0]
     assert second == first + 1
 
 
-async def test_a_new_database_starts_item_ids_again_and_knows_no_image(server, http):
-    await server.enqueue(batches.batch(batches.blank()))
-    image = server.add_image()
-    url = server.url
-    await server.new_database()
-    assert server.url == url
-    assert (await server.enqueue(batches.batch(batches.blank())))["item_ids"] == [1]
+async def test_a_new_database_starts_item_ids_again_and_knows_no_image(invokeai, http):
+    await invokeai.enqueue(batches.batch(batches.blank()))
+    image = invokeai.add_image()
+    url = invokeai.url
+    await invokeai.new_database()
+    assert invokeai.url == url
+    assert (await invokeai.enqueue(batches.batch(batches.blank())))["item_ids"] == [1]
     async with http.get(f"/api/v1/images/i/{image.image_name}") as response:
         assert response.status == 404
 
 
-async def test_the_clock_can_be_off_in_the_date_header_and_in_records(server, http):
-    server.clock_offset = timedelta(hours=-3)
+async def test_the_clock_can_be_off_in_the_date_header_and_in_records(invokeai, http):
+    invokeai.clock_offset = timedelta(hours=-3)
     async with http.get("/api/v1/app/version") as response:
         told = parsedate_to_datetime(response.headers["Date"])
     assert timedelta(hours=2, minutes=59) < clock.now() - told < timedelta(hours=3, minutes=1)
-    assert server.add_image().created_at < clock.stamp(clock.now() - timedelta(hours=2))
+    assert invokeai.add_image().created_at < clock.stamp(clock.now() - timedelta(hours=2))
 
 
-async def test_direct_images_are_listed_as_uploads_and_canvas_saves_are(server, http):
-    upload, save = server.add_upload(), server.add_canvas_save(metadata={"positive_prompt": "hills"})
+async def test_direct_images_are_listed_as_uploads_and_canvas_saves_are(invokeai, http):
+    upload, save = invokeai.add_upload(), invokeai.add_canvas_save(metadata={"positive_prompt": "hills"})
     async with http.get("/api/v1/images/?is_intermediate=false") as response:
         listed = {dto["image_name"]: dto for dto in (await response.json())["items"]}
     assert listed[upload.image_name]["image_category"] == "user"

@@ -17,12 +17,6 @@ NOBODY_THERE = "http://127.0.0.1:9"
 
 
 @pytest.fixture
-async def connection(database: Database) -> AsyncIterator[Connection]:
-    async with database.connection() as connection:
-        yield connection
-
-
-@pytest.fixture
 async def servers(tmp_path: Path) -> AsyncIterator[Servers]:
     servers = Servers(tmp_path)
     yield servers

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -12,14 +10,6 @@ from service.correlation import gallery
 from service.database.engine import Database
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.correlated import Correlated, correlated
-
-
-@pytest.fixture
-async def invokeai(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
-    server = ScriptedInvokeAI(tmp_path / "invokeai")
-    await server.start()
-    yield server
-    await server.stop()
 
 
 async def begun_long_ago(house: Correlated) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,20 +17,6 @@ from service.demo.images import Filter, Image
 from service.errors import InvokeError
 from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.correlated import Correlated, correlated
-
-
-@pytest.fixture
-async def invokeai(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
-    server = ScriptedInvokeAI(tmp_path / "invokeai")
-    await server.start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
-async def house(database: Database, invokeai: ScriptedInvokeAI) -> AsyncIterator[Correlated]:
-    async with correlated(database, invokeai) as house:
-        yield house
 
 
 def saved(invokeai: ScriptedInvokeAI) -> list[str]:

@@ -25,12 +25,6 @@ from tests.fakes.rows import add_backend, add_batch, add_item, add_photo, add_se
 
 
 @pytest.fixture
-async def connection(database: Database) -> AsyncIterator[Connection]:
-    async with database.connection() as connection:
-        yield connection
-
-
-@pytest.fixture
 async def servers(tmp_path: Path) -> AsyncIterator[Servers]:
     servers = Servers(tmp_path)
     yield servers

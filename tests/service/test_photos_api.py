@@ -57,12 +57,6 @@ def storage(tmp_path: Path) -> LocalStorage:
 
 
 @pytest.fixture
-async def connection(database: Database) -> AsyncIterator[Connection]:
-    async with database.connection() as connection:
-        yield connection
-
-
-@pytest.fixture
 async def announcer(database: Database) -> AsyncIterator[Announcer]:
     async def photos(ids: Any) -> dict[UUID, Photo]:
         async with database.connection() as connection:

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from service.correlation import correlate, queue_reading, reconcile
 from service.correlation.entries import Entry, ItemReading
-from service.database.engine import Database
 from service.errors import InvokeError
-from tests.fakes import ScriptedInvokeAI, answers, batches
-from tests.fakes.correlated import Correlated, correlated
+from tests.fakes import answers, batches
+from tests.fakes.correlated import Correlated
 from tests.fakes.rows import add_item
-
-
-@pytest.fixture
-async def invokeai(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
-    server = ScriptedInvokeAI(tmp_path / "invokeai")
-    await server.start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
-async def house(database: Database, invokeai: ScriptedInvokeAI) -> AsyncIterator[Correlated]:
-    async with correlated(database, invokeai) as house:
-        yield house
 
 
 def shown(house: Correlated) -> list[tuple[int, str]]:

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.correlation import sightings
 from service.correlation.record import Settling
-from service.database.engine import Database
 from service.demo.images import Filter
 from service.errors import InvokeError, InvokeFailed, InvokeInterrupted
-from tests.fakes import ScriptedInvokeAI, answers, batches
-from tests.fakes.correlated import Correlated, correlated
+from tests.fakes import answers, batches
+from tests.fakes.correlated import Correlated
 from tests.fakes.rows import add_backend, add_item, add_photo
-
-
-@pytest.fixture
-async def invokeai(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
-    server = ScriptedInvokeAI(tmp_path / "invokeai")
-    await server.start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
-async def house(database: Database, invokeai: ScriptedInvokeAI) -> AsyncIterator[Correlated]:
-    async with correlated(database, invokeai) as house:
-        yield house
 
 
 async def test_an_image_whose_session_we_never_learned_is_filed_by_its_metadata(house: Correlated) -> None:

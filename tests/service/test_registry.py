@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from service.database.engine import Database
 from tests.fakes import ScriptedInvokeAI, answers, batches
-from tests.fakes.correlated import Correlated, correlated
+from tests.fakes.correlated import Correlated
 from tests.fakes.feed import listening, until_item, until_told
 from tests.fakes.rows import add_backend
-
-
-@pytest.fixture
-async def house(database: Database, tmp_path: Path) -> AsyncIterator[Correlated]:
-    server = ScriptedInvokeAI(tmp_path / "invokeai")
-    await server.start()
-    async with correlated(database, server) as house:
-        yield house
-    await server.stop()
 
 
 def tasks_of(house: Correlated) -> list[str]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -17,25 +16,10 @@ from service.errors import ValidationError
 from service.retrieval import queue
 from service.studio import steps
 from service.studio.schemas import StepCreate
-from tests.fakes import ScriptedInvokeAI, batches
-from tests.fakes.correlated import Correlated, correlated
+from tests.fakes import batches
+from tests.fakes.correlated import Correlated
 from tests.fakes.feed import listening, until_item
 from tests.fakes.rows import add_backend, add_batch, add_photo, add_session, add_step
-
-
-@pytest.fixture
-async def house(database: Database, tmp_path: Path) -> AsyncIterator[Correlated]:
-    server = ScriptedInvokeAI(tmp_path / "invokeai")
-    await server.start()
-    async with correlated(database, server) as house:
-        yield house
-    await server.stop()
-
-
-@pytest.fixture
-async def connection(database: Database) -> AsyncIterator[Connection]:
-    async with database.connection() as connection:
-        yield connection
 
 
 @pytest.fixture

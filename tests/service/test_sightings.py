@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from service.database.engine import Database
-from tests.fakes import ScriptedInvokeAI, answers, batches
-from tests.fakes.correlated import Correlated, correlated
+from tests.fakes import answers, batches
+from tests.fakes.correlated import Correlated
 
 LOOK_UP = "/images_by_names$"
-
-
-@pytest.fixture
-async def invokeai(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
-    server = ScriptedInvokeAI(tmp_path / "invokeai")
-    await server.start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
-async def house(database: Database, invokeai: ScriptedInvokeAI) -> AsyncIterator[Correlated]:
-    async with correlated(database, invokeai) as house:
-        yield house
 
 
 def look_ups(house: Correlated) -> int:

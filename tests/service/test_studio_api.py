@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -13,14 +12,12 @@ import aiohttp
 import pytest
 
 from service.database.engine import Database
-from service.demo.models import DEMO_MODELS
 from service.studio.routes import routes
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.rows import add_backend
 from tests.fakes.served import served
-from tests.fakes.studio import StudioHouse, eventually, studio_house
+from tests.fakes.studio import MODEL, StudioHouse, eventually, studio_house
 
-MODEL = next(model for model in DEMO_MODELS if model["type"] == "main" and model["base"] == "sd-1")
 STEP = {
     "prompt": "a lighthouse",
     "model_key": MODEL["key"],
@@ -30,16 +27,8 @@ STEP = {
 
 
 @pytest.fixture
-async def invoke(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
-    invoke = ScriptedInvokeAI(tmp_path / "invokeai")
-    await invoke.start()
-    yield invoke
-    await invoke.stop()
-
-
-@pytest.fixture
-async def house(database: Database, invoke: ScriptedInvokeAI) -> AsyncIterator[StudioHouse]:
-    async with studio_house(database, invoke) as house:
+async def house(database: Database, invokeai: ScriptedInvokeAI) -> AsyncIterator[StudioHouse]:
+    async with studio_house(database, invokeai) as house:
         yield house
 
 
@@ -104,12 +93,12 @@ async def test_from_a_session_to_its_pictures(api: Api, house: StudioHouse) -> N
     assert (status, detail["step_count"], detail["steps"]) == (200, 1, [step])
 
 
-async def test_a_step_is_taken_while_invokeai_is_away(api: Api, house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
-    await invoke.kill()
+async def test_a_step_is_taken_while_invokeai_is_away(api: Api, house: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
+    await invokeai.kill()
     session = await api.session()
     status, step = await api("POST", f"/sessions/{session}/steps", STEP)
     assert (status, step["status"]) == (201, "pending")
-    await invoke.restart()
+    await invokeai.restart()
 
 
 async def test_the_same_correlation_id_gives_the_same_step_also_at_the_same_time(api: Api) -> None:
@@ -155,8 +144,8 @@ async def test_what_cannot_be_is_said_at_once(api: Api, wrong: dict[str, Any]) -
     assert detail["steps"] == []
 
 
-async def test_a_refusal_shows_as_failed_in_invokeais_words(api: Api, invoke: ScriptedInvokeAI) -> None:
-    invoke.on("/enqueue_batch$", answers.status(422, "no such thing"))
+async def test_a_refusal_shows_as_failed_in_invokeais_words(api: Api, invokeai: ScriptedInvokeAI) -> None:
+    invokeai.on("/enqueue_batch$", answers.status(422, "no such thing"))
     session = await api.session()
     _, step = await api("POST", f"/sessions/{session}/steps", STEP)
 
@@ -167,8 +156,8 @@ async def test_a_refusal_shows_as_failed_in_invokeais_words(api: Api, invoke: Sc
     assert (await eventually(failed))["error_message"] == "no such thing"
 
 
-async def test_cancel_retry_and_delete_mind_the_steps_state(api: Api, invoke: ScriptedInvokeAI) -> None:
-    held = invoke.hold("denoise", item_id=1)
+async def test_cancel_retry_and_delete_mind_the_steps_state(api: Api, invokeai: ScriptedInvokeAI) -> None:
+    held = invokeai.hold("denoise", item_id=1)
     session = await api.session()
     _, step = await api("POST", f"/sessions/{session}/steps", STEP)
     path = f"/steps/{step['id']}"
@@ -178,7 +167,7 @@ async def test_cancel_retry_and_delete_mind_the_steps_state(api: Api, invoke: Sc
     status, answer = await api("POST", f"{path}/cancel")
     assert status == 200
     assert answer["cancel_requested_at"] is not None
-    await invoke.until_ended(1)
+    await invokeai.until_ended(1)
     held.release()
 
     async def ended(status: str) -> bool:
@@ -236,14 +225,14 @@ async def test_a_session_is_renamed_and_deleted(api: Api) -> None:
     assert session not in [item["id"] for item in page["items"]]
 
 
-async def test_models_are_those_of_the_last_reading(api: Api, house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
+async def test_models_are_those_of_the_last_reading(api: Api, house: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
     _, models = await api("GET", "/models", base="sd-1")
     assert MODEL["key"] in [model["key"] for model in models["items"]]
     assert {model["type"] for model in models["items"]} == {"main"}
     assert models["total"] == len(models["items"])
     _, loras = await api("GET", "/models", type="lora", backend_id=str(house.backend_id))
     assert {model["type"] for model in loras["items"]} <= {"lora"}
-    invoke.on("/api/v2/models/$", answers.body(json.dumps({"models": [MODEL]}).encode()))
+    invokeai.on("/api/v2/models/$", answers.body(json.dumps({"models": [MODEL]}).encode()))
     async with house.database.connection() as connection:
         away = await add_backend(connection, name="away")
     status, refreshed = await api("POST", "/models/refresh")
@@ -256,14 +245,14 @@ async def test_models_are_those_of_the_last_reading(api: Api, house: StudioHouse
 
 
 async def test_models_are_read_again_when_invokeai_has_installed_one(
-    api: Api, house: StudioHouse, invoke: ScriptedInvokeAI
+    api: Api, house: StudioHouse, invokeai: ScriptedInvokeAI
 ) -> None:
     new = MODEL | {"key": "brand-new", "name": "Brand New"}
-    failing = invoke.on("/api/v2/models/$", answers.status(400))
+    failing = invokeai.on("/api/v2/models/$", answers.status(400))
     house.models.changed(house.backend_id)
     await failing.wait()
-    invoke.on("/api/v2/models/$", answers.body(json.dumps({"models": [MODEL, new]}).encode()), times=None)
-    await invoke.emit("model_install_complete", {"key": "brand-new"})
+    invokeai.on("/api/v2/models/$", answers.body(json.dumps({"models": [MODEL, new]}).encode()), times=None)
+    await invokeai.emit("model_install_complete", {"key": "brand-new"})
 
     async def there() -> bool:
         _, models = await api("GET", "/models")

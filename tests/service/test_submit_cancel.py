@@ -4,42 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from service.database.engine import Database
-from service.demo.models import DEMO_MODELS
 from service.errors import Conflict, NotFound
 from tests.fakes import ScriptedInvokeAI, answers
-from tests.fakes.studio import StudioHouse, eventually, studio_house, until_made
+from tests.fakes.studio import MODEL, POST, StudioHouse, eventually, posts, studio_house, until_made
 
-MODEL = next(model for model in DEMO_MODELS if model["type"] == "main" and model["base"] == "sd-1")
-POST = "/enqueue_batch$"
 CANCEL = "/cancel_by_batch_ids$"
 
 
 @pytest.fixture
-async def invoke(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
-    invoke = ScriptedInvokeAI(tmp_path / "invokeai")
-    await invoke.start()
-    yield invoke
-    await invoke.stop()
-
-
-@pytest.fixture
-async def house(database: Database, invoke: ScriptedInvokeAI) -> AsyncIterator[StudioHouse]:
-    async with studio_house(database, invoke) as house:
+async def house(database: Database, invokeai: ScriptedInvokeAI) -> AsyncIterator[StudioHouse]:
+    async with studio_house(database, invokeai) as house:
         yield house
 
 
-def posts(invoke: ScriptedInvokeAI) -> int:
-    return sum(path.endswith("/enqueue_batch") for _, path in invoke.requests)
-
-
-async def test_what_was_never_sent_is_canceled_at_once(house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
+async def test_what_was_never_sent_is_canceled_at_once(house: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
     gate = asyncio.Event()
-    out = invoke.on(POST, answers.after(gate))
+    out = invokeai.on(POST, answers.after(gate))
     first_id = await house.create(MODEL)
     await out.wait()
     waiting_id = await house.create(MODEL)
@@ -49,21 +33,23 @@ async def test_what_was_never_sent_is_canceled_at_once(house: StudioHouse, invok
     assert step.cancel_requested_at is not None
     gate.set()
     await house.until_status(first_id, "completed")
-    assert posts(invoke) == 1
+    assert posts(invokeai) == 1
 
 
 async def test_a_cancel_while_the_post_is_out_waits_for_its_fate_and_then_cancels(
-    house: StudioHouse, invoke: ScriptedInvokeAI
+    house: StudioHouse, invokeai: ScriptedInvokeAI
 ) -> None:
     gate = asyncio.Event()
-    held = invoke.hold("denoise")
-    out = invoke.on(POST, answers.after(gate))
+    held = invokeai.hold("denoise")
+    out = invokeai.on(POST, answers.after(gate))
     step_id = await house.create(MODEL, batch_size=3)
     await out.wait()
     await house.cancel(step_id)
     assert (await house.step(step_id)).status == "pending"
     gate.set()
-    await invoke.until(lambda: invoke.queue.items and all(i.status == "canceled" for i in invoke.queue.items.values()))
+    await invokeai.until(
+        lambda: invokeai.queue.items and all(i.status == "canceled" for i in invokeai.queue.items.values())
+    )
     held.release()
     step = await house.until_status(step_id, "canceled")
     assert step.error_message is None
@@ -71,41 +57,43 @@ async def test_a_cancel_while_the_post_is_out_waits_for_its_fate_and_then_cancel
 
 
 async def test_a_cancel_while_the_post_is_in_doubt_never_posts_again(
-    house: StudioHouse, invoke: ScriptedInvokeAI
+    house: StudioHouse, invokeai: ScriptedInvokeAI
 ) -> None:
-    invoke.cut_enqueue("before")
+    invokeai.cut_enqueue("before")
     step_id = await house.create(MODEL)
-    await invoke.until(lambda: any("/b/" in path for _, path in invoke.requests))
+    await invokeai.until(lambda: any("/b/" in path for _, path in invokeai.requests))
     await house.cancel(step_id)
     assert (await house.step(step_id)).status == "pending"
     await house.until_status(step_id, "canceled")
     assert await house.states(step_id) == ["lost"]
-    assert posts(invoke) == 1
+    assert posts(invokeai) == 1
 
 
 async def test_a_cancel_in_doubt_cancels_what_arrives_within_the_window(
-    house: StudioHouse, invoke: ScriptedInvokeAI
+    house: StudioHouse, invokeai: ScriptedInvokeAI
 ) -> None:
     gate = asyncio.Event()
-    held = invoke.hold("denoise")
-    invoke.cut_enqueue("late", gate)
+    held = invokeai.hold("denoise")
+    invokeai.cut_enqueue("late", gate)
     step_id = await house.create(MODEL, batch_size=2)
-    await invoke.until(lambda: any("/b/" in path for _, path in invoke.requests))
+    await invokeai.until(lambda: any("/b/" in path for _, path in invokeai.requests))
     await house.cancel(step_id)
     gate.set()
-    await invoke.until(lambda: invoke.queue.items and all(i.status == "canceled" for i in invoke.queue.items.values()))
+    await invokeai.until(
+        lambda: invokeai.queue.items and all(i.status == "canceled" for i in invokeai.queue.items.values())
+    )
     held.release()
     await house.until_status(step_id, "canceled")
     assert await house.states(step_id) == ["enqueued"]
 
 
-async def test_a_cancel_while_it_runs_keeps_what_was_made(house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
-    held = invoke.hold("denoise", item_id=2)
+async def test_a_cancel_while_it_runs_keeps_what_was_made(house: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
+    held = invokeai.hold("denoise", item_id=2)
     step_id = await house.create(MODEL, batch_size=4)
     await held.reached()
     await house.cancel(step_id)
     await house.cancel(step_id)
-    await invoke.until_ended(2, 3, 4)
+    await invokeai.until_ended(2, 3, 4)
     held.release()
     step = await house.until_status(step_id, "completed", "canceled")
     assert (step.status, len(step.alternatives)) == ("completed", 1)
@@ -113,41 +101,41 @@ async def test_a_cancel_while_it_runs_keeps_what_was_made(house: StudioHouse, in
     assert [item.status for item in step.items] == ["completed", "canceled", "canceled", "canceled"]
 
 
-async def test_a_cancel_that_fails_is_tried_again(house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
-    held = invoke.hold("denoise")
-    failing = invoke.on(CANCEL, answers.status(500), times=2)
+async def test_a_cancel_that_fails_is_tried_again(house: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
+    held = invokeai.hold("denoise")
+    failing = invokeai.on(CANCEL, answers.status(500), times=2)
     step_id = await house.create(MODEL)
     item = await held.reached()
     await house.cancel(step_id)
     await failing.wait(2)
-    await invoke.until(lambda: item.status == "canceled")
+    await invokeai.until(lambda: item.status == "canceled")
     held.release()
     await house.until_status(step_id, "canceled")
 
 
 async def test_pending_items_canceled_without_a_word_are_found_by_the_reading_after_the_cancel(
-    house: StudioHouse, invoke: ScriptedInvokeAI
+    house: StudioHouse, invokeai: ScriptedInvokeAI
 ) -> None:
     """Before 6.14 a bulk cancel gives pending items no event at all (FACTS §11)."""
-    held = invoke.hold("denoise", item_id=1)
+    held = invokeai.hold("denoise", item_id=1)
     step_id = await house.create(MODEL, batch_size=3)
     await held.reached()
-    invoke.drop_events()
+    invokeai.drop_events()
     await house.cancel(step_id)
-    await invoke.until_ended(1, 2, 3)
+    await invokeai.until_ended(1, 2, 3)
     held.release()
     await house.until_status(step_id, "canceled")
 
 
-async def test_an_ended_step_cannot_be_canceled(house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
+async def test_an_ended_step_cannot_be_canceled(house: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
     step_id = await house.create(MODEL)
     await house.until_status(step_id, "completed")
     with pytest.raises(Conflict):
         await house.cancel(step_id)
 
 
-async def test_a_deleted_step_is_canceled_and_its_pictures_stay(house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
-    held = invoke.hold("denoise", item_id=2)
+async def test_a_deleted_step_is_canceled_and_its_pictures_stay(house: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
+    held = invokeai.hold("denoise", item_id=2)
     step_id = await house.create(MODEL, batch_size=2)
     item = await held.reached()
 
@@ -156,7 +144,7 @@ async def test_a_deleted_step_is_canceled_and_its_pictures_stay(house: StudioHou
 
     await eventually(one_is_here)
     await house.delete(step_id)
-    await invoke.until(lambda: item.status == "canceled")
+    await invokeai.until(lambda: item.status == "canceled")
     held.release()
     [row] = await house.fetch("SELECT count(*) AS photos FROM photos WHERE purged_at IS NULL AND deleted_at IS NULL")
     assert row["photos"] == 1
@@ -167,39 +155,41 @@ async def test_a_deleted_step_is_canceled_and_its_pictures_stay(house: StudioHou
 
 
 async def test_a_step_deleted_while_its_post_is_out_is_canceled_on_arrival(
-    house: StudioHouse, invoke: ScriptedInvokeAI
+    house: StudioHouse, invokeai: ScriptedInvokeAI
 ) -> None:
     gate = asyncio.Event()
-    held = invoke.hold("denoise")
-    out = invoke.on(POST, answers.after(gate))
+    held = invokeai.hold("denoise")
+    out = invokeai.on(POST, answers.after(gate))
     step_id = await house.create(MODEL)
     await out.wait()
     await house.delete(step_id)
     gate.set()
-    await invoke.until(lambda: invoke.queue.items and all(i.status == "canceled" for i in invoke.queue.items.values()))
+    await invokeai.until(
+        lambda: invokeai.queue.items and all(i.status == "canceled" for i in invokeai.queue.items.values())
+    )
     held.release()
     await house.until_status(step_id, "canceled")
 
 
-async def test_a_cancel_survives_a_restart_of_darkroom(database: Database, invoke: ScriptedInvokeAI) -> None:
-    held = invoke.hold("denoise")
-    async with studio_house(database, invoke) as house:
+async def test_a_cancel_survives_a_restart_of_darkroom(database: Database, invokeai: ScriptedInvokeAI) -> None:
+    held = invokeai.hold("denoise")
+    async with studio_house(database, invokeai) as house:
         step_id = await house.create(MODEL)
         item = await held.reached()
         await house.until_status(step_id, "processing")
         await house.supervisor.stop("submitter")
         await house.cancel(step_id)
-    async with studio_house(database, invoke) as house:
-        await invoke.until(lambda: item.status == "canceled")
+    async with studio_house(database, invokeai) as house:
+        await invokeai.until(lambda: item.status == "canceled")
         held.release()
         await house.until_status(step_id, "canceled")
 
 
-async def test_a_retry_makes_only_the_seeds_that_made_nothing(house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
-    second, fourth = invoke.hold("denoise", item_id=2), invoke.hold("denoise", item_id=4)
+async def test_a_retry_makes_only_the_seeds_that_made_nothing(house: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
+    second, fourth = invokeai.hold("denoise", item_id=2), invokeai.hold("denoise", item_id=4)
     step_id = await house.create(MODEL, batch_size=4)
     for hold in (second, fourth):
-        await invoke.queue.cancel(await hold.reached())
+        await invokeai.queue.cancel(await hold.reached())
         hold.release()
     step = await house.until_status(step_id, "completed")
     assert step.error_message == "2 of 4 made: canceled in InvokeAI"
@@ -212,43 +202,47 @@ async def test_a_retry_makes_only_the_seeds_that_made_nothing(house: StudioHouse
         await house.retry(step_id)
 
 
-async def test_a_canceled_step_can_be_retried_and_canceled_again(house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
-    first, second = invoke.hold("denoise", item_id=1), invoke.hold("denoise", item_id=2)
+async def test_a_canceled_step_can_be_retried_and_canceled_again(
+    house: StudioHouse, invokeai: ScriptedInvokeAI
+) -> None:
+    first, second = invokeai.hold("denoise", item_id=1), invokeai.hold("denoise", item_id=2)
     step_id = await house.create(MODEL)
     await first.reached()
     with pytest.raises(Conflict):
         await house.retry(step_id)
     await house.cancel(step_id)
-    await invoke.until_ended(1)
+    await invokeai.until_ended(1)
     first.release()
     await house.until_status(step_id, "canceled")
     await house.retry(step_id)
     assert (await house.step(step_id)).cancel_requested_at is None
     await second.reached()
     await house.cancel(step_id)
-    await invoke.until_ended(2)
+    await invokeai.until_ended(2)
     second.release()
     await house.until_status(step_id, "canceled")
     await house.retry(step_id)
     await until_made(house, step_id, 100)
 
 
-async def test_a_canceled_step_whose_retry_is_refused_has_failed(house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
-    held = invoke.hold("denoise")
+async def test_a_canceled_step_whose_retry_is_refused_has_failed(
+    house: StudioHouse, invokeai: ScriptedInvokeAI
+) -> None:
+    held = invokeai.hold("denoise")
     step_id = await house.create(MODEL)
     await held.reached()
     await house.cancel(step_id)
-    await invoke.until_ended(1)
+    await invokeai.until_ended(1)
     held.release()
     await house.until_status(step_id, "canceled")
-    invoke.on(POST, answers.status(422, "not today"))
+    invokeai.on(POST, answers.status(422, "not today"))
     await house.retry(step_id)
     step = await house.until_status(step_id, "failed", "completed", "canceled")
     assert (step.status, step.error_message) == ("failed", "not today")
 
 
-async def test_a_refused_step_can_be_retried(house: StudioHouse, invoke: ScriptedInvokeAI) -> None:
-    invoke.on(POST, answers.status(422, "not today"))
+async def test_a_refused_step_can_be_retried(house: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
+    invokeai.on(POST, answers.status(422, "not today"))
     step_id = await house.create(MODEL)
     await house.until_status(step_id, "failed")
     await house.retry(step_id)

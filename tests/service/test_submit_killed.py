@@ -10,24 +10,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import pytest
-
 from service.database.engine import Database
-from service.demo.models import DEMO_MODELS
 from tests.fakes import ScriptedInvokeAI, answers
-from tests.fakes.studio import StudioHouse, eventually, studio_house, until_made
+from tests.fakes.studio import MODEL, POST, StudioHouse, eventually, posts, studio_house, until_made
 
-MODEL = next(model for model in DEMO_MODELS if model["type"] == "main" and model["base"] == "sd-1")
-POST = "/enqueue_batch$"
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-async def invoke(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
-    invoke = ScriptedInvokeAI(tmp_path / "invokeai")
-    await invoke.start()
-    yield invoke
-    await invoke.stop()
 
 
 @asynccontextmanager
@@ -49,44 +36,40 @@ async def darkroom(database_url: str, mode: str = "") -> AsyncIterator[asyncio.s
         await process.wait()
 
 
-async def prepared_step(database: Database, invoke: ScriptedInvokeAI) -> UUID:
+async def prepared_step(database: Database, invokeai: ScriptedInvokeAI) -> UUID:
     """A step of two that no submitter has seen yet."""
-    async with studio_house(database, invoke) as house:
+    async with studio_house(database, invokeai) as house:
         await house.supervisor.stop("submitter")
         return await house.create(MODEL, batch_size=2)
 
 
-def posts(invoke: ScriptedInvokeAI) -> int:
-    return sum(path.endswith("/enqueue_batch") for _, path in invoke.requests)
-
-
-async def assert_one_batch_made(house: StudioHouse, invoke: ScriptedInvokeAI, step_id: UUID) -> None:
+async def assert_one_batch_made(house: StudioHouse, invokeai: ScriptedInvokeAI, step_id: UUID) -> None:
     await until_made(house, step_id, 100, 101)
     assert await house.states(step_id) == ["enqueued"]
-    assert posts(invoke) == 1
-    assert len(invoke.queue.items) == 2
+    assert posts(invokeai) == 1
+    assert len(invokeai.queue.items) == 2
 
 
 async def test_killed_before_sending_the_batch_is_lost_after_the_window_and_made_once(
-    database: Database, database_url: str, invoke: ScriptedInvokeAI
+    database: Database, database_url: str, invokeai: ScriptedInvokeAI
 ) -> None:
-    step_id = await prepared_step(database, invoke)
+    step_id = await prepared_step(database, invokeai)
     async with darkroom(database_url, "unsent") as process:
         assert process.stdout is not None
         async with asyncio.timeout(20):
             while b"posted" not in await process.stdout.readline():
                 assert process.returncode is None
-    async with studio_house(database, invoke) as house:
+    async with studio_house(database, invokeai) as house:
         assert await house.states(step_id) == ["posted"]
         await until_made(house, step_id, 100, 101)
         assert await house.states(step_id) == ["lost", "enqueued"]
-    assert posts(invoke) == 1
+    assert posts(invokeai) == 1
 
 
 async def test_killed_while_the_post_is_out_its_effect_is_found(
-    database: Database, database_url: str, invoke: ScriptedInvokeAI
+    database: Database, database_url: str, invokeai: ScriptedInvokeAI
 ) -> None:
-    step_id = await prepared_step(database, invoke)
+    step_id = await prepared_step(database, invokeai)
     arrived, gate = asyncio.Event(), asyncio.Event()
 
     async def slow(request: Any, handler: Any) -> Any:
@@ -95,20 +78,20 @@ async def test_killed_while_the_post_is_out_its_effect_is_found(
         await gate.wait()
         return await handler(request)
 
-    invoke.on(POST, slow)
+    invokeai.on(POST, slow)
     async with darkroom(database_url), asyncio.timeout(20):
         await arrived.wait()
     gate.set()
-    async with studio_house(database, invoke) as house:
-        await assert_one_batch_made(house, invoke, step_id)
+    async with studio_house(database, invokeai) as house:
+        await assert_one_batch_made(house, invokeai, step_id)
 
 
 async def test_killed_between_the_answer_and_its_commit_the_batch_is_found(
-    database: Database, database_url: str, invoke: ScriptedInvokeAI
+    database: Database, database_url: str, invokeai: ScriptedInvokeAI
 ) -> None:
-    step_id = await prepared_step(database, invoke)
+    step_id = await prepared_step(database, invokeai)
     gate = asyncio.Event()
-    out = invoke.on(POST, answers.after(gate))
+    out = invokeai.on(POST, answers.after(gate))
     async with database.transaction() as blocker, darkroom(database_url):
         await out.wait(seconds=20)
         await blocker.execute("SELECT FROM generation_steps WHERE id = $1 FOR UPDATE", step_id)
@@ -117,37 +100,37 @@ async def test_killed_between_the_answer_and_its_commit_the_batch_is_found(
         async def answered_and_waiting() -> bool:
             waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'unwanted'"
             async with database.connection() as connection:
-                return bool(invoke.queue.items) and bool(await connection.fetchval(waiting))
+                return bool(invokeai.queue.items) and bool(await connection.fetchval(waiting))
 
         await eventually(answered_and_waiting)
     async with database.connection() as connection:
         assert await connection.fetchval("SELECT state FROM step_batches") == "posted"
-    async with studio_house(database, invoke) as house:
-        await assert_one_batch_made(house, invoke, step_id)
+    async with studio_house(database, invokeai) as house:
+        await assert_one_batch_made(house, invokeai, step_id)
 
 
 async def test_killed_in_the_middle_of_a_batch_everything_comes_home(
-    database: Database, database_url: str, invoke: ScriptedInvokeAI
+    database: Database, database_url: str, invokeai: ScriptedInvokeAI
 ) -> None:
-    step_id = await prepared_step(database, invoke)
-    held = invoke.hold("denoise", item_id=2)
+    step_id = await prepared_step(database, invokeai)
+    held = invokeai.hold("denoise", item_id=2)
     async with darkroom(database_url):
         await held.reached(seconds=20)
     held.release()
-    await invoke.until_ended(1, 2)
-    async with studio_house(database, invoke) as house:
-        await assert_one_batch_made(house, invoke, step_id)
+    await invokeai.until_ended(1, 2)
+    async with studio_house(database, invokeai) as house:
+        await assert_one_batch_made(house, invokeai, step_id)
 
 
 async def test_killed_in_doubt_it_goes_on_asking(
-    database: Database, database_url: str, invoke: ScriptedInvokeAI
+    database: Database, database_url: str, invokeai: ScriptedInvokeAI
 ) -> None:
-    step_id = await prepared_step(database, invoke)
+    step_id = await prepared_step(database, invokeai)
     gate = asyncio.Event()
-    invoke.cut_enqueue("late", gate)
+    invokeai.cut_enqueue("late", gate)
     async with darkroom(database_url):
-        await invoke.until(lambda: any("/b/" in path for _, path in invoke.requests), seconds=20)
-    async with studio_house(database, invoke) as house:
+        await invokeai.until(lambda: any("/b/" in path for _, path in invokeai.requests), seconds=20)
+    async with studio_house(database, invokeai) as house:
         assert await house.states(step_id) == ["posted"]
         gate.set()
-        await assert_one_batch_made(house, invoke, step_id)
+        await assert_one_batch_made(house, invokeai, step_id)

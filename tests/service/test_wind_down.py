@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,6 @@ from service.database.engine import Database
 from service.retrieval.worker import Retrieval
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.darkroom import Darkroom, running, settings_for
-
-
-@pytest.fixture
-async def invoke(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
-    server = ScriptedInvokeAI(tmp_path / "invokeai")
-    await server.start()
-    yield server
-    await server.stop()
 
 
 async def photo(database: Database) -> Mapping[str, Any]:
@@ -40,16 +32,16 @@ async def until_downloading(darkroom: Darkroom) -> None:
 
 
 async def test_a_running_download_finishes_before_the_service_ends(
-    tmp_path: Path, database_url: str, database: Database, invoke: ScriptedInvokeAI
+    tmp_path: Path, database_url: str, database: Database, invokeai: ScriptedInvokeAI
 ) -> None:
     gate = asyncio.Event()
-    held = invoke.on("/full$", answers.stalled_body(gate))
-    settings = settings_for(tmp_path / "data", database_url, invokeai_url=invoke.url)
+    held = invokeai.on("/full$", answers.stalled_body(gate))
+    settings = settings_for(tmp_path / "data", database_url, invokeai_url=invokeai.url)
     async with running(settings) as darkroom:
-        await _make_picture(darkroom, invoke)
+        await _make_picture(darkroom, invokeai)
         await until_downloading(darkroom)
         async with asyncio.timeout(20):
-            await invoke.until(lambda: not held.active)
+            await invokeai.until(lambda: not held.active)
         asyncio.get_running_loop().call_later(0.3, gate.set)
     assert dict(await photo(database)) == {
         "retrieval_status": "completed",
@@ -60,13 +52,13 @@ async def test_a_running_download_finishes_before_the_service_ends(
 
 
 async def test_a_download_that_does_not_finish_is_given_back_and_made_at_the_next_start(
-    tmp_path: Path, database_url: str, database: Database, invoke: ScriptedInvokeAI, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, database_url: str, database: Database, invokeai: ScriptedInvokeAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app, "DRAIN_SECONDS", 0.2)
-    invoke.on("/full$", answers.stalled_body(asyncio.Event()))
-    settings = settings_for(tmp_path / "data", database_url, invokeai_url=invoke.url)
+    invokeai.on("/full$", answers.stalled_body(asyncio.Event()))
+    settings = settings_for(tmp_path / "data", database_url, invokeai_url=invokeai.url)
     async with running(settings) as darkroom:
-        await _make_picture(darkroom, invoke)
+        await _make_picture(darkroom, invokeai)
         await until_downloading(darkroom)
     assert dict(await photo(database)) == {
         "retrieval_status": "pending",
@@ -82,11 +74,11 @@ async def test_a_download_that_does_not_finish_is_given_back_and_made_at_the_nex
     assert len(list((tmp_path / "data" / "photos").rglob("*.png"))) == 1
 
 
-async def _make_picture(darkroom: Darkroom, invoke: ScriptedInvokeAI) -> None:
+async def _make_picture(darkroom: Darkroom, invokeai: ScriptedInvokeAI) -> None:
     """Something InvokeAI's own user has just made."""
     registry: Registry = darkroom.app.state["registry"]
     async with asyncio.timeout(20):
         while not registry.reachable():
             await asyncio.sleep(0.02)
-    invoke.add_image()
+    invokeai.add_image()
     registry.request_gallery_reading(registry.reachable()[0])
