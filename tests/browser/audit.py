@@ -114,15 +114,17 @@ FOCUSED = """() => {
     }),
   );
   const box = one.getBoundingClientRect();
-  const across = box.width > 0 && box.right > 0 && box.left < innerWidth;
-  const seen = across && box.height > 0 && box.bottom > 0 && box.top < innerHeight;
+  const [left, right] = [Math.max(0, box.left), Math.min(innerWidth, box.right)];
+  const [top, bottom] = [Math.max(0, box.top), Math.min(innerHeight, box.bottom)];
+  const there = right > left && bottom > top ? document.elementFromPoint((left + right) / 2, (top + bottom) / 2) : null;
+  const seen = there !== null && (one.contains(there) || there.contains(one));
   const name = one.getAttribute('aria-label') ?? one.textContent.trim().slice(0, 40);
   return { name: `<${one.localName} class="${one.className}">${name}`, drawn, seen };
 }"""
 
 
 async def tab_through(page: Page, most: int = 60) -> tuple[int, list[str]]:
-    """How many stops Tab makes from the top, and those at which nothing shows where one is."""
+    """How many stops Tab makes from the top, and those at which nothing shows where one is, or something covers it."""
     faults: list[str] = []
     first: Any = None
     for stop in range(most):

@@ -41,6 +41,24 @@ async def test_a_retrieval_that_fails_says_why_and_retry_brings_it_home(
     await expect(pictures(library)).to_have_count(1)
 
 
+async def test_a_retrieval_that_is_tried_again_is_shown_while_it_is(
+    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    async with darkroom.http.patch("/api/v1/settings", json={"retrieval_max_attempts": 5}) as response:
+        assert response.status == 200
+    rule = invokeai.break_file("truncated", times=None)
+    page = await visit("/activity")
+    await make(invokeai, 1)
+    retrievals = page.get_by_test_id("retrievals")
+    await expect(retrievals.get_by_role("row").nth(1)).to_contain_text(re.compile(r"[1-4] of 5, next "))
+    await page.reload()
+    await expect(retrievals.get_by_role("row").nth(1)).to_contain_text(re.compile(r"[1-4] of 5, next "))
+    rule.remove()
+    await retrievals.get_by_role("row").nth(1).get_by_role("button", name="Retry").click()
+    await expect(retrievals).to_contain_text("Nothing went wrong")
+    await expect(page.get_by_test_id("ledger")).to_have_text("1 made · 1 home")
+
+
 async def test_retry_stands_on_the_tile_too(visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> None:
     async with darkroom.http.patch("/api/v1/settings", json={"retrieval_max_attempts": 1}) as response:
         assert response.status == 200
