@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 
 import pytest
 from playwright.async_api import Page, Request, Route, WebSocketRoute, expect
@@ -45,15 +44,12 @@ class Line:
         self.open.append(socket)
         self.most_open = max(self.most_open, len(self.open))
         server = socket.connect_to_server()
-        socket.on_close(self._closed(socket, server))
+        socket.on_close(lambda _code, _reason: self._forget(socket))
         server.on_message(lambda message: self._pass_on(socket, message))
 
-    def _closed(self, socket: WebSocketRoute, server: WebSocketRoute) -> Callable[..., None]:
-        def closed(_code: int | None, _reason: str | None) -> None:
-            if socket in self.open:
-                self.open.remove(socket)
-
-        return closed
+    def _forget(self, socket: WebSocketRoute) -> None:
+        if socket in self.open:
+            self.open.remove(socket)
 
     def _pass_on(self, socket: WebSocketRoute, message: str | bytes) -> None:
         self.seq = json.loads(message)["seq"]
@@ -65,14 +61,13 @@ class Line:
 
     async def hang_up(self) -> None:
         for socket in list(self.open):
-            self.open.remove(socket)
+            self._forget(socket)
             await socket.close()
 
 
 async def through(line: Line, page: Page, path: str = "/") -> None:
     await page.context.route_web_socket("**/api/v1/feed", line.listen)
     await page.goto(path)
-
 
 
 async def test_what_was_made_before_the_feed_first_opened_is_there(visit: Visit, invokeai: ScriptedInvokeAI) -> None:

@@ -8,19 +8,12 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Visit
+from tests.browser.on_show import assert_on_show, shown_file
 from tests.browser.pictures import make, pictures, tiles
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
 
 pytestmark = pytest.mark.browser
-
-
-async def assert_on_show(page: Page, photo: str | None) -> None:
-    """The viewer names this photo, and its file is what one sees."""
-    await expect(page.get_by_test_id("viewer")).to_have_attribute("data-photo", str(photo))
-    slide = page.locator(".pswp__item[aria-hidden=false] img.pswp__img:not(.pswp__img--placeholder)")
-    await expect(slide).to_have_attribute("src", re.compile(f"{photo}/file"))
-    await expect(slide).not_to_have_js_property("naturalWidth", 0)
 
 
 async def ids(page: Page) -> list[str]:
@@ -126,8 +119,7 @@ async def test_photos_that_leave_elsewhere_leave_every_other_in_its_place(
     await pictures(page).nth(1).get_by_role("link").click()
     await assert_on_show(page, photos[1])
     await page.keyboard.press("z")
-    picture = page.locator(".pswp__item[aria-hidden=false] img.pswp__img:not(.pswp__img--placeholder)")
-    await expect(picture).to_have_css("width", "1024px")
+    await expect(shown_file(page)).to_have_css("width", "1024px")
 
     async with darkroom.http.delete(f"/api/v1/photos/{photos[3]}") as response:
         assert response.status == 204
@@ -135,7 +127,7 @@ async def test_photos_that_leave_elsewhere_leave_every_other_in_its_place(
     async with darkroom.http.delete(f"/api/v1/photos/{photos[0]}") as response:
         assert response.status == 204
     await expect(viewer.get_by_text("1 of 4")).to_be_visible()
-    await expect(picture).to_have_css("width", "1024px")
+    await expect(shown_file(page)).to_have_css("width", "1024px")
     for photo in (photos[1], photos[2], photos[4], photos[5]):
         await assert_on_show(page, photo)
         await page.keyboard.press("ArrowRight")

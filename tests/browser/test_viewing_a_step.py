@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Visit
-from tests.browser.test_viewing import assert_on_show
+from tests.browser.on_show import assert_on_show, shown_file
 from tests.fakes import Hold, ScriptedInvokeAI, answers
 from tests.fakes.darkroom import Darkroom
 
@@ -70,7 +70,7 @@ async def test_one_that_is_added_leaves_the_picture_on_show_as_large_as_it_is(
     first = await open_first(page)
     await assert_on_show(page, first)
     await page.keyboard.press("z")
-    picture = page.locator(".pswp__item[aria-hidden=false] img.pswp__img:not(.pswp__img--placeholder)")
+    picture = shown_file(page)
     await expect(picture).to_have_css("width", "1024px")
     await picture.evaluate("picture => { picture.dataset.same = 'yes' }")
     hold.release()
