@@ -17,7 +17,8 @@ from service.media.storage import LocalStorage
 from service.retrieval.faults import StorageTrouble
 from service.retrieval.unbroken import unbroken
 
-WRITE_BYTES = 1024 * 1024
+WRITE_BYTES = 4 * 1024 * 1024
+"""Kept in memory of each download before it is written: most images whole."""
 
 
 class Arrived(NamedTuple):
