@@ -1,4 +1,4 @@
-"""The backend that DARKROOM_INVOKEAI_URL names (design §6): which row it is, also after the URL has changed."""
+"""The backend that DARKROOM_INVOKEAI_URL names (docs/settings.md): which row it is, also after the URL has changed."""
 
 from __future__ import annotations
 

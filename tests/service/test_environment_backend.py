@@ -1,4 +1,4 @@
-"""Which backend DARKROOM_INVOKEAI_URL means (design §6): at every start, and when the URL has changed."""
+"""Which backend DARKROOM_INVOKEAI_URL means (docs/settings.md): at every start, and when the URL has changed."""
 
 from __future__ import annotations
 
