@@ -1,4 +1,4 @@
-"""The server that DARKROOM_INVOKEAI_URL names has moved (docs/settings.md): it is recognised, and its work goes on there."""
+"""The server that DARKROOM_INVOKEAI_URL names has moved (docs/settings.md): recognised, and its work goes on there."""
 
 from __future__ import annotations
 
