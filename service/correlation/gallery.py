@@ -71,6 +71,7 @@ class Gallery:
         self._database = database
         self._clock = clock
         self._asked = asyncio.Event()
+        self._beginning = datetime.max.replace(tzinfo=UTC)
 
     def request(self) -> None:
         self._asked.set()
@@ -141,7 +142,8 @@ class Gallery:
         if row is None:
             raise InvokeError("the backend was removed")
         offset = server_now - self._clock() if server_now is not None else timedelta()
-        beginning = row["created_at"] + offset - CLOCK_STEP
+        # Of a server clock that was set forward nothing may hide what was made under the old time.
+        self._beginning = beginning = min(self._beginning, row["created_at"] + offset - CLOCK_STEP)
         watermark: datetime = row["gallery_watermark"] or beginning
         if server_now is not None:
             watermark = min(watermark, server_now, (self.read_from or self._clock()) + offset)

@@ -39,7 +39,8 @@ def raise_for(response: aiohttp.ClientResponse, content: bytes) -> None:
     if status // 100 == REDIRECTION:
         raise InvokeRefused(status, f"redirects to {_destination(response)}: is a login in front of it?")
     words = words_of(content)
-    raise _refusal(status, words is not None)(status, words or _plain(content, is_page))
+    said = words or _plain(content, is_page)
+    raise _refusal(status, words is not None)(status, said.replace("\0", ""))  # which no database could keep
 
 
 def _refusal(status: int, in_its_words: bool) -> type[InvokeAnswered]:

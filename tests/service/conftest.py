@@ -1,4 +1,4 @@
-"""What most tests of the service begin with: a scripted InvokeAI, and correlation over it."""
+"""What most tests of the service begin with: a scripted InvokeAI, and correlation or the studio over it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from service.database.engine import Database
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.correlated import Correlated, correlated
+from tests.fakes.studio import StudioHouse, studio_house
 
 
 @pytest.fixture
@@ -33,3 +34,10 @@ async def http(invokeai: ScriptedInvokeAI) -> AsyncIterator[aiohttp.ClientSessio
     """Asks that InvokeAI, as any client would."""
     async with aiohttp.ClientSession(invokeai.url, timeout=aiohttp.ClientTimeout(total=10)) as session:
         yield session
+
+
+@pytest.fixture
+async def studio(database: Database, invokeai: ScriptedInvokeAI) -> AsyncIterator[StudioHouse]:
+    """Connected, its models known."""
+    async with studio_house(database, invokeai) as studio:
+        yield studio

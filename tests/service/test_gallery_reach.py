@@ -49,6 +49,17 @@ async def test_an_image_that_was_a_while_in_being_saved_is_found_behind_the_wate
         assert photo["invoke_id"] == late.image_name
 
 
+async def test_a_server_clock_set_forward_hides_nothing_made_before(
+    database: Database, invokeai: ScriptedInvokeAI
+) -> None:
+    async with correlated(database, invokeai) as house:
+        image = invokeai.add_canvas_save()
+        invokeai.clock_offset = timedelta(hours=3)
+        assert await house.connection.gallery.read() == 1
+        [photo] = await house.until_photos(1)
+        assert photo["invoke_id"] == image.image_name
+
+
 async def test_a_reading_ends_at_the_watermark_however_large_the_gallery(
     database: Database, invokeai: ScriptedInvokeAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,12 +11,11 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from service.database.engine import Database
 from service.studio.routes import routes
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.rows import add_backend
 from tests.fakes.served import served
-from tests.fakes.studio import MODEL, StudioHouse, eventually, studio_house
+from tests.fakes.studio import MODEL, StudioHouse, eventually
 
 STEP = {
     "prompt": "a lighthouse",
@@ -27,20 +26,14 @@ STEP = {
 
 
 @pytest.fixture
-async def house(database: Database, invokeai: ScriptedInvokeAI) -> AsyncIterator[StudioHouse]:
-    async with studio_house(database, invokeai) as house:
-        yield house
-
-
-@pytest.fixture
-async def api(house: StudioHouse) -> AsyncIterator[Api]:
+async def api(studio: StudioHouse) -> AsyncIterator[Api]:
     async with served(
         routes,
-        database=house.database,
-        announcer=house.announcer,
-        registry=house.registry,
-        submitter=house.submitter,
-        model_cache=house.models,
+        database=studio.database,
+        announcer=studio.announcer,
+        registry=studio.registry,
+        submitter=studio.submitter,
+        model_cache=studio.models,
     ) as client:
         yield Api(client)
 
@@ -67,7 +60,7 @@ class Api:
         return str(answer["error"]["message"])
 
 
-async def test_from_a_session_to_its_pictures(api: Api, house: StudioHouse) -> None:
+async def test_from_a_session_to_its_pictures(api: Api, studio: StudioHouse) -> None:
     session = await api.session()
     status, step = await api("POST", f"/sessions/{session}/steps", STEP | {"batch_size": 2})
     assert (status, step["status"], step["items"], step["alternatives"]) == (201, "pending", [], [])
@@ -75,7 +68,7 @@ async def test_from_a_session_to_its_pictures(api: Api, house: StudioHouse) -> N
         "scheduler": step["parameters"]["scheduler"],
         "cfg_scale": step["parameters"]["cfg_scale"],
     }
-    assert (step["model_name"], step["backend_id"]) == (MODEL["name"], str(house.backend_id))
+    assert (step["model_name"], step["backend_id"]) == (MODEL["name"], str(studio.backend_id))
 
     async def completed() -> Any:
         _, step_now = await api("GET", f"/steps/{step['id']}")
@@ -93,7 +86,9 @@ async def test_from_a_session_to_its_pictures(api: Api, house: StudioHouse) -> N
     assert (status, detail["step_count"], detail["steps"]) == (200, 1, [step])
 
 
-async def test_a_step_is_taken_while_invokeai_is_away(api: Api, house: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
+async def test_a_step_is_taken_while_invokeai_is_away(
+    api: Api, studio: StudioHouse, invokeai: ScriptedInvokeAI
+) -> None:
     await invokeai.kill()
     session = await api.session()
     status, step = await api("POST", f"/sessions/{session}/steps", STEP)
@@ -225,19 +220,19 @@ async def test_a_session_is_renamed_and_deleted(api: Api) -> None:
     assert session not in [item["id"] for item in page["items"]]
 
 
-async def test_models_are_those_of_the_last_reading(api: Api, house: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
+async def test_models_are_those_of_the_last_reading(api: Api, studio: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
     _, models = await api("GET", "/models", base="sd-1")
     assert MODEL["key"] in [model["key"] for model in models["items"]]
     assert {model["type"] for model in models["items"]} == {"main"}
     assert models["total"] == len(models["items"])
-    _, loras = await api("GET", "/models", type="lora", backend_id=str(house.backend_id))
+    _, loras = await api("GET", "/models", type="lora", backend_id=str(studio.backend_id))
     assert {model["type"] for model in loras["items"]} <= {"lora"}
     invokeai.on("/api/v2/models/$", answers.body(json.dumps({"models": [MODEL]}).encode()))
-    async with house.database.connection() as connection:
+    async with studio.database.connection() as connection:
         away = await add_backend(connection, name="away")
     status, refreshed = await api("POST", "/models/refresh")
     assert status == 200
-    assert refreshed["backends"][str(house.backend_id)] is None
+    assert refreshed["backends"][str(studio.backend_id)] is None
     assert "not connected" in refreshed["backends"][str(away)]
     _, models = await api("GET", "/models")
     assert [model["key"] for model in models["items"]] == [MODEL["key"]]
@@ -245,11 +240,11 @@ async def test_models_are_those_of_the_last_reading(api: Api, house: StudioHouse
 
 
 async def test_models_are_read_again_when_invokeai_has_installed_one(
-    api: Api, house: StudioHouse, invokeai: ScriptedInvokeAI
+    api: Api, studio: StudioHouse, invokeai: ScriptedInvokeAI
 ) -> None:
     new = MODEL | {"key": "brand-new", "name": "Brand New"}
     failing = invokeai.on("/api/v2/models/$", answers.status(400))
-    house.models.changed(house.backend_id)
+    studio.models.changed(studio.backend_id)
     await failing.wait()
     invokeai.on("/api/v2/models/$", answers.body(json.dumps({"models": [MODEL, new]}).encode()), times=None)
     await invokeai.emit("model_install_complete", {"key": "brand-new"})

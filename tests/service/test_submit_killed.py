@@ -38,14 +38,14 @@ async def darkroom(database_url: str, mode: str = "") -> AsyncIterator[asyncio.s
 
 async def prepared_step(database: Database, invokeai: ScriptedInvokeAI) -> UUID:
     """A step of two that no submitter has seen yet."""
-    async with studio_house(database, invokeai) as house:
-        await house.supervisor.stop("submitter")
-        return await house.create(MODEL, batch_size=2)
+    async with studio_house(database, invokeai) as studio:
+        await studio.supervisor.stop("submitter")
+        return await studio.create(MODEL, batch_size=2)
 
 
-async def assert_one_batch_made(house: StudioHouse, invokeai: ScriptedInvokeAI, step_id: UUID) -> None:
-    await until_made(house, step_id, 100, 101)
-    assert await house.states(step_id) == ["enqueued"]
+async def assert_one_batch_made(studio: StudioHouse, invokeai: ScriptedInvokeAI, step_id: UUID) -> None:
+    await until_made(studio, step_id, 100, 101)
+    assert await studio.states(step_id) == ["enqueued"]
     assert posts(invokeai) == 1
     assert len(invokeai.queue.items) == 2
 
@@ -59,10 +59,10 @@ async def test_killed_before_sending_the_batch_is_lost_after_the_window_and_made
         async with asyncio.timeout(20):
             while b"posted" not in await process.stdout.readline():
                 assert process.returncode is None
-    async with studio_house(database, invokeai) as house:
-        assert await house.states(step_id) == ["posted"]
-        await until_made(house, step_id, 100, 101)
-        assert await house.states(step_id) == ["lost", "enqueued"]
+    async with studio_house(database, invokeai) as studio:
+        assert await studio.states(step_id) == ["posted"]
+        await until_made(studio, step_id, 100, 101)
+        assert await studio.states(step_id) == ["lost", "enqueued"]
     assert posts(invokeai) == 1
 
 
@@ -82,8 +82,8 @@ async def test_killed_while_the_post_is_out_its_effect_is_found(
     async with darkroom(database_url), asyncio.timeout(20):
         await arrived.wait()
     gate.set()
-    async with studio_house(database, invokeai) as house:
-        await assert_one_batch_made(house, invokeai, step_id)
+    async with studio_house(database, invokeai) as studio:
+        await assert_one_batch_made(studio, invokeai, step_id)
 
 
 async def test_killed_between_the_answer_and_its_commit_the_batch_is_found(
@@ -105,8 +105,8 @@ async def test_killed_between_the_answer_and_its_commit_the_batch_is_found(
         await eventually(answered_and_waiting)
     async with database.connection() as connection:
         assert await connection.fetchval("SELECT state FROM step_batches") == "posted"
-    async with studio_house(database, invokeai) as house:
-        await assert_one_batch_made(house, invokeai, step_id)
+    async with studio_house(database, invokeai) as studio:
+        await assert_one_batch_made(studio, invokeai, step_id)
 
 
 async def test_killed_in_the_middle_of_a_batch_everything_comes_home(
@@ -118,8 +118,8 @@ async def test_killed_in_the_middle_of_a_batch_everything_comes_home(
         await held.reached(seconds=20)
     held.release()
     await invokeai.until_ended(1, 2)
-    async with studio_house(database, invokeai) as house:
-        await assert_one_batch_made(house, invokeai, step_id)
+    async with studio_house(database, invokeai) as studio:
+        await assert_one_batch_made(studio, invokeai, step_id)
 
 
 async def test_killed_in_doubt_it_goes_on_asking(
@@ -130,7 +130,7 @@ async def test_killed_in_doubt_it_goes_on_asking(
     invokeai.cut_enqueue("late", gate)
     async with darkroom(database_url):
         await invokeai.until(lambda: any("/b/" in path for _, path in invokeai.requests), seconds=20)
-    async with studio_house(database, invokeai) as house:
-        assert await house.states(step_id) == ["posted"]
+    async with studio_house(database, invokeai) as studio:
+        assert await studio.states(step_id) == ["posted"]
         gate.set()
-        await assert_one_batch_made(house, invokeai, step_id)
+        await assert_one_batch_made(studio, invokeai, step_id)
