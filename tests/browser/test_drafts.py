@@ -101,9 +101,20 @@ async def second(place: Path, darkroom: Darkroom) -> AsyncIterator[str]:
     await server.stop()
 
 
+async def models_of_two_servers(darkroom: Darkroom) -> None:
+    """They are read a moment after their server is connected."""
+    async with asyncio.timeout(20):
+        while True:
+            async with darkroom.http.get("/api/v1/models") as response:
+                if len({model["backend_id"] for model in (await response.json())["items"]}) == 2:
+                    return
+            await asyncio.sleep(0.05)
+
+
 async def test_a_new_draft_waits_for_a_server_that_can_be_reached(
-    second: str, visit: Visit, invokeai: ScriptedInvokeAI
+    second: str, visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
+    await models_of_two_servers(darkroom)
     watching = await visit("/activity")
     states = watching.get_by_test_id("server")
     await expect(states.nth(1)).to_have_attribute("data-state", "connected")
