@@ -11,11 +11,12 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from service.correlation.record import CLOCK_STEP, Recorder
+from service.correlation.record import Recorder
 from service.database.engine import Database
 from service.errors import InvokeError
 from service.invokeai.client import InvokeClient
 from service.invokeai.events import ImagePage
+from service.invokeai.server import CLOCK_STEP
 
 log = structlog.get_logger()
 

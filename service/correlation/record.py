@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
@@ -14,12 +14,10 @@ from service.correlation.owners import UPLOADED, Owner, Owners
 from service.database.engine import Connection, Database
 from service.invokeai.client import InvokeClient
 from service.invokeai.events import ImageDTO
+from service.invokeai.server import CLOCK_STEP
 from service.live.announce import Announcer
 from service.media.identity import photo_id
 from service.media.layout import generated_path, mirror_path
-
-CLOCK_STEP = timedelta(seconds=1)
-"""What HTTP's `Date` cannot tell apart (RFC 9110)."""
 
 
 class Settling(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from service.errors import InvokeFailed, InvokeNotFound
 from service.invokeai.client import InvokeClient
@@ -70,10 +70,10 @@ async def _gallery_since(client: InvokeClient, since: datetime) -> AsyncGenerato
         page = await client.images_page(
             PAGE, offset, is_intermediate=False, categories=["general"], starred_first=False
         )
-        # An offset of our clock to the server's, whose times the images bear; read after its first answer.
-        skew = (client.server_time() or datetime.now(UTC)) - datetime.now(UTC)
+        # The images bear the server's times, which its answer has just told.
+        earliest = since + client.clock_offset() - CLOCK_MARGIN
         for image in page.items:
-            if image.created_at < since + skew - CLOCK_MARGIN:
+            if image.created_at < earliest:
                 return
             if image.session_id is not None:
                 yield image

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import msgspec
@@ -14,13 +14,12 @@ import structlog
 from service.database.engine import Connection, Database
 from service.errors import InvokeError
 from service.invokeai.client import InvokeClient
+from service.invokeai.server import CLOCK_STEP
 from service.studio.connections import Connections
 from service.studio.decide import gap
 
 log = structlog.get_logger()
 
-CLOCK_STEP = timedelta(seconds=1)
-"""What HTTP's `Date` cannot tell apart (RFC 9110)."""
 TRIES_BEFORE = 3
 """The gap after a cancel begins where three tries would have brought it: 2 s, time enough for its reading."""
 
@@ -103,7 +102,7 @@ class Cancellation:
         """Cancels what is due; returns the seconds until something is due again, None when nothing is waiting."""
         seen, self._seen = self._seen, set()
         async with self._database.connection() as connection:
-            found = await unwanted(connection, self.backend_id, seen, _clock_offset(client))
+            found = await unwanted(connection, self.backend_id, seen, client.clock_offset())
         self._forget_all_but({*found.batches, *found.beyond})
         now = asyncio.get_running_loop().time()
         batches = [batch_id for batch_id in found.batches if self._not_before.get(batch_id, now) <= now]
@@ -145,9 +144,3 @@ class Cancellation:
     def _forget_all_but(self, keys: set[str | int]) -> None:
         for key in self._tries.keys() - keys:
             del self._tries[key], self._not_before[key]
-
-
-def _clock_offset(client: InvokeClient) -> timedelta:
-    """How far InvokeAI's clock is ahead of ours, as far as it has told."""
-    now = datetime.now(UTC)
-    return (client.server_time() or now) - now

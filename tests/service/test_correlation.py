@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -13,6 +14,7 @@ from service.demo.images import Filter
 from service.invokeai.subscription import SubscriptionState
 from tests.fakes import ScriptedInvokeAI, batches
 from tests.fakes.correlated import Correlated
+from tests.fakes.scripted import Hold
 
 
 @pytest.fixture
@@ -157,7 +159,8 @@ async def test_a_server_killed_mid_batch_leaves_nothing_processing_and_no_saved_
     assert row["error_message"] is None
 
 
-async def test_a_running_item_killed_before_it_saved_anything_fails_as_restarted(house: Correlated) -> None:
+async def running_step(house: Correlated) -> tuple[Hold, UUID]:
+    """A step whose one item runs, as the database knows, and goes on when it is let."""
     hold = house.invokeai.hold("img")
     step, _ = await house.ours(batches.blank())
     await hold.reached()
@@ -166,6 +169,11 @@ async def test_a_running_item_killed_before_it_saved_anything_fails_as_restarted
         return bool(await house.fetch("SELECT FROM queue_items WHERE status = 'in_progress'"))
 
     await house.until(running)
+    return hold, step
+
+
+async def test_a_running_item_killed_before_it_saved_anything_fails_as_restarted(house: Correlated) -> None:
+    hold, step = await running_step(house)
     await house.invokeai.kill()
     hold.release()
     await house.invokeai.restart()
@@ -174,14 +182,7 @@ async def test_a_running_item_killed_before_it_saved_anything_fails_as_restarted
 
 
 async def test_a_restart_that_rest_tells_of_before_the_socket_is_back_is_told_as_one(house: Correlated) -> None:
-    hold = house.invokeai.hold("img")
-    step, _ = await house.ours(batches.blank())
-    await hold.reached()
-
-    async def running() -> bool:
-        return bool(await house.fetch("SELECT FROM queue_items WHERE status = 'in_progress'"))
-
-    await house.until(running)
+    hold, step = await running_step(house)
     await house.supervisor.stop(next(r.name for r in house.supervisor.report() if r.name.endswith("socket")))
     house.connection._subscribed(SubscriptionState.UNREACHABLE, None)
     await house.invokeai.kill()

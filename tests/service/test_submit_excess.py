@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
+from service.demo.items import Item
 from service.studio.cancellation import unwanted
 from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.rows import add_item
+from tests.fakes.scripted import Hold
 from tests.fakes.studio import MODEL, POST, StudioHouse, eventually, until_made
 
 
@@ -32,9 +35,8 @@ async def test_items_beyond_what_was_asked_are_canceled(studio: StudioHouse, inv
     assert await studio.states(step_id) == ["enqueued"]
 
 
-async def test_an_item_retried_in_invokeais_own_way_is_not_taken_for_excess(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
-) -> None:
+async def retried_there(studio: StudioHouse, invokeai: ScriptedInvokeAI) -> tuple[UUID, Item, Hold]:
+    """A step whose one item was canceled and retried in InvokeAI itself: the retry, running, and what holds it."""
     first, second = invokeai.hold("denoise", item_id=1), invokeai.hold("denoise", item_id=2)
     step_id = await studio.create(MODEL, batch_size=1)
     item = await first.reached()
@@ -44,6 +46,13 @@ async def test_an_item_retried_in_invokeais_own_way_is_not_taken_for_excess(
     await invokeai.queue.retry("default", [item.item_id])
     retried = await second.reached()
     await studio.until_status(step_id, "processing")
+    return step_id, retried, second
+
+
+async def test_an_item_retried_in_invokeais_own_way_is_not_taken_for_excess(
+    studio: StudioHouse, invokeai: ScriptedInvokeAI
+) -> None:
+    step_id, retried, second = await retried_there(studio, invokeai)
     studio.submitter.wake()
     await eventually(lambda: studio.fetch("SELECT FROM queue_items WHERE retried_from_item_id = 1"))
     studio.submitter.wake()
@@ -55,15 +64,7 @@ async def test_an_item_retried_in_invokeais_own_way_is_not_taken_for_excess(
 async def test_an_item_retried_in_invokeai_is_canceled_with_its_step(
     studio: StudioHouse, invokeai: ScriptedInvokeAI
 ) -> None:
-    first, second = invokeai.hold("denoise", item_id=1), invokeai.hold("denoise", item_id=2)
-    step_id = await studio.create(MODEL, batch_size=1)
-    item = await first.reached()
-    await invokeai.queue.cancel(item)
-    first.release()
-    await studio.until_status(step_id, "canceled")
-    await invokeai.queue.retry("default", [item.item_id])
-    retried = await second.reached()
-    await studio.until_status(step_id, "processing")
+    step_id, retried, second = await retried_there(studio, invokeai)
     await studio.cancel(step_id)
     await invokeai.until(lambda: retried.status == "canceled")
     second.release()
