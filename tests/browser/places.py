@@ -48,6 +48,8 @@ async def each_place(page: Page, session: str) -> AsyncIterator[str]:
     yield "viewer"
     await page.keyboard.press("i")
     await page.keyboard.press("Escape")
+    # The viewer closes by going back, which would abort a navigation begun before it is over.
+    await expect(page.get_by_test_id("viewer")).to_be_hidden()
     await page.goto("/studio")
     await expect(page.get_by_test_id("session-card")).to_be_visible()
     yield "sessions"
