@@ -224,7 +224,7 @@ async def opened(
 
         # Who wakes whom.
         registry.reconnected.listen(retrieval.reconnected)
-        registry.reconnected.listen(model_cache.changed)
+        registry.reconnected.listen(model_cache.connected)
         registry.reconnected.listen(lambda _: submitter.wake())
         registry.photos_recorded.listen(lambda _: retrieval.wake())
         registry.batch_seen.listen(submitter.batch_seen)

@@ -90,11 +90,13 @@ class ModelCache:
         self._tries: dict[UUID, int] = {}
         self._changed = asyncio.Event()
 
+    def connected(self, backend_id: UUID) -> None:
+        """Nobody can generate before its models are known: read them now."""
+        self._read_in(0, backend_id)
+
     def changed(self, backend_id: UUID) -> None:
-        """The backend was connected, or said that its models changed: read them soon."""
-        self._tries.pop(backend_id, None)
-        self._due[backend_id] = asyncio.get_running_loop().time() + self._debounce
-        self._changed.set()
+        """The backend said that its models changed: read them once it has said all."""
+        self._read_in(self._debounce, backend_id)
 
     async def run(self) -> None:
         """Reads what is due; a failed reading is tried again while the backend is connected."""
@@ -144,6 +146,11 @@ class ModelCache:
         for backend_id, problem in (await self.refresh_all(connected)).items():
             if problem:
                 log.warning("models_not_read", backend_id=str(backend_id), error=problem)
+
+    def _read_in(self, seconds: float, backend_id: UUID) -> None:
+        self._tries.pop(backend_id, None)
+        self._due[backend_id] = asyncio.get_running_loop().time() + seconds
+        self._changed.set()
 
     async def _read_or_retry(self, backend_id: UUID) -> None:
         at = self._due[backend_id]

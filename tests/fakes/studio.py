@@ -72,7 +72,7 @@ class StudioHouse:
         )
         self.models = ModelCache(database, self.registry, self.announcer, debounce=0.0)
         self.submitter = Submitter(database, self.registry, self.announcer, self.models, grace=grace)
-        self.registry.reconnected.listen(self.models.changed)
+        self.registry.reconnected.listen(self.models.connected)
         self.registry.reconnected.listen(lambda _: self.submitter.wake())
         self.registry.models_changed.listen(self.models.changed)
         self.registry.batch_seen.listen(self.submitter.batch_seen)

@@ -11,6 +11,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
+from service.studio.models import ModelCache
 from service.studio.routes import routes
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.rows import add_backend
@@ -237,6 +238,15 @@ async def test_models_are_those_of_the_last_reading(api: Api, studio: StudioHous
     _, models = await api("GET", "/models")
     assert [model["key"] for model in models["items"]] == [MODEL["key"]]
     assert (await api("POST", "/models/refresh", backend_id=str(uuid4())))[0] == 404
+
+
+async def test_models_are_read_as_soon_as_their_server_connects(studio: StudioHouse) -> None:
+    patient = ModelCache(studio.database, studio.registry, studio.announcer, debounce=3600.0)
+    async with studio.database.connection() as connection:
+        await connection.execute("DELETE FROM models")
+    studio.supervisor.start("patient models", patient.run)
+    patient.connected(studio.backend_id)
+    await studio.until_connected()
 
 
 async def test_models_are_read_again_when_invokeai_has_installed_one(
