@@ -59,6 +59,24 @@ async def test_enter_opens_arrows_walk_the_inspector_tells_and_escape_returns(
     await expect(page.get_by_role("link", name="a lake at noon")).to_be_focused()
 
 
+async def test_escape_pressed_twice_goes_back_once(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+    await make(invokeai, 1)
+    page = await visit("/studio")
+    await page.get_by_role("link", name="Library").click()
+    for _ in range(2):
+        await pictures(page).first.get_by_role("link").click()
+        await expect(page.get_by_test_id("viewer")).to_be_visible()
+        await page.evaluate("""() => {
+            for (let i = 0; i < 2; i++) {
+                const key = { key: "Escape", bubbles: true, cancelable: true };
+                document.activeElement.dispatchEvent(new KeyboardEvent("keydown", key));
+            }
+        }""")
+        await expect(page.get_by_test_id("viewer")).to_be_hidden()
+        await expect(page).to_have_url(re.compile(r"/$"))
+        await expect(pictures(page)).to_have_count(1)
+
+
 async def test_a_link_to_a_picture_opens_it_survives_a_reload_and_back_closes_it(
     visit: Visit, invokeai: ScriptedInvokeAI
 ) -> None:
