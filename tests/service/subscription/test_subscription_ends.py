@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
 
 from service.invokeai.client import Credentials, InvokeClient
-from tests.fakes.raw_invokeai import QUEUE, client_session, free_port, json
-from tests.fakes.raw_socket import RawSockets, raw_sockets
+from tests.fakes.raw_invokeai import QUEUE, free_port, json
+from tests.fakes.raw_socket import RawSockets
 from tests.fakes.watch import CONNECTED, HASTE, NEVER_AGAIN, UNAUTHORIZED, UNREACHABLE, Watch, watching
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[RawSockets]:
-    async with raw_sockets() as server:
-        server.rest.knows()
-        yield server
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with client_session() as session:
-        yield session
-
-
-@pytest.fixture
-def client(server: RawSockets, session: aiohttp.ClientSession) -> InvokeClient:
-    return InvokeClient(server.url, timeout=2, session=session)
 
 
 async def test_it_stops_by_saying_goodbye_and_leaves_nothing(

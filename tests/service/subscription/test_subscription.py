@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -10,29 +9,11 @@ import pytest
 
 from service.invokeai.client import InvokeClient
 from service.invokeai.subscription import Pace
-from tests.fakes.raw_invokeai import client_session, cut, free_port, json, page, stall
+from tests.fakes.raw_invokeai import cut, free_port, json, page, stall
 from tests.fakes.raw_socket import RawSockets, raw_sockets
 from tests.fakes.watch import CONNECTED, CONNECTING, NEVER_AGAIN, UNREACHABLE, watching
 
 VERSION = "/api/v1/app/version"
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[RawSockets]:
-    async with raw_sockets() as server:
-        server.rest.knows()
-        yield server
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with client_session() as session:
-        yield session
-
-
-@pytest.fixture
-def client(server: RawSockets, session: aiohttp.ClientSession) -> InvokeClient:
-    return InvokeClient(server.url, timeout=2, session=session)
 
 
 def progress(number: int, queue_id: str = "default") -> dict[str, Any]:

@@ -1,0 +1,120 @@
+"""Photos with their files, and the routes that serve them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID, uuid4
+
+import aiohttp
+import pytest
+
+from service.backends import ledger
+from service.database.engine import Connection, Database
+from service.library import file_routes, routes
+from service.library.queries import photos_by_ids
+from service.library.thumbnails import Thumbnails
+from service.library.trash import Trash
+from service.live.announce import Announcer, Readers
+from service.live.hub import Hub
+from service.live.messages import Ledger, Photo
+from service.media.imaging import Imaging
+from service.media.layout import thumbnail_path
+from service.media.storage import LocalStorage
+from service.retrieval.worker import Retrieval
+from tests.fakes.photos import ORIGINAL, THUMBNAIL, AddHome, Feed
+from tests.fakes.rows import add_photo
+from tests.fakes.served import served
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> LocalStorage:
+    return LocalStorage(tmp_path)
+
+
+@pytest.fixture
+def hub() -> Hub:
+    return Hub("test")
+
+
+@pytest.fixture
+async def announcer(database: Database, hub: Hub) -> AsyncIterator[Announcer]:
+    async def photos(ids: Any) -> dict[UUID, Photo]:
+        async with database.connection() as connection:
+            return await photos_by_ids(connection, ids)
+
+    async def nothing(ids: Any) -> dict[UUID, Any]:
+        return {}
+
+    async def read_ledger() -> Ledger:
+        async with database.connection() as connection:
+            return await ledger.read(connection, {})
+
+    announcer = Announcer(hub, Readers(photos, nothing, nothing, nothing, read_ledger))
+    running = asyncio.create_task(announcer.run())
+    yield announcer
+    running.cancel()
+
+
+@pytest.fixture
+def retrieval(database: Database, storage: LocalStorage, announcer: Announcer) -> Retrieval:
+    limits = SimpleNamespace(retrieval_max_attempts=5, thumbnail_quality=85)
+    return Retrieval(
+        database,
+        storage,
+        Imaging(10_000_000),
+        lambda _: None,
+        list,
+        announcer=announcer,
+        limits=lambda: limits,
+        workers=1,
+    )
+
+
+@pytest.fixture
+async def client(
+    database: Database, storage: LocalStorage, announcer: Announcer, retrieval: Retrieval
+) -> AsyncIterator[aiohttp.ClientSession]:
+    thumbnails = Thumbnails()
+    async with served(
+        [*routes.routes, *file_routes.routes],
+        database=database,
+        storage=storage,
+        announcer=announcer,
+        retrieval=retrieval,
+        thumbnails=thumbnails,
+        trash=Trash(database, storage, thumbnails, announcer),
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def feed(hub: Hub) -> Feed:
+    return Feed(hub)
+
+
+@pytest.fixture
+def add_home(connection: Connection, storage: LocalStorage) -> AddHome:
+    """A photo whose original and thumbnail are on disk."""
+
+    async def add(content: bytes = ORIGINAL, thumbnail: bytes | None = THUMBNAIL, **values: Any) -> UUID:
+        path = f"photos/generated/mirror/{uuid4()}.png"
+        storage.replace(path, content, uuid4())
+        if thumbnail is not None:
+            storage.replace(thumbnail_path(path), thumbnail, uuid4())
+            values["local_thumbnail_path"] = thumbnail_path(path)
+        return await add_photo(
+            connection,
+            **{
+                "local_storage_path": path,
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "file_size": len(content),
+                **values,
+            },
+        )
+
+    return add
