@@ -22,6 +22,11 @@ async def furnish(invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> str:
     await make(invokeai, 3)
     await broken.wait()
     broken.remove()
+    return await begin_session(invokeai, darkroom, 64, 64)
+
+
+async def begin_session(invokeai: ScriptedInvokeAI, darkroom: Darkroom, width: int, height: int) -> str:
+    """A session with a step of two pictures; its id."""
     model = invokeai.main_model()
     async with darkroom.http.post("/api/v1/sessions", json={"name": "Hills"}) as response:
         session: str = (await response.json())["id"]
@@ -30,7 +35,7 @@ async def furnish(invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> str:
         "model_key": model["key"],
         "model_hash": model["hash"],
         "batch_size": 2,
-        "parameters": {"width": 64, "height": 64, "steps": 2},
+        "parameters": {"width": width, "height": height, "steps": 2},
     }
     async with darkroom.http.post(f"/api/v1/sessions/{session}/steps", json=step) as response:
         assert response.status == 201

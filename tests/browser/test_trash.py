@@ -156,18 +156,24 @@ async def refuse(page: Page, method: str, photo: str) -> None:
     await page.route(f"**/api/v1/photos/{photo}", answer)
 
 
-async def test_where_one_of_several_cannot_be_trashed_only_that_one_stays(
-    visit: Visit, invokeai: ScriptedInvokeAI
-) -> None:
+async def visit_with_a_stubborn_one(visit: Visit, invokeai: ScriptedInvokeAI, method: str) -> tuple[Page, str]:
+    """Three pictures, of which the middle one refuses `method`, and all are chosen; that one's id."""
     await make(invokeai, 1, 2, 3)
     page = await visit("/", tolerated=("status of 500",))
     await expect(pictures(page)).to_have_count(3)
     stubborn = await tiles(page).nth(1).get_attribute("data-photo")
     assert stubborn is not None
-    await refuse(page, "DELETE", stubborn)
+    await refuse(page, method, stubborn)
     await page.reload()
     await expect(pictures(page)).to_have_count(3)
     await page.keyboard.press("Control+a")
+    return page, stubborn
+
+
+async def test_where_one_of_several_cannot_be_trashed_only_that_one_stays(
+    visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    page, stubborn = await visit_with_a_stubborn_one(visit, invokeai, "DELETE")
     await page.keyboard.press("Delete")
     toast = page.get_by_test_id("toast")
     await expect(toast).to_contain_text("2 photos moved to the trash, 1 not. The disk is full.")
@@ -180,15 +186,7 @@ async def test_where_one_of_several_cannot_be_trashed_only_that_one_stays(
 async def test_where_one_of_several_cannot_be_a_favourite_only_that_one_is_none(
     visit: Visit, invokeai: ScriptedInvokeAI
 ) -> None:
-    await make(invokeai, 1, 2, 3)
-    page = await visit("/", tolerated=("status of 500",))
-    await expect(pictures(page)).to_have_count(3)
-    stubborn = await tiles(page).nth(1).get_attribute("data-photo")
-    assert stubborn is not None
-    await refuse(page, "PATCH", stubborn)
-    await page.reload()
-    await expect(pictures(page)).to_have_count(3)
-    await page.keyboard.press("Control+a")
+    page, _ = await visit_with_a_stubborn_one(visit, invokeai, "PATCH")
     await page.keyboard.press("f")
     await expect(page.get_by_test_id("toast")).to_contain_text("2 photos changed, 1 not. The disk is full.")
     await page.keyboard.press("Escape")

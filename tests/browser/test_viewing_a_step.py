@@ -9,6 +9,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.on_show import assert_on_show, shown_file
+from tests.browser.places import begin_session
 from tests.fakes import Hold, ScriptedInvokeAI, answers
 from tests.fakes.darkroom import Darkroom
 
@@ -20,19 +21,7 @@ WINDOW = {"width": 900, "height": 600}
 async def begin_step(invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> tuple[str, Hold]:
     """A session whose step has made one picture of two, larger than the window; what keeps the second."""
     hold = invokeai.hold("output", 2)
-    model = invokeai.main_model()
-    async with darkroom.http.post("/api/v1/sessions", json={"name": "Hills"}) as response:
-        session: str = (await response.json())["id"]
-    step = {
-        "prompt": "dunes at dusk",
-        "model_key": model["key"],
-        "model_hash": model["hash"],
-        "batch_size": 2,
-        "parameters": {"width": 1024, "height": 768, "steps": 2},
-    }
-    async with darkroom.http.post(f"/api/v1/sessions/{session}/steps", json=step) as response:
-        assert response.status == 201
-    return session, hold
+    return await begin_session(invokeai, darkroom, 1024, 768), hold
 
 
 async def open_first(page: Page) -> str:

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import aiohttp
 import pytest
 
 from service.backends import environment
-from service.database.engine import Connection, Database
+from service.database.engine import Connection
 from service.invokeai.client import Credentials
 from tests.fakes.environment import Servers, Start, backends, photo_of, running, until
 
 NOBODY_THERE = "http://127.0.0.1:9"
-
-
-@pytest.fixture
-async def servers(tmp_path: Path) -> AsyncIterator[Servers]:
-    servers = Servers(tmp_path)
-    yield servers
-    await servers.stop()
-
-
-@pytest.fixture
-async def start(database: Database) -> AsyncIterator[Start]:
-    async with aiohttp.ClientSession() as http:
-        yield Start(database, http)
 
 
 async def test_the_first_start_adds_it_and_the_next_finds_it(start: Start, connection: Connection) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import aiohttp
 import msgspec
 import pytest
 
@@ -22,19 +20,6 @@ from tests.fakes.environment import Servers, Start, backends, photo_of, running,
 from tests.fakes.feed import listening, until_item
 from tests.fakes.multiuser import Account
 from tests.fakes.rows import add_backend, add_batch, add_item, add_photo, add_session, add_step, insert
-
-
-@pytest.fixture
-async def servers(tmp_path: Path) -> AsyncIterator[Servers]:
-    servers = Servers(tmp_path)
-    yield servers
-    await servers.stop()
-
-
-@pytest.fixture
-async def start(database: Database) -> AsyncIterator[Start]:
-    async with aiohttp.ClientSession() as http:
-        yield Start(database, http)
 
 
 async def test_a_server_that_knows_its_last_images_has_moved(
