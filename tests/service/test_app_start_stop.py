@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -16,6 +17,7 @@ from aiohttp import web
 
 from service import __main__ as command
 from service import data_folder
+from service.database.engine import Connection
 from service.errors import StartupError
 from service.live.messages import Hello
 from service.media.layout import PHOTOS
@@ -74,6 +76,18 @@ async def test_starting_and_stopping_often_leaks_nothing(tmp_path: Path, databas
     assert open_files[-1] <= open_files[1]
     assert tasks[-1] <= tasks[1]
     assert threads[-1] <= threads[1] + 1
+
+
+async def test_what_has_been_in_the_trash_too_long_goes_at_the_start(
+    tmp_path: Path, database_url: str, connection: Connection
+) -> None:
+    settings = settings_for(tmp_path, database_url)
+    async with running(settings):
+        pass
+    photo = await add_photo(connection, deleted_at=datetime.now(UTC) - timedelta(days=400))
+    async with running(settings), asyncio.timeout(PATIENCE):
+        while await connection.fetchval("SELECT purged_at FROM photos WHERE id = $1", photo) is None:
+            await asyncio.sleep(0.05)
 
 
 async def test_a_data_folder_is_one_processs_at_a_time(tmp_path: Path, database_url: str) -> None:
