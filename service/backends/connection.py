@@ -173,6 +173,9 @@ class Connection:
         self.reconciler.request()
         self.gallery.request()
 
+    def read_queue_soon(self) -> None:
+        self.reconciler.request_soon()
+
     def batch_seen(self, batch_id: str) -> None:
         self._around.batch_seen(self.backend_id, batch_id)
 

@@ -61,6 +61,7 @@ class Downstream(Protocol):
     def settle(self, batch_id: str, item_id: int, step_id: UUID, image_names: Sequence[str]) -> None: ...
     def read_items(self, item_ids: Sequence[int]) -> None: ...
     def read_everything(self) -> None: ...
+    def read_queue_soon(self) -> None: ...
     def batch_seen(self, batch_id: str) -> None: ...
     def models_changed(self) -> None: ...
 
@@ -171,9 +172,8 @@ class Consumer:
             return  # Single-user servers send every queue's events to every socket (FACTS §1).
         match event:
             case events.BatchEnqueued():
-                # A full queue announces batches it took nothing of (FACTS §7).
-                if event.enqueued and event.origin == rows.ORIGIN and await self._ours.batch(event.batch_id):
-                    self._downstream.batch_seen(event.batch_id)
+                if event.enqueued:  # a full queue announces batches it took nothing of, too (FACTS §7)
+                    await self._apply_enqueued(event)
             case events.ItemsCanceled():
                 canceled, unknown = self.tracking.known_ids(event.canceled_item_ids)
                 for tracked in canceled:
@@ -184,6 +184,12 @@ class Consumer:
                 self._downstream.read_everything()
             case _:
                 await self._apply_item_event(event, entry.connection)
+
+    async def _apply_enqueued(self, event: events.BatchEnqueued) -> None:
+        if event.origin == rows.ORIGIN and await self._ours.batch(event.batch_id):
+            self._downstream.batch_seen(event.batch_id)
+        elif REDACTED not in (event.user_id, event.batch_id):
+            self._downstream.read_queue_soon()  # nothing else tells of items that only wait (FACTS §2)
 
     async def _apply_item_event(self, event: AnyItemEvent, connection: int) -> None:
         tracked = await self._track(event)

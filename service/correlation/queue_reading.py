@@ -78,6 +78,8 @@ class QueueReading:
         await self._consumer.settle_queue()
         if to_the_end:
             await self._miss(began, known_at)
+        status = await self._client.queue_status()
+        self._consumer.show_queue(status.pending, status.in_progress)
         return self._consumer.failures == failures
 
     async def _unsettled(self, unsettled: list[Unsettled], across_reconnect: bool) -> tuple[set[Key], set[int]]:

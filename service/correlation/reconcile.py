@@ -24,6 +24,8 @@ QUIET = 60.0
 """Seconds after which unsettled work is read though nobody asked."""
 GATHER = 0.05
 """Seconds to gather requests into one: items end in bursts."""
+SOON = 2.0
+"""Seconds in which any number of batches enqueued by others lead to one reading."""
 MOST_ASKED = 1000
 """Items asked for one by one; beyond it everything is read."""
 FIRST_WAIT = 1.0
@@ -62,6 +64,7 @@ class Reconciler:
         self._absent = False
         self._wake = asyncio.Event()
         self._back = asyncio.Event()
+        self._soon: asyncio.TimerHandle | None = None
         self._due_at: float | None = None
         """When, on the loop's clock, everything is read though nobody asked; None before the first reading."""
 
@@ -72,6 +75,12 @@ class Reconciler:
         if self._everything:
             self._asked.clear()
         self._wake.set()
+
+    def request_soon(self) -> None:
+        """Asks for everything within SOON, however often it is called."""
+        loop = asyncio.get_running_loop()
+        if self._soon is None or self._soon.when() <= loop.time():
+            self._soon = loop.call_later(SOON, self.request)
 
     def reconnected(self) -> None:
         """Events may have been missed: everything is read, and ends found now were announced to nobody."""

@@ -137,6 +137,14 @@ async def test_an_enqueued_batch_of_ours_is_told_and_others_are_not(house: House
         payload = {"queue_id": "default", "batch_id": batch_id, "origin": origin, "enqueued": 2, "requested": 2}
         await house.consumer.apply(SocketEvent("batch_enqueued", payload))
     assert house.requests.batches == [house.batch_id]
+    assert house.requests.read_soon == 2
+
+
+async def test_a_batch_of_which_nothing_was_taken_or_nothing_may_be_known_is_not_looked_for(house: House) -> None:
+    said = {"queue_id": "default", "batch_id": "x", "enqueued": 2, "requested": 2}
+    for unlike in ({"enqueued": 0}, {"batch_id": "redacted"}, {"user_id": "redacted"}, {"queue_id": "other"}):
+        await house.consumer.apply(SocketEvent("batch_enqueued", said | unlike))
+    assert house.requests.read_soon == 0
 
 
 async def test_progress_reaches_browsers_and_never_the_database(house: House) -> None:

@@ -34,6 +34,7 @@ class Requests:
         self.settled: list[tuple[str, int, tuple[str, ...]]] = []
         self.read: list[int] = []
         self.read_all = 0
+        self.read_soon = 0
         self.batches: list[str] = []
         self.models = 0
 
@@ -48,6 +49,9 @@ class Requests:
 
     def read_everything(self) -> None:
         self.read_all += 1
+
+    def read_queue_soon(self) -> None:
+        self.read_soon += 1
 
     def batch_seen(self, batch_id: str) -> None:
         self.batches.append(batch_id)

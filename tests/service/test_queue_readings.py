@@ -34,6 +34,21 @@ async def clear(house: Correlated) -> None:
     await house.connection.client._call("PUT", "/api/v1/queue/default/clear", dict)
 
 
+async def test_what_others_enqueue_is_shown_and_counted_while_it_waits(
+    house: Correlated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "SOON", 0.1)
+    await pause(house)
+    for _ in range(3):
+        await house.theirs(batches.blank())
+    await until_shown(house, (1, "pending"), (2, "pending"), (3, "pending"))
+    await house.until(lambda: is_counted(house, 3))
+
+
+async def is_counted(house: Correlated, pending: int) -> bool:
+    return house.connection.queue.pending == pending
+
+
 async def test_other_peoples_pending_items_leave_with_a_cleared_queue(house: Correlated) -> None:
     await pause(house)
     await house.theirs(batches.blank(), runs=2)
