@@ -86,6 +86,7 @@ async def remove(
     if its_connection is not None:
         registry.tell_gone(its_connection.tracking.live_items)
     await registry.reload()
+    announcer.leave_gap()  # every photo and step it ever had names it no more
     announcer.ledger_changed()
 
 

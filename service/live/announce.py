@@ -74,6 +74,10 @@ class Announcer:
     def photos_removed(self, ids: Iterable[UUID]) -> None:
         self._note("photo.removed", ids)
 
+    def leave_gap(self) -> None:
+        """Too much has changed to be told: browsers see a gap, and read again."""
+        self._hub.skip()
+
     def steps_updated(self, ids: Iterable[UUID]) -> None:
         self._note("step.updated", ids)
 

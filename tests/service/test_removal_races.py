@@ -169,6 +169,13 @@ async def test_a_step_retried_at_the_moment_its_backend_goes_is_made_elsewhere(
 # --- what browsers have ---
 
 
+async def test_open_pages_read_again_what_named_it(house: Correlated) -> None:
+    hub = house.registry._hub
+    before = hub.seq
+    await confirmed(house)
+    assert hub.seq > before
+
+
 async def test_its_items_end_on_open_pages(house: Correlated) -> None:
     ear, hold = listening(house.registry._hub), house.invokeai.hold("img")
     _, [item_id] = await house.ours(batches.blank())
