@@ -19,6 +19,7 @@ def normalised(given: str) -> str:
     try:
         parts = urlsplit(text)
         port = parts.port
+        (parts.hostname or "").encode("idna")  # no label empty or over-long: UnicodeError, a ValueError
     except ValueError as error:
         raise ValueError("must be a URL such as http://127.0.0.1:9090") from error
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:

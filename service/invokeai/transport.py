@@ -41,6 +41,7 @@ _NEVER_SENT = (
     aiohttp.ConnectionTimeoutError,
     aiohttp.ServerFingerprintMismatch,
     aiohttp.InvalidURL,
+    UnicodeError,  # a host name that cannot be written in the DNS
 )
 
 

@@ -125,6 +125,8 @@ async def test_a_url_is_kept_in_one_form(client: aiohttp.ClientSession, given: s
         {"url": ""},
         {"url": "127.0.0.1:9090"},
         {"url": "ftp://pod"},
+        {"url": "http://my..server:9090"},
+        {"url": f"http://{'a' * 64}.example:9090"},
         {"url": "file:///etc/passwd"},
         {"url": "http://"},
         {"url": "http://me:secret@pod"},

@@ -104,8 +104,9 @@ async def test_a_name_without_an_address_was_never_sent(session: aiohttp.ClientS
 
 
 async def test_a_url_that_is_none_was_never_sent(session: aiohttp.ClientSession) -> None:
-    with pytest.raises(InvokeUnreachable):
-        await InvokeClient("nonsense", session=session).version()
+    for url in ("nonsense", "http://my..server:9090", f"http://{'a' * 64}.example:9090"):
+        with pytest.raises(InvokeUnreachable):
+            await InvokeClient(url, session=session).version()
 
 
 async def test_a_read_that_was_cut_is_read_again(server: RawInvokeAI, client: InvokeClient) -> None:
