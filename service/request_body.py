@@ -6,12 +6,27 @@ from typing import Any
 
 import msgspec
 from litestar import Request
+from litestar.exceptions import InternalServerException
 
 from service.errors import ValidationError
+
+VISIBLE_LINE = r"^[^\x00-\x1f]*[^\x00-\x1f\s][^\x00-\x1f]*$"
+"""A name that somebody is to read in one line: no control characters, and something that shows."""
 
 
 class StrictRequest(Request[Any, Any, Any]):
     """The framework would decode into anything and convert leniently: "512" would pass for 512, and "null" for null."""
+
+    async def body(self) -> bytes:
+        """ValidationError where it broke off, or is empty and must not be."""
+        try:
+            body = await super().body()
+        except InternalServerException as error:  # the framework's word for a client that left in the middle
+            raise ValidationError("the body broke off before its end") from error
+        field = self.route_handler.parsed_data_field
+        if not body and field is not None and not field.is_optional:
+            raise ValidationError("a JSON body is needed")
+        return body
 
     async def json(self) -> Any:
         """The body as its handler's type. ValidationError says what is wrong, and where."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+HOST = re.compile(r"(?P<name>\[[^\]]*\]|[^:\[\]]*)(:[0-9]*)?")
+
+
 def host_name(host: str) -> str:
-    """The name in a Host header, without its port: `[::1]:8000` → `[::1]`."""
-    if host.startswith("["):
-        return host[: host.find("]") + 1].lower()
-    return host.partition(":")[0].lower()
+    """The name in a Host header (RFC 9110 §7.2), without its port: `[::1]:8000` → `[::1]`; empty for what is none."""
+    found = HOST.fullmatch(host)
+    return found["name"].lower() if found else ""
 
 
 def refusal(

@@ -8,8 +8,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from service.live.messages import Backend, Item, QueueCounts, Resource
+from service.request_body import VISIBLE_LINE
 
-Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*[^\x00-\x1f\s][^\x00-\x1f]*$")]
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=VISIBLE_LINE)]
 QueueId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
 Mirror = Literal["all", "own"]
 Secret = Annotated[str, Meta(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -46,7 +47,9 @@ def decode(filters: msgspec.Struct, cursor: str, key_type: Any) -> Position:
         content = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         found = msgspec.json.decode(content, type=_Cursor)
         key = msgspec.convert(found.key, key_type)
-    except (ValueError, binascii.Error, msgspec.MsgspecError) as error:
+        if isinstance(key, datetime):
+            key = key.astimezone(UTC)  # out of range there, it is out of the database's
+    except (ValueError, OverflowError, binascii.Error, msgspec.MsgspecError) as error:
         raise ValidationError("cursor: not one of this service's cursors") from error
     if found.filters != fingerprint(filters):
         raise ValidationError("cursor: made for other filters; start again without it")

@@ -9,12 +9,13 @@ import msgspec
 from msgspec import Meta
 
 from service.live.messages import Model, Resource, Session
+from service.request_body import VISIBLE_LINE
 from service.studio.parameters import NO_NUL, Key, Parameters
 
 MOST_ALTERNATIVES = 100
 
 Prompt = Annotated[str, Meta(max_length=20_000, pattern=NO_NUL)]
-SessionName = Annotated[str, Meta(min_length=1, max_length=200, pattern=NO_NUL)]
+SessionName = Annotated[str, Meta(min_length=1, max_length=200, pattern=VISIBLE_LINE)]
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -21,7 +21,7 @@ from service.studio.schemas import StepCreate
 
 LIVE = frozenset({"pending", "processing"})
 
-EXISTING = "SELECT id FROM generation_steps WHERE correlation_id = $1"
+EXISTING = "SELECT id, deleted_at FROM generation_steps WHERE correlation_id = $1"
 # Not FOR UPDATE: changing a step twice in one transaction checks its foreign keys again, which must not wait here.
 SESSION = "SELECT FROM generation_sessions WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE"
 PARENT = "SELECT FROM generation_steps WHERE id = $1 AND session_id = $2 AND deleted_at IS NULL"
@@ -57,7 +57,8 @@ class Created(msgspec.Struct, frozen=True):
 
 
 async def create_step(connection: Connection, session_id: UUID, asked: StepCreate) -> Created:
-    """A pending step with its first batch prepared. The same correlation id gives the same step, also under a race."""
+    """A pending step with its first batch prepared. The same correlation id gives the same step, also under a race;
+    `Conflict` when that step was deleted."""
     if (existing := await _existing(connection, asked.correlation_id)) is not None:
         return existing
     if await connection.fetchrow(SESSION, session_id) is None:
@@ -122,7 +123,11 @@ async def discard(connection: Connection, step_id: UUID, at: datetime) -> None:
 
 async def _existing(connection: Connection, correlation_id: str | None) -> Created | None:
     row = None if correlation_id is None else await connection.fetchrow(EXISTING, correlation_id)
-    return None if row is None else Created(row["id"], is_new=False)
+    if row is None:
+        return None
+    if row["deleted_at"] is not None:
+        raise Conflict("correlation_id: the step that has it was deleted")
+    return Created(row["id"], is_new=False)
 
 
 async def _check_references(connection: Connection, session_id: UUID, asked: StepCreate) -> None:

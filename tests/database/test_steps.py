@@ -113,6 +113,9 @@ async def test_the_same_correlation_id_makes_one_step_however_often_and_wherever
     assert sum(answer.is_new for answer in answers) == 1
     assert await connection.fetchval("SELECT count(*) FROM step_batches") == 1
     assert (await create(database, session_id, correlation_id="mine", prompt="another")).step_id == answers[0].step_id
+    await connection.execute("UPDATE generation_steps SET deleted_at = now()")
+    with pytest.raises(Conflict):
+        await create(database, session_id, correlation_id="mine")
 
 
 async def test_a_parent_must_be_a_step_of_the_same_session(

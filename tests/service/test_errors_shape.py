@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import AsyncIterator
 from http import HTTPStatus
@@ -109,6 +110,30 @@ async def test_what_clients_do_wrong_is_told_in_one_shape(
         assert response.status == status
         if method != "HEAD":
             await error_of(response)
+
+
+async def test_an_empty_body_where_one_is_needed_is_named(darkroom: Darkroom) -> None:
+    async with darkroom.http.post("/api/v1/sessions", headers=JSON) as response:
+        assert response.status == 400
+        assert (await error_of(response))["message"] == "a JSON body is needed"
+
+
+async def test_a_client_that_leaves_in_the_middle_of_a_body_is_no_fault_of_ours(darkroom: Darkroom) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", darkroom.port)
+    head = f"POST /api/v1/sessions HTTP/1.1\r\nHost: 127.0.0.1:{darkroom.port}\r\nContent-Type: application/json\r\n"
+    writer.write(f"{head}Content-Length: 10\r\n\r\n{{}}".encode())
+    await writer.drain()
+    writer.close()
+    sessions = 'method="POST",route="/api/v1/sessions",status='
+
+    async def metrics() -> str:
+        async with darkroom.http.get("/metrics") as response:
+            return await response.text()
+
+    async with asyncio.timeout(10):
+        while f'{sessions}"400"' not in (text := await metrics()):
+            await asyncio.sleep(0.05)
+    assert f'{sessions}"500"' not in text
 
 
 async def test_a_body_of_another_type_is_told_in_the_same_shape(darkroom: Darkroom) -> None:

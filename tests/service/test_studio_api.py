@@ -11,13 +11,17 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
+from service.library import cursor as cursors
+from service.library.cursor import Position
 from service.studio.models import ModelCache
+from service.studio.queries import SessionOrder
 from service.studio.routes import routes
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.rows import add_backend
 from tests.fakes.served import served
 from tests.fakes.studio import MODEL, StudioHouse, eventually
 
+BEYOND_TIME = cursors.encode(SessionOrder(), Position(uuid4(), "0001-01-01T00:00:00+14:00"))
 STEP = {
     "prompt": "a lighthouse",
     "model_key": MODEL["key"],
@@ -201,7 +205,16 @@ async def test_sessions_are_listed_latest_changed_first_by_cursor_or_offset(api:
 
 
 @pytest.mark.parametrize(
-    "query", [{"limit": 0}, {"limit": 201}, {"offset": -1}, {"cursor": "x"}, {"cursor": "x", "offset": 0}], ids=str
+    "query",
+    [
+        {"limit": 0},
+        {"limit": 201},
+        {"offset": -1},
+        {"cursor": "x"},
+        {"cursor": "x", "offset": 0},
+        {"cursor": BEYOND_TIME},
+    ],
+    ids=str,
 )
 async def test_a_wrong_page_is_refused(api: Api, query: dict[str, Any]) -> None:
     await api.refused("GET", "/sessions", **query)
@@ -209,7 +222,8 @@ async def test_a_wrong_page_is_refused(api: Api, query: dict[str, Any]) -> None:
 
 async def test_a_session_is_renamed_and_deleted(api: Api) -> None:
     session = await api.session()
-    await api.refused("PATCH", f"/sessions/{session}", {"name": ""})
+    for invisible in ("", " ", "\n", "\u0000"):
+        await api.refused("PATCH", f"/sessions/{session}", {"name": invisible})
     await api.refused("POST", "/sessions", {"title": "x"})
     status, renamed = await api("PATCH", f"/sessions/{session}", {"name": "a morning"})
     assert (status, renamed["name"], renamed["step_count"], renamed["cover_photo_id"]) == (200, "a morning", 0, None)

@@ -110,4 +110,11 @@ def test_a_missing_host_is_refused() -> None:
 
 
 def test_names_are_read_without_their_port() -> None:
-    assert [host_name(host) for host in ("A.b:1", "[::1]:80", "[::1]", "[broken")] == ["a.b", "[::1]", "[::1]", ""]
+    assert [host_name(host) for host in ("A.b:1", "a:", "[::1]:80", "[::1]")] == ["a.b", "a", "[::1]", "[::1]"]
+
+
+@pytest.mark.parametrize(
+    "host", ["[broken", "127.0.0.1:evil.example", "localhost:80:90", "[::1]evil.example", "a:b@c", ""]
+)
+def test_what_is_no_host_header_has_no_name(host: str) -> None:
+    assert host_name(host) == ""
