@@ -50,6 +50,7 @@ from service.operations.docs import routes as docs_routes
 from service.operations.health import routes as health_routes
 from service.operations.metrics import Requests
 from service.operations.metrics import routes as metrics_routes
+from service.operations.openapi import SECURITY, CommonAnswers
 from service.operations.status import routes as status_routes
 from service.request_body import StrictRequest
 from service.retrieval.sweep import Sweep
@@ -137,7 +138,9 @@ def create_app(settings: Settings, *, demo: bool = False, give_up: Callable[[str
             path="/api/docs",
             render_plugins=[DocsPage()],
             use_handler_docstrings=True,
+            components=SECURITY,
         ),
+        plugins=[CommonAnswers()],
         request_class=StrictRequest,
         request_max_body_size=LARGEST_BODY,
         event_emitter_backend=NoEvents,

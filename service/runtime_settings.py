@@ -9,13 +9,14 @@ import structlog
 from msgspec import UNSET, Meta, UnsetType
 
 from service.database.engine import Database
+from service.json_schema import FROM_ZERO
 from service.live.messages import Resource
 
 log = structlog.get_logger()
 
 Attempts = Annotated[int, Meta(ge=1, le=100)]
 Quality = Annotated[int, Meta(ge=1, le=100)]
-Days = Annotated[int, Meta(ge=0, le=36_500)]
+Days = Annotated[int, FROM_ZERO, Meta(le=36_500)]
 
 READ = "SELECT key, value::text FROM settings WHERE key = ANY($1::text[])"
 WRITE = "INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value"

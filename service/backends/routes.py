@@ -35,7 +35,7 @@ async def list_backends(registry: NamedDependency[Registry]) -> BackendList:
     return BackendList(items=backends, total=len(backends), limit=max(50, len(backends)), offset=0)
 
 
-@post("/api/v1/backends", operation_id="create_backend", tags=TAGS, responses=failures(400, 409))
+@post("/api/v1/backends", operation_id="create_backend", tags=TAGS, responses=failures(409))
 async def create_backend(
     data: JSONBody[BackendCreate], database: NamedDependency[Database], registry: NamedDependency[Registry]
 ) -> Backend:
@@ -46,15 +46,13 @@ async def create_backend(
     return await registry.resource(backend_id)
 
 
-@get("/api/v1/backends/{backend_id:uuid}", operation_id="get_backend", tags=TAGS, responses=failures(400, 404))
+@get("/api/v1/backends/{backend_id:uuid}", operation_id="get_backend", tags=TAGS)
 async def get_backend(backend_id: FromPath[UUID], registry: NamedDependency[Registry]) -> Backend:
     """One backend."""
     return await registry.resource(backend_id)
 
 
-@patch(
-    "/api/v1/backends/{backend_id:uuid}", operation_id="update_backend", tags=TAGS, responses=failures(400, 404, 409)
-)
+@patch("/api/v1/backends/{backend_id:uuid}", operation_id="update_backend", tags=TAGS, responses=failures(409))
 async def update_backend(
     backend_id: FromPath[UUID],
     data: JSONBody[BackendPatch],
@@ -68,9 +66,7 @@ async def update_backend(
     return await registry.resource(backend_id)
 
 
-@delete(
-    "/api/v1/backends/{backend_id:uuid}", operation_id="delete_backend", tags=TAGS, responses=failures(400, 404, 409)
-)
+@delete("/api/v1/backends/{backend_id:uuid}", operation_id="delete_backend", tags=TAGS, responses=failures(409))
 async def delete_backend(
     backend_id: FromPath[UUID],
     database: NamedDependency[Database],
@@ -82,12 +78,7 @@ async def delete_backend(
     await remove(database, registry, announcer, backend_id, confirmed=confirm)
 
 
-@get(
-    "/api/v1/backends/{backend_id:uuid}/ledger",
-    operation_id="get_backend_ledger",
-    tags=TAGS,
-    responses=failures(400, 404),
-)
+@get("/api/v1/backends/{backend_id:uuid}/ledger", operation_id="get_backend_ledger", tags=TAGS)
 async def get_backend_ledger(backend_id: FromPath[UUID], registry: NamedDependency[Registry]) -> BackendLedger:
     """What it made, where that is now, and what is still expected of it."""
     found = (await registry.ledger()).backends.get(str(backend_id))
@@ -96,12 +87,7 @@ async def get_backend_ledger(backend_id: FromPath[UUID], registry: NamedDependen
     return found
 
 
-@get(
-    "/api/v1/backends/{backend_id:uuid}/queue",
-    operation_id="get_backend_queue",
-    tags=TAGS,
-    responses=failures(400, 404),
-)
+@get("/api/v1/backends/{backend_id:uuid}/queue", operation_id="get_backend_queue", tags=TAGS)
 async def get_backend_queue(backend_id: FromPath[UUID], registry: NamedDependency[Registry]) -> Queue:
     """Its queue as last seen, from memory."""
     connection = registry.get(backend_id)
@@ -117,7 +103,7 @@ async def get_backend_queue(backend_id: FromPath[UUID], registry: NamedDependenc
     operation_id="test_backend",
     status_code=200,
     tags=TAGS,
-    responses=failures(400, 404, 502),
+    responses=failures(502),
 )
 async def test_backend(backend_id: FromPath[UUID], database: NamedDependency[Database]) -> Reached:
     """Ask the server who it is, now, over a connection of its own. Not reached, or not let in: 502."""

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from service.database.engine import Connection
 from service.errors import NotFound, ValidationError
+from service.json_schema import FROM_ZERO
 from service.library.filters import storable
 from service.library.sql import Arguments
 
@@ -22,7 +23,7 @@ class PhotoPatch(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_field
     """What is left out stays as it is; null clears a pick or a caption."""
 
     favorite: bool | UnsetType = UNSET
-    rating: Annotated[int, Meta(ge=0, le=5)] | UnsetType = UNSET
+    rating: Annotated[int, FROM_ZERO, Meta(le=5)] | UnsetType = UNSET
     pick: Literal["pick", "reject"] | UnsetType | None = UNSET
     caption: Annotated[str, Meta(max_length=10_000)] | UnsetType | None = UNSET
     tags: Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=MAX_TAGS)] | UnsetType = UNSET

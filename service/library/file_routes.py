@@ -30,9 +30,13 @@ from service.retrieval import queue
 from service.retrieval.worker import Retrieval
 
 TAGS: Final = ["photos"]
+PNG: Final = "image/png"
+"""What InvokeAI makes; nothing else is retrieved."""
 WEBP: Final = "image/webp"
 
 NOT_HOME: Final = ResponseSpec(Waiting, generate_examples=False, description="Not home yet; see Retry-After")
+PART: Final = ResponseSpec(Any, generate_examples=False, description="The range that was asked for", media_type=PNG)
+UNCHANGED: Final = ResponseSpec(None, description="What If-None-Match names is still what there is")
 
 
 @route(
@@ -40,8 +44,8 @@ NOT_HOME: Final = ResponseSpec(Waiting, generate_examples=False, description="No
     http_method=READING,
     operation_id=named("get_photo_file"),
     tags=TAGS,
-    responses={202: NOT_HOME, **failures(400, 404, 416)},
-    media_type="application/octet-stream",
+    responses={202: NOT_HOME, 206: PART, 304: UNCHANGED, **failures(416)},
+    media_type=PNG,
 )
 async def get_photo_file(
     photo_id: FromPath[UUID],
@@ -87,7 +91,7 @@ async def get_photo_file(
     http_method=READING,
     operation_id=named("get_photo_thumbnail"),
     tags=TAGS,
-    responses={202: NOT_HOME, **failures(400, 404)},
+    responses={202: NOT_HOME, 304: UNCHANGED},
     media_type=WEBP,
 )
 async def get_photo_thumbnail(

@@ -13,6 +13,7 @@ from litestar.params import FromQuery, QueryParameter
 
 from service.database.models import LIVE, one_of
 from service.errors import ValidationError
+from service.json_schema import MINIMUM_ZERO
 from service.library.search import tsquery
 from service.library.sql import Arguments
 from service.live.messages import RetrievalStatus
@@ -34,7 +35,7 @@ def _described(description: str, **bounds: Any) -> QueryParameter:
 
 
 Many = Annotated[list[T] | None, _described("May be repeated: any of them")]
-Edge = Annotated[int | None, _described("Pixels", ge=0, le=MAX_PIXELS)]
+Edge = Annotated[int | None, _described("Pixels", ge=0, le=MAX_PIXELS, schema_extra=MINIMUM_ZERO)]
 
 
 class PhotoFilters(msgspec.Struct, kw_only=True, frozen=True):
@@ -57,7 +58,7 @@ class PhotoFilters(msgspec.Struct, kw_only=True, frozen=True):
     seed: Many[int] = None
     favorite: FromQuery[bool | None] = None
     pick: Annotated[list[Pick] | None, _described("`none`: neither picked nor rejected")] = None
-    rating_min: Annotated[int | None, _described("Stars", ge=0, le=5)] = None
+    rating_min: Annotated[int | None, _described("Stars", ge=0, le=5, schema_extra=MINIMUM_ZERO)] = None
     source: Many[Source] = None
     width_min: Edge = None
     width_max: Edge = None

@@ -14,6 +14,7 @@ from litestar.params import QueryParameter
 
 from service.database.engine import Connection
 from service.errors import ValidationError
+from service.json_schema import MINIMUM_ZERO
 from service.library import cursor as cursors
 from service.library.cursor import Position
 from service.library.filters import Equality, PhotoFilters, Selection, any_of, select
@@ -86,7 +87,9 @@ class Page(msgspec.Struct, kw_only=True, frozen=True):
     """Which part of a list, and whether to count the whole."""
 
     limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50
-    offset: Annotated[int | None, QueryParameter(description="Works at a cost", ge=0, le=MAX_OFFSET)] = None
+    offset: Annotated[
+        int | None, QueryParameter(description="Works at a cost", ge=0, le=MAX_OFFSET, schema_extra=MINIMUM_ZERO)
+    ] = None
     cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before")] = None
     count: Annotated[bool, QueryParameter(description="False: spare the exact total")] = True
 

@@ -62,23 +62,13 @@ async def get_photos(
         return await list_photos(connection, filters, page)
 
 
-@get(
-    "/api/v1/photos/{photo_id:uuid}",
-    operation_id="get_photo",
-    tags=TAGS,
-    responses=failures(400, 404),
-)
+@get("/api/v1/photos/{photo_id:uuid}", operation_id="get_photo", tags=TAGS)
 async def get_photo(photo_id: FromPath[UUID], database: NamedDependency[Database]) -> Photo:
     """One photo, in the trash or not; its bytes are at `url`."""
     return await _photo(database, photo_id)
 
 
-@patch(
-    "/api/v1/photos/{photo_id:uuid}",
-    operation_id="update_photo",
-    tags=TAGS,
-    responses=failures(400, 404),
-)
+@patch("/api/v1/photos/{photo_id:uuid}", operation_id="update_photo", tags=TAGS)
 async def update_photo(
     photo_id: FromPath[UUID],
     data: JSONBody[PhotoPatch],
@@ -92,12 +82,7 @@ async def update_photo(
     return await _photo(database, photo_id)
 
 
-@delete(
-    "/api/v1/photos/{photo_id:uuid}",
-    operation_id="trash_photo",
-    tags=TAGS,
-    responses=failures(400, 404),
-)
+@delete("/api/v1/photos/{photo_id:uuid}", operation_id="trash_photo", tags=TAGS)
 async def trash_photo(
     photo_id: FromPath[UUID], database: NamedDependency[Database], announcer: NamedDependency[Announcer]
 ) -> None:
@@ -107,13 +92,7 @@ async def trash_photo(
             announcer.photos_updated([photo_id])
 
 
-@post(
-    "/api/v1/photos/{photo_id:uuid}/restore",
-    operation_id="restore_photo",
-    status_code=200,
-    tags=TAGS,
-    responses=failures(400, 404),
-)
+@post("/api/v1/photos/{photo_id:uuid}/restore", operation_id="restore_photo", status_code=200, tags=TAGS)
 async def restore_photo(
     photo_id: FromPath[UUID], database: NamedDependency[Database], announcer: NamedDependency[Announcer]
 ) -> Photo:
@@ -135,7 +114,7 @@ async def empty_trash(trash: NamedDependency[Trash]) -> Changed:
     operation_id="retry_retrieval",
     status_code=202,
     tags=TAGS,
-    responses=failures(400, 404, 409),
+    responses=failures(409),
 )
 async def retry_retrieval(
     photo_id: FromPath[UUID],

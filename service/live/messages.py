@@ -8,6 +8,8 @@ from uuid import UUID
 
 import msgspec
 
+from service.json_schema import NullableJson
+
 RetrievalStatus = Literal["pending", "retrieving", "completed", "failed", "gone"]
 StepStatus = Literal["pending", "processing", "completed", "failed", "canceled"]
 ItemStatus = Literal["pending", "in_progress", "waiting", "completed", "failed", "canceled", "gone"]
@@ -34,7 +36,7 @@ class Photo(Resource, frozen=True, kw_only=True):
     is_generated: bool
     generation_prompt: str | None
     generation_negative_prompt: str | None
-    generation_params: msgspec.Raw | None
+    generation_params: NullableJson
     source_image_id: UUID | None
     source: Literal["uploaded", "generated", "mirrored", "imported"]
     invoke_id: str | None
@@ -205,7 +207,7 @@ class Model(Resource, frozen=True, kw_only=True):
     type: str
     format: str | None
     description: str | None
-    default_settings: msgspec.Raw | None
+    default_settings: NullableJson
     seen_at: datetime
 
 

@@ -88,7 +88,7 @@ def _operation(path: str, method: str, operation: Json) -> str:
         (f"body <small>{escape(media)}</small>", _type(content.get("schema", {})), {})
         for media, content in body.items()
     ]
-    for status, response in operation.get("responses", {}).items():
+    for status, response in sorted(operation.get("responses", {}).items()):
         content = response.get("content", {})
         shapes = " ".join(_type(media.get("schema", {})) for media in content.values())
         rows.append((f"→ {escape(status)}", shapes, response))

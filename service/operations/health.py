@@ -9,6 +9,7 @@ import msgspec
 import structlog
 from litestar import Response, route
 from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
 
 from service.access.guard import OPEN
 from service.database.engine import Database
@@ -41,7 +42,13 @@ async def live() -> Live:
     return Live()
 
 
-@route("/health/ready", http_method=READING, operation_id=named("health_ready"), opt={OPEN: True})
+@route(
+    "/health/ready",
+    http_method=READING,
+    operation_id=named("health_ready"),
+    opt={OPEN: True},
+    responses={UNAVAILABLE: ResponseSpec(Ready, generate_examples=False, description="Something is failing")},
+)
 async def ready(database: NamedDependency[Database], storage: NamedDependency[LocalStorage]) -> Response[Ready]:
     """Whether the database answers and the data folder can be written: 200, else 503."""
     database_verdict, data_verdict = await asyncio.gather(_check_database(database), _check_data(storage))

@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 
 from service.database.engine import Database
+from service.error_responses import failures
 from service.errors import NotFound
 from service.studio import queries
 from service.studio.models import ModelCache
@@ -30,7 +31,7 @@ async def list_models(
         return await queries.list_models(connection, backend_id, base, type or ["main"])
 
 
-@post("/api/v1/models/refresh", operation_id="refresh_models", status_code=200)
+@post("/api/v1/models/refresh", operation_id="refresh_models", status_code=200, responses=failures(404))
 async def refresh_models(
     database: NamedDependency[Database],
     model_cache: NamedDependency[ModelCache],

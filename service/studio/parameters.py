@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from service.errors import ValidationError
 from service.invokeai import graphs
+from service.json_schema import ABOVE_ZERO, FROM_ZERO
 
 SEEDS = 2**32
 SIZE_STEP = 8
@@ -18,7 +19,7 @@ SIZE_STEP = 8
 Size = Annotated[int, Meta(ge=64, le=4096, multiple_of=SIZE_STEP, description="Pixels, a multiple of 8.")]
 Steps = Annotated[int, Meta(ge=1, le=1000)]
 CfgScale = Annotated[float, Meta(ge=1, le=200)]
-Seed = Annotated[int, Meta(ge=0, lt=SEEDS)]
+Seed = Annotated[int, FROM_ZERO, Meta(lt=SEEDS)]
 NO_NUL = r"^[^\x00]*$"
 """PostgreSQL keeps no NUL in text."""
 Key = Annotated[str, Meta(min_length=1, max_length=200, pattern=NO_NUL)]
@@ -42,7 +43,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     cfg_scale: CfgScale | UnsetType = UNSET
     scheduler: str | UnsetType = UNSET
     seed: Seed | UnsetType = UNSET
-    strength: Annotated[float, Meta(gt=0, le=1)] | UnsetType = UNSET
+    strength: Annotated[float, ABOVE_ZERO, Meta(le=1)] | UnsetType = UNSET
     loras: Annotated[list[Lora], Meta(max_length=20)] | UnsetType = UNSET
 
     def seeds(self, count: int) -> list[int]:

@@ -4,16 +4,19 @@ submitter."""
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from litestar import Response, delete, get, patch, post
 from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from service.backends.registry import Registry
 from service.database.engine import Database
+from service.error_responses import failures
 from service.errors import ValidationError
+from service.json_schema import MINIMUM_ZERO
 from service.live.announce import Announcer
 from service.live.messages import Session, SessionDetail, Step
 from service.studio import queries, sessions, steps
@@ -22,7 +25,9 @@ from service.studio.schemas import SessionCreate, SessionList, SessionUpdate, St
 from service.studio.submit import Submitter
 
 Limit = Annotated[int, QueryParameter(ge=1, le=200)]
-Offset = Annotated[int | None, QueryParameter(ge=0, le=2**31)]
+Offset = Annotated[int | None, QueryParameter(ge=0, le=2**31, schema_extra=MINIMUM_ZERO)]
+
+THERE_ALREADY: Final = ResponseSpec(Step, generate_examples=False, description="There already, by its correlation_id")
 
 
 @get("/api/v1/sessions", operation_id="list_sessions")
@@ -90,7 +95,12 @@ async def delete_session(
     submitter.wake()
 
 
-@post("/api/v1/sessions/{session_id:uuid}/steps", operation_id="create_step", status_code=201)
+@post(
+    "/api/v1/sessions/{session_id:uuid}/steps",
+    operation_id="create_step",
+    status_code=201,
+    responses={200: THERE_ALREADY, **failures(409)},
+)
 async def create_step(
     session_id: FromPath[UUID],
     data: JSONBody[StepCreate],
@@ -120,7 +130,7 @@ async def get_step(
         return await queries.one_step(connection, step_id, registry.item_progress)
 
 
-@post("/api/v1/steps/{step_id:uuid}/cancel", operation_id="cancel_step", status_code=200)
+@post("/api/v1/steps/{step_id:uuid}/cancel", operation_id="cancel_step", status_code=200, responses=failures(409))
 async def cancel_step(
     step_id: FromPath[UUID],
     database: NamedDependency[Database],
@@ -135,7 +145,7 @@ async def cancel_step(
     return _changed(step, announcer, submitter)
 
 
-@post("/api/v1/steps/{step_id:uuid}/retry", operation_id="retry_step", status_code=200)
+@post("/api/v1/steps/{step_id:uuid}/retry", operation_id="retry_step", status_code=200, responses=failures(409))
 async def retry_step(
     step_id: FromPath[UUID],
     database: NamedDependency[Database],
