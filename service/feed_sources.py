@@ -39,11 +39,12 @@ async def snapshot(database: Database, hub: Hub, registry: Registry) -> Hello:
     """What a browser is told first."""
     async with database.connection() as connection:
         steps = await live_steps(connection, registry.item_progress)
+    backends, ledger = await registry.resources_and_ledger()
     return Hello(
         epoch=hub.epoch,
         version=hub.version,
-        backends=await registry.resources(),
+        backends=backends,
         steps=steps,
         items=registry.live_items(),
-        ledger=await registry.ledger(),
+        ledger=ledger,
     )

@@ -145,6 +145,8 @@ class Connection:
         self.consumer.offer(name, payload)
 
     def _subscribed(self, state: SubscriptionState, error: str | None) -> None:
+        if (self.state, self.error) == (state.value, error):
+            return  # one more attempt that ended as the last
         came_back = state == SubscriptionState.CONNECTED
         if self.state == "connected":
             self.consumer.disconnected()

@@ -222,11 +222,15 @@ class Registry:
 
     async def resources(self) -> list[Backend]:
         """Every backend as the API shows it, oldest first."""
+        backends, _ = await self.resources_and_ledger()
+        return backends
+
+    async def resources_and_ledger(self) -> tuple[list[Backend], Ledger]:
+        """Both of one reading, which counts every photo there is."""
         async with self._database.connection() as connection:
             rows = await queries.backend_rows(connection)
-        ledgers = (await self.ledger()).backends
-        empty = ledger.EMPTY
-        return [self._resource(row, ledgers.get(str(row.id), empty)) for row in rows]
+        now = await self.ledger()
+        return [self._resource(row, now.backends.get(str(row.id), ledger.EMPTY)) for row in rows], now
 
     async def ledger(self) -> Ledger:
         """Rule 10's ledger; what is live of other people's work is counted from memory, where it is taken at all."""

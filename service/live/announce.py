@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -21,6 +22,9 @@ PENDING_LIMIT: Final = 10_000
 BATCH: Final = 200
 HALF_A_BACKLOG: Final = BACKLOG // 2
 LEDGER_INTERVAL: Final = 0.5
+LONGEST_LEDGER_INTERVAL: Final = 10.0
+LEDGER_SHARE: Final = 0.05
+"""Of the time; reading it counts every photo there is."""
 READ_TIMEOUT: Final = 30.0
 
 Source = Literal["photos", "steps", "sessions", "albums"]
@@ -90,14 +94,12 @@ class Announcer:
     def albums_updated(self, ids: Iterable[UUID]) -> None:
         self._note("album.updated", ids)
 
-    def albums_removed(self, ids: Iterable[UUID]) -> None:
-        self._note("album.removed", ids)
-
     def models_updated(self, backend_id: UUID) -> None:
         self._note("models.updated", (backend_id,))
 
     def ledger_changed(self, _backend_id: UUID | None = None) -> None:
-        """The whole ledger is sent, at most every 500 ms, whichever backend's has changed."""
+        """The whole ledger is sent, at most every 500 ms and seldomer in a large library, whichever backend's has
+        changed."""
         self._ledger_changed.set()
 
     async def run(self) -> None:
@@ -171,6 +173,7 @@ class Announcer:
         while True:
             await self._ledger_changed.wait()
             self._ledger_changed.clear()
+            began = time.monotonic()
             if self._hub.client_count:
                 try:
                     async with asyncio.timeout(READ_TIMEOUT):
@@ -179,4 +182,5 @@ class Announcer:
                     self._ledger_changed.set()
                     raise
                 self._hub.passing("ledger", None, ledger)
-            await asyncio.sleep(LEDGER_INTERVAL)
+            took = time.monotonic() - began
+            await asyncio.sleep(min(max(LEDGER_INTERVAL, took / LEDGER_SHARE), LONGEST_LEDGER_INTERVAL))

@@ -34,13 +34,14 @@ async def get_status(
     started_at: NamedDependency[datetime],
 ) -> Status:
     """Version, tasks with their last run and result, backends, and the ledger of all of them."""
+    backends, ledger = await registry.resources_and_ledger()
     return Status(
         version=hub.version,
         epoch=hub.epoch,
         started_at=started_at,
         tasks=supervisor.report(),
-        backends=await registry.resources(),
-        ledger=await registry.ledger(),
+        backends=backends,
+        ledger=ledger,
     )
 
 

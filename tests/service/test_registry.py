@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from service.backends import ledger
+from service.feed_sources import snapshot
+from service.invokeai.subscription import SubscriptionState
+from service.live.messages import Hello
+from service.operations.status import Status, get_status
 from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.correlated import Correlated
 from tests.fakes.feed import listening, until_item, until_told
@@ -154,3 +162,36 @@ async def test_a_backend_removed_under_running_readings_breaks_nothing(house: Co
     await house.registry.reload()
     assert tasks_of(house) == []
     assert await house.fetch("SELECT FROM photos") == []
+
+
+async def test_attempts_that_fail_as_the_one_before_are_neither_logged_nor_told(
+    house: Correlated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter, told = house.connection.subscription._enter, []
+    monkeypatch.setattr(house.registry, "_tell_of", lambda ids: told.append(ids) or asyncio.sleep(0))
+    with capture_logs() as logs:
+        for error in ("refused", "refused", "no answer", "no answer"):
+            enter(SubscriptionState.UNREACHABLE, error)
+            await asyncio.sleep(0.01)
+    states = [(entry["state"], entry["error"]) for entry in logs if entry["event"] == "backend_state"]
+    assert states == [("unreachable", "refused"), ("unreachable", "no answer")]
+    assert len(told) == 2
+
+
+async def test_hello_and_status_count_the_photos_once(house: Correlated, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, readers, hub = ledger.read, [], house.registry._hub
+
+    async def noted(*arguments: Any) -> Any:
+        readers.append(asyncio.current_task())
+        return await read(*arguments)
+
+    async def asked() -> list[Hello | Status]:
+        status = get_status.fn(hub, house.supervisor, house.registry, datetime.now(UTC))
+        return [await snapshot(house.database, hub, house.registry), await status]
+
+    monkeypatch.setattr(ledger, "read", noted)
+    asking = asyncio.create_task(asked())
+    for answer in await asking:
+        [backend] = answer.backends
+        assert answer.ledger.backends == {str(house.backend_id): backend.ledger}
+    assert readers.count(asking) == 2

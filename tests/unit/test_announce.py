@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -191,6 +193,34 @@ async def test_the_ledger_is_sent_as_a_passing_message(hub: Hub, announcer: Anno
         message = await next_message(client)
     assert (message["type"], message["seq"], message["data"]["total"]["made"]) == ("ledger", 0, 3)
     hub.close()
+
+
+async def test_the_longer_the_ledger_takes_to_read_the_seldomer_it_is_read(
+    hub: Hub, rows: Rows, announcer: Announcer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+    times = [0.001, 0.2, 60.0]
+    now = 0.0
+
+    async def slowly() -> Ledger:
+        nonlocal now
+        now += times[len(rests)]
+        announcer.ledger_changed()
+        return Ledger(total=LEDGER, backends={})
+
+    async def rest(seconds: float) -> None:
+        rests.append(seconds)
+        raise ConnectionError("enough")
+
+    monkeypatch.setattr(announcer, "_readers", replace(announcer._readers, ledger=slowly))
+    monkeypatch.setattr(announce, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(announce.asyncio, "sleep", rest)
+    hub.subscribe()
+    announcer.ledger_changed()
+    for _ in times:
+        with pytest.raises(ConnectionError):
+            await announcer._tell_ledger()
+    assert rests == pytest.approx([0.5, 4.0, 10.0])
 
 
 async def test_a_gap_shows_though_nothing_durable_follows(
