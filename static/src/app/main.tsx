@@ -10,6 +10,7 @@ import "../styles/library.css";
 import "../styles/inspector.css";
 import "../styles/viewer.css";
 import "../styles/tree.css";
+import "../styles/sessions.css";
 import "../styles/studio.css";
 import "../styles/compose.css";
 import "../styles/table.css";
