@@ -22,6 +22,7 @@ class Batch(msgspec.Struct, frozen=True):
     batch_id: str
     step_id: UUID
     backend_id: UUID
+    """When it was read; the row knows better, once this server has turned out to be another's (`backends.handover`)."""
     seeds: list[int]
     state: str
     posted_at: datetime | None
@@ -63,13 +64,14 @@ REFUSE = """
 WITHDRAW = "UPDATE step_batches SET state = 'refused', answered_at = $2 WHERE step_id = $1 AND state = 'prepared'"
 LOSE = """
     UPDATE step_batches SET state = 'refused', lost_at = $2, answered_at = $2
-     WHERE batch_id = $1 AND state = 'posted' RETURNING seeds
+     WHERE batch_id = $1 AND state = 'posted' AND NOT EXISTS (SELECT FROM queue_items i WHERE i.batch_id = $1)
+    RETURNING seeds, backend_id
 """
 ARRIVE = """
     UPDATE step_batches
        SET state = 'enqueued', seeds = $2, wanted = cardinality($2::bigint[]), enqueued = cardinality($2::bigint[]),
            answered_at = $3
-     WHERE batch_id = $1 AND state IN ('prepared', 'posted') RETURNING 1
+     WHERE batch_id = $1 AND state IN ('prepared', 'posted') RETURNING backend_id
 """
 SUBMITTED = "UPDATE generation_steps SET submitted_at = coalesce(submitted_at, $2) WHERE id = $1"
 ITEMS = """
@@ -134,13 +136,17 @@ async def withdraw(connection: Connection, step_id: UUID, at: datetime) -> None:
     await refresh_step(connection, step_id)
 
 
-async def lose(connection: Connection, batch: Batch, at: datetime) -> None:
-    """posted → refused, given up after rule 7's window; the same seeds are prepared anew while they are wanted."""
+async def lose(connection: Connection, batch: Batch, at: datetime) -> bool:
+    """posted → refused, given up after rule 7's window; the same seeds are prepared anew while they are wanted. False
+    when an item of it has been heard of just now, or its fate was known already."""
     unwanted = await lock(connection, batch.step_id)
     row = await connection.fetchrow(LOSE, batch.batch_id, at)
-    if row is not None and not unwanted:
-        await prepare(connection, batch.step_id, batch.backend_id, row["seeds"])
+    if row is None:
+        return False
+    if not unwanted:
+        await prepare(connection, batch.step_id, row["backend_id"], row["seeds"])
     await refresh_step(connection, batch.step_id)
+    return True
 
 
 async def arrive(connection: Connection, batch: Batch, count: int, item_ids: Sequence[int], at: datetime) -> bool:
@@ -149,12 +155,13 @@ async def arrive(connection: Connection, batch: Batch, count: int, item_ids: Seq
     there. False when its fate was known already."""
     unwanted = await lock(connection, batch.step_id)
     seeds = split(batch.seeds, count)
-    if await connection.fetchrow(ARRIVE, batch.batch_id, seeds.taken, at) is None:
+    backend_id = await connection.fetchval(ARRIVE, batch.batch_id, seeds.taken, at)
+    if backend_id is None:
         return False
     await connection.execute(SUBMITTED, batch.step_id, at)
     await connection.execute(ITEMS, batch.batch_id, batch.step_id, list(item_ids), len(seeds.taken))
     if seeds.rest and not unwanted:
-        await prepare(connection, batch.step_id, batch.backend_id, seeds.rest)
+        await prepare(connection, batch.step_id, backend_id, seeds.rest)
     await refresh_step(connection, batch.step_id)
     return True
 

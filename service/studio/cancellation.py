@@ -101,8 +101,12 @@ class Cancellation:
     async def turn(self, client: InvokeClient) -> float | None:
         """Cancels what is due; returns the seconds until something is due again, None when nothing is waiting."""
         seen, self._seen = self._seen, set()
-        async with self._database.connection() as connection:
-            found = await unwanted(connection, self.backend_id, seen, client.clock_offset())
+        try:
+            async with self._database.connection() as connection:
+                found = await unwanted(connection, self.backend_id, seen, client.clock_offset())
+        except BaseException:
+            self._seen |= seen
+            raise
         self._forget_all_but({*found.batches, *found.beyond})
         now = asyncio.get_running_loop().time()
         batches = [batch_id for batch_id in found.batches if self._not_before.get(batch_id, now) <= now]

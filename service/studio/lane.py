@@ -133,10 +133,9 @@ class Lane:
 
     async def _ask_if_due(self, client: InvokeClient, batch: Batch) -> bool:
         """True when its fate is known now."""
-        seen = self._is_seen(batch)
-        if self._ask_at.get(batch.batch_id, 0.0) > self._now() and not (seen and batch.batch_id in self._seen):
+        if self._ask_at.get(batch.batch_id, 0.0) > self._now() and batch.batch_id not in self._seen:
             return False
-        if await self._posting.ask(client, batch, seen=seen) is Progress.OPEN:
+        if await self._posting.ask(client, batch, seen=lambda: self._is_seen(batch)) is Progress.OPEN:
             asked = self._asked[batch.batch_id] = self._asked.get(batch.batch_id, 0) + 1
             deadline = self._posting.deadline(client, batch)
             self._ask_at[batch.batch_id] = self._now() + decide.question_gap(asked, datetime.now(UTC), deadline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum, auto
 
@@ -75,16 +76,18 @@ class Posting:
             return await self._failed(batch, error)
         return await self._answered(batch, answer)
 
-    async def ask(self, client: InvokeClient, batch: Batch, *, seen: bool) -> Progress:
-        """A batch in doubt; `seen` once an item, event or image has named it."""
+    async def ask(self, client: InvokeClient, batch: Batch, *, seen: Callable[[], bool]) -> Progress:
+        """A batch in doubt; it is `seen` once an item or event has named it, perhaps while we ask."""
         asked_at = _now()
         deadline = self.deadline(client, batch)
         try:
             total = (await client.batch_status(batch.batch_id)).total
             verdict = decide.verdict(
-                total=total, wanted=len(batch.seeds), seen=seen, asked_at=asked_at, deadline=deadline
+                total=total, wanted=len(batch.seeds), seen=seen(), asked_at=asked_at, deadline=deadline
             )
-            if isinstance(verdict, Lost) and await self._has_saved(client, batch, batch.posted_at or asked_at):
+            if isinstance(verdict, Lost) and (
+                await self._has_saved(client, batch, batch.posted_at or asked_at) or seen()
+            ):
                 verdict = Arrived(len(batch.seeds))
             item_ids: list[int] = []
             if isinstance(verdict, Arrived) and total not in (0, len(batch.seeds)):
@@ -99,7 +102,7 @@ class Posting:
             case Unknown():
                 return Progress.OPEN
             case Lost():
-                await self._lose(batch)
+                return await self._lose(batch)
             case Arrived(count):
                 await self._arrive(batch, count, item_ids)
         return Progress.SETTLED
@@ -143,11 +146,14 @@ class Posting:
             await batches.refuse(connection, batch, words, _now())
         self._announce(batch)
 
-    async def _lose(self, batch: Batch) -> None:
-        log.warning("batch_lost", step=str(batch.step_id), batch=batch.batch_id)
+    async def _lose(self, batch: Batch) -> Progress:
         async with self._database.transaction() as connection:
-            await batches.lose(connection, batch, _now())
+            lost = await batches.lose(connection, batch, _now())
+        if not lost:
+            return Progress.OPEN
+        log.warning("batch_lost", step=str(batch.step_id), batch=batch.batch_id)
         self._announce(batch)
+        return Progress.SETTLED
 
     async def _arrive(self, batch: Batch, count: int, item_ids: list[int]) -> None:
         async with self._database.transaction() as connection:

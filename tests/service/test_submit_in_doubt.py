@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from service.studio import cancellation
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.studio import MODEL, POST, StudioHouse, eventually, posts, until_made
 
@@ -188,5 +189,60 @@ async def test_an_answer_whose_commit_fails_is_found_by_asking(studio: StudioHou
 
         await eventually(connection_cut)
     await until_made(studio, step_id, 100, 101)
+    assert await studio.states(step_id) == ["enqueued"]
+    assert posts(invokeai) == 1
+
+
+async def test_a_late_effect_is_canceled_though_the_database_was_away_at_its_announcement(
+    studio: StudioHouse, invokeai: ScriptedInvokeAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, unwanted = asyncio.Event(), cancellation.unwanted
+    invokeai.cut_enqueue("late", gate)
+    step_id = await studio.create(MODEL, batch_size=1)
+    await studio.until_status(step_id, "completed")
+
+    async def fail_once(connection: Any, backend_id: Any, seen: Any, offset: Any) -> Any:
+        if seen:
+            monkeypatch.setattr(cancellation, "unwanted", unwanted)
+            raise ConnectionError("the database is restarting")
+        return await unwanted(connection, backend_id, seen, offset)
+
+    monkeypatch.setattr(cancellation, "unwanted", fail_once)
+    invokeai.drop_events(where=lambda event: event.name != "batch_enqueued")
+    held = invokeai.hold("denoise")
+    gate.set()
+    await invokeai.until(lambda: any(item.status == "canceled" for item in invokeai.queue.items.values()))
+    held.release()
+
+
+async def test_what_is_heard_of_while_the_gallery_is_looked_through_is_not_posted_again(
+    studio: StudioHouse, invokeai: ScriptedInvokeAI
+) -> None:
+    effect, looked, asked = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def slow(request: Any, handler: Any) -> Any:
+        if "categories" in request.query_string:
+            asked.set()
+            await looked.wait()
+        return await handler(request)
+
+    invokeai.cut_enqueue("late", effect)
+    invokeai.on("/api/v1/images/$", slow, times=None)
+    step_id = await studio.create(MODEL, batch_size=1)
+    async with asyncio.timeout(20):
+        await asked.wait()
+    invokeai.drop_events("batch_enqueued")
+    held = invokeai.hold("denoise")
+    effect.set()
+    await held.reached()
+
+    async def known() -> bool:
+        return bool(await studio.fetch("SELECT FROM queue_items"))
+
+    await eventually(known)
+    looked.set()
+    held.release()
+    await until_made(studio, step_id, 100)
+    await studio.until_status(step_id, "completed")
     assert await studio.states(step_id) == ["enqueued"]
     assert posts(invokeai) == 1
