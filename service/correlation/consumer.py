@@ -48,6 +48,7 @@ from service.live.messages import Item, QueueStatus
 
 log = structlog.get_logger()
 
+PROGRESS = "invocation_progress"
 PROGRESS_LIMIT = 512
 """Queue length from which progress is dropped."""
 QUEUE_LIMIT = 2048
@@ -102,7 +103,7 @@ class Consumer:
     def offer(self, name: str, payload: Any) -> None:
         """Takes a socket event without waiting; when full, progress is dropped first, then all is to be read again."""
         length = self._queue.qsize()
-        if name == "invocation_progress" and length >= PROGRESS_LIMIT:
+        if name == PROGRESS and length >= PROGRESS_LIMIT:
             self.dropped_progress += 1
         elif length >= QUEUE_LIMIT:
             self.dropped_events += 1
@@ -124,13 +125,15 @@ class Consumer:
         """Supervised. After a failure what was being applied is lost, so everything is read again."""
         await self._ours.load()
         while True:
+            await asyncio.sleep(0)  # what waits for nothing would fill every browser's backlog before any can read
             entry = await self._queue.get()
             try:
                 await self.apply(entry)
             except msgspec.ValidationError as error:
                 name = entry.name if isinstance(entry, SocketEvent) else type(entry).__name__
                 log.warning("event_malformed", backend_id=str(self.backend_id), event_name=name, error=str(error))
-                self._downstream.read_everything()
+                if name != PROGRESS:  # of which nothing is kept, and which comes by the hundred
+                    self._downstream.read_everything()
             except Exception:
                 self.failures += 1
                 self._downstream.read_everything()

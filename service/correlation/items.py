@@ -107,6 +107,9 @@ STORE = """
     RETURNING ordinal
 """
 
+# One by one in the order that everybody locks photos in; below, the rows come in any.
+LOCK_PHOTOS = "SELECT FROM photos WHERE invoke_session_id = $1 ORDER BY id FOR NO KEY UPDATE"
+
 # Positions are (batch, item ordinal); within an item photo ids, which are in time order, decide.
 POSITION = "(b.ordinal::bigint << 32) + (coalesce(i.ordinal, 65535)::bigint << 8)"
 
@@ -247,6 +250,8 @@ async def store(
     if stored_ordinal is not None:
         ordinal = stored_ordinal
     adopted: tuple[UUID, ...] = ()
+    if known.session_id is not None:
+        await connection.execute(LOCK_PHOTOS, known.session_id)
     if new_session:
         adopted = tuple(r["id"] for r in await connection.fetch(ADOPT, known.batch_id, known.item_id))
     if ordinal is not None and known.item_id >= 0:

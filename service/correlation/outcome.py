@@ -160,9 +160,10 @@ ITEMS = """
                     WHERE p.invoke_session_id = i.invoke_session_id AND a.step_id = i.step_id) AS made
       FROM queue_items i WHERE i.step_id = $1 ORDER BY i.batch_id, i.item_id
 """
+# An image may claim to be of the step, and have a seed of any size: InvokeAI's own are below 2^32.
 MADE = """
     SELECT count(*) AS made,
-           array_agg(p.seed::bigint) FILTER (WHERE NOT EXISTS (
+           array_agg(CASE WHEN p.seed < 2::numeric ^ 63 THEN p.seed::bigint END) FILTER (WHERE NOT EXISTS (
                SELECT FROM queue_items i
                 WHERE i.invoke_session_id = p.invoke_session_id AND i.step_id = a.step_id AND i.ordinal IS NOT NULL
            )) AS unplaced

@@ -132,6 +132,8 @@ class Recorder:
             steps = {owner.step_id for owner in owners.values()} | {settling.step_id for settling in settlings}
             for step_id in sorted(steps):
                 await lock_step(connection, step_id)
+            if owners:  # their places may have been learned until the steps were locked
+                owners = await self._owners.of(connection, images, batches)
             added, filed, touched = [], [], set()
             for image in taken:
                 owner = owners.get(image.image_name)

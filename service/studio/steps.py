@@ -40,9 +40,10 @@ LOCK = """
 CANCEL = "UPDATE generation_steps SET cancel_requested_at = greatest(cancel_requested_at, $2) WHERE id = $1"
 DISCARD = "UPDATE generation_steps SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL"
 REOPEN = "UPDATE generation_steps SET cancel_requested_at = NULL, backend_id = $2 WHERE id = $1"
-# The seed of each image the step has: by its item, else by its own metadata.
+# The seed of each image the step has: by its item, else by its own metadata, which may say anything.
 MADE = """
-    SELECT DISTINCT ON (a.photo_id) coalesce(b.seeds[i.ordinal + 1], p.seed::bigint) AS seed
+    SELECT DISTINCT ON (a.photo_id)
+           coalesce(b.seeds[i.ordinal + 1], CASE WHEN p.seed < 2::numeric ^ 63 THEN p.seed::bigint END) AS seed
       FROM step_alternatives a JOIN photos p ON p.id = a.photo_id
       LEFT JOIN queue_items i ON i.step_id = a.step_id AND i.invoke_session_id = p.invoke_session_id
       LEFT JOIN step_batches b ON b.batch_id = i.batch_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -12,8 +13,10 @@ from service.correlation import consumer as consumer_module
 from service.correlation.correlate import RESTARTED
 from service.correlation.entries import ItemAbsence, SocketEvent, UnseenItems
 from service.database.engine import Database
+from service.retrieval import queue as retrieval_queue
 from tests.fakes.consuming import AT, House, absence, house_of
-from tests.fakes.rows import add_batch, add_item, add_photo
+from tests.fakes.heard import next_message
+from tests.fakes.rows import add_alternative, add_batch, add_item, add_photo
 
 
 @pytest.fixture
@@ -232,3 +235,67 @@ async def test_the_database_absorbs_after_the_end_whoever_writes(house: House) -
     row = await house.row()
     assert row is not None
     assert row["status"] == "completed"
+
+
+async def test_a_browser_that_reads_at_once_misses_nothing_however_much_comes_at_once(house: House) -> None:
+    heard: list[int] = []
+
+    async def browse() -> None:
+        while True:
+            heard.append((await next_message(house.ear))["seq"])
+
+    browsing, running = asyncio.create_task(browse()), asyncio.create_task(house.consumer.run())
+    for item_id in range(100, 300):
+        said = house.ids(item_id, batch_id="theirs", origin="webui", destination="gallery")
+        said |= {"status": "in_progress", "status_sequence": 1}
+        house.consumer.offer("queue_item_status_changed", said)
+    await house.consumer.settle_queue()
+    await asyncio.sleep(0.05)
+    for task in (browsing, running):
+        task.cancel()
+    await asyncio.gather(browsing, running, return_exceptions=True)
+    assert heard == list(range(heard[0], heard[0] + 200))
+
+
+async def test_progress_that_cannot_be_understood_has_nothing_read(house: House) -> None:
+    running = asyncio.create_task(house.consumer.run())
+    house.consumer.offer("invocation_progress", house.ids(image={"width": 8, "height": 8, "dataURL": None}))
+    await house.consumer.settle_queue()
+    assert house.requests.read_all == 0
+    house.consumer.offer("queue_item_status_changed", house.ids(status=3))
+    await house.consumer.settle_queue()
+    assert house.requests.read_all == 1
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_an_image_that_claims_to_be_of_a_step_with_an_enormous_seed_stops_nothing(house: House) -> None:
+    async with house.database.connection() as connection:
+        photo = await add_photo(connection, backend_id=house.backend_id, seed=10**19)
+        await add_alternative(connection, house.step_id, photo)
+    await house.status("in_progress", 1)
+    assert (await house.step())["status"] == "processing"
+
+
+async def test_learning_an_items_session_and_a_reconnect_do_not_deadlock(house: House) -> None:
+    """Photos are recorded newest first, and locked in the order of their ids."""
+    later = datetime.now(UTC) + timedelta(hours=1)
+    waiting = {"home": False, "backend_id": house.backend_id, "next_retrieval_attempt": later}
+    photos = []
+    async with house.database.connection() as connection:
+        for age, session in ((0, "session-7"), (1, None), (2, "session-7")):
+            made = datetime.now(UTC) - timedelta(seconds=age)
+            photos.append(await add_photo(connection, created_at=made, invoke_session_id=session, **waiting))
+
+    async def make_due() -> None:
+        async with house.database.connection() as connection:
+            await retrieval_queue.make_due(connection, house.backend_id)
+
+    async with house.database.transaction() as worker:
+        await worker.execute("SELECT FROM photos WHERE id = $1 FOR UPDATE", photos[1])
+        reconnecting = asyncio.create_task(make_due())
+        await house.until_waiting_for_a_lock()
+        learning = asyncio.create_task(house.status("in_progress", 1))
+        await house.until_waiting_for_a_lock(2)
+    async with asyncio.timeout(10):
+        await asyncio.gather(reconnecting, learning)

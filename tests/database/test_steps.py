@@ -298,6 +298,20 @@ async def test_a_cancel_before_sending_ends_the_step_at_once_and_it_can_be_retri
     assert [(row["state"], row["seeds"]) for row in rows] == [("refused", [5, 6]), ("prepared", [5, 6])]
 
 
+async def test_a_retry_minds_no_image_that_claims_an_enormous_seed(
+    database: Database, connection: Connection, session_id: UUID, backend_id: UUID
+) -> None:
+    created = await create(database, session_id, batch_size=2, parameters={"seed": 5})
+    photo = await add_photo(connection, backend_id=backend_id, seed=10**19)
+    await add_alternative(connection, created.step_id, photo)
+    await connection.execute("UPDATE generation_steps SET status = 'failed'")
+    await connection.execute("UPDATE step_batches SET state = 'refused'")
+    async with database.transaction() as transaction:
+        await steps.retry_step(transaction, created.step_id)
+    seeds = "SELECT seeds FROM step_batches WHERE state = 'prepared'"
+    assert await connection.fetchval(seeds) == [5]
+
+
 async def test_a_retry_after_its_backend_was_removed_goes_to_another(
     database: Database, connection: Connection, session_id: UUID, backend_id: UUID
 ) -> None:

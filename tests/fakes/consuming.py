@@ -112,11 +112,10 @@ class House:
     async def read_summary(self, item_id: int, **more: Any) -> None:
         await self.consumer.apply(ItemReading(msgspec.convert({**self.ids(item_id), **more}, ItemSummary)))
 
-    async def until_waiting_for_a_lock(self) -> None:
+    async def until_waiting_for_a_lock(self, waiting: int = 1) -> None:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         async with asyncio.timeout(5), self.database.connection() as connection:
-            while not await connection.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-            ):
+            while await connection.fetchval(query) < waiting:
                 await asyncio.sleep(0.01)
 
     async def row(self, item_id: int = 7) -> Mapping[str, Any] | None:

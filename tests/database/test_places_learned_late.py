@@ -1,0 +1,82 @@
+"""Where an image stands in its step may be learned while it is being recorded (rule 4)."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from service.correlation import record
+from service.correlation.record import Recorder
+from service.database.engine import Database
+from service.invokeai.events import ImageDTO
+from service.live.announce import Announcer, Readers
+from tests.fakes.consuming import House, house_of, no_ledger, none
+
+
+class Server:
+    """All that is asked of it here is the time."""
+
+    def server_time(self) -> datetime:
+        return datetime.now(UTC)
+
+
+@pytest.fixture
+async def house(database: Database) -> House:
+    return await house_of(database)
+
+
+def recorder_of(house: House) -> Recorder:
+    return Recorder(
+        house.backend_id,
+        Server(),  # type: ignore[arg-type]
+        house.database,
+        Announcer(house.hub, Readers(none, none, none, none, no_ledger)),
+        mirror=True,
+        photos_recorded=lambda: None,
+        batch_seen=lambda _: None,
+        settled=house.tracking.settled,
+    )
+
+
+async def test_a_place_learned_while_its_image_is_recorded_is_the_images(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locking, go_on = asyncio.Event(), asyncio.Event()
+    lock_step = record.lock_step
+
+    async def lock_late(*values: Any) -> bool:
+        locking.set()
+        await go_on.wait()
+        return await lock_step(*values)
+
+    monkeypatch.setattr(record, "lock_step", lock_late)
+    image = msgspec.convert(
+        {
+            "image_name": "one.png",
+            "image_origin": "internal",
+            "image_category": "general",
+            "width": 64,
+            "height": 64,
+            "created_at": datetime.now(UTC),
+            "session_id": "session-7",
+            "is_intermediate": False,
+        },
+        ImageDTO,
+    )
+    await house.status("in_progress", 1)
+    recording = asyncio.create_task(recorder_of(house).record([image]))
+    await locking.wait()
+    await house.read(seed=42, status="completed", status_sequence=2)
+    go_on.set()
+    await recording
+    async with house.database.connection() as connection:
+        row = await connection.fetchrow(
+            "SELECT a.position & 0xffffffff AS place, p.seed::int"
+            "  FROM step_alternatives a JOIN photos p ON p.id = a.photo_id"
+        )
+    assert row is not None
+    assert tuple(row) == (1 << 8, 42)
