@@ -17,7 +17,7 @@ FROM python:3.11-slim
 RUN useradd --uid 1000 --user-group --home-dir /data --create-home --shell /usr/sbin/nologin darkroom
 WORKDIR /srv/darkroom
 COPY --from=dependencies /srv/darkroom/.venv .venv
-COPY pyproject.toml ./
+COPY LICENSE pyproject.toml ./
 COPY migrations migrations
 COPY service service
 COPY --from=ui /build/static/dist static/dist
