@@ -110,7 +110,7 @@ class Tracking:
         return live, [item_id for item_id, tracked in found.items() if tracked is None]
 
     def follow(self, tracked: Tracked) -> None:
-        """Puts an item where its state says: ended ones lose their preview (api.md: 404 after the end)."""
+        """Puts an item where its state says: ended ones lose their preview (api.md, The feed)."""
         if tracked.known.ended:
             tracked.progress = None
             self._previews.drop(self.backend_id, tracked.known.item_id)

@@ -1,4 +1,4 @@
-"""The cache of models over REST (api.md, Studio)."""
+"""The cache of models over REST (api.md)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Sessions and steps over REST (api.md, Studio). Changes are committed first, then told to browsers and the
-submitter."""
+"""Sessions and steps over REST (api.md). Changes are committed first, then told to browsers and the submitter."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from litestar import get
 from litestar.exceptions import HTTPException
 
 from service import errors
+from service.settings import ROOT
 from tests.fakes.darkroom import Darkroom, running, settings_for
 from tests.fakes.served import served
 
@@ -30,6 +31,7 @@ CODES = {
     409: {"conflict"},
     413: {"too_large"},
     415: {"unsupported_media_type"},
+    416: {"range_not_satisfiable"},
     429: {"too_many_requests"},
     500: {"server_error"},
     502: {"invokeai_connection_error"},
@@ -53,6 +55,13 @@ async def error_of(response: aiohttp.ClientResponse) -> dict[str, Any]:
     assert len(error["message"]) > 3
     assert "Traceback" not in error["message"]
     return error
+
+
+def test_every_code_is_documented() -> None:
+    documented = (ROOT / "docs" / "api.md").read_text()
+    for status, codes in CODES.items():
+        for code in codes:
+            assert f"{status} `{code}`" in documented
 
 
 @pytest.mark.parametrize(

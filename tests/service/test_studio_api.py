@@ -1,4 +1,4 @@
-"""The studio over HTTP (api.md, Studio), against a scripted InvokeAI."""
+"""The studio over HTTP (api.md), against a scripted InvokeAI."""
 
 from __future__ import annotations
 
