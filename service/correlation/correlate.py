@@ -124,11 +124,7 @@ class ItemRead(msgspec.Struct, frozen=True):
     image_names: tuple[str, ...]
 
 
-class ItemGivenUp(msgspec.Struct, frozen=True):
-    """It can never be read again: settled as it is."""
-
-
-Fact = ItemChanged | ItemStarted | ItemProgressed | SessionLearned | ImageSighted | ItemEnded | ItemRead | ItemGivenUp
+Fact = ItemChanged | ItemStarted | ItemProgressed | SessionLearned | ImageSighted | ItemEnded | ItemRead
 
 
 def correlate(known: Known, observation: Observation) -> tuple[Known, tuple[Fact, ...]]:
@@ -222,7 +218,7 @@ def _absent(known: Known, absence: Absence) -> tuple[Known, tuple[Fact, ...]]:
         now = msgspec.structs.replace(known, settled=True)
     else:
         now = msgspec.structs.replace(known, status=GONE, error=NO_LONGER_THERE, settled=True)
-    return now, (ItemChanged(), ItemGivenUp())
+    return now, (ItemChanged(),)
 
 
 def _moved(

@@ -17,6 +17,7 @@ from service.errors import InvokeError
 from service.invokeai.client import InvokeClient
 from service.invokeai.events import ImagePage
 from service.invokeai.server import CLOCK_STEP
+from service.waiting import happened
 
 log = structlog.get_logger()
 
@@ -81,11 +82,7 @@ class Gallery:
         """Supervised. A reading that fails is tried again, less and less often, until one is complete."""
         wait, due = FIRST_WAIT, PERIOD
         while True:
-            try:
-                async with asyncio.timeout(due * random.uniform(0.9, 1.1)):
-                    await self._asked.wait()
-            except TimeoutError:
-                pass
+            await happened(self._asked, due * random.uniform(0.9, 1.1))
             self._asked.clear()
             try:
                 await self.read()

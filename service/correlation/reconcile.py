@@ -17,6 +17,7 @@ from service.correlation.queue_reading import QueueReading
 from service.database.engine import Database
 from service.errors import InvokeError
 from service.invokeai.client import InvokeClient
+from service.waiting import happened
 
 log = structlog.get_logger()
 
@@ -102,25 +103,16 @@ class Reconciler:
                 wait = FIRST_WAIT
             except InvokeError as error:
                 log.info("reading_failed", backend_id=str(self.backend_id), error=str(error), seconds=wait)
-                came_back = await self._is_back_within(wait * random.uniform(0.8, 1.2))
+                came_back = await happened(self._back, wait * random.uniform(0.8, 1.2))
                 wait = FIRST_WAIT if came_back else min(wait * 2, QUIET)
                 self._wake.set()
 
-    async def _is_back_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._back.wait()
-        except TimeoutError:
-            return False
-        return True
-
     async def _until_asked_or_due(self) -> None:
         """Being asked for single items, however often, never puts off the reading of everything."""
-        try:
-            async with asyncio.timeout_at(self._due_at):
-                await self._wake.wait()
+        left = None if self._due_at is None else self._due_at - asyncio.get_running_loop().time()
+        if await happened(self._wake, left):
             await asyncio.sleep(GATHER)
-        except TimeoutError:
+        else:
             self._put_off()
             if await self._something_expected():
                 self._everything = True

@@ -13,6 +13,7 @@ from service.correlation.record import Recorder, Settling
 from service.errors import InvokeAnswered, InvokeConflict, InvokeError, InvokeUnauthorized
 from service.invokeai.client import InvokeClient
 from service.invokeai.events import ImageDTO
+from service.waiting import happened
 
 log = structlog.get_logger()
 
@@ -68,15 +69,8 @@ class Sightings:
                 wait = FIRST_WAIT
             except InvokeError as error:
                 log.info("sightings_wait", backend_id=str(self._recorder.backend_id), error=str(error), seconds=wait)
-                wait = FIRST_WAIT if await self._is_back_within(wait) else min(wait * 2, LONGEST_WAIT)
-
-    async def _is_back_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds * random.uniform(0.8, 1.2)):
-                await self._back.wait()
-        except TimeoutError:
-            return False
-        return True
+                came_back = await happened(self._back, wait * random.uniform(0.8, 1.2))
+                wait = FIRST_WAIT if came_back else min(wait * 2, LONGEST_WAIT)
 
     async def _look_up(self) -> None:
         """One batch; what it covered leaves the waiting only once it is recorded."""

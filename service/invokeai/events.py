@@ -9,7 +9,6 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-TERMINAL = frozenset({"completed", "failed", "canceled"})
 REDACTED = "redacted"
 """What multiuser servers put in place of another user's ids (FACTS §9)."""
 

@@ -16,6 +16,7 @@ from service.studio.batches import Batch
 from service.studio.cancellation import Cancellation
 from service.studio.connections import Connections, client_of
 from service.studio.posting import Posting, Progress
+from service.waiting import happened
 
 log = structlog.get_logger()
 
@@ -85,11 +86,7 @@ class Lane:
                 log.exception("submission_failed", backend=str(self.backend_id))
                 failures += 1
                 pause = decide.gap(failures)
-            try:
-                async with asyncio.timeout(IDLE if pause is None else min(pause, IDLE)):
-                    await woken.wait()
-            except TimeoutError:
-                continue
+            await happened(woken, IDLE if pause is None else min(pause, IDLE))
 
     async def _cancel(self, client: InvokeClient) -> float | None:
         return await self._cancellation.turn(client)

@@ -15,6 +15,7 @@ from service.errors import InvokeError, InvokeUnreachable
 from service.invokeai.events import Model
 from service.live.announce import Announcer
 from service.studio.connections import Connections, client_of
+from service.waiting import happened
 
 log = structlog.get_logger()
 
@@ -105,12 +106,8 @@ class ModelCache:
             self._changed.clear()
             due = [backend_id for backend_id, at in self._due.items() if at <= clock()]
             await asyncio.gather(*map(self._read_or_retry, due))
-            wait = min(self._due.values(), default=None)
-            try:
-                async with asyncio.timeout_at(wait):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
+            next_due = min(self._due.values(), default=None)
+            await happened(self._changed, None if next_due is None else next_due - clock())
 
     async def refresh(self, backend_id: UUID) -> None:
         """Reads one backend's models now; raises an `InvokeError`."""

@@ -13,6 +13,7 @@ from service.studio.connections import Connections
 from service.studio.lane import IDLE, Lane
 from service.studio.models import ModelCache
 from service.studio.posting import Posting
+from service.waiting import happened
 
 
 class Submitter:
@@ -55,11 +56,7 @@ class Submitter:
             while True:
                 self._woken.clear()
                 await self._keep_lanes()
-                try:
-                    async with asyncio.timeout(IDLE):
-                        await self._woken.wait()
-                except TimeoutError:
-                    continue
+                await happened(self._woken, IDLE)
         finally:
             lanes, self._lanes = self._lanes, {}
             for lane in lanes.values():

@@ -151,13 +151,14 @@ async def test_a_reading_waits_for_nothing_once_the_server_is_back(
     monkeypatch.setattr(reconcile, "FIRST_WAIT", 3600)
     await house.invokeai.refuse()
     failed = asyncio.Event()
-    back_within = house.connection.reconciler._is_back_within
+    happened, back = reconcile.happened, house.connection.reconciler._back
 
-    async def waiting(seconds: float) -> bool:
-        failed.set()
-        return await back_within(seconds)
+    async def waiting(event: asyncio.Event, within: float | None) -> bool:
+        if event is back:
+            failed.set()
+        return await happened(event, within)
 
-    monkeypatch.setattr(house.connection.reconciler, "_is_back_within", waiting)
+    monkeypatch.setattr(reconcile, "happened", waiting)
     before = house.connection.reconciler.read_from
     house.registry.request_reading(house.backend_id)
     async with asyncio.timeout(15):
