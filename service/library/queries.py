@@ -23,6 +23,8 @@ from service.live.messages import AlbumRef, Photo, Resource
 
 EXACT_IN_JSON = 2**53
 MAX_OFFSET = 10**9
+LONGEST_SECONDS = 10.0
+"""What excludes nearly everything, as `-a` may, is found by reading the whole table, however long that has become."""
 
 PHOTO_COLUMNS = """id, filename, width, height, file_size, mime_type, created_at, is_generated, generation_prompt,
     generation_negative_prompt, generation_params::text, source_image_id, source, invoke_id, backend_id,
@@ -124,13 +126,22 @@ async def list_photos(connection: Connection, filters: PhotoFilters, page: Page)
 @asynccontextmanager
 async def planning(connection: Connection, filters: PhotoFilters, selection: Selection) -> AsyncIterator[None]:
     """What may match a handful or nearly all is planned with its values known: a plan made without can be a thousand
-    times too slow. For everything else a plan is kept with its prepared statement."""
+    times too slow, and is given up after a while (ValidationError). For everything else a plan is kept with its
+    prepared statement."""
     if not selection.uneven and not (selection.alternatives and ORDERS[filters.order].key):
         yield
         return
-    async with connection.transaction(readonly=True):
-        await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
-        yield
+    milliseconds = round(LONGEST_SECONDS * 1000)
+    try:
+        async with connection.transaction(readonly=True):
+            await connection.execute(
+                f"SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL statement_timeout = {milliseconds}"
+            )
+            yield
+    except asyncpg.QueryCanceledError as error:
+        raise ValidationError(
+            "finding these photos takes too long: ask for a word that they must have, or narrow the dates"
+        ) from error
 
 
 def _position(filters: PhotoFilters, last: Photo) -> Position:

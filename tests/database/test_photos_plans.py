@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from service.database.engine import Connection, Database
-from service.library import cursor
+from service.errors import ValidationError
+from service.library import cursor, queries
 from service.library.cursor import Position
 from service.library.filters import PhotoFilters, select
 from service.library.queries import BY_IDS, Page, list_photos, page_query, planning
@@ -79,6 +80,7 @@ async def plan_of(connection: Connection, filters: PhotoFilters, page: Page, bef
         ({"model": ["key3"]}, "ix_photos_model"),
         ({"model": ["key3", "name4"]}, "ix_photos_model_name"),
         ({"created_from": "2026-05-01", "created_to": "2026-05-02"}, LIVE),
+        ({"q": "-word7"}, LIVE),
     ],
 )
 @pytest.mark.parametrize("paged", [False, True])
@@ -133,3 +135,15 @@ async def test_a_plan_made_for_what_is_common_is_not_kept_for_what_is_rare(conne
 async def test_photos_are_read_by_their_key(connection: Connection) -> None:
     plan = await connection.fetch(f"EXPLAIN {BY_IDS}", [new_id(), new_id()])
     assert "Index Scan using pk_photos" in "\n".join(row[0] for row in plan)
+
+
+async def test_a_search_that_takes_too_long_is_given_up_in_words(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing but what must not be there, and of that there is everything: no index finds it."""
+    usual = await connection.fetchval("SHOW statement_timeout")
+    monkeypatch.setattr(queries, "LONGEST_SECONDS", 0.001)
+    with pytest.raises(ValidationError, match="takes too long"):
+        await list_photos(connection, PhotoFilters(q="-word7"), Page())
+    assert await connection.fetchval("SHOW statement_timeout") == usual
+    assert (await list_photos(connection, PhotoFilters(), Page(count=False))).items
