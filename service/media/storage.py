@@ -5,14 +5,15 @@ Everything here blocks: call it in a thread.
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from io import FileIO
+from io import BufferedReader, FileIO
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
@@ -24,6 +25,9 @@ log = structlog.get_logger()
 
 MARKER = ".darkroom"
 TEMPORARY = ".part"
+RESERVE = 512 * 1024 * 1024
+"""Bytes that pictures leave free on their disk, or an eighth of a small one: the embedded database, which is there too,
+ends when it can write no more."""
 
 
 class Stray(NamedTuple):
@@ -43,6 +47,7 @@ class LocalStorage:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
+        self._library_id: UUID | None = None
 
     # --- Whose folder this is ---
 
@@ -59,6 +64,7 @@ class LocalStorage:
         """Makes the folder the library's own."""
         self.root.mkdir(parents=True, exist_ok=True)
         self.replace(MARKER, f"{library_id}\n".encode(), library_id)
+        self._library_id = library_id
 
     def check_marker(self, library_id: UUID) -> None:
         """Raises `StartupError` unless the folder is that library's: an unmounted disk is no empty library."""
@@ -72,6 +78,19 @@ class LocalStorage:
             raise StartupError(
                 f"{self.root} holds the pictures of another library: check DARKROOM_DATA and DARKROOM_DATABASE_URL"
             )
+        self._library_id = library_id
+
+    def check_mounted(self) -> None:
+        """Raises `OSError` when the library the folder was opened for is no longer in it: its disk may have gone, and
+        what is written now would be hidden by its return."""
+        if self._library_id is None:
+            return
+        try:
+            found = self.marker()
+        except StartupError:
+            found = None
+        if found != self._library_id:
+            raise OSError(errno.ENODEV, f"{self.root} is not the folder that was opened: is its disk still mounted?")
 
     # --- Names ---
 
@@ -135,6 +154,11 @@ class LocalStorage:
 
     def unlink_all(self, relatives: Iterable[str]) -> bool:
         """Removes what it can, whatever becomes of each; whether none of these names is left."""
+        try:
+            self.check_mounted()
+        except OSError as error:
+            log.warning("files not removed", reason=error.strerror)
+            return False
         gone = True
         for relative in relatives:
             try:
@@ -146,18 +170,22 @@ class LocalStorage:
 
     # --- Reading ---
 
-    def open(self, relative: str) -> BinaryIO:
+    def open(self, relative: str) -> BufferedReader:
         return self.path(relative).open("rb")
 
     def exists(self, relative: str) -> bool:
         return self.path(relative).is_file()
 
-    def free_bytes(self) -> int:
-        """What an unprivileged process may still write."""
-        return shutil.disk_usage(self.root).free
+    def check_room(self) -> None:
+        """Raises `OSError` when what is left on the disk is to be kept for others."""
+        usage = shutil.disk_usage(self.root)
+        reserve = min(RESERVE, usage.total // 8)
+        if usage.free < reserve:
+            raise OSError(errno.ENOSPC, f"less than {reserve // 2**20} MB are free on its disk")
 
     def check_writable(self) -> None:
-        """Raises `OSError` when the folder cannot be written."""
+        """Raises `OSError` when the folder cannot be written, or is another one by now."""
+        self.check_mounted()
         with tempfile.TemporaryFile(dir=self.root):
             pass
 

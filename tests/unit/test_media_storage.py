@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -260,10 +263,71 @@ def test_a_damaged_marker_is_an_error_and_not_a_new_folder(storage: LocalStorage
         storage.marker()
 
 
-def test_a_folder_that_can_be_written_says_so_and_shows_its_free_space(storage: LocalStorage) -> None:
+def unmount(storage: LocalStorage) -> Path:
+    """The folder as its disk leaves it; where the disk's own is now."""
+    disk = storage.root.with_name("disk")
+    storage.root.rename(disk)
+    storage.root.mkdir()
+    return disk
+
+
+def remount(storage: LocalStorage, disk: Path) -> None:
+    shutil.rmtree(storage.root)
+    disk.rename(storage.root)
+
+
+def test_a_disk_that_goes_and_comes_back_is_noticed(storage: LocalStorage) -> None:
+    library = uuid4()
+    storage.create_marker(library)
+    opened = LocalStorage(storage.root)
+    opened.check_marker(library)
+    disk = unmount(storage)
+    for each in (storage, opened):
+        with pytest.raises(OSError, match="still mounted"):
+            each.check_mounted()
+        with pytest.raises(OSError, match="still mounted"):
+            each.check_writable()
+    remount(storage, disk)
+    for each in (storage, opened):
+        each.check_mounted()
+        each.check_writable()
+
+
+@pytest.mark.parametrize("content", [f"{UUID(int=1)}\n", "scribble"])
+def test_another_library_in_its_place_is_noticed(storage: LocalStorage, content: str) -> None:
+    storage.create_marker(uuid4())
+    (storage.root / ".darkroom").write_text(content)
+    with pytest.raises(OSError, match="still mounted"):
+        storage.check_mounted()
+
+
+def test_nothing_counts_as_removed_while_the_disk_is_away(storage: LocalStorage) -> None:
+    storage.create_marker(uuid4())
+    storage.replace(NAME, b"bytes", uuid4())
+    disk = unmount(storage)
+    assert not storage.unlink_all([NAME])
+    remount(storage, disk)
+    assert storage.unlink_all([NAME])
+    assert not storage.exists(NAME)
+
+
+GB = 10**9
+
+
+@pytest.mark.parametrize(
+    ("total", "free", "enough"), [(100 * GB, GB, True), (100 * GB, GB // 2, False), (GB, GB // 7, True), (GB, 0, False)]
+)
+def test_room_is_left_for_the_database(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, total: int, free: int, enough: bool
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=total, free=free))
+    with nullcontext() if enough else pytest.raises(OSError, match="MB are free"):
+        storage.check_room()
+
+
+def test_a_folder_that_can_be_written_says_so(storage: LocalStorage) -> None:
     storage.create_marker(uuid4())
     storage.check_writable()
-    assert storage.free_bytes() > 0
     assert [entry.name for entry in storage.root.iterdir()] == [".darkroom"]
 
 
