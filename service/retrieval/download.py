@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
 
@@ -19,6 +20,10 @@ from service.retrieval.unbroken import unbroken
 
 WRITE_BYTES = 4 * 1024 * 1024
 """Kept in memory of each download before it is written: most images whole."""
+PIXEL_BYTES = 8
+"""The largest that PNG has: four channels of 16 bits."""
+BESIDE_PIXELS = 64 * 1024 * 1024
+"""Bytes that a file may have besides, for metadata and whatever else is kept inside."""
 
 
 class Arrived(NamedTuple):
@@ -34,13 +39,21 @@ class Examined(NamedTuple):
     reason: str | None
 
 
-async def save(remote: RemoteFile, storage: LocalStorage, path: str, token: UUID) -> Arrived:
-    """Streams into the temporary file of `path`. Raises InvokeError, `png.Damaged` (wrong length), `StorageTrouble`."""
+def largest(pixels: int) -> int:
+    """Bytes no image of so many pixels has; a server that sends more sends something else, without end perhaps."""
+    return pixels * PIXEL_BYTES + BESIDE_PIXELS
+
+
+async def save(remote: RemoteFile, storage: LocalStorage, path: str, token: UUID, at_most: int) -> Arrived:
+    """Streams into the temporary file of `path`. Raises InvokeError, `png.Damaged` (wrong length, or more bytes than
+    `at_most`), `StorageTrouble`."""
     checksum = hashlib.sha256()
     size = waiting = 0
     pieces: list[bytes] = []
 
     def write() -> None:
+        storage.check_mounted()
+        storage.check_room()
         storage.append(path, token, pieces)
         for piece in pieces:
             checksum.update(piece)
@@ -54,6 +67,8 @@ async def save(remote: RemoteFile, storage: LocalStorage, path: str, token: UUID
         pieces.append(piece)
         size += len(piece)
         waiting += len(piece)
+        if size > at_most:
+            raise png.Damaged(f"more than {at_most} bytes came, which no image of this size has")
         if waiting >= WRITE_BYTES:
             await flush()
             waiting = 0
@@ -63,14 +78,13 @@ async def save(remote: RemoteFile, storage: LocalStorage, path: str, token: UUID
     return Arrived(size, checksum.hexdigest())
 
 
-async def examine(imaging: Imaging, storage: LocalStorage, path: str, token: UUID, quality: int) -> Examined:
-    """Walks the temporary file's chunks and decodes it, in imaging's threads. Raises `png.Damaged`."""
-    temporary = storage.temporary(path, token)
+async def examine(imaging: Imaging, file: Path, quality: int) -> Examined:
+    """Walks the file's chunks and decodes it, in imaging's threads. Raises `png.Damaged`, `StorageTrouble`."""
 
     def look() -> Examined:
-        metadata = png.walk(temporary).metadata
+        metadata = png.walk(file).metadata
         try:
-            return Examined(metadata, imaging.thumbnail(temporary, quality), None)
+            return Examined(metadata, imaging.thumbnail(file, quality), None)
         except (Undecodable, TooManyPixels) as error:
             return Examined(metadata, None, str(error))
 
@@ -78,20 +92,37 @@ async def examine(imaging: Imaging, storage: LocalStorage, path: str, token: UUI
         return await unbroken(imaging.run(look))
 
 
-async def likeness(imaging: Imaging, storage: LocalStorage, path: str, token: UUID, quality: int) -> Thumbnail | None:
-    """A thumbnail of the temporary file; None when it is no picture."""
+async def likeness(imaging: Imaging, file: Path, quality: int) -> Thumbnail | None:
+    """A thumbnail of the file; None when it is no picture."""
     try:
-        return await unbroken(imaging.run(imaging.thumbnail, storage.temporary(path, token), quality))
+        return await unbroken(imaging.run(imaging.thumbnail, file, quality))
     except (Undecodable, TooManyPixels):
         return None
 
 
-def publish(storage: LocalStorage, path: str, token: UUID, thumbnail: tuple[str, bytes] | None) -> None:
-    """Thumbnail and photo under their names, durably (blocks). Raises `StorageTrouble`."""
+def in_place(storage: LocalStorage, path: str) -> Arrived | None:
+    """What has the photo's name already (blocks); None when nothing does that can be read. Raises `StorageTrouble`."""
     with _our_trouble():
+        storage.check_mounted()
+    try:
+        with storage.open(path) as file:
+            checksum = hashlib.file_digest(file, "sha256")
+            return Arrived(file.tell(), checksum.hexdigest())
+    except OSError:
+        return None
+
+
+def publish(
+    storage: LocalStorage, path: str, token: UUID, thumbnail: tuple[str, bytes] | None, *, in_place: bool
+) -> None:
+    """Thumbnail and photo under their names, durably (blocks); the photo may be `in_place`. Raises `StorageTrouble`."""
+    with _our_trouble():
+        # A disk that goes after this takes the temporary file along, which then cannot get its name elsewhere.
+        storage.check_mounted()
         if thumbnail is not None:
             storage.replace(*thumbnail, token)
-        storage.publish(path, token)
+        if not in_place:
+            storage.publish(path, token)
 
 
 def remove(storage: LocalStorage, path: str, token: UUID) -> None:

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import asyncpg
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.database.engine import Database
+from service.database.engine import Connection, Database
 from service.errors import InvokeError, InvokeInterrupted
 from service.invokeai.client import InvokeClient
 from service.live.announce import Announcer
@@ -21,7 +22,7 @@ from service.media.layout import thumbnail_path
 from service.media.png import Damaged
 from service.media.storage import LocalStorage
 from service.retrieval import queue
-from service.retrieval.download import Arrived, examine, likeness, publish, remove, save
+from service.retrieval.download import Arrived, examine, in_place, largest, likeness, publish, remove, save
 from service.retrieval.faults import DatabaseTrouble, Failure, Faults, Gone, Postponed, StorageTrouble, Verdict
 from service.retrieval.parameters import Parameters, embedded, parameters
 from service.retrieval.queue import Claimed, Home
@@ -44,9 +45,10 @@ class Limits(Protocol):
 
 @dataclass(frozen=True)
 class Fetched:
-    """A whole image in its temporary file, and all we know of it."""
+    """A whole image in its temporary file, or in its place already, and all we know of it."""
 
     arrived: Arrived
+    in_place: bool
     thumbnail: Thumbnail | None
     parameters: Parameters | None
 
@@ -74,6 +76,8 @@ class Fetcher:
         """Cancelled before the file is published, it gives the photo back; after that, the row is written first."""
         try:
             verdict = await self._try(claimed, client)
+            if isinstance(verdict, Gone | Failure) and client is not None:
+                verdict = await self._look_here(claimed, client, verdict)
             if verdict is not None:
                 await unbroken(self._settle(claimed, verdict))
         except asyncio.CancelledError:
@@ -94,27 +98,52 @@ class Fetcher:
             return Failure(f"{type(error).__name__}: {error}")
         return None
 
+    async def _look_here(self, claimed: Claimed, client: InvokeClient, verdict: Verdict) -> Verdict | None:
+        """An earlier try may have put the picture in its place, and come no further: nothing that is here is called
+        lost. None when the photo is home by that; else what to say of it."""
+        file = self._storage.path(claimed.path)
+        try:
+            arrived = await asyncio.to_thread(in_place, self._storage, claimed.path)
+            if arrived is None:
+                return verdict
+            found = await self._described(claimed, client, file, arrived, in_place=True)
+            await self._remove_temporary(claimed)
+            await unbroken(self._finish(claimed, found))
+        except Damaged as error:
+            log.warning("file in place is damaged", photo=str(claimed.id), reason=str(error))
+            return verdict
+        except (StorageTrouble, DatabaseTrouble) as error:
+            return await self._faults.judge(claimed, error, client)
+        log.info("picture was here already", photo=str(claimed.id), instead_of=verdict.reason)
+        return None
+
     async def _fetch(self, claimed: Claimed, client: InvokeClient) -> Fetched:
         try:
             async with asyncio.timeout(LONGEST_DOWNLOAD), client.open_file(claimed.image_name) as remote:
-                arrived = await save(remote, self._storage, claimed.path, claimed.claim)
+                arrived = await save(remote, self._storage, claimed.path, claimed.claim, largest(claimed.pixels))
         except TimeoutError:
             raise InvokeInterrupted(f"the download took longer than {LONGEST_DOWNLOAD:g} s") from None
+        temporary = self._storage.temporary(claimed.path, claimed.claim)
+        return await self._described(claimed, client, temporary, arrived, in_place=False)
+
+    async def _described(
+        self, claimed: Claimed, client: InvokeClient, file: Path, arrived: Arrived, *, in_place: bool
+    ) -> Fetched:
         quality = self._limits().thumbnail_quality
-        examined = await examine(self._imaging, self._storage, claimed.path, claimed.claim, quality)
+        examined = await examine(self._imaging, file, quality)
         thumbnail = examined.thumbnail
         if thumbnail is None:
             log.warning("image cannot be decoded", photo=str(claimed.id), reason=examined.reason)
             thumbnail = await self._invokeais_thumbnail(claimed, client, quality)
-        return Fetched(arrived, thumbnail, await self._parameters(claimed, client, examined.metadata))
+        return Fetched(arrived, in_place, thumbnail, await self._parameters(claimed, client, examined.metadata))
 
     async def _invokeais_thumbnail(self, claimed: Claimed, client: InvokeClient, quality: int) -> Thumbnail | None:
         """Its likeness of an image we cannot decode; None when it has none either."""
         path = thumbnail_path(claimed.path)
         try:
             async with asyncio.timeout(client.timeout), client.open_thumbnail(claimed.image_name) as remote:
-                await save(remote, self._storage, path, claimed.claim)
-            return await likeness(self._imaging, self._storage, path, claimed.claim, quality)
+                await save(remote, self._storage, path, claimed.claim, largest(0))
+            return await likeness(self._imaging, self._storage.temporary(path, claimed.claim), quality)
         except (InvokeError, Damaged, TimeoutError) as error:
             log.warning("no thumbnail either", photo=str(claimed.id), reason=str(error))
             return None
@@ -136,7 +165,9 @@ class Fetcher:
     async def _finish(self, claimed: Claimed, fetched: Fetched) -> None:
         path = thumbnail_path(claimed.path) if fetched.thumbnail else None
         thumbnail = (path, fetched.thumbnail.webp) if path and fetched.thumbnail else None
-        await asyncio.to_thread(publish, self._storage, claimed.path, claimed.claim, thumbnail)
+        await asyncio.to_thread(
+            publish, self._storage, claimed.path, claimed.claim, thumbnail, in_place=fetched.in_place
+        )
         thumbhash = fetched.thumbnail.thumbhash if fetched.thumbnail else None
         home = Home(fetched.arrived.size, fetched.arrived.sha256, path, thumbhash)
         with _our_trouble():
@@ -152,10 +183,10 @@ class Fetcher:
         """Whether the row now says that it is home, and whether anybody wants it there."""
         async with self._database.connection() as connection:
             try:
-                finished = await queue.finish(connection, claimed, home, known)
+                finished = await _write(connection, claimed, home, known)
             except (asyncpg.DataError, asyncpg.ProgramLimitExceededError) as error:
                 log.warning("metadata cannot be kept", photo=str(claimed.id), reason=str(error))
-                finished = await queue.finish(connection, claimed, home, None)
+                finished = await _write(connection, claimed, home, None)
             return finished, finished or await queue.is_wanted(connection, claimed.id)
 
     def _remove_published(self, claimed: Claimed) -> None:
@@ -165,11 +196,7 @@ class Fetcher:
 
     async def _settle(self, claimed: Claimed, verdict: Verdict) -> None:
         """Removes what has come, writes the outcome, and tells of what others can see."""
-        try:
-            await asyncio.to_thread(remove, self._storage, claimed.path, claimed.claim)
-        except OSError as error:
-            # The first sweep of the next start finds it; the outcome matters more.
-            log.warning("temporary file not removed", photo=str(claimed.id), reason=str(error))
+        await self._remove_temporary(claimed)
         async with self._database.connection() as connection:
             match verdict:
                 case Gone(reason):
@@ -189,12 +216,26 @@ class Fetcher:
             self._announcer.photos_failed([claimed.id])
             self._announcer.ledger_changed(claimed.backend_id)
 
+    async def _remove_temporary(self, claimed: Claimed) -> None:
+        try:
+            await asyncio.to_thread(remove, self._storage, claimed.path, claimed.claim)
+        except OSError as error:
+            # The first sweep of the next start finds it; the outcome matters more.
+            log.warning("temporary file not removed", photo=str(claimed.id), reason=str(error))
+
+
+async def _write(connection: Connection, claimed: Claimed, home: Home, known: Parameters | None) -> bool:
+    """The whole file is in its place: the row says so, also when the claim was taken from us and nobody has one now."""
+    finished = await queue.finish(connection, claimed, home, known)
+    return finished or await queue.adopt(connection, claimed, home, known)
+
 
 _OUT_OF_SERVICE = (
     SQLAlchemyError,  # no connection to be had
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,

@@ -1,6 +1,7 @@
 """The photos table as retrieval's queue (rule 9): who may fetch what, and every way a fetch can end.
 
-A claim is a fresh uuid; every outcome is guarded by it, so what a worker says after losing its lease changes nothing.
+A claim is a fresh uuid; every outcome is guarded by it, so what a worker says after losing its lease changes nothing,
+but for one thing: a whole file that is in its place makes home any photo that nobody holds (`adopt`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Claimed(msgspec.Struct, frozen=True):
     claim: UUID
     attempts: int
     wants_metadata: bool
+    pixels: int
 
 
 class Home(msgspec.Struct, frozen=True):
@@ -61,7 +63,8 @@ CLAIM = """
            retrieval_lease_until = now() + $3 * interval '1 second', last_retrieval_attempt = now()
       FROM due WHERE photos.id = due.id
     RETURNING photos.id, backend_id, invoke_id AS image_name, local_storage_path AS path, retrieval_claim AS claim,
-              retrieval_attempts AS attempts, generation_params IS NULL AS wants_metadata
+              retrieval_attempts AS attempts, generation_params IS NULL AS wants_metadata,
+              width::bigint * height AS pixels
 """
 NEWEST_FIRST = CLAIM.format(order="id DESC")
 LONGEST_DUE_FIRST = CLAIM.format(order="next_retrieval_attempt")
@@ -84,7 +87,7 @@ RENEW = """
 HELD = "WHERE id = $1 AND retrieval_claim = $2 AND retrieval_status = 'retrieving' AND purged_at IS NULL"
 LET_GO = "retrieval_claim = NULL, retrieval_lease_until = NULL"
 
-FINISH = f"""
+COMPLETE = f"""
     UPDATE photos SET retrieval_status = 'completed', {LET_GO}, next_retrieval_attempt = NULL, retrieval_error = NULL,
            file_size = $3, sha256 = $4, local_thumbnail_path = $5, thumbhash = $6,
            generation_params = coalesce(generation_params, $7::jsonb),
@@ -93,7 +96,11 @@ FINISH = f"""
            model_key = coalesce(model_key, $10), model_hash = coalesce(model_hash, $11),
            model_name = coalesce(model_name, $12), model_base = coalesce(model_base, $13),
            loras = coalesce(loras, $14::text[]), seed = coalesce(seed, $15::numeric)
-     {HELD} RETURNING id
+"""
+FINISH = f"{COMPLETE} {HELD} RETURNING id"
+ADOPT = f"""{COMPLETE}
+     WHERE id = $1 AND $2::uuid IS NOT NULL AND retrieval_status IN ('pending', 'failed', 'gone') AND purged_at IS NULL
+    RETURNING id
 """
 FAIL = f"""
     UPDATE photos SET retrieval_status = CASE WHEN retrieval_attempts + 1 < $4 THEN 'pending' ELSE 'failed' END,
@@ -123,6 +130,13 @@ FRONT = """(
 RETRY = f"""
     UPDATE photos SET retrieval_status = 'pending', retrieval_attempts = 0, next_retrieval_attempt = {FRONT}
      WHERE id = $1 AND retrieval_status IN ('pending', 'failed', 'gone')
+       AND purged_at IS NULL AND backend_id IS NOT NULL
+    RETURNING id
+"""
+REOPEN = f"""
+    UPDATE photos SET retrieval_status = 'pending', retrieval_attempts = 0, next_retrieval_attempt = {FRONT},
+           file_size = NULL, sha256 = NULL
+     WHERE id = $1 AND local_storage_path = $2 AND retrieval_status = 'completed'
        AND purged_at IS NULL AND backend_id IS NOT NULL
     RETURNING id
 """
@@ -170,9 +184,21 @@ async def renew(connection: Connection, claims: Sequence[UUID], lease_seconds: f
 
 async def finish(connection: Connection, claimed: Claimed, home: Home, parameters: Parameters | None) -> bool:
     """retrieving → completed; what the row knows of its making already stays. False when the claim no longer holds."""
+    return await _complete(FINISH, connection, claimed, home, parameters)
+
+
+async def adopt(connection: Connection, claimed: Claimed, home: Home, parameters: Parameters | None) -> bool:
+    """pending, failed or gone → completed: the whole file is in its place, whatever was decided meanwhile (its server
+    removed, its lease taken back). False when somebody else holds the photo, or it is purged or home already."""
+    return await _complete(ADOPT, connection, claimed, home, parameters)
+
+
+async def _complete(
+    statement: str, connection: Connection, claimed: Claimed, home: Home, parameters: Parameters | None
+) -> bool:
     known = parameters or Parameters()
-    finished = await connection.fetchval(
-        FINISH,
+    completed = await connection.fetchval(
+        statement,
         claimed.id,
         claimed.claim,
         home.file_size,
@@ -189,7 +215,7 @@ async def finish(connection: Connection, claimed: Claimed, home: Home, parameter
         known.loras,
         known.seed,
     )
-    return finished is not None
+    return completed is not None
 
 
 async def fail(
@@ -223,6 +249,12 @@ async def make_due(connection: Connection, backend_id: UUID) -> None:
 async def retry(connection: Connection, photo_id: UUID) -> bool:
     """pending, failed or gone → pending, next in line, all attempts before it. False when there is nothing to retry."""
     return await connection.fetchval(RETRY, photo_id) is not None
+
+
+async def reopen(connection: Connection, photo_id: UUID, missing: str) -> bool:
+    """completed → pending, next in line, for the file at the path `missing` is no longer there. False when that is not
+    where the photo is said to be, or nobody can be asked for it again."""
+    return await connection.fetchval(REOPEN, photo_id, missing) is not None
 
 
 async def move_to_front(connection: Connection, photo_id: UUID) -> bool:

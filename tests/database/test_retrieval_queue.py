@@ -211,6 +211,57 @@ async def test_without_the_claim_no_outcome_changes_anything(connection: Connect
     assert await row(connection, photo) == before
 
 
+@pytest.mark.parametrize("status", ["pending", "failed", "gone"])
+async def test_a_whole_file_in_its_place_makes_home_what_nobody_holds(
+    connection: Connection, backend: UUID, status: str
+) -> None:
+    photo = await waiting(connection, backend)
+    claimed = await one(connection, backend)
+    await connection.execute(
+        "UPDATE photos SET retrieval_status = $2, retrieval_claim = NULL, backend_id = NULL WHERE id = $1",
+        photo,
+        status,
+    )
+    assert await queue.adopt(connection, claimed, HOME, Parameters(prompt="p"))
+    found = await row(connection, photo)
+    assert (found["retrieval_status"], found["sha256"], found["generation_prompt"]) == ("completed", "ab" * 32, "p")
+    assert (found["retrieval_error"], found["next_retrieval_attempt"]) == (None, None)
+
+
+@pytest.mark.parametrize("how", ["by another worker", "by a purge", "purged away"])
+async def test_it_makes_home_nothing_that_is_held_or_purged(connection: Connection, backend: UUID, how: str) -> None:
+    photo = await waiting(connection, backend)
+    claimed = await one(connection, backend)
+    await connection.execute(f"UPDATE photos SET {STOLEN[how]} WHERE id = $1", photo)
+    before = await row(connection, photo)
+    assert not await queue.adopt(connection, claimed, HOME, None)
+    assert await row(connection, photo) == before
+
+
+async def test_a_photo_whose_file_is_missing_is_fetched_again(connection: Connection, backend: UUID) -> None:
+    await waiting(connection, backend, due=500)
+    photo = await add_photo(connection, backend_id=backend, retrieval_attempts=3)
+    path = (await row(connection, photo))["local_storage_path"]
+    assert await queue.reopen(connection, photo, path)
+    found = await row(connection, photo)
+    assert (found["retrieval_status"], found["retrieval_attempts"]) == ("pending", 0)
+    assert (found["file_size"], found["sha256"]) == (None, None)
+    claimed = await queue.claim(connection, [backend], 1, newest_first=False)
+    assert [photo.id for photo in claimed] == [photo]
+
+
+async def test_nothing_else_is_fetched_again(connection: Connection, backend: UUID) -> None:
+    moved = await add_photo(connection, backend_id=backend, local_storage_path="photos/elsewhere.png")
+    purged = await add_photo(connection, backend_id=backend, purged_at=NOW, local_storage_path="photos/purged.png")
+    orphan = await add_photo(connection, local_storage_path="photos/orphan.png")
+    gone = await waiting(connection, backend, retrieval_status="gone", local_storage_path="photos/gone.png")
+    for photo, path in ((moved, "photos/a.png"), (purged, "photos/purged.png"), (orphan, "photos/orphan.png"),
+                        (gone, "photos/gone.png")):  # fmt: skip
+        before = await row(connection, photo)
+        assert not await queue.reopen(connection, photo, path)
+        assert await row(connection, photo) == before
+
+
 async def test_leases_are_renewed_for_those_who_hold_them(connection: Connection, backend: UUID) -> None:
     photo = await waiting(connection, backend)
     (claimed,) = await queue.claim(connection, [backend], 1, lease_seconds=1)

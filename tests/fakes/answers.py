@@ -72,6 +72,19 @@ def stalled_body(gate: asyncio.Event, first: int = 100) -> Answer:
     return answer
 
 
+def endless(first: bytes = b"", content_type: str = "application/json") -> Answer:
+    """A body that does not end, as fast as it is taken."""
+
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": content_type})
+        await response.prepare(request)
+        await response.write(first)
+        while True:
+            await response.write(bytes(64 * 1024))
+
+    return answer
+
+
 def cut() -> Answer:
     """The connection breaks before the request has any effect."""
 

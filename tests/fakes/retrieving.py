@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import aiohttp
 
@@ -22,7 +22,7 @@ from service.invokeai.client import InvokeClient
 from service.media.identity import photo_id
 from service.media.imaging import Imaging
 from service.media.layout import mirror_path, thumbnail_path
-from service.media.storage import LocalStorage
+from service.media.storage import MARKER, LocalStorage
 from service.retrieval.sweep import Sweep
 from service.retrieval.worker import Retrieval
 from tests.fakes import ScriptedInvokeAI, rows
@@ -140,9 +140,9 @@ class Retrieving:
         assert row["thumbhash"]
 
     def files(self) -> list[str]:
-        """Every file under the data folder, relative to it."""
+        """Every file under the data folder but its marker, relative to it."""
         root = self.storage.root
-        return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+        return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and path.name != MARKER)
 
     async def sweep(self) -> None:
         await Sweep(self.database, self.storage, self.retrieval.wake).run()
@@ -159,6 +159,7 @@ async def retrieving(database: Database, folder: Path, **options: Any) -> AsyncI
     async with aiohttp.ClientSession() as session:
         client = InvokeClient(server.url, timeout=timeout, session=session)
         made = Retrieving(database, server, LocalStorage(folder / "data"), client, backend_id, **options)
+        made.storage.create_marker(uuid4())
         made.reachable.append(backend_id)
         imaging = Imaging(made.max_pixels)
         made.retrieval = Retrieval(

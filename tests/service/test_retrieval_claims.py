@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from service.database.engine import Database
+from service.media import storage
 from tests.fakes import answers
 from tests.fakes.retrieving import Retrieving, retrieving
 
@@ -185,11 +188,71 @@ async def claim_all(at_work: Retrieving) -> None:
 async def test_the_data_folder_full_costs_no_attempt_and_heals(at_work: Retrieving) -> None:
     image = at_work.server.add_image()
     photo = await at_work.photo(image)
-    at_work.storage.root.mkdir(parents=True)
     (at_work.storage.root / "photos").write_bytes(b"in the way of the folder")
     at_work.start()
     row = await at_work.until(photo, lambda row: row["retrieval_error"] is not None)
     assert "data folder" in row["retrieval_error"]
     assert (row["retrieval_status"], row["retrieval_attempts"]) == ("pending", 0)
     (at_work.storage.root / "photos").unlink()
+    at_work.assert_home(await at_work.until_status(photo, "completed"), image)
+
+
+def swap(at_work: Retrieving) -> None:
+    """The folder's disk goes, and another time comes back."""
+    root = at_work.storage.root
+    disk = root.with_name("disk")
+    if disk.exists():
+        shutil.rmtree(root)
+        disk.rename(root)
+    else:
+        root.rename(disk)
+        root.mkdir()
+
+
+async def until_away(at_work: Retrieving, photo: UUID) -> None:
+    row = await at_work.until(photo, lambda row: row["retrieval_error"] is not None)
+    assert "still mounted" in row["retrieval_error"]
+    assert (row["retrieval_status"], row["retrieval_attempts"]) == ("pending", 0)
+    assert at_work.files() == []
+
+
+async def test_nothing_is_written_where_the_disk_was(at_work: Retrieving) -> None:
+    image = at_work.server.add_image()
+    swap(at_work)
+    photo = await at_work.photo(image)
+    at_work.start()
+    await until_away(at_work, photo)
+    assert list(at_work.storage.root.iterdir()) == []
+    swap(at_work)
+    at_work.assert_home(await at_work.until_status(photo, "completed"), image)
+
+
+async def test_nothing_is_published_where_the_disk_was(at_work: Retrieving, monkeypatch: pytest.MonkeyPatch) -> None:
+    def goes_at_this_moment() -> None:
+        monkeypatch.undo()
+        swap(at_work)
+
+    monkeypatch.setattr(at_work.storage, "check_room", goes_at_this_moment)
+    image = at_work.server.add_image()
+    photo = await at_work.photo(image)
+    at_work.start()
+    await until_away(at_work, photo)
+    swap(at_work)
+    at_work.assert_home(await at_work.until_status(photo, "completed"), image)
+
+
+async def test_a_disk_that_is_nearly_full_is_left_to_the_database(
+    at_work: Retrieving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "RESERVE", 2**60)
+    usage = shutil.disk_usage(at_work.storage.root)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=usage.total // 9))
+    image = at_work.server.add_image()
+    photo = await at_work.photo(image)
+    at_work.start()
+    row = await at_work.until(photo, lambda row: row["retrieval_error"] is not None)
+    assert "MB are free" in row["retrieval_error"]
+    assert (row["retrieval_status"], row["retrieval_attempts"]) == ("pending", 0)
+    assert at_work.files() == []
+    monkeypatch.undo()
     at_work.assert_home(await at_work.until_status(photo, "completed"), image)

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 
 from service.database.engine import Database
+from service.retrieval import download
 from tests.fakes import answers
 from tests.fakes.retrieving import Retrieving, retrieving
 
@@ -149,6 +150,23 @@ async def test_409_delays_that_photo_alone_and_costs_no_attempt(at_work: Retriev
     assert "storage maintenance" in row["retrieval_error"]
     assert row["next_retrieval_attempt"] > datetime.now(UTC) + timedelta(seconds=5)
     assert at_work.retrieval._faults.pause_left(at_work.backend_id) == 0
+
+
+async def test_an_endless_file_is_an_attempt_and_leaves_nothing_behind(
+    at_work: Retrieving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "BESIDE_PIXELS", 10**7)
+    at_work.server.on("/full$", answers.endless(content_type="image/png"))
+    image = at_work.server.add_image()
+    photo = await at_work.photo(image)
+    at_work.start()
+    row = await at_work.until_tried(photo)
+    assert (row["retrieval_status"], row["retrieval_attempts"]) == ("pending", 1)
+    assert "no image of this size" in row["retrieval_error"]
+    assert at_work.files() == []
+    await at_work.again(photo)
+    at_work.retrieval.wake()
+    at_work.assert_home(await at_work.until_status(photo, "completed"), image)
 
 
 ILL = {

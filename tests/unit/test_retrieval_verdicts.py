@@ -56,7 +56,7 @@ def faults(clock: Clock) -> Faults:
 
 
 def photo(backend: UUID = BACKEND) -> Claimed:
-    return Claimed(uuid4(), backend, "a.png", "photos/a.png", uuid4(), 0, True)
+    return Claimed(uuid4(), backend, "a.png", "photos/a.png", uuid4(), 0, True, 64 * 48)
 
 
 def server(version: Exception | None = None, image: Exception | None = None) -> Any:
