@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import asyncpg
 import structlog
@@ -23,6 +24,10 @@ from service.settings import Settings
 from service.supervisor import Supervisor
 
 log = structlog.get_logger()
+
+KNOCK_SECONDS: Final = 30.0
+REFUSALS: Final = 2
+"""In a row, after which the database server is given up: one may be its recovery from a crash of its own."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ async def laid(settings: Settings, give_up: Callable[[str], None]) -> AsyncItera
             closing.push_async_callback(postgres.stop)
             closing.push_async_callback(supervisor.aclose)
             supervisor.start("database server", lambda: _watch(postgres, give_up), restart=False)
+            supervisor.start("database admittance", lambda: _knock(postgres, give_up))
         database = Database(create_engine(url))
         closing.push_async_callback(database.close)
         await _migrate(database, url)
@@ -70,3 +76,13 @@ async def _watch(postgres: EmbeddedPostgres, give_up: Callable[[str], None]) -> 
     """Without its database Darkroom can do nothing, and a new start mends more than it could itself."""
     code = await asyncio.shield(postgres.exited)
     give_up(f"the database server ended by itself (code {code}): the log beside its files says why")
+
+
+async def _knock(postgres: EmbeddedPostgres, give_up: Callable[[str], None]) -> None:
+    """A server that is shutting down, or whose socket was cleaned away, lives on for the connections it has: some
+    requests succeed, all others fail, and it never ends."""
+    refusals = 0
+    while refusals < REFUSALS:
+        await asyncio.sleep(KNOCK_SECONDS)
+        refusals = 0 if await postgres.admits() else refusals + 1
+    give_up("the database server admits no new connection: it is shutting down, or its socket was removed")

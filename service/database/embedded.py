@@ -109,6 +109,10 @@ class EmbeddedPostgres:
             raise RuntimeError("the embedded PostgreSQL has not been started")
         return self._server.exited
 
+    async def admits(self) -> bool:
+        """Whether a new connection can be had; those there are say nothing of that."""
+        return self._sockets is not None and await _connects(self._sockets)
+
     async def _start(self) -> Path:
         home = await asyncio.to_thread(cluster.home_for, self._folder, self._elsewhere)
         account = cluster.account_for(home)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import aiohttp
 import psutil
@@ -16,7 +18,8 @@ import pytest
 from aiohttp import web
 
 from service import __main__ as command
-from service import data_folder
+from service import data_folder, foundation
+from service.database.embedded import EmbeddedPostgres
 from service.database.engine import Connection
 from service.errors import StartupError
 from service.live.messages import Hello
@@ -307,6 +310,40 @@ async def test_when_its_database_dies_it_gives_up_rather_than_limp_on(tmp_path: 
         assert "database server ended by itself" in process.log.read_text()
     finally:
         await process.kill()
+
+
+@pytest.mark.parametrize("how", ["it is shutting down", "its socket was removed"])
+async def test_when_its_database_admits_nobody_new_it_gives_up_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(foundation, "KNOCK_SECONDS", 0.1)
+    async with running(settings_for(tmp_path, None)) as darkroom:
+        database = darkroom.app.state["database"]
+        sockets = Path(database.engine.url.query["host"])
+        async with database.connection() as held, asyncio.timeout(PATIENCE):
+            await asyncio.sleep(0.3)
+            assert not darkroom.reasons
+            if how == "it is shutting down":
+                os.kill(int((sockets / ".s.PGSQL.5432.lock").read_text().split()[0]), signal.SIGTERM)
+            else:
+                shutil.rmtree(sockets)
+            while not darkroom.reasons:
+                assert await held.fetchval("SELECT 1") == 1
+                await asyncio.sleep(0.05)
+        assert "admits no new connection" in darkroom.reasons[0]
+
+
+async def test_a_database_that_is_away_for_a_moment_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers, reasons = [True, False, True, True, False, False], []
+
+    class Postgres:
+        async def admits(self) -> bool:
+            assert not reasons
+            return answers.pop(0)
+
+    monkeypatch.setattr(foundation, "KNOCK_SECONDS", 0)
+    await foundation._knock(cast(EmbeddedPostgres, Postgres()), reasons.append)
+    assert (answers, len(reasons)) == ([], 1)
 
 
 async def test_a_database_that_dies_while_it_starts_ends_it_with_a_failure_too(
