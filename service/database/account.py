@@ -21,8 +21,10 @@ class Account:
 
 
 def unprivileged() -> Account | None:
-    """The account for a new cluster; None when we are not root and stay who we are."""
+    """The account for a new cluster; None when we are not root and stay who we are. StartupError where PostgreSQL can
+    be neither's."""
     if os.geteuid() != 0:
+        _require_a_name(os.geteuid())
         return None
     for name in CANDIDATES:
         try:
@@ -59,6 +61,17 @@ def owner_of(cluster: Path) -> Account | None:
             f" chown -R {new_owner.name if new_owner else 'nobody'} {cluster}"
         )
     return None
+
+
+def _require_a_name(uid: int) -> None:
+    """initdb asks for it; a server that is there already does not."""
+    try:
+        pwd.getpwuid(uid)
+    except KeyError as error:
+        raise StartupError(
+            f"user {uid} has no name on this machine (no line in /etc/passwd), and PostgreSQL makes no database for it:"
+            " start Darkroom as another user, or set DARKROOM_DATABASE_URL to a PostgreSQL server"
+        ) from error
 
 
 def can_search(account: Account, folder: Path) -> bool:

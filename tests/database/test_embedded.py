@@ -245,6 +245,13 @@ async def test_a_path_longer_than_a_socket_may_have_works(place: Path, monkeypat
         assert await run(url, "SELECT 1") == 1
 
 
+async def test_a_user_without_a_name_is_told_what_to_do(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `docker run --user 12345`: PostgreSQL's initdb would say that it could not look it up."""
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with pytest.raises(StartupError, match=r"user 12345 has no name .* DARKROOM_DATABASE_URL"):
+        await EmbeddedPostgres(place / "db").start()
+
+
 async def test_an_interrupted_initdb_is_done_again(place: Path) -> None:
     partial = place / "db" / "cluster.partial"
     partial.mkdir(parents=True)
