@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,12 +16,13 @@ from service.error_responses import failures
 from service.errors import Conflict, ValidationError
 from service.library import changes
 from service.library.changes import PhotoPatch, no_such_photo
-from service.library.files import Waiting, stored
+from service.library.files import Stored, Waiting, stored
 from service.library.filters import PhotoFilters
 from service.library.queries import Page, PhotoList, list_photos, photos_by_ids
 from service.library.trash import Trash
 from service.live.announce import Announcer
 from service.live.messages import Photo
+from service.media.storage import LocalStorage
 from service.retrieval import queue
 from service.retrieval.worker import Retrieval
 
@@ -121,20 +123,31 @@ async def retry_retrieval(
     database: NamedDependency[Database],
     retrieval: NamedDependency[Retrieval],
     announcer: NamedDependency[Announcer],
+    storage: NamedDependency[LocalStorage],
 ) -> Waiting:
-    """Bring it home now, with all attempts before it again. Home already, or of a server that was removed: 409."""
+    """Bring it home now, with all attempts before it again; also one that was home, and whose file is missing. Home
+    already, or of a server that was removed: 409."""
+    missing = await _missing_file(storage, await stored(database, photo_id))
     async with database.connection() as connection:
-        retried = await queue.retry(connection, photo_id)
+        retried = await (queue.reopen(connection, photo_id, missing) if missing else queue.retry(connection, photo_id))
     photo = await stored(database, photo_id)
     if retried:
         retrieval.wake()
         announcer.photos_updated([photo_id])
         announcer.ledger_changed()
-    elif photo.retrieval_status == "completed":
+    elif photo.retrieval_status == "completed" and not missing:
         raise Conflict("this photo is home already")
     elif photo.retrieval_status != "retrieving":
         raise Conflict("the server this photo was made by was removed")
     return Waiting(photo.retrieval_status, photo.retrieval_attempts)
+
+
+async def _missing_file(storage: LocalStorage, photo: Stored) -> str | None:
+    """Where the file of a photo that counts as home should be, and is not."""
+    path = photo.local_storage_path if photo.retrieval_status == "completed" else None
+    if path is None or not await asyncio.to_thread(storage.is_missing, path):
+        return None
+    return path
 
 
 async def _photo(database: Database, photo_id: UUID) -> Photo:

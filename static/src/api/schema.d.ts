@@ -124,7 +124,8 @@ export interface paths {
         put?: never;
         /**
          * RetryRetrieval
-         * @description Bring it home now, with all attempts before it again. Home already, or of a server that was removed: 409.
+         * @description Bring it home now, with all attempts before it again; also one that was home, and whose file is missing. Home
+         *     already, or of a server that was removed: 409.
          */
         post: operations["retry_retrieval"];
         delete?: never;

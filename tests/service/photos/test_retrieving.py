@@ -6,9 +6,11 @@ from datetime import timedelta
 
 import aiohttp
 
+from service.backends import ledger
 from service.database.engine import Connection
+from service.media.storage import LocalStorage
 from service.retrieval import queue
-from tests.fakes.photos import NOW, Feed, answer
+from tests.fakes.photos import NOW, AddHome, Feed, answer
 from tests.fakes.rows import add_backend, add_photo
 
 
@@ -67,3 +69,21 @@ async def test_what_is_home_or_has_no_server_cannot_be_retrieved(
     for photo in (home, orphan):
         body = await answer(await client.post(f"/api/v1/photos/{photo}/retrieval"), 409)
         assert body["error"]["code"] == "conflict"
+
+
+async def test_what_was_home_and_has_lost_its_file_is_retrieved_again(
+    client: aiohttp.ClientSession, connection: Connection, storage: LocalStorage, add_home: AddHome, feed: Feed
+) -> None:
+    backend = await add_backend(connection)
+    photo, orphan = await add_home(backend_id=backend), await add_home()
+    await answer(await client.post(f"/api/v1/photos/{photo}/retrieval"), 409)
+    for row in await connection.fetch("SELECT local_storage_path FROM photos"):
+        storage.unlink(row["local_storage_path"])
+    body = await answer(await client.post(f"/api/v1/photos/{photo}/retrieval"), 202)
+    assert body == {"retrieval_status": "pending", "retrieval_attempts": 0}
+    assert (await feed.next("photo.updated"))["retrieval_status"] == "pending"
+    counts = (await ledger.read(connection, {})).backends[str(backend)]
+    assert (counts.made, counts.retrieved, counts.waiting, counts.home) == (1, 0, 1, False)
+    assert (await queue.claim(connection, [backend], 1))[0].id == photo
+    body = await answer(await client.post(f"/api/v1/photos/{orphan}/retrieval"), 409)
+    assert "server" in body["error"]["message"]
