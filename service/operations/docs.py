@@ -7,8 +7,10 @@ from html import escape
 from typing import Any, Final
 
 import msgspec
-from litestar import MediaType, Request, Response, Router, get
+from litestar import MediaType, Request, Response, Router, get, route
 from litestar.openapi.plugins import OpenAPIRenderPlugin
+
+from service.reading import READING
 
 Json = dict[str, Any]
 
@@ -46,7 +48,7 @@ def style() -> str:
     return STYLE
 
 
-@get("/api/openapi.json", include_in_schema=False, sync_to_thread=False)
+@route("/api/openapi.json", http_method=READING, include_in_schema=False, sync_to_thread=False)
 def openapi_json(request: Request[Any, Any, Any]) -> Response[bytes]:
     """The OpenAPI document, for tools."""
     return Response(msgspec.json.encode(request.app.openapi_schema.to_schema()), media_type=MediaType.JSON)

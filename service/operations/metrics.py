@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from litestar import Response, get
+from litestar import Response, route
 from litestar.di import NamedDependency
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
@@ -18,6 +18,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from service.backends.registry import Registry
 from service.live.hub import Hub
 from service.live.messages import Backend
+from service.reading import READING
 from service.supervisor import Supervisor
 
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -89,7 +90,7 @@ class _Snapshot:
         yield from (connected, photos, queue)
 
 
-@get("/metrics", operation_id="metrics", include_in_schema=False)
+@route("/metrics", http_method=READING, include_in_schema=False)
 async def metrics(
     requests: NamedDependency[Requests],
     hub: NamedDependency[Hub],

@@ -38,7 +38,7 @@ async def test_health_follows_database_and_data_folder_but_no_backend(darkroom: 
 
 
 async def test_whoever_only_asks_whether_it_is_there_is_answered_without_a_body(darkroom: Darkroom) -> None:
-    for path in ("/", "/health/live", "/health/ready"):
+    for path in ("/", "/health/live", "/health/ready", "/metrics", "/api/openapi.json"):
         async with darkroom.http.get(path) as got, darkroom.http.head(path) as head:
             assert (head.status, head.content_type) == (got.status, got.content_type)
             assert await head.read() == b""
