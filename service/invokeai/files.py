@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -10,6 +11,10 @@ from service.errors import InvokeInterrupted
 from service.invokeai.transport import describe
 
 CHUNK = 256 * 1024
+WINDOW = 30.0
+LEAST = 64 * 1024
+"""Bytes that come within a window of waiting, unless the download has as good as stalled: at less than 2 KB a second no
+picture would be whole in time, and a trickle would hold its worker until then."""
 
 
 class RemoteFile:
@@ -23,8 +28,20 @@ class RemoteFile:
 
     async def iter(self, size: int = CHUNK) -> AsyncIterator[bytes]:
         """The bytes, at most `size` at a time. `InvokeInterrupted` when the stream breaks, stalls or ends early."""
+        chunks = self._response.content.iter_chunked(size)
+        waited, came = 0.0, 0
         try:
-            async for chunk in self._response.content.iter_chunked(size):
+            while True:
+                began = time.monotonic()
+                chunk = await anext(chunks, b"")
+                waited += time.monotonic() - began
+                if not chunk:
+                    return
+                came += len(chunk)
+                if waited >= WINDOW:
+                    if came < LEAST:
+                        raise InvokeInterrupted(f"the download has stalled: {came} bytes came in {waited:.0f} s")
+                    waited, came = 0.0, 0
                 yield chunk
         except aiohttp.ClientPayloadError as error:
             raise InvokeInterrupted("the download broke off before the end of the file") from error

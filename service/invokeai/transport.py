@@ -35,6 +35,8 @@ MIN_TIMEOUT = 2.0
 """InvokeAI stalls for most of a second at each item start (FACTS §5)."""
 CONNECT_TIMEOUT = 10.0
 TRIES = 2
+MAX_ANSWER = 64 * 1024 * 1024
+"""Bytes of an answer, unpacked, that are kept in memory: the names of a million images fit."""
 
 _NEVER_SENT = (
     aiohttp.ClientConnectorError,
@@ -188,7 +190,7 @@ class Transport:
         with _failures_named(request):
             async with sending as response:
                 self._note(response)
-                content = await response.read()
+                content = await _whole(request, response)
                 raise_for(response, content)
                 return content
 
@@ -242,6 +244,16 @@ class Transport:
                 self._clock = None
         if self.token and (token := response.headers.get("X-Refreshed-Token")):
             self.token = token
+
+
+async def _whole(request: _Request, response: aiohttp.ClientResponse) -> bytes:
+    """The body, unpacked piece by piece, so that nothing larger than may be kept comes into being."""
+    content = bytearray()
+    async for piece in response.content.iter_any():
+        content += piece
+        if len(content) > MAX_ANSWER:
+            raise InvokeInterrupted(f"{request}: the answer is longer than {MAX_ANSWER // 2**20} MB")
+    return bytes(content)
 
 
 def _decoded(request: _Request, content: bytes, answer: type[T]) -> T:

@@ -148,6 +148,20 @@ def stall(after: bytes = b"", length: int = 1000) -> Answer:
     return answer
 
 
+def trickle(piece: bytes, pieces: int, seconds: float) -> Answer:
+    """A piece each so many seconds, to the end."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": str(len(piece) * pieces), "Content-Type": "image/png"})
+        await response.prepare(request)
+        for _ in range(pieces):
+            await asyncio.sleep(seconds)
+            await response.write(piece)
+        return response
+
+    return answer
+
+
 @asynccontextmanager
 async def served(app: web.Application, port: int = 0) -> AsyncIterator[str]:
     """The app's URL; requests in flight are dropped at the end."""

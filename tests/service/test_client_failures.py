@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -20,6 +22,7 @@ from service.errors import (
     InvokeRefused,
     InvokeUnreachable,
 )
+from service.invokeai import files, transport
 from service.invokeai.client import InvokeClient
 from tests.fakes.raw_invokeai import (
     QUEUE,
@@ -35,6 +38,7 @@ from tests.fakes.raw_invokeai import (
     raw_invokeai,
     stall,
     text,
+    trickle,
 )
 
 VERSION = "/api/v1/app/version"
@@ -112,6 +116,40 @@ async def test_a_url_that_is_none_was_never_sent(session: aiohttp.ClientSession)
 async def test_a_read_that_was_cut_is_read_again(server: RawInvokeAI, client: InvokeClient) -> None:
     server.on(VERSION, cut, json({"version": "6.14.2"}))
     assert await client.version() == "6.14.2"
+
+
+def endless(packed: bool) -> Answer:
+    """JSON that does not end; packed, 200 MB of it in 200 KB."""
+    packer = zlib.compressobj(wbits=31)
+    spaces = bytes(b" " * 2**20)
+    bomb = b"".join(packer.compress(spaces) for _ in range(200)) + packer.flush() if packed else b""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        headers = {"Content-Type": "application/json"} | ({"Content-Encoding": "gzip"} if packed else {})
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        if packed:
+            await response.write(bomb)
+            return response
+        while True:
+            await response.write(spaces)
+
+    return answer
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_an_answer_without_end_is_given_up_before_it_fills_the_memory(
+    server: RawInvokeAI, client: InvokeClient, monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+    monkeypatch.setattr(transport, "MAX_ANSWER", 2**20)
+    server.on(VERSION, endless(packed))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvokeInterrupted, match="longer than 1 MB"):
+            await client.version()
+        assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("answer", [cut, cut_short(b'{"vers', 100), text("Bad Gateway", 502)])
@@ -255,6 +293,34 @@ async def test_a_file_that_stalls_breaks_off(server: RawInvokeAI, client: Invoke
     server.on(FILE, stall(b"x" * 100))
     with pytest.raises(InvokeInterrupted):
         await download(client)
+
+
+async def test_a_file_that_trickles_breaks_off(
+    server: RawInvokeAI, client: InvokeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "WINDOW", 0.3)
+    server.on(FILE, trickle(b"x", pieces=1000, seconds=0.05))
+    with pytest.raises(InvokeInterrupted, match="stalled"):
+        await download(client)
+
+
+async def test_a_slow_file_comes_whole(
+    server: RawInvokeAI, client: InvokeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "WINDOW", 0.3)
+    piece = b"x" * files.LEAST
+    server.on(FILE, trickle(piece, pieces=10, seconds=0.1))
+    assert await download(client) == piece * 10
+
+
+async def test_what_reads_slowly_itself_blames_nobody(
+    server: RawInvokeAI, client: InvokeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "WINDOW", 0.1)
+    server.on(FILE, data(b"x" * 1000))
+    async with client.open_file("a.png") as file:
+        async for _ in file.iter(size=300):
+            await asyncio.sleep(0.1)
 
 
 async def test_a_file_that_never_begins_breaks_off(server: RawInvokeAI, client: InvokeClient) -> None:
