@@ -59,6 +59,7 @@ from service.settings import Settings
 from service.studio.models import ModelCache
 from service.studio.routes import routes as studio_routes
 from service.studio.submit import Submitter
+from service.supervisor import Supervisor
 from service.web import COMPRESSED, WebUI
 from service.web import routes as web_routes
 
@@ -250,7 +251,7 @@ async def opened(
         server = await closing.enter_async_context(demo_server(settings)) if demo else None
         environment = environment_backend(settings, server, database, registry, submitter, http)
         await decide(environment)
-        closing.push_async_callback(_wind_down, registry, retrieval, closing_down)
+        closing.push_async_callback(_wind_down, registry, retrieval, closing_down, supervisor)
         await registry.reload()
         supervisor.start("environment's backend", environment.run)
 
@@ -278,8 +279,11 @@ async def opened(
         yield
 
 
-async def _wind_down(registry: Registry, retrieval: Retrieval, closing_down: asyncio.Event) -> None:
-    """No more comes in; what is being downloaded has some seconds to finish."""
+async def _wind_down(
+    registry: Registry, retrieval: Retrieval, closing_down: asyncio.Event, supervisor: Supervisor
+) -> None:
+    """No more comes in; what is being downloaded has some seconds to finish, and is given back before the connections
+    that it comes over close."""
     closing_down.set()
     await registry.stop()
     try:
@@ -288,6 +292,7 @@ async def _wind_down(registry: Registry, retrieval: Retrieval, closing_down: asy
                 await asyncio.sleep(0.05)
     except TimeoutError:
         log.info("downloads are broken off, and begun again at the next start", photos=retrieval.in_flight)
+    await supervisor.stop("retrieval")
 
 
 @asynccontextmanager

@@ -116,10 +116,9 @@ class Registry:
             self._hub.publish("item.updated", item)
 
     async def stop(self) -> None:
-        """Intake ends: no event, reading or recording begins any more."""
+        """Intake ends: no event, reading or recording begins any more. One that hangs keeps no other waiting."""
         async with self._reloading:
-            for connection in self._connections.values():
-                await connection.stop()
+            await asyncio.gather(*(connection.stop() for connection in self._connections.values()))
 
     # --- what others ask ---
 

@@ -65,6 +65,24 @@ async def test_a_reload_that_is_broken_off_is_completed_by_the_next(
     await house.until_connected()
 
 
+async def test_a_server_that_hangs_keeps_no_other_from_stopping(
+    house: Correlated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house.database.connection() as connection:
+        await add_backend(connection, name="another", url="http://127.0.0.1:9")
+    await house.registry.reload()
+    stop, both = house.supervisor.stop, asyncio.Barrier(2)
+
+    async def together(name: str) -> None:
+        if name.endswith("socket"):
+            await both.wait()
+        await stop(name)
+
+    monkeypatch.setattr(house.supervisor, "stop", together)
+    async with asyncio.timeout(10):
+        await house.registry.stop()
+
+
 async def test_what_brings_work_in_stops_before_what_does_the_work(
     house: Correlated, monkeypatch: pytest.MonkeyPatch
 ) -> None:

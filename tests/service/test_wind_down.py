@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from service import app
 from service.backends.registry import Registry
@@ -72,6 +73,23 @@ async def test_a_download_that_does_not_finish_is_given_back_and_made_at_the_nex
             while (await photo(database))["retrieval_status"] != "completed":
                 await asyncio.sleep(0.05)
     assert len(list((tmp_path / "data" / "photos").rglob("*.png"))) == 1
+
+
+async def test_a_download_is_given_back_before_its_connection_closes(
+    tmp_path: Path, database_url: str, database: Database, invokeai: ScriptedInvokeAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "DRAIN_SECONDS", 0.2)
+    invokeai.on("/full$", answers.after(asyncio.Event()))
+    settings = settings_for(tmp_path / "data", database_url, invokeai_url=invokeai.url)
+    with capture_logs() as logs:
+        async with running(settings) as darkroom:
+            await _make_picture(darkroom, invokeai)
+            await until_downloading(darkroom)
+    assert not [entry for entry in logs if entry["log_level"] == "error"]
+    async with database.connection() as connection:
+        row = await connection.fetchrow("SELECT retrieval_claim, retrieval_error FROM photos")
+    assert row is not None
+    assert tuple(row) == (None, None)
 
 
 async def _make_picture(darkroom: Darkroom, invokeai: ScriptedInvokeAI) -> None:
