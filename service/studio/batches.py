@@ -64,7 +64,8 @@ REFUSE = """
 WITHDRAW = "UPDATE step_batches SET state = 'refused', answered_at = $2 WHERE step_id = $1 AND state = 'prepared'"
 LOSE = """
     UPDATE step_batches SET state = 'refused', lost_at = $2, answered_at = $2
-     WHERE batch_id = $1 AND state = 'posted' AND NOT EXISTS (SELECT FROM queue_items i WHERE i.batch_id = $1)
+     WHERE batch_id = $1 AND state = 'posted'
+       AND NOT EXISTS (SELECT FROM queue_items i WHERE i.batch_id = $1 AND i.item_id > 0)
     RETURNING seeds, backend_id
 """
 ARRIVE = """

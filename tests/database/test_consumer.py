@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -10,6 +11,8 @@ from uuid import uuid4
 import pytest
 
 from service.correlation import consumer as consumer_module
+from service.correlation import items
+from service.correlation import tracking as tracking_module
 from service.correlation.correlate import RESTARTED
 from service.correlation.entries import ItemAbsence, SocketEvent, UnseenItems
 from service.database.engine import Database
@@ -299,3 +302,81 @@ async def test_learning_an_items_session_and_a_reconnect_do_not_deadlock(house: 
         await house.until_waiting_for_a_lock(2)
     async with asyncio.timeout(10):
         await asyncio.gather(reconnecting, learning)
+
+
+async def test_progress_tells_what_is_left_and_forgets_no_preview(house: House) -> None:
+    """A text-only progress between previews, and a picture that is no JPEG, take nothing away (FACTS §5)."""
+    moments = iter((10.0, 11.0, 12.0))
+    house.consumer._clock = lambda: next(moments)
+    jpeg = "data:image/jpeg;base64," + base64.b64encode(b"\xff\xd8\xff picture").decode()
+    image = {"width": 64, "height": 48, "dataURL": jpeg}
+    await house.status("in_progress", 1)
+    await house.say("invocation_progress", message="Denoising", percentage=0.0, image=image)
+    await house.say("invocation_progress", message="Denoising", percentage=0.25, image={**image, "dataURL": "data:,no"})
+    progress = house.tracking.progress_of(7)
+    assert progress is not None
+    assert (progress.percentage, progress.eta_seconds) == (0.25, pytest.approx(3.0))
+    assert progress.preview_url is not None
+    await house.say("invocation_progress", message="Running VAE decoder", percentage=None)
+    told = house.tracking.progress_of(7)
+    assert told is not None
+    assert (told.percentage, told.eta_seconds, told.preview_url) == (None, None, progress.preview_url)
+
+
+async def test_the_queues_counts_are_told_with_every_change_of_status(house: House) -> None:
+    await house.status("in_progress", 1, queue_status={"pending": 3, "in_progress": 1})
+    [told] = [message["data"] for message in await house.heard() if message["type"] == "queue.status"]
+    assert (told["pending"], told["in_progress"], told["ours"]) == (3, 1, 1)
+    assert (house.tracking.pending, house.tracking.in_progress) == (3, 1)
+
+
+async def test_an_adopted_photo_is_told_of_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(house.consumer._announcer, "photos_updated", told.extend)
+    async with house.database.connection() as connection:
+        photo = await add_photo(connection, invoke_session_id="session-7", backend_id=house.backend_id)
+    await house.status("in_progress", 1)
+    assert told == [photo]
+
+
+async def test_a_tombstone_is_not_adopted(house: House) -> None:
+    async with house.database.connection() as connection:
+        await add_photo(
+            connection, invoke_session_id="session-7", backend_id=house.backend_id, deleted_at=AT, purged_at=AT
+        )
+        await house.status("in_progress", 1)
+        assert await connection.fetchval("SELECT count(*) FROM step_alternatives") == 0
+
+
+async def test_a_session_is_not_learned_while_an_image_is_being_recorded(house: House) -> None:
+    """Else neither would find the other (rule 4)."""
+    async with house.database.transaction() as recording:
+        await recording.execute(items.RECORDING)
+        learning = asyncio.create_task(house.status("in_progress", 1))
+        await house.until_waiting_for_a_lock()
+        photo = await add_photo(recording, invoke_session_id="session-7", backend_id=house.backend_id)
+    await learning
+    async with house.database.connection() as connection:
+        assert await connection.fetchval("SELECT photo_id FROM step_alternatives") == photo
+
+
+async def test_a_reading_waits_while_the_queue_is_full(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer_module, "QUEUE_LIMIT", 1)
+    house = await house_of(database)
+    house.consumer.offer("queue_item_status_changed", house.ids(status="in_progress", status_sequence=1))
+    waiting = asyncio.create_task(house.consumer.settle_queue())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    running = asyncio.create_task(house.consumer.run())
+    await asyncio.wait_for(waiting, 5)
+    running.cancel()
+    await asyncio.wait({running})
+
+
+async def test_only_so_many_ended_items_are_remembered(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking_module, "ENDED_LIMIT", 2)
+    for item_id in (1, 2, 3):
+        await house.status("completed", 2, item_id, batch_id="theirs", origin=None, destination=None)
+    assert house.tracking.get("theirs", 1) is None
+    assert house.tracking.get("theirs", 3) is not None

@@ -162,3 +162,21 @@ async def test_it_is_read_from_its_index_alone(connection: Connection, backend: 
     await connection.execute("SET enable_seqscan = off")
     plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {ledger.MADE}"))
     assert "Index Only Scan using ix_photos_ledger" in plan
+
+
+async def test_nothing_more_is_wanted_of_a_deleted_step(connection: Connection, backend: UUID) -> None:
+    step = await add_step(connection, await add_session(connection), status="processing", batch_size=2, deleted_at=NOW)
+    await add_batch(connection, step, backend, wanted=2, state="posted", posted_at=NOW)
+    assert await of(connection, backend) == ledger.EMPTY
+
+
+async def test_a_steps_ledger_is_its_own_and_without_tombstones(connection: Connection, backend: UUID) -> None:
+    session = await add_session(connection)
+    one, other = [await add_step(connection, session, status="processing", position=k) for k in range(2)]
+    for step in (one, other):
+        batch = await add_batch(connection, step, backend, state="enqueued", enqueued=1)
+        await add_item(connection, batch, step, 1, status="in_progress")
+    purged = await add_photo(connection, backend_id=backend, deleted_at=NOW, purged_at=NOW)
+    await add_alternative(connection, one, purged)
+    ledger_of_one = await ledger.read_step(connection, one)
+    assert (ledger_of_one.made, ledger_of_one.expected) == (0, 1)

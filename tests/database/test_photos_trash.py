@@ -23,6 +23,7 @@ from service.media.storage import LocalStorage
 from service.retrieval import queue
 from service.retrieval import sweep as sweep_module
 from service.retrieval.sweep import Sweep
+from tests.fakes.locks import until_waiting_for_a_lock
 from tests.fakes.rows import add_alternative, add_backend, add_photo, add_session, add_step, insert
 
 NOW = datetime.now(UTC)
@@ -294,9 +295,7 @@ async def test_a_photo_restored_just_before_its_turn_stays(
     async with database.transaction() as restoring:
         await restoring.execute("UPDATE photos SET deleted_at = NULL WHERE id = $1", photo)
         purging = asyncio.create_task(trash.empty())
-        async with asyncio.timeout(10):
-            while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-                await asyncio.sleep(0.01)
+        await until_waiting_for_a_lock(connection)
     assert await purging == 0
     assert (await row_of(connection, photo) or {})["purged_at"] is None
 
@@ -308,9 +307,7 @@ async def test_the_step_is_locked_before_its_photo(trash: Trash, database: Datab
     async with database.transaction() as selecting:
         await selecting.execute("SELECT FROM generation_steps WHERE id = $1 FOR UPDATE", step)
         purging = asyncio.create_task(trash.empty())
-        async with asyncio.timeout(10):
-            while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-                await asyncio.sleep(0.01)
+        await until_waiting_for_a_lock(connection)
         # Were the photo locked first, this would be a deadlock.
         await selecting.execute("SELECT FROM photos WHERE id = $1 FOR UPDATE NOWAIT", photo)
     assert await purging == 1

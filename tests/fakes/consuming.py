@@ -21,6 +21,7 @@ from service.live.hub import Hub
 from service.live.messages import Hello, Item, Ledger
 from service.live.previews import Previews
 from tests.fakes.heard import next_message
+from tests.fakes.locks import until_waiting_for_a_lock
 from tests.fakes.rows import add_backend, add_batch, add_session, add_step
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -113,10 +114,8 @@ class House:
         await self.consumer.apply(ItemReading(msgspec.convert({**self.ids(item_id), **more}, ItemSummary)))
 
     async def until_waiting_for_a_lock(self, waiting: int = 1) -> None:
-        query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        async with asyncio.timeout(5), self.database.connection() as connection:
-            while await connection.fetchval(query) < waiting:
-                await asyncio.sleep(0.01)
+        async with self.database.connection() as connection:
+            await until_waiting_for_a_lock(connection, waiting)
 
     async def row(self, item_id: int = 7) -> Mapping[str, Any] | None:
         async with self.database.connection() as connection:

@@ -137,7 +137,8 @@ class Correlated:
 
     async def until_connected(self) -> None:
         async def met() -> bool:
-            return self.connection.state == "connected" and self.connection.reconciler.read_from is not None
+            read = self.connection.reconciler.read_from and self.connection.gallery.read_from
+            return self.connection.state == "connected" and read is not None
 
         await self.until(met)
 
@@ -146,7 +147,7 @@ class Correlated:
 async def correlated(
     database: Database, invokeai: ScriptedInvokeAI, *, credentials: Json | None = None, **backend: Any
 ) -> AsyncIterator[Correlated]:
-    """Connected and reconciled; the InvokeAI is started already."""
+    """Connected, its queue and gallery read; the InvokeAI is started already."""
     async with database.connection() as connection:
         url = f"http://{invokeai.host}:{invokeai.port}"
         secret = msgspec.json.encode(credentials).decode() if credentials else None

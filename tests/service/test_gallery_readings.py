@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -264,3 +264,18 @@ async def test_a_reading_asked_for_while_one_runs_follows_it(house: Correlated) 
     house.registry.request_gallery_reading(house.backend_id)
     await house.until_photos(1)
     assert house.connection.gallery.read_from != first
+
+
+async def test_a_watermark_pulled_back_during_a_pass_stays_there(house: Correlated, small_pages: None) -> None:
+    """By another address of this server, whose gallery is still to be read (`backends.handover`)."""
+    await house.connection.gallery.read()
+    add_images(house, 3)
+
+    async def pull_back(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.query["offset"] != "0":
+            await house.fetch("UPDATE backends SET gallery_watermark = '2026-01-01 00:00+00'")
+        return await handler(request)
+
+    house.invokeai.on("/images/$", pull_back, method="GET", times=None)
+    await house.connection.gallery.read()
+    assert await watermark(house) == datetime(2026, 1, 1, tzinfo=UTC)

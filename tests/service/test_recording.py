@@ -239,3 +239,41 @@ async def test_more_sightings_than_can_wait_are_found_by_readings(
     for image in [house.invokeai.add_canvas_save() for _ in range(3)]:
         house.connection.sight(image.image_name)
     await house.until_photos(3)
+
+
+@pytest.mark.parametrize("status", [401, 409])
+async def test_while_no_metadata_are_told_for_a_login_or_maintenance_nobodys_images_are_none(
+    house: Correlated, status: int
+) -> None:
+    """Whose it is cannot be told then: taken for somebody else's, it would stay where it was filed."""
+    step, batch_id = await house.step()
+    rule = house.invokeai.on("/metadata$", answers.status(status), times=None)
+    house.invokeai.add_canvas_save(metadata={"darkroom_batch": batch_id})
+    with pytest.raises(InvokeError):
+        await house.connection.gallery.read()
+    assert await house.fetch("SELECT FROM photos") == []
+    rule.remove()
+    await house.connection.gallery.read()
+    [photo] = await house.until_photos(1)
+    assert photo["step_id"] == step
+
+
+async def test_recording_an_image_again_takes_nothing_away(house: Correlated) -> None:
+    """As a gallery reading of another address tells it: nobody's, or by other words (rule 5)."""
+    image = house.invokeai.add_canvas_save()
+    async with house.database.connection() as connection:
+        first = await add_backend(connection)
+        for backend_id in (first, None):
+            await connection.execute("DELETE FROM photos")
+            await add_photo(
+                connection, invoke_id=image.image_name, source="generated", backend_id=backend_id,
+                generation_prompt="mine", local_storage_path="photos/here.png",
+            )  # fmt: skip
+            [dto] = await house.connection.client.images_by_names([image.image_name])
+            told = type(dto)(**{name: getattr(dto, name) for name in dto.__struct_fields__} | {"session_id": "s"})
+            await house.connection.recorder.record([told])
+            row = await connection.fetchrow("SELECT * FROM photos")
+            assert (row["source"], row["generation_prompt"], row["local_storage_path"], row["invoke_session_id"]) == (
+                "generated", "mine", "photos/here.png", "s",
+            )  # fmt: skip
+            assert row["backend_id"] == (backend_id or house.backend_id)

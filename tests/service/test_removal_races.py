@@ -19,6 +19,7 @@ from service.studio.schemas import StepCreate
 from tests.fakes import batches
 from tests.fakes.correlated import Correlated
 from tests.fakes.feed import listening, until_item
+from tests.fakes.locks import until_waiting_for_a_lock
 from tests.fakes.rows import add_backend, add_batch, add_photo, add_session, add_step
 
 
@@ -47,14 +48,6 @@ async def create(database: Database, session_id: UUID, backend_id: UUID | None) 
 async def retry(database: Database, step_id: UUID) -> None:
     async with database.transaction() as connection:
         await steps.retry_step(connection, step_id)
-
-
-async def until_waiting_for_a_lock(database: Database) -> None:
-    async with asyncio.timeout(5), database.connection() as connection:
-        while not await connection.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        ):
-            await asyncio.sleep(0.01)
 
 
 async def backend_of(connection: Connection, step_id: UUID) -> Any:
@@ -127,7 +120,7 @@ async def test_a_step_whose_making_is_not_committed_yet_is_waited_for(
         asked = StepCreate(prompt="a lighthouse", model_key="key", model_hash="hash", backend_id=house.backend_id)
         created = await steps.create_step(making, session_id, asked)
         removing = asyncio.create_task(confirmed(house))
-        await until_waiting_for_a_lock(house.database)
+        await until_waiting_for_a_lock(connection)
     await removing
     assert tuple(await backend_of(connection, created.step_id))[:2] == ("failed", "backend removed")
 
@@ -143,7 +136,7 @@ async def test_a_step_for_a_backend_that_goes_at_this_moment_is_refused_or_made_
     async with database.transaction() as removing:
         await removing.execute(removal.LOCK, backend_id)
         making = asyncio.create_task(create(database, session_id, backend_id if named else None))
-        await until_waiting_for_a_lock(database)
+        await until_waiting_for_a_lock(connection)
         await removing.execute("DELETE FROM backends WHERE id = $1", backend_id)
     if named:
         with pytest.raises(ValidationError, match="backend_id"):
@@ -160,7 +153,7 @@ async def test_a_step_retried_at_the_moment_its_backend_goes_is_made_elsewhere(
     async with database.transaction() as removing:
         await removing.execute(removal.LOCK, backend_id)
         retrying = asyncio.create_task(retry(database, step))
-        await until_waiting_for_a_lock(database)
+        await until_waiting_for_a_lock(connection)
         await removing.execute("DELETE FROM backends WHERE id = $1", backend_id)
     await retrying
     assert tuple(await backend_of(connection, step)) == ("pending", None, elsewhere, elsewhere)

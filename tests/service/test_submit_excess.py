@@ -113,3 +113,25 @@ async def test_an_item_beyond_what_was_asked_is_not_canceled_in_a_new_database(
     held.release()
     await invokeai.until_ended(1, 2)
     assert invokeai.queue.items[2].status == "completed"
+
+
+async def test_an_item_beyond_what_was_asked_is_read_after_its_cancel(
+    studio: StudioHouse, invokeai: ScriptedInvokeAI
+) -> None:
+    """Every cancel is followed by a reading: nothing depends on the event of its end (rules 1 and 7)."""
+    bodies: list[Any] = []
+
+    async def overheard(request: Any, handler: Any) -> Any:
+        bodies.append(await request.json())
+        return await handler(request)
+
+    invokeai.on(POST, overheard)
+    held = invokeai.hold("denoise", item_id=2)
+    step_id = await studio.create(MODEL, batch_size=1)
+    await until_made(studio, step_id, 100)
+    invokeai.drop_events("queue_item_status_changed", lambda event: event.payload["status"] == "canceled")
+    await invokeai.enqueue(bodies[0])
+    await held.reached()
+    await invokeai.until(lambda: invokeai.queue.items[2].status == "canceled")
+    held.release()
+    await eventually(lambda: studio.fetch("SELECT FROM queue_items WHERE item_id = 2 AND status = 'canceled'"))

@@ -257,3 +257,34 @@ async def test_what_was_still_to_be_told_when_the_telling_was_broken_off_is_told
     async with running(announcer):
         told += [(await next_message(client))["data"]["id"] for _ in range(BACKLOG - 1)]
     assert told == [str(id) for id in ids]
+
+
+async def test_a_ledger_that_could_not_be_read_is_told_by_the_next_run(hub: Hub, rows: Rows) -> None:
+    failures = iter([ConnectionError("no database")])
+
+    async def ledger() -> Ledger:
+        for error in failures:
+            raise error
+        return Ledger(total=LEDGER, backends={})
+
+    announcer = Announcer(hub, Readers(rows.nothing, rows.nothing, rows.sessions, rows.nothing, ledger))
+    client = hub.subscribe()
+    announcer.ledger_changed()
+    with pytest.raises(ExceptionGroup):
+        await asyncio.wait_for(announcer.run(), 5)
+    async with running(announcer), asyncio.timeout(5):
+        assert (await next_message(client))["type"] == "ledger"
+    hub.close()
+
+
+async def test_however_often_it_changes_the_ledger_is_read_once_an_interval(
+    hub: Hub, rows: Rows, announcer: Announcer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(announce, "LEDGER_INTERVAL", 3600.0)
+    hub.subscribe()
+    async with running(announcer):
+        for _ in range(20):
+            announcer.ledger_changed()
+            await asyncio.sleep(0.01)
+    assert rows.reads == 1
+    hub.close()

@@ -253,3 +253,10 @@ def test_the_same_observation_twice_adds_nothing_that_is_kept() -> None:
 def test_a_word_unknown_to_us_changes_nothing() -> None:
     known, _ = told(status("dreaming", 5))
     assert known.status == "pending"
+
+
+def test_words_that_come_after_the_end_are_kept() -> None:
+    """The first to tell of the end may have none: an event of an older server, a bulk cancel."""
+    known, facts = told(status("failed", 2), Reading(status="failed", error="ValueError: no"))
+    assert known.error == "ValueError: no"
+    assert facts.count(ItemChanged()) == 2

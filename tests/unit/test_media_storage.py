@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -336,3 +337,18 @@ def test_a_folder_that_can_be_written_says_so(storage: LocalStorage) -> None:
 def test_a_missing_data_folder_is_not_writable(storage: LocalStorage) -> None:
     with pytest.raises(OSError, match="No such file"):
         storage.check_writable()
+
+
+def test_a_write_that_takes_less_than_it_was_given_is_gone_on_with(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A raw file may do so, on a disk that is nearly full for one."""
+
+    class Stingy(io.FileIO):
+        def write(self, content: Any, /) -> int:
+            return super().write(bytes(content[:3]))
+
+    monkeypatch.setattr(Path, "open", lambda path, mode, **_: Stingy(path, mode.replace("b", "")))
+    storage.append(NAME, token := uuid4(), [b"0123456789", b"abc", b"defg"])
+    monkeypatch.undo()
+    assert storage.temporary(NAME, token).read_bytes() == b"0123456789abcdefg"

@@ -143,3 +143,9 @@ def test_a_lost_batch_alone_is_not_an_end_while_its_successor_waits() -> None:
 def test_an_image_of_no_known_item_counts_for_one_that_is_missing() -> None:
     gone = [item(1), item(2, "gone")]
     assert came_to([batch()], gone, unplaced=[None]) == Outcome("completed", None)
+
+
+def test_a_retry_does_not_stand_for_an_item_never_seen() -> None:
+    tried = item(1, "canceled", made=False)
+    again = item(3, ordinal=0, retried_from_item_id=1)
+    assert came_to([batch()], [tried, again]).status == "processing"

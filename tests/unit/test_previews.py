@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from service.live import previews as previews_module
 from service.live.previews import JPEG_MAGIC, Previews
 
 BACKEND = uuid4()
@@ -56,3 +57,9 @@ def test_dropping_frees_the_room_and_is_harmless_twice() -> None:
 def test_anything_but_a_jpeg_is_refused(image: str | bytes) -> None:
     with pytest.raises(ValueError, match="preview"):
         Previews().put(BACKEND, 1, image)
+
+
+def test_a_preview_of_no_reasonable_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(previews_module, "LARGEST", 20)
+    with pytest.raises(ValueError, match="reasonable size"):
+        Previews().put(BACKEND, 1, JPEG_MAGIC + bytes(20))

@@ -84,3 +84,17 @@ async def test_what_does_not_exist_or_is_purged_is_404_everywhere(
             await client.get(f"{url}/thumbnail"),
         ):
             assert (await answer(response, 404))["error"]["code"] == "not_found"
+
+
+async def test_nothing_asked_of_a_tombstone_changes_it(client: aiohttp.ClientSession, connection: Connection) -> None:
+    purged = await add_photo(connection, deleted_at=NOW, purged_at=NOW, home=False, retrieval_status="gone")
+    before = await connection.fetchrow("SELECT * FROM photos WHERE id = $1", purged)
+    url = f"/api/v1/photos/{purged}"
+    for asked in (
+        client.patch(url, json={"rating": 1}),
+        client.delete(url),
+        client.post(f"{url}/restore"),
+        client.post(f"{url}/retrieval"),
+    ):
+        await answer(await asked, 404)
+    assert await connection.fetchrow("SELECT * FROM photos WHERE id = $1", purged) == before

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import aiohttp
 import pytest
 
 from service.invokeai.client import InvokeClient
-from service.invokeai.subscription import Pace
+from service.invokeai.subscription import Pace, Subscription
 from tests.fakes.raw_invokeai import cut, free_port, json, page, stall
 from tests.fakes.raw_socket import RawSockets, raw_sockets
 from tests.fakes.watch import CONNECTED, CONNECTING, NEVER_AGAIN, UNREACHABLE, watching
@@ -210,3 +211,28 @@ async def test_a_server_behind_a_sub_path_has_its_socket_there(session: aiohttp.
         server.rest.on("/invoke/openapi.json", json({"paths": {}}))
         async with watching(InvokeClient(f"{server.url}/", timeout=2, session=session)) as watch:
             await watch.connected()
+
+
+async def test_waits_grow_until_a_connection_has_lasted(
+    server: RawSockets, client: InvokeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    async def no_pause(self: Subscription, seconds: float) -> None:
+        waits.append(seconds)
+        await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(Subscription, "_pause", no_pause)
+    server.rest.on(VERSION, page)
+    async with watching(client, Pace(first_wait=1.0, longest_wait=5.0, settled=3600.0, quiet=60.0)) as watch:
+        await watch.until(lambda: watch.times(UNREACHABLE) >= 5)
+        server.rest.knows()
+        await watch.connected()
+        server.connections[0].drop()
+        await watch.connected(times=2)
+        assert waits[:4] == [1.0, 2.0, 4.0, 5.0]
+        assert waits[-1] == 5.0, "one that broke at once changes nothing"
+        watch.subscription._pace = Pace(first_wait=1.0, longest_wait=5.0, settled=0.0, quiet=60.0)
+        server.connections[1].drop()
+        await watch.connected(times=3)
+        assert waits[-1] == 1.0

@@ -1,0 +1,124 @@
+"""Rule 7, one transition at a time: each guarded by the state it leaves, and by what the owner has decided by then."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from service.backends.handover import hand_over
+from service.database.engine import Connection
+from service.studio import batches
+from service.studio.batches import Batch
+from service.studio.cancellation import unwanted
+from tests.fakes.rows import add_backend, add_batch, add_item, add_session, add_step
+
+AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+async def backend(connection: Connection) -> UUID:
+    return await add_backend(connection)
+
+
+async def batch_of(connection: Connection, backend: UUID, state: str, **step: object) -> Batch:
+    step_id = await add_step(connection, await add_session(connection), batch_size=2, backend_id=backend, **step)
+    more = {"posted_at": AT} if state == "posted" else {}
+    more |= {"enqueued": 2, "answered_at": AT} if state == "enqueued" else {}
+    batch_id = await add_batch(connection, step_id, backend, wanted=2, state=state, **more)
+    return Batch(batch_id, step_id, backend, [0, 1], state, AT, False)
+
+
+async def row(connection: Connection, batch: Batch) -> dict[str, object]:
+    found = await connection.fetchrow("SELECT * FROM step_batches WHERE step_id = $1", batch.step_id)
+    assert found is not None
+    return dict(found)
+
+
+@pytest.mark.parametrize("state", ["posted", "enqueued", "refused"])
+async def test_only_a_prepared_batch_is_sent(connection: Connection, backend: UUID, state: str) -> None:
+    batch = await batch_of(connection, backend, state)
+    before = await row(connection, batch)
+    assert not await batches.post(connection, batch, AT)
+    assert await row(connection, batch) == before
+
+
+@pytest.mark.parametrize("state", ["enqueued", "refused"])
+async def test_a_known_fate_is_final(connection: Connection, backend: UUID, state: str) -> None:
+    batch = await batch_of(connection, backend, state)
+    before = await row(connection, batch)
+    assert not await batches.arrive(connection, batch, 2, [1, 2], AT + HOUR)
+    await batches.refuse(connection, batch, "no", AT + HOUR)
+    await batches.lose(connection, batch, AT + HOUR)
+    await batches.again(connection, batch, AT + HOUR)
+    await batches.turned_away(connection, batch, AT + HOUR)
+    assert await row(connection, batch) == before
+
+
+async def test_what_had_no_effect_is_withdrawn_once_nobody_wants_it(connection: Connection, backend: UUID) -> None:
+    for back in (batches.again, batches.turned_away):
+        batch = await batch_of(connection, backend, "posted", cancel_requested_at=AT)
+        await back(connection, batch, AT)
+        assert (await row(connection, batch))["state"] == "refused"
+        status = await connection.fetchval("SELECT status FROM generation_steps WHERE id = $1", batch.step_id)
+        assert status == "canceled"
+
+
+async def test_a_batch_of_which_items_are_known_keeps_its_id(connection: Connection, backend: UUID) -> None:
+    batch = await batch_of(connection, backend, "posted")
+    await add_item(connection, batch.batch_id, batch.step_id, 7)
+    await batches.turned_away(connection, batch, AT)
+    assert (await row(connection, batch))["batch_id"] == batch.batch_id
+
+
+async def test_items_beyond_what_was_asked_have_no_seed(connection: Connection, backend: UUID) -> None:
+    batch = await batch_of(connection, backend, "posted")
+    await batches.arrive(connection, batch, 3, [5, 6, 7], AT)
+    found = await connection.fetch("SELECT ordinal FROM queue_items ORDER BY item_id")
+    assert [item["ordinal"] for item in found] == [0, 1, None]
+
+
+async def test_a_retry_is_dated_by_the_servers_clock(connection: Connection, backend: UUID) -> None:
+    """Made before the owner's cancel it is unwanted, after it wanted; InvokeAI's clock may be wrong by an hour."""
+    batch = await batch_of(connection, backend, "enqueued", status="processing", cancel_requested_at=AT)
+    for item_id in (1, 2):
+        await add_item(connection, batch.batch_id, batch.step_id, item_id, status="canceled", settled_at=AT)
+    made = AT + HOUR - timedelta(minutes=1)
+    await add_item(connection, batch.batch_id, batch.step_id, 3, retried_from_item_id=1, created_at=made)
+    assert (await unwanted(connection, backend, (), HOUR)).batches == {batch.batch_id: [3]}
+    assert (await unwanted(connection, backend, ())).batches == {}
+
+
+async def test_what_stands_for_an_item_nobody_saw_is_no_sign_of_the_batch(
+    connection: Connection, backend: UUID
+) -> None:
+    batch = await batch_of(connection, backend, "posted")
+    await add_item(connection, batch.batch_id, batch.step_id, -1, ordinal=0)
+    assert [found.seen for found in await batches.open_batches(connection, backend)] == [False]
+    await add_item(connection, batch.batch_id, batch.step_id, 7, ordinal=0)
+    assert [found.seen for found in await batches.open_batches(connection, backend)] == [True]
+
+
+async def test_a_batch_of_which_an_item_is_known_is_not_lost(connection: Connection, backend: UUID) -> None:
+    batch = await batch_of(connection, backend, "posted")
+    await add_item(connection, batch.batch_id, batch.step_id, 1, status="in_progress")
+    assert not await batches.lose(connection, batch, AT)
+    assert (await row(connection, batch))["state"] == "posted"
+
+
+@pytest.mark.parametrize("fate", ["arrived in part", "lost"])
+async def test_what_is_still_wanted_goes_to_the_server_its_batch_was_handed_to(
+    connection: Connection, backend: UUID, fate: str
+) -> None:
+    batch, other = await batch_of(connection, backend, "posted"), await add_backend(connection)
+    async with connection.transaction():
+        await hand_over(connection, backend, other)
+    if fate == "lost":
+        await batches.lose(connection, batch, AT)
+    else:
+        await batches.arrive(connection, batch, 1, [1], AT)
+    rows = await connection.fetch("SELECT state, backend_id FROM step_batches ORDER BY ordinal")
+    assert [row["backend_id"] for row in rows] == [other] * 2
+    assert rows[1]["state"] == "prepared"
