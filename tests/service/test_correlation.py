@@ -12,7 +12,7 @@ from service.correlation import correlate, reconcile
 from service.correlation.correlate import NO_LONGER_THERE, RESTARTED
 from service.demo.images import Filter
 from service.invokeai.subscription import SubscriptionState
-from tests.fakes import ScriptedInvokeAI, batches
+from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.correlated import Correlated
 from tests.fakes.scripted import Hold
 
@@ -177,6 +177,20 @@ async def test_a_running_item_killed_before_it_saved_anything_fails_as_restarted
     await house.invokeai.kill()
     hold.release()
     await house.invokeai.restart()
+    row = await house.until_step(step, "failed")
+    assert row["error_message"] == RESTARTED
+
+
+async def test_a_restart_is_told_as_one_though_the_first_reading_after_it_fails(
+    house: Correlated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "FIRST_WAIT", 0.1)
+    hold, step = await running_step(house)
+    await house.invokeai.kill()
+    hold.release()
+    failing = house.invokeai.on("/items_by_ids$", answers.status(500), times=2)
+    await house.invokeai.restart()
+    await failing.wait()
     row = await house.until_step(step, "failed")
     assert row["error_message"] == RESTARTED
 

@@ -277,3 +277,12 @@ async def test_recording_an_image_again_takes_nothing_away(house: Correlated) ->
                 "generated", "mine", "photos/here.png", "s",
             )  # fmt: skip
             assert row["backend_id"] == (backend_id or house.backend_id)
+
+
+async def test_an_upload_whose_metadata_name_a_batch_of_ours_is_not_its_work(house: Correlated) -> None:
+    """One of our own pictures, uploaded to InvokeAI again."""
+    _, batch_id = await house.step()
+    upload = house.invokeai.add_upload(metadata={"darkroom_batch": batch_id})
+    [dto] = await house.connection.client.images_by_names([upload.image_name])
+    await house.connection.recorder.record([dto])
+    assert await house.fetch("SELECT FROM photos") == []
