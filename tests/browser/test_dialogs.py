@@ -12,6 +12,8 @@ from tests.fakes import ScriptedInvokeAI
 pytestmark = pytest.mark.browser
 
 ADDRESS = "http://gpu.example:9090"
+HAND_MS = 60
+"""Between two clicks of a hand, the page has drawn what the first one did."""
 
 
 async def add_a_server(page: Page) -> Locator:
@@ -82,3 +84,35 @@ async def test_keep_gives_the_focus_back(visit: Visit, invokeai: ScriptedInvokeA
     await page.get_by_role("dialog").get_by_role("button", name="Keep").click()
     await expect(page.get_by_role("dialog")).to_be_hidden()
     await expect(empty).to_be_focused()
+
+
+async def test_enter_held_down_does_not_answer_what_it_made_darkroom_ask(
+    visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    await make(invokeai, 1)
+    page = await visit("/")
+    await expect(pictures(page)).to_have_count(1)
+    await page.get_by_role("button", name="Select all").click()
+    await page.keyboard.press("Delete")
+    await page.goto("/trash")
+    await page.get_by_role("button", name="Empty the trash").focus()
+    for _ in range(5):
+        await page.keyboard.down("Enter")
+    await page.keyboard.up("Enter")
+    await expect(page.get_by_role("dialog").get_by_role("button", name="Keep")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog")).to_be_hidden()
+    await expect(pictures(page)).to_have_count(1)
+
+
+async def test_a_double_click_opens_a_dialog_and_does_not_answer_it(visit: Visit) -> None:
+    page = await visit("/activity")
+    await page.get_by_role("button", name="Add a server").dblclick(delay=HAND_MS)
+    dialog = page.get_by_role("dialog")
+    await expect(dialog.get_by_label("Address")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="Edit").click()
+    await dialog.get_by_role("button", name="Remove").dblclick(delay=HAND_MS)
+    await expect(dialog.get_by_role("button", name="Really remove")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_test_id("server")).to_have_count(1)

@@ -185,7 +185,16 @@ function Remove({ server, busy, attempt, onRemoved }: ActionProps & { onRemoved:
       onRemoved();
     });
   return (
-    <button type="button" class="button danger" disabled={busy} onClick={() => (state === "calm" ? setState("asked") : void remove())}>
+    <button
+      type="button"
+      class="button danger"
+      disabled={busy}
+      onClick={(event) => {
+        if (state === "calm") setState("asked");
+        // A double click is one answer.
+        else if (event.detail <= 1) void remove();
+      }}
+    >
       {REMOVE_WORDS[state]}
     </button>
   );

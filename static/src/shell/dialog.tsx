@@ -21,9 +21,17 @@ export function Dialog({ title, onClose, wide = false, children }: { title: stri
         if (element.current) onClose();
       }}
       onPointerDown={(event) => (pressedBeside.current = isBeside(event))}
+      onMouseDown={(event) => {
+        // The focus stays where it is, should this be the second press of a double click.
+        if (isBeside(event)) event.preventDefault();
+      }}
       onClick={(event) => {
-        // Text dragged over out of a field ends in a click on the dialog too.
-        if (event.target === event.currentTarget && pressedBeside.current && isBeside(event)) event.currentTarget.close();
+        // Text dragged over out of a field ends in a click on the dialog too; and a double click began before it stood.
+        if (event.target === event.currentTarget && event.detail === 1 && pressedBeside.current && isBeside(event)) event.currentTarget.close();
+      }}
+      onKeyDown={(event) => {
+        // An Enter still held down from before must not press what has the focus here.
+        if (event.repeat && event.key === "Enter") event.preventDefault();
       }}
     >
       <h1 id={id}>{title}</h1>
@@ -52,10 +60,10 @@ export function Confirm({ title, text, action, onConfirm, onClose }: ConfirmProp
     <Dialog title={title} onClose={onClose}>
       <p class="muted">{text}</p>
       <form method="dialog" class="dialog-actions" onSubmit={onConfirm}>
-        <button type="button" class="button quiet" onClick={onClose}>
+        <button type="button" class="button quiet" autofocus onClick={onClose}>
           Keep
         </button>
-        <button type="submit" class="button danger" autofocus>
+        <button type="submit" class="button danger">
           {action}
         </button>
       </form>
