@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 import pytest
 from playwright.async_api import Page, Request, Route, WebSocketRoute, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.pictures import enqueue, make, pictures
+from tests.browser.places import begin_session
 from tests.browser.visitors import LOST_CONNECTION
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
@@ -177,3 +179,39 @@ async def test_pictures_that_failed_while_darkroom_was_away_come_with_it(
     away = False
     await line.hang_up()
     await expect(pictures(page)).to_have_count(2)
+
+
+async def test_nothing_is_said_to_be_nearly_ready_while_nothing_is_heard_of_it(
+    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    session = await begin_session(invokeai, darkroom, 64, 64)
+    page = await visit("/settings", tolerated=(LOST_CONNECTION,))
+    line = Line()
+    await through(line, page, f"/studio/{session}")
+    await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))
+    hold = invokeai.hold("output")
+    (item_id,) = await enqueue(invokeai, 7)
+    await hold.reached()
+    foot = page.locator(".server-line")
+    await expect(foot).to_contain_text("1 in the queue")
+    async with darkroom.http.get("/api/v1/backends") as response:
+        server = (await response.json())["items"][0]["id"]
+    progress = {"percentage": 0.5, "message": "Denoising", "eta_seconds": 30, "preview_url": None}
+    item = {"backend_id": server, "item_id": item_id, "batch_id": "none", "step_id": None}
+    line.say("item.progress", item | progress, seq=line.seq)
+    tile = page.get_by_test_id("tray-tile")
+    await expect(foot).to_contain_text("this one 30 s")
+    await expect(tile).to_have_accessible_name(re.compile("30 s left"))
+
+    counts = {"pending": 0, "in_progress": 0, "ours": 0}
+    line.say("queue.status", counts | {"backend_id": server}, seq=line.seq)
+    await expect(foot).to_have_text(re.compile("idle$"))
+    await expect(tile).not_to_have_accessible_name(re.compile("left"))
+
+    line.say("queue.status", counts | {"backend_id": server, "in_progress": 1}, seq=line.seq)
+    await expect(tile).to_have_accessible_name(re.compile("30 s left"))
+    line.refuses = True
+    await line.hang_up()
+    await expect(foot).to_have_text("Darkroom does not answer just now")
+    await expect(tile).not_to_have_accessible_name(re.compile("left"))
+    hold.release()

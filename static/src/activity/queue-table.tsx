@@ -4,6 +4,7 @@ import { count, duration } from "../app/format";
 import { backendName, backends } from "../state/backends";
 import { type LiveItem, liveItems } from "../state/items";
 import { getStep } from "../state/steps";
+import { secondsLeft } from "../state/time-left";
 import { type Column, Table } from "./table";
 
 const WORDS: Partial<Record<ItemStatus, string>> = { pending: "In the queue", waiting: "Waiting", in_progress: "Running" };
@@ -52,6 +53,7 @@ function State({ live }: { live: LiveItem }) {
   const progress = live.progress.value;
   const { status } = live.item.value;
   if (status !== "in_progress" || progress?.percentage == null) return <>{WORDS[status] ?? status}</>;
-  const left = progress.eta_seconds == null ? "" : `, ${duration(progress.eta_seconds)} left`;
+  const seconds = secondsLeft(live);
+  const left = seconds === null ? "" : `, ${duration(seconds)} left`;
   return <>{`${Math.round(progress.percentage * 100)} %${left}`}</>;
 }

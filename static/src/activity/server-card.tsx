@@ -7,6 +7,7 @@ import { ProgressBar } from "../shell/progress-bar";
 import { type LiveItem, runningItems } from "../state/items";
 import { previewOf } from "../state/previews";
 import { getStep } from "../state/steps";
+import { secondsLeft } from "../state/time-left";
 import { Digits } from "./digits";
 import { ServerDialog } from "./server-dialog";
 import { absence, ledgerParts, STATES } from "./words";
@@ -63,7 +64,8 @@ function Running({ live, server }: { live: LiveItem; server: string }) {
   const step = getStep(item.step_id)?.value;
   const portion = progress?.percentage ?? null;
   const words = [portion === null ? progress?.message || "Starting" : `${Math.round(portion * 100)} %`];
-  if (progress?.eta_seconds != null) words.push(`${duration(progress.eta_seconds)} left`);
+  const seconds = secondsLeft(live);
+  if (seconds !== null) words.push(`${duration(seconds)} left`);
   return (
     <div class="running" data-testid="running">
       <span class="running-picture">{frame && <img src={frame} alt="" />}</span>

@@ -4,6 +4,7 @@ import { backendName } from "../state/backends";
 import { type LiveItem, runningItems } from "../state/items";
 import { previewOf } from "../state/previews";
 import { getStep } from "../state/steps";
+import { secondsLeft } from "../state/time-left";
 import { Ring } from "./ring";
 
 const SHOWN = 5;
@@ -38,7 +39,8 @@ function TrayTile({ live, go }: { live: LiveItem; go: (to: string) => void }) {
   const progress = live.progress.value;
   const frame = previewOf(live.key).value;
   const step = getStep(item.step_id)?.value;
-  const left = progress?.eta_seconds == null ? null : duration(progress.eta_seconds);
+  const seconds = secondsLeft(live);
+  const left = seconds === null ? null : duration(seconds);
   const words = [
     progress?.percentage == null ? null : `${Math.round(progress.percentage * 100)} %`,
     progress?.message ?? "starting",

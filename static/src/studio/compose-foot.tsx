@@ -1,8 +1,10 @@
-import type { Model } from "../api/types";
+import type { Backend, Model } from "../api/types";
 import { duration } from "../app/format";
+import { connection } from "../feed/connection";
 import { backends } from "../state/backends";
 import { runningItems } from "../state/items";
 import type { StepState } from "../state/steps";
+import { secondsLeft } from "../state/time-left";
 
 interface FootProps {
   model: Model | undefined;
@@ -40,11 +42,12 @@ export function ComposeFoot({ model, flaw, live, busy, onCancel }: FootProps) {
 function ServerLine({ backendId }: { backendId: string | null }) {
   const server = backends.value.find((one) => one.id === backendId);
   if (!server) return <p class="small muted">&nbsp;</p>;
-  if (server.state !== "connected") {
+  const trouble = troubleOf(server);
+  if (trouble !== null) {
     return (
       <p class="small muted server-line">
         <span class="dot bad" />
-        <span>{server.name} is not connected: this waits until it is</span>
+        <span>{trouble}</span>
       </p>
     );
   }
@@ -60,9 +63,14 @@ function ServerLine({ backendId }: { backendId: string | null }) {
   );
 }
 
+function troubleOf(server: Backend): string | null {
+  if (connection.value !== "live") return "Darkroom does not answer just now";
+  return server.state === "connected" ? null : `${server.name} is not connected: this waits until it is`;
+}
+
 /** Of the item that runs now. */
 function TimeLeft({ backendId }: { backendId: string }) {
   const running = runningItems.value.find((live) => live.item.value.backend_id === backendId);
-  const left = running?.progress.value?.eta_seconds;
-  return left == null ? null : <> · this one {duration(left)}</>;
+  const left = running ? secondsLeft(running) : null;
+  return left === null ? null : <> · this one {duration(left)}</>;
 }

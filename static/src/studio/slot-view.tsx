@@ -8,6 +8,7 @@ import { ProgressBar } from "../shell/progress-bar";
 import { getItem, itemKey } from "../state/items";
 import { canRetry, getPhoto, isLost, spokenName } from "../state/photos";
 import { previewOf } from "../state/previews";
+import { secondsLeft } from "../state/time-left";
 import type { Slot } from "./slots";
 
 interface SlotProps {
@@ -64,11 +65,13 @@ function WorkSlot({ item, trouble }: { item: Item; trouble: string | null }) {
 /** Only this redraws when a progress frame comes. */
 function Running({ item }: { item: Item }) {
   const key = itemKey(item);
-  const progress = getItem(key)?.progress.value ?? null;
+  const live = getItem(key);
+  const progress = live?.progress.value ?? null;
   const frame = previewOf(key).value;
   const saving = item.status === "completed";
   const portion = saving ? 1 : progress?.percentage ?? null;
-  const left = progress?.eta_seconds != null && !saving ? ` · ${duration(progress.eta_seconds)}` : "";
+  const seconds = live && !saving ? secondsLeft(live) : null;
+  const left = seconds === null ? "" : ` · ${duration(seconds)}`;
   return (
     <>
       <span class="picture">{frame && <img src={frame} alt="" />}</span>
