@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, Request, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.pictures import make, pictures, tiles
@@ -86,3 +86,52 @@ async def test_several_are_chosen_and_let_go(visit: Visit, invokeai: ScriptedInv
     await expect(bar).to_contain_text("4 photos")
     await page.keyboard.press("Escape")
     await expect(bar).to_be_hidden()
+
+
+async def hold_down(page: Page, key: str) -> None:
+    for _ in range(4):
+        await page.keyboard.down(key)
+    await page.keyboard.up(key)
+
+
+async def test_a_key_that_is_held_down_is_one_press_and_an_arrow_walks_on(
+    visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    await make(invokeai, 1, 2, 3, 4)
+    page = await visit("/")
+    await expect(pictures(page)).to_have_count(4)
+    changes: list[str] = []
+
+    def count(request: Request) -> None:
+        if request.method == "PATCH":
+            changes.append(request.url)
+
+    page.on("request", count)
+    await hold_down(page, "ArrowRight")
+    await expect(tiles(page).nth(3).get_by_role("link")).to_be_focused()
+    await hold_down(page, "f")
+    await expect(tiles(page).nth(3).get_by_role("button", name="Favourite")).to_have_attribute("aria-pressed", "true")
+    await hold_down(page, "Space")
+    viewer = page.get_by_test_id("viewer")
+    await expect(viewer.get_by_text("4 of 4")).to_be_visible()
+    await hold_down(page, "f")
+    await expect(viewer.get_by_role("button", name="Favourite")).to_have_attribute("aria-pressed", "false")
+    assert len(changes) == 2
+    await hold_down(page, "Space")
+    await expect(viewer).to_be_hidden()
+
+
+async def test_the_focus_is_on_the_next_photo_once_the_bar_has_trashed_one(
+    visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    await make(invokeai, 1, 2, 3)
+    page = await visit("/")
+    await expect(pictures(page)).to_have_count(3)
+    await page.keyboard.press("ArrowRight")
+    await page.keyboard.press("ArrowRight")
+    following = await tiles(page).nth(2).get_attribute("data-photo")
+    await page.keyboard.press("Control+Space")
+    await page.get_by_test_id("selection-bar").get_by_role("button", name="Trash").focus()
+    await page.keyboard.press("Enter")
+    await expect(tiles(page)).to_have_count(2)
+    await expect(page.locator(f"[data-photo='{following}'] > a")).to_be_focused()

@@ -40,7 +40,9 @@ export function listenForKeys(): void {
       const act = scope.keys()[name];
       if (!act) continue;
       event.preventDefault();
-      return act(event);
+      // A key that is held down is one press; arrows walk on.
+      if (!event.repeat || event.key.startsWith("Arrow")) act(event);
+      return;
     }
   });
 }

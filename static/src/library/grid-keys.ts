@@ -14,6 +14,11 @@ interface GridKeys {
   onOpen: (id: string) => void;
 }
 
+/** Does nothing while the photo is too far away to be drawn. */
+export function focusTile(grid: HTMLElement | null, id: string): void {
+  grid?.querySelector<HTMLElement>(`[data-photo="${id}"] > a`)?.focus({ preventScroll: true });
+}
+
 /** Arrows, view, choose, trash: the grid by keyboard. Returns what brings a photo into view and focuses it. */
 export function useGridKeys({ days, lines, selection, virtual, scroller, onOpen }: GridKeys): (id: string) => void {
   const move = (direction: Direction, extend: boolean) => {
@@ -32,9 +37,7 @@ export function useGridKeys({ days, lines, selection, virtual, scroller, onOpen 
     if (line < 0) return;
     // The first row comes with its day's header.
     virtual.scrollToIndex(lines[line]!.row === 0 ? line - 1 : line, { align: "auto" });
-    requestAnimationFrame(() => {
-      scroller.current?.querySelector<HTMLElement>(`[data-photo="${id}"] > a`)?.focus({ preventScroll: true });
-    });
+    requestAnimationFrame(() => focusTile(scroller.current, id));
   };
 
   const withActive = (act: (id: string) => void) => () => {
@@ -61,8 +64,7 @@ export function useGridKeys({ days, lines, selection, virtual, scroller, onOpen 
     },
     "ctrl+a": () => selection.chooseAll(days.flatMap((day) => day.ids)),
     Escape: () => selection.clear(),
-    Delete: (event) => {
-      if (event.repeat) return;
+    Delete: () => {
       const chosen = [...selection.chosen.peek()];
       const active = selection.active.peek();
       const ids = (chosen.length ? chosen : active ? [active] : []).filter((id) => getPhoto(id)?.peek().deleted_at === null);

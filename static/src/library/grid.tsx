@@ -5,7 +5,7 @@ import { useVirtual } from "../app/virtual";
 import type { PhotoList } from "../state/photo-list";
 import { type Day, HEADER, layOutDays, type Line, linesOf } from "./days";
 import { DaySection } from "./day-section";
-import { useGridKeys } from "./grid-keys";
+import { focusTile, useGridKeys } from "./grid-keys";
 import { AT_TOP, useReadingPlace } from "./reading-place";
 import type { Selection } from "./selection";
 
@@ -55,6 +55,7 @@ export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
   useHolding(list, held, scroller);
   const reveal = useGridKeys({ days, lines, selection, virtual, scroller, onOpen });
   useReturn(held, () => selection.active.peek() !== null && reveal(selection.active.peek()!));
+  useSelectionsFocus(scroller, selection);
 
   const visible = virtual.getVirtualItems();
   const shownDays = [...new Set(visible.map((line) => lines[line.index]?.day))].filter((day) => day !== undefined);
@@ -106,6 +107,16 @@ function useReturn(away: boolean, arrive: () => void): void {
     if (was.current && !away) arrive();
     was.current = away;
   }, [away]);
+}
+
+/** The focus that goes with the selection's bar comes to the photo that the keys stand on. */
+function useSelectionsFocus(scroller: { current: HTMLElement | null }, selection: Selection): void {
+  const choosing = selection.choosing.value;
+  useEffect(() => {
+    if (choosing || document.activeElement !== document.body) return;
+    const active = selection.active.peek();
+    if (active !== null) focusTile(scroller.current, active);
+  }, [choosing]);
 }
 
 /** Where each day starts, and where the last one ends. */

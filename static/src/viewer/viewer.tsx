@@ -68,8 +68,7 @@ export function Viewer({ ids: all, shown, restores = false, more, onMore, onMove
       d: () => download.current?.click(),
       z: () => stage?.swipe.toggleZoom(),
       f: () => toggleFavorite([shown]),
-      // A key that is held down is one press.
-      Delete: (event) => !event.repeat && (restores ? restore() : trash()),
+      Delete: () => (restores ? restore() : trash()),
     },
     true,
   );
