@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.browser.conftest import Visit
-from tests.browser.pictures import make, tiles
+from tests.browser.pictures import make, pictures, tiles
 from tests.fakes import ScriptedInvokeAI
 
 pytestmark = pytest.mark.browser
@@ -41,3 +42,30 @@ async def test_the_field_follows_an_address_that_changes_elsewhere(visit: Visit,
     await box.fill("nothing like it")
     await page.get_by_role("button", name="Show all photos").click()
     await expect(box).to_have_value("")
+
+
+async def test_a_search_that_ends_while_one_views_a_photo_leaves_that_on_show(
+    visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    await make(invokeai, 1, prompt="a harbour")
+    await make(invokeai, 2, prompt="a forest")
+    page = await visit("/")
+    await expect(pictures(page)).to_have_count(2)
+    go_on = asyncio.Event()
+
+    async def answer_late(route: Route) -> None:
+        async with asyncio.timeout(20):
+            await go_on.wait()
+        await route.continue_()
+
+    await page.route("**/photos?*q=*", answer_late)
+    await page.get_by_role("searchbox", name="Search").fill("harbour")
+    await expect(page).to_have_url(re.compile("q=harbour"))
+    await tiles(page).first.get_by_role("link").click()
+    viewer = page.get_by_test_id("viewer")
+    await expect(viewer.get_by_text("1 of 2")).to_be_visible()
+    go_on.set()
+    await expect(viewer.get_by_text("1 of 2")).to_be_hidden()
+    await expect(viewer).to_have_accessible_name("a forest")
+    await page.keyboard.press("Escape")
+    await expect(tiles(page)).to_have_count(1)

@@ -101,11 +101,12 @@ async def test_a_link_to_a_picture_opens_it_survives_a_reload_and_back_closes_it
     await expect(pictures(page)).to_have_count(2)
 
 
-async def test_a_picture_that_does_not_exist_says_so(visit: Visit) -> None:
+async def test_a_picture_that_does_not_exist_says_so_and_leads_to_the_library(visit: Visit) -> None:
     page = await visit("/?photo=019a0000-0000-7000-8000-000000000000", tolerated=("status of 404",))
-    await expect(page.get_by_test_id("viewer")).to_contain_text("no such photo")
-    await page.keyboard.press("Escape")
+    await expect(page.get_by_test_id("viewer")).to_contain_text("This photo is gone")
+    await page.get_by_test_id("viewer").get_by_role("link", name="To the library").click()
     await expect(page.get_by_test_id("viewer")).to_be_hidden()
+    await expect(page.get_by_role("heading", name="Your library is ready")).to_be_visible()
 
 
 async def test_a_picture_finished_while_one_looks_at_another_changes_neither_it_nor_its_place(
@@ -200,3 +201,19 @@ async def test_the_filter_and_the_search_stand_in_the_address(visit: Visit, invo
     await expect(page.get_by_role("heading", name="No photos match")).to_be_visible()
     await page.get_by_role("button", name="Show all photos").click()
     await expect(tiles(page)).to_have_count(2)
+
+
+async def test_a_double_click_shows_every_pixel_and_another_the_whole_picture(
+    visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    await make(invokeai, 1, size=(1024, 768))
+    page = await visit("/", viewport={"width": 800, "height": 600})
+    await expect(pictures(page)).to_have_count(1)
+    await pictures(page).first.get_by_role("link").click()
+    await expect(shown_file(page)).to_have_css("width", "800px")
+    for width in ("1024px", "800px"):
+        await shown_file(page).click()
+        await expect(shown_file(page)).not_to_have_css("width", width)
+        await page.wait_for_timeout(600)
+        await shown_file(page).dblclick()
+        await expect(shown_file(page)).to_have_css("width", width)

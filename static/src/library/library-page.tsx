@@ -113,6 +113,7 @@ export function LibraryPage({ trashed }: { trashed: boolean }) {
       {address.shown && (
         <Viewer
           ids={list.ids.value}
+          list={list}
           shown={address.shown}
           restores={trashed}
           more={list.more.value}

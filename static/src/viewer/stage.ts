@@ -100,6 +100,7 @@ export async function openStage(host: StageHost): Promise<Stage> {
   stage.init();
   // The dialog is the viewer around it.
   stage.element?.removeAttribute("role");
+  zoomByDoubleClick(stage);
 
   const update = (now: readonly string[], at: number) => {
     const from = stage.currIndex;
@@ -122,6 +123,18 @@ export async function openStage(host: StageHost): Promise<Stage> {
       stage.destroy();
     },
   };
+}
+
+/** PhotoSwipe hears a double tap, but of a mouse only single clicks. */
+function zoomByDoubleClick(stage: PhotoSwipe): void {
+  // The first click of two may have been the one that opened the viewer.
+  let begun = false;
+  stage.element?.addEventListener("click", (event) => {
+    const { detail, pointerType, target, pageX, pageY } = event as PointerEvent;
+    const onPicture = pointerType !== "touch" && target instanceof Element && target.matches(".pswp__img");
+    if (detail === 2 && begun && onPicture) stage.currSlide?.toggleZoom({ x: pageX - stage.offset.x, y: pageY - stage.offset.y });
+    begun = detail === 1 && onPicture;
+  });
 }
 
 /** The list changed before the shown photo: its slide, and those around it, have other numbers now. */

@@ -1,9 +1,11 @@
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { api, reasonOf } from "../api/client";
+import { api, ApiError, reasonOf } from "../api/client";
 import type { Photo } from "../api/types";
 import { moment } from "../state/freshness";
 import { getPhoto, putPhoto } from "../state/photos";
+
+const GONE = "This photo is gone. It was deleted for good, or its address is not quite right.";
 
 /** A photo by id, read from the service when the page does not know it yet. */
 export function usePhoto(id: string | null): { photo: Signal<Photo> | null; error: string | null } {
@@ -18,10 +20,11 @@ export function usePhoto(id: string | null): { photo: Signal<Photo> | null; erro
       .get<Photo>(`/photos/${id}`, {}, abort.signal)
       .then((photo) => {
         if (putPhoto(photo, asked)) read.value += 1;
-        else error.value = "This photo was deleted.";
+        else error.value = GONE;
       })
       .catch((failure: unknown) => {
-        if (!abort.signal.aborted) error.value = reasonOf(failure);
+        if (abort.signal.aborted) return;
+        error.value = failure instanceof ApiError && failure.status === 404 ? GONE : reasonOf(failure);
       });
     return () => abort.abort();
   }, [id]);

@@ -1,4 +1,5 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { Link } from "wouter-preact";
 import { useKeys } from "../app/keys";
 import { filmstripOpen, inspectorOpen } from "../app/preferences";
 import { isPhone } from "../app/responsive";
@@ -16,6 +17,8 @@ import { ViewerBar } from "./viewer-bar";
 
 interface ViewerProps {
   ids: readonly string[];
+  /** What the ids are a list of, where that can change: a photo that another list lacks has not left. */
+  list?: object;
   shown: string;
   /** Opened on the trash: there Del gives back. */
   restores?: boolean;
@@ -32,8 +35,8 @@ const SHEET = 0.6;
 const NEAR_END = 20;
 
 /** One photo on black, its neighbours a swipe or an arrow away. */
-export function Viewer({ ids: all, shown, restores = false, more, onMore, onMove, onClose }: ViewerProps) {
-  const { ids, index } = usePlace(all, shown, onMove, onClose);
+export function Viewer({ ids: all, list, shown, restores = false, more, onMore, onMove, onClose }: ViewerProps) {
+  const { ids, index } = usePlace(all, list, shown, onMove, onClose);
   const { photo, error } = usePhoto(shown);
   const root = useRef<HTMLDivElement>(null);
   const strip = filmstripOpen.value && ids.length > 1 && !isPhone.value;
@@ -85,7 +88,14 @@ export function Viewer({ ids: all, shown, restores = false, more, onMore, onMove
       data-photo={shown}
     >
       <div class="viewer-stage" ref={host} />
-      {error !== null && <p class="viewer-error">{error}</p>}
+      {error !== null && (
+        <div class="viewer-error">
+          <p>{error}</p>
+          <Link href="/" class="button">
+            To the library
+          </Link>
+        </div>
+      )}
       <ViewerBar
         photo={photo}
         place={ids.length > 1 ? `${index + 1} of ${ids.length}${more ? "+" : ""}` : ""}
@@ -108,12 +118,13 @@ export function Viewer({ ids: all, shown, restores = false, more, onMore, onMove
 }
 
 /** Where the shown photo stands in the list, if it does; when it leaves the list, the one that took its place is shown. */
-function usePlace(all: readonly string[], shown: string, onMove: (id: string) => void, onClose: () => void) {
-  const before = useRef<{ ids: readonly string[]; index: number; listed: boolean } | null>(null);
+function usePlace(all: readonly string[], list: object | undefined, shown: string, onMove: (id: string) => void, onClose: () => void) {
+  const before = useRef<{ ids: readonly string[]; list: object | undefined; index: number; listed: boolean } | null>(null);
   const index = all.indexOf(shown);
-  const left = index < 0 && before.current !== null && before.current.listed && before.current.ids[before.current.index] === shown;
-  if (index >= 0) before.current = { ids: all, index, listed: true };
-  else if (!left) before.current = { ids: [shown], index: 0, listed: false };
+  const was = before.current?.listed && before.current.list === list ? before.current.ids[before.current.index] : undefined;
+  const left = index < 0 && was === shown;
+  if (index >= 0) before.current = { ids: all, list, index, listed: true };
+  else if (!left) before.current = { ids: [shown], list, index: 0, listed: false };
   // Before anything else is heard or drawn.
   useLayoutEffect(() => {
     if (!left) return;
