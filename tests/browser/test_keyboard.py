@@ -7,7 +7,9 @@ from playwright.async_api import Page, Request, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.pictures import make, pictures, tiles
+from tests.browser.places import begin_session
 from tests.fakes import ScriptedInvokeAI
+from tests.fakes.darkroom import Darkroom
 
 pytestmark = pytest.mark.browser
 
@@ -135,3 +137,39 @@ async def test_the_focus_is_on_the_next_photo_once_the_bar_has_trashed_one(
     await page.keyboard.press("Enter")
     await expect(tiles(page)).to_have_count(2)
     await expect(page.locator(f"[data-photo='{following}'] > a")).to_be_focused()
+
+
+
+async def test_the_tree_of_steps_is_walked_with_the_arrows(
+    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    session = await begin_session(invokeai, darkroom, 64, 64)
+    async with darkroom.http.get(f"/api/v1/sessions/{session}") as response:
+        first = (await response.json())["steps"][0]
+    model = invokeai.main_model()
+    for prompt in ("dunes at dawn", "dunes at noon"):
+        step = {
+            "prompt": prompt,
+            "parent_id": first["id"],
+            "model_key": model["key"],
+            "model_hash": model["hash"],
+            "parameters": {"width": 64, "height": 64, "steps": 2},
+        }
+        async with darkroom.http.post(f"/api/v1/sessions/{session}/steps", json=step) as response:
+            assert response.status == 201
+    page = await visit(f"/studio/{session}/{first['id']}")
+    nodes = page.get_by_role("treeitem")
+    await expect(nodes).to_have_count(3)
+    await expect(nodes.nth(0)).to_have_attribute("aria-selected", "true")
+    assert [await node.get_attribute("aria-level") for node in await nodes.all()] == ["1", "2", "2"]
+    await expect(page.locator("[role=treeitem][tabindex='0']")).to_have_count(1)
+    await nodes.nth(0).focus()
+    for key, at in (
+        ("End", 2), ("ArrowLeft", 0), ("ArrowRight", 1), ("ArrowDown", 2), ("ArrowDown", 2), ("ArrowUp", 1), ("Home", 0)
+    ):  # fmt: skip
+        await page.keyboard.press(key)
+        await expect(nodes.nth(at)).to_be_focused()
+    await page.keyboard.press("End")
+    await page.keyboard.press("Enter")
+    await expect(nodes.nth(2)).to_have_attribute("aria-selected", "true")
+    await expect(page.get_by_role("heading", name="dunes at noon")).to_be_visible()

@@ -5,6 +5,8 @@ export interface Node {
   x: number;
   y: number;
   parent: Node | null;
+  /** 1 for a root. */
+  level: number;
 }
 
 export const NODE = 56;
@@ -19,7 +21,7 @@ export function layOutTree(steps: readonly StepState[]): Node[] {
   const children = Map.groupBy(steps, (step) => (step.parent_id && ids.has(step.parent_id) ? step.parent_id : null));
   const nodes: Node[] = [];
   const place = (step: StepState, parent: Node | null, x: number) => {
-    const node: Node = { id: step.id, x, y: nodes.length * ROW, parent };
+    const node: Node = { id: step.id, x, y: nodes.length * ROW, parent, level: (parent?.level ?? 0) + 1 };
     nodes.push(node);
     const own = inOrder(children.get(step.id) ?? []);
     for (const child of own) place(child, node, own.length > 1 ? x + INDENT : x);

@@ -1,3 +1,5 @@
+import type { TargetedKeyboardEvent } from "preact";
+import { useEffect, useState } from "preact/hooks";
 import { count } from "../app/format";
 import { Icon } from "../shell/icon";
 import { GitFork } from "../shell/icons";
@@ -6,6 +8,7 @@ import { Ring } from "../shell/ring";
 import { getPhoto, isHome } from "../state/photos";
 import { getStep, isStepLive, shownAlternatives, type StepState } from "../state/steps";
 import { whatChanged } from "./changes";
+import { nodeByKey } from "./tree-keys";
 import { edgePath, layOutTree, NODE, type Node } from "./tree-layout";
 
 /** What a label needs at least, and the panel's inner width. */
@@ -19,9 +22,18 @@ export function Tree({ ids, chosen, onChoose }: { ids: readonly string[]; chosen
   const nodes = layOutTree(steps);
   const height = (nodes.at(-1)?.y ?? 0) + NODE;
   const width = Math.max(0, ...nodes.map((node) => node.x)) + BESIDE + LABEL;
+  const [active, activate] = useState<string | null>(null);
+  useEffect(() => activate(null), [chosen]);
+  const stop = nodes.find((node) => node.id === (active ?? chosen)) ?? nodes[0];
+  const move = (event: TargetedKeyboardEvent<HTMLElement>) => {
+    const to = stop && nodeByKey(nodes, stop, event.key);
+    if (!to) return;
+    event.preventDefault();
+    event.currentTarget.querySelector<HTMLElement>(`[data-step="${to.id}"]`)?.focus();
+  };
   if (nodes.length === 0) return <p class="tree-none small muted">Steps appear here.</p>;
   return (
-    <div class="tree" role="tree" aria-label="Steps" style={{ height: `${height}px`, minWidth: `${width}px` }}>
+    <div class="tree" role="tree" aria-label="Steps" style={{ height: `${height}px`, minWidth: `${width}px` }} onKeyDown={move}>
       <svg width={width} height={height} aria-hidden="true">
         {nodes.map((node) => {
           const path = edgePath(node);
@@ -29,7 +41,14 @@ export function Tree({ ids, chosen, onChoose }: { ids: readonly string[]; chosen
         })}
       </svg>
       {nodes.map((node) => (
-        <TreeNode key={node.id} node={node} chosen={node.id === chosen} onChoose={onChoose} />
+        <TreeNode
+          key={node.id}
+          node={node}
+          chosen={node.id === chosen}
+          stop={node === stop}
+          onFocus={() => activate(node.id)}
+          onChoose={() => onChoose(node.id)}
+        />
       ))}
     </div>
   );
@@ -44,7 +63,16 @@ const WORDS: Record<StepState["status"], string> = {
   canceled: "canceled",
 };
 
-function TreeNode({ node, chosen, onChoose }: { node: Node; chosen: boolean; onChoose: (id: string) => void }) {
+interface TreeNodeProps {
+  node: Node;
+  chosen: boolean;
+  /** Where Tab comes to the tree; from there on the arrows lead. */
+  stop: boolean;
+  onFocus: () => void;
+  onChoose: () => void;
+}
+
+function TreeNode({ node, chosen, stop, onFocus, onChoose }: TreeNodeProps) {
   const step = getStep(node.id)!.value;
   const parent = getStep(step.parent_id)?.value;
   const shown = shownAlternatives(step);
@@ -58,12 +86,15 @@ function TreeNode({ node, chosen, onChoose }: { node: Node; chosen: boolean; onC
       class="tree-node"
       role="treeitem"
       aria-selected={chosen}
+      aria-level={node.level}
+      tabIndex={stop ? 0 : -1}
       aria-label={`${change}: ${WORDS[step.status]}, ${count(shown.length, "picture")}`}
       style={{ left: `${node.x}px`, top: `${node.y}px` }}
       data-testid="tree-node"
       data-step={step.id}
       data-status={step.status}
-      onClick={() => onChoose(step.id)}
+      onFocus={onFocus}
+      onClick={onChoose}
     >
       <span class="tree-face">
         {face && <Picture photo={face} key={face.value.id} />}
