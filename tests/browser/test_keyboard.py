@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.async_api import Page, Request, expect
 
@@ -138,6 +140,25 @@ async def test_the_focus_is_on_the_next_photo_once_the_bar_has_trashed_one(
     await expect(tiles(page)).to_have_count(2)
     await expect(page.locator(f"[data-photo='{following}'] > a")).to_be_focused()
 
+
+async def test_the_focus_stays_on_the_one_button_while_generate_becomes_cancel_and_generate_again(
+    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    session = await begin_session(invokeai, darkroom, 64, 64)
+    page = await visit(f"/studio/{session}")
+    await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))
+    hold = invokeai.hold("output")
+    await page.get_by_test_id("generate").focus()
+    await hold_down(page, "Enter")
+    await expect(page.get_by_test_id("cancel")).to_be_focused()
+    await hold_down(page, "Enter")
+    await hold.reached()
+    await expect(page.get_by_test_id("cancel")).to_be_enabled()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_test_id("step-trouble")).to_contain_text("Canceled")
+    await expect(page.get_by_test_id("generate")).to_be_focused()
+    hold.release()
+    await expect(page.get_by_test_id("tree-node")).to_have_count(2)
 
 
 async def test_the_tree_of_steps_is_walked_with_the_arrows(

@@ -223,3 +223,48 @@ async def test_the_line_about_a_server_is_no_wider_than_its_panel(visit: Visit, 
     await expect(page.get_by_test_id("generate")).to_be_in_viewport(ratio=1)
     panel = page.get_by_role("form", name="Compose")
     assert await panel.evaluate("panel => panel.scrollWidth <= panel.clientWidth")
+
+
+async def test_a_double_click_on_generate_begins_one_step_and_cancels_nothing(
+    visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    page = await visit("/studio")
+    hold = invokeai.hold("output")
+    await begin(page, batch=1)
+    # As slow as a hand: the second click comes when Cancel is there.
+    place = await page.get_by_test_id("cancel").bounding_box()
+    assert place is not None
+    await page.mouse.click(place["x"] + 20, place["y"] + 10)
+    await hold.reached()
+    hold.release()
+    await expect(slots_that_are(page, "photo").locator("img.front.shown")).to_have_count(1)
+    await expect(page.get_by_test_id("tree-node")).to_have_attribute("data-status", "completed")
+
+
+async def test_whoever_has_left_before_a_step_is_begun_is_not_called_back(visit: Visit) -> None:
+    page = await visit("/studio")
+    go_on = asyncio.Event()
+
+    async def answer_late(route: Route) -> None:
+        if route.request.method == "POST":
+            async with asyncio.timeout(20):
+                await go_on.wait()
+        await route.continue_()
+
+    await page.get_by_role("list", name="Example prompts").get_by_role("button").first.click()
+    await page.route(re.compile("/(steps|sessions)$"), answer_late)
+    for begin_something in (page.get_by_test_id("generate"), page.get_by_role("button", name="New session")):
+        go_on.clear()
+        await expect(
+            page.get_by_label("Model", exact=True).or_(page.get_by_test_id("session-card")).first
+        ).to_be_visible()
+        async with page.expect_response(lambda response: response.request.method == "POST") as answer:
+            await begin_something.click()
+            await page.get_by_role("link", name="Library", exact=True).click()
+            await expect(page).to_have_url(re.compile(r"/$"))
+            go_on.set()
+        assert (await answer.value).status == 201
+        await expect(page.get_by_role("searchbox", name="Search")).to_be_visible()
+        await page.wait_for_timeout(200)
+        await expect(page).to_have_url(re.compile(r"/$"))
+        await page.get_by_role("link", name="Studio").click()

@@ -1,11 +1,12 @@
-"""More sessions than a page holds."""
+"""Sessions: many of them, and one by a double click."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.browser.conftest import Visit
 from tests.fakes.darkroom import Darkroom
@@ -36,3 +37,19 @@ async def test_the_oldest_of_many_sessions_is_reached_and_again_after_a_look_els
         await expect(page.get_by_role("heading", name="Your library is ready")).to_be_visible()
         async with page.expect_response(re.compile(r"/sessions\?limit=200$")):
             await page.get_by_role("link", name="Studio").click()
+
+
+async def test_a_double_click_on_an_example_begins_one_session(visit: Visit) -> None:
+    page = await visit("/studio")
+    begun: list[str] = []
+
+    async def count(route: Route) -> None:
+        if route.request.method == "POST":
+            begun.append(route.request.url)
+            await asyncio.sleep(0.5)
+        await route.continue_()
+
+    await page.route("**/api/v1/sessions", count)
+    await page.get_by_role("list", name="Example prompts").get_by_role("button").first.dblclick()
+    await expect(page.get_by_role("heading", name="What shall it be?")).to_be_visible()
+    assert len(begun) == 1

@@ -5,6 +5,7 @@ import { backends } from "../state/backends";
 import { runningItems } from "../state/items";
 import type { StepState } from "../state/steps";
 import { secondsLeft } from "../state/time-left";
+import { canCancel, cancelByClick } from "./step-actions";
 
 interface FootProps {
   model: Model | undefined;
@@ -12,13 +13,21 @@ interface FootProps {
   /** The chosen step while it is being made. */
   live: StepState | null;
   busy: boolean;
-  onCancel: () => void;
 }
 
-/** The server in a line, and the one button: Cancel stands where Generate stood. */
-export function ComposeFoot({ model, flaw, live, busy, onCancel }: FootProps) {
+/**
+ * The server in a line, and the one button: Cancel stands where Generate stood. Both are one element, which is never
+ * `disabled`, so that it keeps the focus.
+ */
+export function ComposeFoot({ model, flaw, live, busy }: FootProps) {
   return (
-    <footer class="compose-foot">
+    <footer
+      class="compose-foot"
+      onKeyDown={(event) => {
+        // An Enter that is held down is one press, whatever the button has become meanwhile.
+        if (event.repeat && event.key === "Enter") event.preventDefault();
+      }}
+    >
       {flaw !== null ? (
         <p class="small bad" role="alert">
           {flaw}
@@ -27,11 +36,27 @@ export function ComposeFoot({ model, flaw, live, busy, onCancel }: FootProps) {
         <ServerLine backendId={live?.backend_id ?? model?.backend_id ?? null} />
       )}
       {live ? (
-        <button type="button" class="button large cancel" disabled={live.cancel_requested_at !== null} onClick={onCancel} data-testid="cancel">
+        <button
+          type="button"
+          class="button large cancel"
+          aria-disabled={!canCancel(live)}
+          onClick={(event) => cancelByClick(event, live)}
+          data-testid="cancel"
+        >
           {live.cancel_requested_at === null ? "Cancel" : "Canceling…"}
         </button>
       ) : (
-        <button type="submit" class="button primary large" disabled={busy} title="Ctrl+Enter" data-testid="generate">
+        <button
+          type="submit"
+          class="button primary large"
+          aria-disabled={busy}
+          title="Ctrl+Enter"
+          onClick={(event) => {
+            // The rest of a double click on Cancel.
+            if (event.detail > 1) event.preventDefault();
+          }}
+          data-testid="generate"
+        >
           Generate
         </button>
       )}

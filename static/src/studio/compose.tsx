@@ -8,7 +8,7 @@ import { ComposeFoot } from "./compose-foot";
 import { findModel, flawOf } from "./draft";
 import { draftOf, markSent, startWithModel } from "./kept-drafts";
 import { canGenerate } from "./model-field";
-import { cancelStep, generate } from "./step-actions";
+import { generate } from "./step-actions";
 
 interface ComposeProps {
   session: string;
@@ -42,7 +42,8 @@ export function Compose({ session, step, onMade, onClose }: ComposeProps) {
     setBusy(false);
     if (made === null) return;
     markSent(session, made, wanted);
-    onMade(made);
+    // Whoever has gone elsewhere meanwhile stays there.
+    if (location.pathname.startsWith(`/studio/${session}`)) onMade(made);
   }
 
   return (
@@ -56,6 +57,7 @@ export function Compose({ session, step, onMade, onClose }: ComposeProps) {
       onKeyDown={(event) => {
         if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
         event.preventDefault();
+        if (event.repeat) return;
         // A number still being typed is taken when its box is left.
         if (event.target instanceof HTMLInputElement) event.target.blur();
         void make();
@@ -67,7 +69,6 @@ export function Compose({ session, step, onMade, onClose }: ComposeProps) {
         flaw={flaw}
         live={live}
         busy={busy}
-        onCancel={() => live && void cancelStep(live.id)}
       />
     </form>
   );

@@ -14,7 +14,7 @@ import { Examples } from "./examples";
 import { draftOf, followStep } from "./kept-drafts";
 import { SessionMenu } from "./session-menu";
 import { SessionMissing } from "./session-missing";
-import { cancelStep } from "./step-actions";
+import { canCancel, cancelByClick } from "./step-actions";
 import { Tree } from "./tree";
 import { useSession } from "./use-session";
 
@@ -96,7 +96,7 @@ function PhoneActions({ step, onCompose }: { step: Signal<StepState> | null; onC
   return (
     <div class="compose-open">
       {live && (
-        <button type="button" class="button" disabled={live.cancel_requested_at !== null} onClick={() => void cancelStep(live.id)}>
+        <button type="button" class="button" aria-disabled={!canCancel(live)} onClick={(event) => cancelByClick(event, live)}>
           Cancel
         </button>
       )}

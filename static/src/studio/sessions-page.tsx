@@ -1,4 +1,4 @@
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import type { Session } from "../api/types";
 import { ago, count } from "../app/format";
@@ -20,11 +20,17 @@ export function SessionsPage() {
   const [, navigate] = useLocation();
   const [busy, setBusy] = useState(false);
   useTitle("Studio");
+  // The second click of two comes before anything is drawn anew.
+  const starting = useRef(false);
   const start = async (prompt?: string) => {
+    if (starting.current) return;
+    starting.current = true;
     setBusy(true);
     const id = await startSession(prompt);
+    starting.current = false;
     setBusy(false);
-    if (id) navigate(`/studio/${id}`);
+    // Whoever has gone elsewhere meanwhile stays there.
+    if (id && location.pathname === "/studio") navigate(`/studio/${id}`);
   };
   const all = sessions.value;
   return (
