@@ -1,4 +1,4 @@
-"""Sessions: many of them, and one by a double click."""
+"""Sessions: many of them, one by a double click, and those that are deleted while one looks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 from playwright.async_api import Route, expect
 
 from tests.browser.conftest import Visit
+from tests.browser.places import begin_session
+from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
 
 pytestmark = pytest.mark.browser
@@ -53,3 +55,32 @@ async def test_a_double_click_on_an_example_begins_one_session(visit: Visit) -> 
     await page.get_by_role("list", name="Example prompts").get_by_role("button").first.dblclick()
     await expect(page.get_by_role("heading", name="What shall it be?")).to_be_visible()
     assert len(begun) == 1
+
+
+async def test_a_session_that_is_deleted_elsewhere_says_so_where_it_is_open(
+    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    session = await begin_session(invokeai, darkroom, 64, 64)
+    # Where the feed opens late, the page reads once more, and finds none.
+    page = await visit(f"/studio/{session}", tolerated=("status of 404",))
+    await expect(page.get_by_test_id("tree-node")).to_have_count(1)
+    async with darkroom.http.delete(f"/api/v1/sessions/{session}") as response:
+        assert response.status == 204
+    await expect(page.get_by_role("heading", name="This session is gone")).to_be_visible()
+    await expect(page.get_by_test_id("generate")).to_be_hidden()
+
+
+async def test_a_session_that_turns_out_to_be_gone_says_so_when_a_step_is_begun(
+    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    session = await begin_session(invokeai, darkroom, 64, 64)
+    page = await visit(f"/studio/{session}", tolerated=("status of 404",))
+    await expect(page.locator("[data-testid=slot][data-state=photo]")).to_have_count(2)
+    # The news of it does not come through.
+    await page.context.route_web_socket("**/api/v1/feed", lambda socket: None)
+    await page.reload()
+    await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))
+    async with darkroom.http.delete(f"/api/v1/sessions/{session}") as response:
+        assert response.status == 204
+    await page.get_by_test_id("generate").click()
+    await expect(page.get_by_role("heading", name="This session is gone")).to_be_visible()

@@ -49,7 +49,15 @@ export function putSession(session: Session): void {
   sessions.value = newestFirst([session, ...others]);
 }
 
+const removed = signal<ReadonlySet<string>>(new Set());
+
+/** Was it deleted, here or elsewhere, since the page was opened? */
+export function isRemoved(id: string): boolean {
+  return removed.value.has(id);
+}
+
 export function dropSession(id: string): void {
+  removed.value = new Set(removed.value).add(id);
   sessions.value = (sessions.value ?? []).filter((one) => one.id !== id);
 }
 

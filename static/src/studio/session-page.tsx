@@ -37,7 +37,7 @@ export function SessionPage({ id, stepId }: { id: string; stepId: string | null 
     if (step) followStep(id, step.peek());
   }, [chosen]);
 
-  if (error && ids === null) return <SessionMissing error={error} />;
+  if (error && (error.missing || ids === null)) return <SessionMissing error={error} />;
   const toggleTree = () => show(panel === "tree" ? null : "tree");
   return (
     <>
@@ -62,13 +62,14 @@ function SessionBar({ id, tree }: { id: string; tree: { shown: boolean; toggle: 
   const [, navigate] = useLocation();
   const session = sessions.value?.find((one) => one.id === id);
   useTitle(session?.name ?? "Studio");
+  const isHere = () => location.pathname.startsWith(`/studio/${id}`);
   return (
     <TopBar>
       <Link href="/studio" class="icon-button" aria-label="All sessions" title="All sessions">
         <Icon of={ArrowLeft} />
       </Link>
       <h1 class="ellipsis">{session?.name}</h1>
-      {session && <SessionMenu session={session} onDeleted={() => navigate("/studio")} />}
+      {session && <SessionMenu session={session} onDeleted={() => isHere() && navigate("/studio")} />}
       <div class="rest" />
       {tree && <IconButton icon={ListTree} label="Steps" pressed={tree.shown} onClick={tree.toggle} />}
     </TopBar>

@@ -1,8 +1,9 @@
 import { signal } from "@preact/signals";
-import { api } from "../api/client";
+import { api, ApiError } from "../api/client";
 import type { Model, Step } from "../api/types";
 import { toast, toastFailure } from "../app/toasts";
 import { moment } from "../state/freshness";
+import { dropSession } from "../state/sessions";
 import { putStep, type StepState } from "../state/steps";
 import { type Draft, toNewStep } from "./draft";
 
@@ -24,6 +25,7 @@ export async function generate(session: string, draft: Draft, model: Model, pare
     settle();
     return putStep(step, asked).id;
   } catch (failure) {
+    if (failure instanceof ApiError && failure.status === 404) dropSession(session);
     toastFailure("Not started.", failure);
     return null;
   }

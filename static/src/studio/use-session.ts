@@ -1,13 +1,15 @@
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, reasonOf } from "../api/client";
 import { resyncEvents } from "../state/feed-events";
-import { loadSession } from "../state/sessions";
+import { isRemoved, loadSession } from "../state/sessions";
 
 export interface SessionError {
   /** There is no such session (any more). */
   missing: boolean;
   reason: string;
 }
+
+const REMOVED: SessionError = { missing: true, reason: "It was deleted." };
 
 /** Reads the session, and again whenever the page may be stale. */
 export function useSession(id: string): SessionError | null {
@@ -30,5 +32,5 @@ export function useSession(id: string): SessionError | null {
       stop();
     };
   }, [id]);
-  return error;
+  return isRemoved(id) ? REMOVED : error;
 }
