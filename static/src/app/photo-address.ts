@@ -1,8 +1,5 @@
 import { useLocation, useSearch } from "wouter-preact";
-
-/** Set between asking to go back and being there: asked twice in that time, it would go back two places. */
-let goingBack = false;
-addEventListener("popstate", () => (goingBack = false));
+import { goBack, goOn } from "./go-back";
 
 /** The photo that the viewer shows stands in the address, `?photo=`: links lead to it and Back closes it. */
 export function usePhotoAddress() {
@@ -21,16 +18,13 @@ export function usePhotoAddress() {
     shown: search.get("photo"),
     addressOf,
     open: (photo: string) => {
-      goingBack = false;
+      goOn();
       navigate(addressOf(photo), { state: { opened: true } });
     },
     move: (photo: string) => navigate(addressOf(photo), { replace: true, state: history.state }),
     close: () => {
-      if (goingBack) return;
-      if ((history.state as { opened?: boolean } | null)?.opened) {
-        goingBack = true;
-        history.back();
-      } else navigate(addressOf(null), { replace: true });
+      if ((history.state as { opened?: boolean } | null)?.opened) void goBack();
+      else navigate(addressOf(null), { replace: true });
     },
   };
 }

@@ -1,5 +1,5 @@
 import type { Signal } from "@preact/signals";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import { isPhone, isWide } from "../app/responsive";
 import { useTitle } from "../app/use-title";
@@ -17,20 +17,19 @@ import { SessionMissing } from "./session-missing";
 import { canCancel, cancelByClick } from "./step-actions";
 import { Tree } from "./tree";
 import { useSession } from "./use-session";
-
-type Panel = "tree" | "compose" | null;
+import { useSheet } from "./use-sheet";
 
 /** One session: its tree, the chosen step's alternatives, and what to make next. */
 export function SessionPage({ id, stepId }: { id: string; stepId: string | null }) {
-  const [path, navigate] = useLocation();
+  const [, navigate] = useLocation();
   const error = useSession(id);
-  const [panel, show] = useState<Panel>(null);
+  const { panel, show, hide } = useSheet();
   const ids = stepsOf(id).value;
   const step = getStep(stepId) ?? getStep(ids?.at(-1)) ?? null;
   const chosen = step?.value.id ?? null;
-  const choose = (next: string) => {
-    show(null);
-    navigate(`/studio/${id}/${next}`, { replace: path !== `/studio/${id}` });
+  const choose = async (next: string) => {
+    await hide();
+    navigate(`/studio/${id}/${next}`, { replace: location.pathname !== `/studio/${id}` });
   };
 
   useEffect(() => {
@@ -38,21 +37,21 @@ export function SessionPage({ id, stepId }: { id: string; stepId: string | null 
   }, [chosen]);
 
   if (error && (error.missing || ids === null)) return <SessionMissing error={error} />;
-  const toggleTree = () => show(panel === "tree" ? null : "tree");
+  const toggleTree = () => (panel === "tree" ? void hide() : show("tree"));
   return (
     <>
       <SessionBar id={id} tree={!isWide.value && ids !== null && ids.length > 0 ? { shown: panel === "tree", toggle: toggleTree } : null} />
       <div class={`session ${panel ? `showing-${panel}` : ""}`}>
         <aside class="tree-panel scroll" aria-label="Steps">
-          {ids !== null && <Tree ids={ids} chosen={chosen} onChoose={choose} />}
+          {ids !== null && <Tree ids={ids} chosen={chosen} onChoose={(next) => void choose(next)} />}
         </aside>
         <div class="session-main">
           {step && <Alternatives step={step} key={chosen} />}
           {ids?.length === 0 && <NothingYet id={id} onTaken={() => isPhone.peek() && show("compose")} />}
           {isPhone.value && <PhoneActions step={step} onCompose={() => show("compose")} />}
         </div>
-        {panel && !isWide.value && <button type="button" class="sheet-shade" aria-label="Close" onClick={() => show(null)} />}
-        <Compose session={id} step={step} onMade={choose} onClose={() => show(null)} />
+        {panel && !isWide.value && <button type="button" class="sheet-shade" aria-label="Close" onClick={() => void hide()} />}
+        <Compose session={id} step={step} onMade={(made) => void choose(made)} onClose={() => void hide()} />
       </div>
     </>
   );
