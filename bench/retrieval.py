@@ -206,9 +206,11 @@ class Product:
     async def run(self, names: list[str]) -> None:
         silent = Silent(len(names))
         limits = SimpleNamespace(retrieval_max_attempts=5, thumbnail_quality=85)
+        storage = LocalStorage(self.folder)
+        storage.create_marker(self.backend_id)
         retrieval = Retrieval(
             self.database,
-            LocalStorage(self.folder),
+            storage,
             self.imaging,
             lambda _: self.client,
             lambda: [self.backend_id],
