@@ -52,11 +52,11 @@ class Lease(msgspec.Struct, frozen=True):
 # Backend by backend along its own index: what waits for an unreachable one is never looked at.
 CLAIM = """
     WITH due AS (
-        SELECT photo.id FROM unnest($1::uuid[]) AS backend (id) CROSS JOIN LATERAL (
+        SELECT photo.id FROM unnest($1::uuid[], $4::int[]) AS backend (id, at_most) CROSS JOIN LATERAL (
             SELECT id, next_retrieval_attempt FROM photos
              WHERE backend_id = backend.id AND retrieval_status = 'pending' AND purged_at IS NULL
                AND next_retrieval_attempt <= now()
-             ORDER BY {order} LIMIT $2 FOR UPDATE SKIP LOCKED
+             ORDER BY {order} LIMIT backend.at_most FOR UPDATE SKIP LOCKED
         ) AS photo ORDER BY {order} LIMIT $2
     )
     UPDATE photos SET retrieval_status = 'retrieving', retrieval_claim = gen_random_uuid(),
@@ -162,12 +162,13 @@ async def claim(
     backend_ids: Sequence[UUID],
     limit: int,
     *,
+    of_each: Sequence[int] | None = None,
     newest_first: bool = True,
     lease_seconds: float = LEASE_SECONDS,
 ) -> list[Claimed]:
-    """At most `limit` due photos of these backends, none of which anyone else gets."""
+    """At most `limit` due photos of these backends, and `of_each` of each of them, none of which anyone else gets."""
     statement = NEWEST_FIRST if newest_first else LONGEST_DUE_FIRST
-    rows = await connection.fetch(statement, backend_ids, limit, lease_seconds)
+    rows = await connection.fetch(statement, backend_ids, limit, lease_seconds, of_each or [limit] * len(backend_ids))
     return [Claimed(**row) for row in rows]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -29,7 +30,8 @@ RENEW_TIMEOUT = 15.0
 
 
 class Retrieval:
-    """At most `workers` photos at once, each in a task of its own.
+    """At most `workers` photos at once, each in a task of its own. Where several backends can be reached, none has them
+    all: what a slow one sends keeps nothing of another's waiting.
 
     `clients` gives a backend's client, `reachable` the backends that may be asked now, `limits` the owner's settings.
     """
@@ -58,6 +60,7 @@ class Retrieval:
         self._wake = asyncio.Event()
         self._reconnected: set[UUID] = set()
         self._working: dict[UUID, asyncio.Task[None]] = {}
+        self._busy_with: Counter[UUID] = Counter()
         self._newest_first = False
 
     # --- What others tell us ---
@@ -87,7 +90,8 @@ class Retrieval:
                 await self._make_due()
                 for claimed in await self._claim():
                     self._working[claimed.claim] = tasks.create_task(self._work(claimed), name=f"retrieve {claimed.id}")
-                    self._working[claimed.claim].add_done_callback(partial(self._ended, claimed.claim))
+                    self._working[claimed.claim].add_done_callback(partial(self._ended, claimed))
+                    self._busy_with[claimed.backend_id] += 1
                 with suppress(TimeoutError):
                     async with asyncio.timeout(await self._seconds_to_wait()):
                         await self._wake.wait()
@@ -102,26 +106,36 @@ class Retrieval:
 
     async def _claim(self) -> list[Claimed]:
         """Fresh images first, as somebody watches them; every other time the longest due, so that nothing starves."""
-        free = self._workers - len(self._working)
-        backends = [backend_id for backend_id in self._reachable() if not self._faults.pause_left(backend_id)]
-        if not free or not backends:
+        room = self._room()
+        if not room:
             return []
         self._newest_first = not self._newest_first
         async with self._database.connection() as connection:
             return await queue.claim(
-                connection, backends, free, newest_first=self._newest_first, lease_seconds=self.lease_seconds
+                connection,
+                list(room),
+                self._workers - len(self._working),
+                of_each=list(room.values()),
+                newest_first=self._newest_first,
+                lease_seconds=self.lease_seconds,
             )
+
+    def _room(self) -> dict[UUID, int]:
+        """The backends something may be claimed of now, and how many workers each may have more."""
+        reachable = self._reachable()
+        at_most = max(1, self._workers - 1) if len(reachable) > 1 else self._workers
+        free = self._workers - len(self._working)
+        rooms = {backend_id: min(free, at_most - self._busy_with[backend_id]) for backend_id in reachable}
+        return {id: room for id, room in rooms.items() if room > 0 and not self._faults.pause_left(id)}
 
     async def _seconds_to_wait(self) -> float:
         """Until something is due, unless woken before; a worker that ends wakes us."""
         if len(self._working) >= self._workers:
             return LONGEST_WAIT
-        pauses = {backend_id: self._faults.pause_left(backend_id) for backend_id in self._reachable()}
-        waits = [pause for pause in pauses.values() if pause]
-        ready = [backend_id for backend_id, pause in pauses.items() if not pause]
-        if ready:
+        waits = [pause for backend_id in self._reachable() if (pause := self._faults.pause_left(backend_id))]
+        if room := self._room():
             async with self._database.connection() as connection:
-                due = await queue.next_due(connection, ready)
+                due = await queue.next_due(connection, list(room))
             waits += [] if due is None else [due]
         return max(SHORTEST_WAIT, min(waits, default=LONGEST_WAIT))
 
@@ -149,6 +163,7 @@ class Retrieval:
             # The outcome could not be written: the lease ends by itself, and the photo is tried again.
             log.exception("retrieval broke", photo=str(claimed.id))
 
-    def _ended(self, claim: UUID, _: asyncio.Task[None]) -> None:
-        del self._working[claim]
+    def _ended(self, claimed: Claimed, _: asyncio.Task[None]) -> None:
+        del self._working[claimed.claim]
+        self._busy_with[claimed.backend_id] -= 1
         self.wake()

@@ -93,6 +93,18 @@ async def test_longest_due_first_lets_nothing_starve(connection: Connection, bac
     assert [photo.id for photo in claimed] == [oldest]
 
 
+@pytest.mark.parametrize("newest_first", [True, False])
+async def test_of_each_backend_no_more_are_claimed_than_it_may_have(
+    connection: Connection, backend: UUID, newest_first: bool
+) -> None:
+    other = await add_backend(connection)
+    for age in range(5):
+        await waiting(connection, backend, age=age, due=100)
+        await waiting(connection, other, age=50 + age, due=50)
+    claimed = await queue.claim(connection, [backend, other], 3, of_each=[2, 3], newest_first=newest_first)
+    assert sorted(photo.backend_id == other for photo in claimed) == [False, False, True]
+
+
 async def test_claims_at_the_same_time_never_share_a_photo(database: Database, backend: UUID) -> None:
     async with database.connection() as connection:
         photos = {await waiting(connection, backend, age=n) for n in range(60)}
@@ -130,7 +142,7 @@ async def test_claims_use_their_index_however_much_waits_for_an_unreachable_back
     await connection.execute("ANALYZE photos")
     for statement, index in ((queue.NEWEST_FIRST, "ix_photos_fresh"), (queue.LONGEST_DUE_FIRST, "ix_photos_due")):
         plan = "\n".join(
-            line[0] for line in await connection.fetch(f"EXPLAIN (ANALYZE) {statement}", [backend], 4, 60.0)
+            line[0] for line in await connection.fetch(f"EXPLAIN (ANALYZE) {statement}", [backend], 4, 60.0, [4])
         )
         assert index in plan
         assert "Seq Scan on photos" not in plan

@@ -65,6 +65,24 @@ async def test_never_more_downloads_at_once_than_workers(at_work: Retrieving) ->
         await at_work.until_status(photo, "completed")
 
 
+async def test_a_slow_backend_leaves_a_worker_to_the_others(database: Database, tmp_path: Path) -> None:
+    async with retrieving(database, tmp_path / "slow") as slow, retrieving(database, tmp_path / "other") as other:
+        gate = asyncio.Event()
+        held = slow.server.on("/full$", answers.stalled_body(gate), times=None)
+        slow.reachable.append(other.backend_id)
+        slow.retrieval._clients = {slow.backend_id: slow.client, other.backend_id: other.client}.get
+        photos = [await slow.photo(slow.server.add_image(shade=n)) for n in range(6)]
+        slow.start()
+        await held.wait(3)
+        photo = await other.photo(other.server.add_image())
+        slow.retrieval.wake()
+        await slow.until_status(photo, "completed")
+        assert held.hits == 3
+        gate.set()
+        for photo in photos:
+            await slow.until_status(photo, "completed")
+
+
 async def test_a_photo_recorded_later_is_fetched_when_woken(at_work: Retrieving) -> None:
     at_work.start()
     first = await at_work.photo(at_work.server.add_image())
