@@ -5,7 +5,6 @@ import { useKeys } from "../app/keys";
 import { Icon } from "./icon";
 import { Activity, Ellipsis, GitFork, LayoutDashboard, Settings, Trash2 } from "./icons";
 import { KeysDialog } from "./keys-dialog";
-import { OfflineNote } from "./offline-note";
 import { Toasts } from "./toasts";
 import { Tray } from "./tray";
 
@@ -46,7 +45,6 @@ export function Frame({ children }: { children: ComponentChildren }) {
         <Place to="/activity" icon={Activity} name="Activity" />
         <Place to="/settings" icon={Ellipsis} name="More" under={["/trash"]} />
       </nav>
-      <OfflineNote />
       <Tray />
       <Toasts />
       {keysShown && <KeysDialog onClose={() => showKeys(false)} />}

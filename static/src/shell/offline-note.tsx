@@ -1,6 +1,6 @@
 import { connection, reconnectNow } from "../feed/connection";
 
-/** Says over any page that what it shows may be old. */
+/** Says that what the page shows may be old. */
 export function OfflineNote() {
   if (connection.value !== "offline") return null;
   return (

@@ -2,6 +2,7 @@ import type { ComponentChildren } from "preact";
 import { connection, type Connection } from "../feed/connection";
 import { hasDemo } from "../state/backends";
 import { isPhone } from "../app/responsive";
+import { OfflineNote } from "./offline-note";
 
 const WORDS: Record<Connection, { word: string; tone: string; meaning: string }> = {
   connecting: { word: "Connecting…", tone: "", meaning: "Opening the live connection to Darkroom." },
@@ -20,7 +21,8 @@ const WORDS: Record<Connection, { word: string; tone: string; meaning: string }>
 
 function ConnectionState() {
   const { word, tone, meaning } = WORDS[connection.value];
-  const quiet = isPhone.value && connection.value === "live";
+  // On a phone there is no room for a word that means nothing new: offline, a note below the bar says it.
+  const quiet = isPhone.value && (connection.value === "live" || connection.value === "offline");
   return (
     <span class="connection" role="status" title={meaning} data-testid="connection" data-state={connection.value}>
       <span class={`dot ${tone}`} />
@@ -29,7 +31,7 @@ function ConnectionState() {
   );
 }
 
-/** The bar over a page: its controls left, the live connection right. */
+/** The bar over a page: its controls left, the live connection right; below it what holds for the whole page. */
 export function TopBar({ children }: { children: ComponentChildren }) {
   return (
     <>
@@ -37,6 +39,7 @@ export function TopBar({ children }: { children: ComponentChildren }) {
         {children}
         <ConnectionState />
       </header>
+      <OfflineNote />
       {hasDemo.value && (
         <p class="demo-note" data-testid="demo-note">
           Demo: drawn by Darkroom itself, not by InvokeAI.
