@@ -32,7 +32,7 @@ export function Picture({ photo, full = false }: { photo: Signal<Photo>; full?: 
   const lost = isLost(now);
 
   return (
-    <span class={`picture ${lost ? "lost" : ""} ${behind ? "" : "bare"}`}>
+    <span class={`picture ${lost ? "lost" : ""}`}>
       {behind && <img class="behind" src={behind} alt="" />}
       {home && !broken && (
         <img
@@ -51,7 +51,7 @@ export function Picture({ photo, full = false }: { photo: Signal<Photo>; full?: 
       {home && broken && <Icon of={ImageOff} />}
       {!home && !lost && <Ring portion={null} />}
       {lost && (
-        <span class="why">
+        <span class="why" title={lostReason(now)}>
           <Icon of={CircleAlert} />
           <span class="small reason">{lostReason(now)}</span>
         </span>
@@ -63,9 +63,9 @@ export function Picture({ photo, full = false }: { photo: Signal<Photo>; full?: 
 /** Asks for a photo again whose retrieval was given up. */
 export function RetryRetrieval({ photo }: { photo: Photo }) {
   return (
-    <button type="button" class="button compact retry" onClick={() => void retryRetrieval(photo.id)}>
+    <button type="button" class="button compact retry" title="Retry" onClick={() => void retryRetrieval(photo.id)}>
       <Icon of={RotateCcw} />
-      Retry
+      <span>Retry</span>
     </button>
   );
 }
