@@ -25,8 +25,10 @@ async def furnish(invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> str:
     return await begin_session(invokeai, darkroom, 64, 64)
 
 
-async def begin_session(invokeai: ScriptedInvokeAI, darkroom: Darkroom, width: int, height: int) -> str:
-    """A session with a step of two pictures; its id."""
+async def begin_session(
+    invokeai: ScriptedInvokeAI, darkroom: Darkroom, width: int, height: int, *, batch: int = 2
+) -> str:
+    """A session with a step of as many pictures; its id."""
     model = invokeai.main_model()
     async with darkroom.http.post("/api/v1/sessions", json={"name": "Hills"}) as response:
         session: str = (await response.json())["id"]
@@ -34,7 +36,7 @@ async def begin_session(invokeai: ScriptedInvokeAI, darkroom: Darkroom, width: i
         "prompt": "dunes at dusk",
         "model_key": model["key"],
         "model_hash": model["hash"],
-        "batch_size": 2,
+        "batch_size": batch,
         "parameters": {"width": width, "height": height, "steps": 2},
     }
     async with darkroom.http.post(f"/api/v1/sessions/{session}/steps", json=step) as response:

@@ -9,14 +9,16 @@ from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.pictures import make, pictures, tiles
-from tests.browser.places import each_place, furnish
-from tests.browser.visitors import PHONE
+from tests.browser.places import begin_session, each_place, furnish
+from tests.browser.visitors import LOST_CONNECTION, PHONE
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
 
 pytestmark = pytest.mark.browser
 
 THUMB = 44
+NARROWEST = PHONE | {"viewport": {"width": 320, "height": 568}}
+HELD_MS = 700
 
 
 async def tabs(page: Page) -> Locator:
@@ -94,3 +96,85 @@ async def test_a_tap_opens_a_picture_and_its_facts_come_as_a_sheet(visit: Visit,
     await expect(sheet).to_be_hidden()
     await viewer.get_by_role("button", name="Back").tap()
     await expect(viewer).to_be_hidden()
+
+
+async def assert_fit_a_thumb(controls: Locator) -> None:
+    assert await controls.count() > 0, controls
+    for control in await controls.all():
+        box = await control.bounding_box()
+        assert box is not None
+        assert round(min(box["width"], box["height"]), 1) >= THUMB, (control, box)
+
+
+async def test_what_is_pressed_in_activity_and_on_the_sheet_fits_a_thumb(
+    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    session = await furnish(invokeai, darkroom)
+    page = await visit("/activity", **PHONE)
+    await expect(page.get_by_test_id("retrievals").get_by_role("row")).to_have_count(1)
+    await assert_fit_a_thumb(page.get_by_test_id("retrievals").locator("a, button").filter(visible=True))
+    await assert_fit_a_thumb(page.get_by_role("link", name="see why"))
+    await page.goto(f"/studio/{session}")
+    await page.get_by_role("button", name="Compose", exact=True).tap()
+    sheet = page.get_by_role("form", name="Compose")
+    await assert_fit_a_thumb(sheet.get_by_role("button").filter(visible=True))
+
+
+async def test_the_sheet_is_no_wider_than_the_narrowest_phone(
+    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    session = await begin_session(invokeai, darkroom, 64, 64)
+    page = await visit(f"/studio/{session}", **NARROWEST)
+    await page.get_by_role("button", name="Compose", exact=True).tap()
+    await expect(page.get_by_label("Height", exact=True)).to_be_visible()
+    fields = page.locator(".compose-fields")
+    assert await fields.evaluate("fields => fields.scrollWidth <= fields.clientWidth")
+
+
+async def test_a_message_that_stays_is_in_the_way_of_no_button_below(
+    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    session = await begin_session(invokeai, darkroom, 64, 64)
+    page = await visit(f"/studio/{session}", tolerated=(LOST_CONNECTION,), **PHONE)
+    compose, generate = page.get_by_role("button", name="Compose", exact=True), page.get_by_test_id("generate")
+    await compose.tap()
+    await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))
+    await page.route("**/steps", lambda route: route.abort())
+    await generate.tap()
+    await expect(page.get_by_test_id("toast")).to_be_visible()
+    await generate.tap(trial=True)
+    await page.get_by_role("form", name="Compose").get_by_role("button", name="Close").tap()
+    await compose.tap(trial=True)
+    await expect(page.get_by_test_id("toast")).to_be_visible()
+
+
+async def test_a_whole_day_is_chosen_with_a_tap(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+    await make(invokeai, 1, 2)
+    page = await visit("/", **PHONE)
+    await expect(pictures(page)).to_have_count(2)
+    every = page.get_by_role("button", name="Select all")
+    await expect(every).to_have_css("opacity", "1")
+    await every.tap()
+    await expect(page.get_by_role("checkbox", checked=True)).to_have_count(2)
+
+
+@pytest.mark.parametrize("corner", ["left", "right"])
+async def test_a_picture_held_at_its_corner_is_chosen(visit: Visit, invokeai: ScriptedInvokeAI, corner: str) -> None:
+    await make(invokeai, 1)
+    page = await visit("/", **PHONE)
+    await expect(pictures(page)).to_have_count(1)
+    box = await pictures(page).bounding_box()
+    assert box is not None
+    await hold(page, box["x"] + (20 if corner == "left" else box["width"] - 20), box["y"] + 20)
+    await expect(page.get_by_role("checkbox", checked=True)).to_have_count(1)
+    await expect(page.get_by_test_id("viewer")).to_be_hidden()
+    await expect(page.get_by_role("button", name="Favourite", pressed=True)).to_have_count(0)
+
+
+async def hold(page: Page, x: float, y: float) -> None:
+    """A finger that stays a while."""
+    session = await page.context.new_cdp_session(page)
+    await session.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+    await page.wait_for_timeout(HELD_MS)
+    await session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    await session.detach()
