@@ -57,7 +57,7 @@ function Trouble({ step, made }: { step: StepState; made: number }) {
   return (
     <div class={`trouble ${step.status}`} role="status" data-testid="step-trouble">
       <Icon of={CircleAlert} />
-      <span title={words}>{words}</span>
+      <span class="scroll">{words}</span>
       <button type="button" class="button compact" disabled={busy} onClick={() => void retry()}>
         <Icon of={RotateCcw} />
         {made > 0 ? "Make the rest" : "Retry"}

@@ -1,0 +1,136 @@
+"""What there is to see is seen whole, in every shape of picture and of window."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import FloatRect, Locator, WebSocketRoute, expect
+
+from tests.browser.conftest import Visit
+from tests.browser.pictures import enqueue, make, tiles
+from tests.browser.places import begin_session, furnish
+from tests.fakes import ScriptedInvokeAI, answers
+from tests.fakes.darkroom import Darkroom
+
+pytestmark = pytest.mark.browser
+
+LONG_REFUSAL = "[{'type': 'missing', 'loc': ('body', 'batch'), 'msg': 'Field required'}]" * 20
+
+
+async def box_of(one: Locator) -> FloatRect:
+    box = await one.bounding_box()
+    assert box is not None
+    return box
+
+
+def within(inner: FloatRect, outer: FloatRect) -> bool:
+    across = outer["x"] <= inner["x"] and inner["x"] + inner["width"] <= outer["x"] + outer["width"]
+    down = outer["y"] <= inner["y"] and inner["y"] + inner["height"] <= outer["y"] + outer["height"]
+    return across and down
+
+
+async def test_each_of_many_tall_pictures_fits_the_view(
+    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    session = await begin_session(invokeai, darkroom, 64, 512, batch=6)
+    page = await visit(f"/studio/{session}")
+    slots = page.get_by_test_id("slot")
+    await expect(slots).to_have_count(6)
+    view = await box_of(page.locator(".alternatives"))
+    assert all([within(await box_of(slot), view) for slot in await slots.all()])
+
+
+async def test_in_a_low_box_its_words_stand_whole(visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> None:
+    hold = invokeai.hold("loader")
+    session = await begin_session(invokeai, darkroom, 2048, 64)
+    page = await visit(f"/studio/{session}")
+    slot = page.locator("[data-testid=slot][data-state=in_progress]")
+    assert within(await box_of(slot.get_by_test_id("slot-progress")), await box_of(slot))
+    hold.release()
+
+
+async def test_retry_stands_within_the_narrowest_tile(
+    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    async with darkroom.http.patch("/api/v1/settings", json={"retrieval_max_attempts": 1}) as response:
+        assert response.status == 200
+    broken = invokeai.break_file("corrupted", times=None)
+    await make(invokeai, 1, size=(64, 512))
+    page = await visit("/")
+    await expect(tiles(page)).to_have_attribute("data-status", "failed")
+    retry = tiles(page).get_by_role("button", name="Retry")
+    assert within(await box_of(retry), await box_of(tiles(page)))
+    broken.remove()
+
+
+async def test_a_long_refusal_is_read_to_its_end_by_keyboard(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+    page = await visit("/studio", viewport={"width": 1100, "height": 400})
+    invokeai.on("/enqueue_batch$", answers.status(422, LONG_REFUSAL), method="POST")
+    await page.get_by_role("list", name="Example prompts").get_by_role("button").first.click()
+    await expect(page.get_by_test_id("generate")).to_be_enabled()
+    await expect(page.get_by_label("Model", exact=True)).not_to_have_value("")
+    await page.get_by_test_id("generate").click()
+    words = page.get_by_test_id("step-trouble").get_by_text("Field required")
+    await words.click()
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Shift+Tab")
+    await expect(words).to_be_focused()
+    await page.keyboard.press("End")
+    at_end = "words => words.scrollHeight - words.clientHeight - words.scrollTop < 2 && words.scrollTop > 0"
+    await page.wait_for_function(at_end, arg=await words.element_handle())
+
+
+@pytest.mark.parametrize("width", [620, 880])
+async def test_a_retrievals_row_is_no_wider_than_its_card_and_its_reason_is_read_whole(
+    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom, width: int
+) -> None:
+    await furnish(invokeai, darkroom)
+    page = await visit("/activity", viewport={"width": width, "height": 800})
+    retrievals = page.get_by_test_id("retrievals")
+    reason = retrievals.locator("td.wide > span")
+    await expect(reason).to_be_visible()
+    card = await box_of(retrievals)
+    assert within(await box_of(retrievals.get_by_role("button", name="Retry")), card)
+    assert within(await box_of(reason), await box_of(retrievals.locator("td.wide")))
+
+
+async def test_offline_is_said_above_the_step_and_over_nothing(
+    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    session = await begin_session(invokeai, darkroom, 64, 64)
+    page = await visit("/settings")
+    await page.context.route_web_socket("**/api/v1/feed", refuse)
+    await page.goto(f"/studio/{session}")
+    note, title = page.get_by_test_id("offline-note"), page.get_by_role("heading", name="Dunes at dusk")
+    await expect(note).to_be_visible()
+    bar, said, step = await box_of(page.locator(".topbar")), await box_of(note), await box_of(title)
+    assert bar["y"] + bar["height"] <= said["y"]
+    assert said["y"] + said["height"] <= step["y"]
+
+
+async def refuse(socket: WebSocketRoute) -> None:
+    await socket.close()
+
+
+async def test_without_motion_unknown_progress_does_not_look_done(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+    page = await visit("/activity", reduced_motion="reduce")
+    hold = invokeai.hold("model_loader")
+    await enqueue(invokeai, 1)
+    await hold.reached()
+    bar = page.get_by_test_id("running").get_by_role("progressbar")
+    await expect(bar).to_be_visible()
+    whole, filled = await box_of(bar), await box_of(bar.locator("i"))
+    assert filled["x"] > whole["x"]
+    assert filled["width"] < whole["width"] / 2
+    hold.release()
+
+
+async def test_in_the_light_the_ring_of_what_has_no_preview_yet_is_dark(
+    visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    page = await visit("/", color_scheme="light")
+    hold = invokeai.hold("model_loader")
+    await enqueue(invokeai, 1)
+    await hold.reached()
+    drawn = page.get_by_test_id("tray-tile").locator("circle").last
+    await expect(drawn).to_have_css("stroke", "rgb(98, 97, 91)")
+    hold.release()
