@@ -189,7 +189,8 @@ async def test_nothing_is_said_to_be_nearly_ready_while_nothing_is_heard_of_it(
     line = Line()
     await through(line, page, f"/studio/{session}")
     await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))
-    hold = invokeai.hold("output")
+    # Held before it says a word of its own on how far it is.
+    hold = invokeai.hold("model_loader")
     (item_id,) = await enqueue(invokeai, 7)
     await hold.reached()
     foot = page.locator(".server-line")
