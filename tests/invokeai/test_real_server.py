@@ -26,7 +26,8 @@ async def test_a_batch_of_four_comes_home_byte_for_byte_and_is_seen_while_it_is_
     darkroom: DarkroomProcess, invokeai: RealInvokeAI, base: str
 ) -> None:
     model, seed = await darkroom.model(base), fresh_seed()
-    parameters = {"width": 64, "height": 64, "steps": 6, "seed": seed}
+    # Enough steps to last beyond one interval of progress, which six of a tiny model do not.
+    parameters = {"width": 64, "height": 64, "steps": 30, "seed": seed}
     async with darkroom.feed() as heard:
         posted = await darkroom.generate(model, batch_size=4, parameters=parameters)
         assert posted["status"] == "pending"
