@@ -231,10 +231,12 @@ async def test_a_double_click_on_generate_begins_one_step_and_cancels_nothing(
     page = await visit("/studio")
     hold = invokeai.hold("output")
     await begin(page, batch=1)
-    # As slow as a hand: the second click comes when Cancel is there.
+    # The hand was so slow that the second click comes when Cancel is there.
     place = await page.get_by_test_id("cancel").bounding_box()
     assert place is not None
-    await page.mouse.click(place["x"] + 20, place["y"] + 10)
+    await page.mouse.move(place["x"] + 20, place["y"] + 10)
+    await page.mouse.down(click_count=2)
+    await page.mouse.up(click_count=2)
     await hold.reached()
     hold.release()
     await expect(slots_that_are(page, "photo").locator("img.front.shown")).to_have_count(1)

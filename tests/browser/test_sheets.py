@@ -10,8 +10,18 @@ from playwright.async_api import expect
 
 from tests.browser.conftest import Visit
 from tests.browser.visitors import PHONE
+from tests.fakes import ScriptedInvokeAI
 
 pytestmark = pytest.mark.browser
+
+SECOND_TAP = """() => new MutationObserver((_, observer) => {
+    const cancel = document.querySelector(".compose-open .button:not(.primary)");
+    if (!cancel) return;
+    observer.disconnect();
+    cancel.click();
+    window.tapped = true;
+}).observe(document.body, { childList: true, subtree: true })"""
+"""A tap on Cancel as soon as it is there; a browser counts it as a first one."""
 
 
 async def test_escape_and_back_close_the_sheet_before_they_leave_the_session(visit: Visit) -> None:
@@ -29,3 +39,21 @@ async def test_escape_and_back_close_the_sheet_before_they_leave_the_session(vis
         await expect(page).to_have_url(session)
     await page.go_back()
     await expect(page).to_have_url(re.compile("/studio$"))
+
+
+async def test_a_second_tap_on_generate_does_not_cancel_what_the_first_began(
+    visit: Visit, invokeai: ScriptedInvokeAI
+) -> None:
+    page = await visit("/studio", **PHONE)
+    await page.get_by_role("list", name="Example prompts").get_by_role("button").first.tap()
+    await page.get_by_role("button", name="Compose", exact=True).tap()
+    await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))
+    await page.get_by_label("Batch", exact=True).fill("1")
+    hold = invokeai.hold("output")
+    await page.evaluate(SECOND_TAP)
+    await page.get_by_test_id("generate").tap()
+    await hold.reached()
+    await expect(page.get_by_role("button", name="Cancel").filter(visible=True).first).to_be_in_viewport(ratio=1)
+    assert await page.evaluate("window.tapped")
+    hold.release()
+    await expect(page.locator("[data-testid=slot][data-state=photo] img.front.shown")).to_have_count(1)
