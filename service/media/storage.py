@@ -26,7 +26,7 @@ log = structlog.get_logger()
 MARKER = ".darkroom"
 TEMPORARY = ".part"
 RESERVE = 512 * 1024 * 1024
-"""Bytes that pictures leave free on their disk, or an eighth of a small one: the embedded database, which is there too,
+"""Bytes that pictures leave free on their disk, or a quarter of a small one: the embedded database, which is there too,
 ends when it can write no more."""
 
 
@@ -187,7 +187,7 @@ class LocalStorage:
     def check_room(self) -> None:
         """Raises `OSError` when what is left on the disk is to be kept for others."""
         usage = shutil.disk_usage(self.root)
-        reserve = min(RESERVE, usage.total // 8)
+        reserve = min(RESERVE, usage.total // 4)
         if usage.free < reserve:
             raise OSError(errno.ENOSPC, f"less than {reserve // 2**20} MB are free on its disk")
 

@@ -264,7 +264,7 @@ async def test_a_disk_that_is_nearly_full_is_left_to_the_database(
 ) -> None:
     monkeypatch.setattr(storage, "RESERVE", 2**60)
     usage = shutil.disk_usage(at_work.storage.root)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=usage.total // 9))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=usage.total // 5))
     image = at_work.server.add_image()
     photo = await at_work.photo(image)
     at_work.start()

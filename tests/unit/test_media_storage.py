@@ -318,7 +318,7 @@ GB = 10**9
 
 
 @pytest.mark.parametrize(
-    ("total", "free", "enough"), [(100 * GB, GB, True), (100 * GB, GB // 2, False), (GB, GB // 7, True), (GB, 0, False)]
+    ("total", "free", "enough"), [(100 * GB, GB, True), (100 * GB, GB // 2, False), (GB, GB // 3, True), (GB, 0, False)]
 )
 def test_room_is_left_for_the_database(
     storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, total: int, free: int, enough: bool
