@@ -1,4 +1,4 @@
-import { signal } from "@preact/signals";
+import { batch, signal } from "@preact/signals";
 import { api, reasonOf } from "../api/client";
 import type { Session, SessionDetail, SessionList } from "../api/types";
 import { moment } from "./freshness";
@@ -7,15 +7,60 @@ import { putSessionSteps } from "./steps";
 /** Newest first; null before the first answer. */
 export const sessions = signal<readonly Session[] | null>(null);
 export const sessionsError = signal<string | null>(null);
+/** Where those begin that were not read yet, if there are any. */
+export const olderSessions = signal<string | null>(null);
 
-export async function loadSessions(): Promise<void> {
-  try {
-    const list = await api.get<SessionList>("/sessions", { limit: 200 });
-    sessions.value = newestFirst(list.items);
-    sessionsError.value = null;
-  } catch (failure) {
-    sessionsError.value = reasonOf(failure);
-  }
+const PAGE = 200;
+/** How many have been read, page by page. */
+let depth = 0;
+let reading: Promise<void> = Promise.resolve();
+
+/** Reads the sessions anew, as far back as they were read before. */
+export function loadSessions(): Promise<void> {
+  return inTurn(async () => {
+    try {
+      const found = await readUntil((count) => count >= depth);
+      depth = found.items.length;
+      batch(() => {
+        sessions.value = newestFirst(found.items);
+        olderSessions.value = found.next;
+        sessionsError.value = null;
+      });
+    } catch (failure) {
+      sessionsError.value = reasonOf(failure);
+    }
+  });
+}
+
+/** Reads on until there are sessions that were not known. */
+export function loadOlderSessions(): Promise<void> {
+  return inTurn(async () => {
+    const isNew = (session: Session) => !sessions.peek()?.some((known) => known.id === session.id);
+    const found = await readUntil((_, page) => page.some(isNew), olderSessions.peek());
+    depth += found.items.length;
+    batch(() => {
+      sessions.value = newestFirst([...(sessions.peek() ?? []), ...found.items.filter(isNew)]);
+      olderSessions.value = found.next;
+    });
+  });
+}
+
+/** One after the other: a short list read anew must not take the place of a longer one that was read meanwhile. */
+function inTurn(read: () => Promise<void>): Promise<void> {
+  const turn = reading.then(read);
+  reading = turn.catch(() => undefined);
+  return turn;
+}
+
+async function readUntil(isEnough: (count: number, page: readonly Session[]) => boolean, cursor: string | null = null) {
+  const items: Session[] = [];
+  let page: SessionList;
+  do {
+    page = await api.get<SessionList>("/sessions", { limit: PAGE, count: false, cursor });
+    items.push(...page.items);
+    cursor = page.next_cursor;
+  } while (cursor !== null && !isEnough(items.length, page.items));
+  return { items, next: cursor };
 }
 
 export async function loadSession(id: string, signal?: AbortSignal): Promise<Session> {

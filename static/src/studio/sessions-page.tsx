@@ -9,11 +9,10 @@ import { Blank } from "../shell/blank";
 import { Icon } from "../shell/icon";
 import { CloudOff, GitFork, Plus, Sparkles } from "../shell/icons";
 import { TopBar } from "../shell/top-bar";
-import { loadSessions, sessions, sessionsError } from "../state/sessions";
+import { loadOlderSessions, loadSessions, olderSessions, sessions, sessionsError } from "../state/sessions";
 import { usePhoto } from "../viewer/use-photo";
 import { Examples } from "./examples";
 import { startSession } from "./new-session";
-import { loadOlderSessions, moreSessions } from "./older-sessions";
 import { SessionMenu } from "./session-menu";
 
 export function SessionsPage() {
@@ -69,7 +68,7 @@ export function SessionsPage() {
               <SessionCard key={session.id} session={session} />
             ))}
           </ul>
-          {moreSessions.value && <Older />}
+          {olderSessions.value !== null && <Older />}
         </div>
       )}
     </>
