@@ -114,6 +114,9 @@ class Fetcher:
             return verdict
         except (StorageTrouble, DatabaseTrouble) as error:
             return await self._faults.judge(claimed, error, client)
+        except Exception as error:
+            log.exception("picture that is here not taken", photo=str(claimed.id))
+            return Failure(f"{type(error).__name__}: {error}")
         log.info("picture was here already", photo=str(claimed.id), instead_of=verdict.reason)
         return None
 

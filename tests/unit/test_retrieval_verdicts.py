@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 
 from service.errors import (
@@ -22,6 +23,7 @@ from service.errors import (
     InvokeUnreachable,
 )
 from service.media.png import Damaged
+from service.retrieval import fetcher
 from service.retrieval.faults import (
     BENEFIT_OF_DOUBT,
     IN_A_ROW,
@@ -122,6 +124,12 @@ async def test_our_own_trouble_pauses_every_backend_until_something_comes_home(
     assert faults.pause_left(BACKEND) > 0
     faults.succeeded(OTHER)
     assert faults.pause_left(BACKEND) == 0
+
+
+@pytest.mark.parametrize("error", [asyncpg.InternalClientError("got result for unknown protocol state"), OSError()])
+def test_a_database_that_goes_while_a_row_is_written_is_our_own_trouble(error: Exception) -> None:
+    with pytest.raises(DatabaseTrouble), fetcher._our_trouble():
+        raise error
 
 
 async def test_a_conflict_delays_the_photo_and_nothing_else(faults: Faults) -> None:
