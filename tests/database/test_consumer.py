@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from service.correlation import consumer as consumer_module
-from service.correlation import items
-from service.correlation import tracking as tracking_module
 from service.correlation.correlate import RESTARTED
 from service.correlation.entries import ItemAbsence, SocketEvent, UnseenItems
 from service.database.engine import Database
-from service.retrieval import queue as retrieval_queue
 from tests.fakes.consuming import AT, House, absence, house_of
-from tests.fakes.heard import next_message
-from tests.fakes.rows import add_alternative, add_batch, add_item, add_photo
+from tests.fakes.rows import add_batch, add_item
 
 
 @pytest.fixture
@@ -179,17 +172,6 @@ async def test_the_same_item_id_in_a_new_invokeai_database_is_another_item(house
     assert [row["status"] for row in rows] == ["completed", "in_progress"]
 
 
-async def test_an_item_that_learns_its_session_adopts_photos_already_here(house: House) -> None:
-    async with house.database.connection() as connection:
-        photo = await add_photo(connection, invoke_session_id="session-7", backend_id=house.backend_id)
-    await house.read(7, status="in_progress", seed=42)
-    async with house.database.connection() as connection:
-        alternative = await connection.fetchrow("SELECT * FROM step_alternatives")
-        source = await connection.fetchval("SELECT source FROM photos WHERE id = $1", photo)
-    assert alternative is not None
-    assert (alternative["step_id"], alternative["photo_id"], source) == (house.step_id, photo, "generated")
-
-
 async def test_items_absent_twice_are_gone_and_the_step_says_why(house: House) -> None:
     await house.read(7, status="pending", seed=41)
     for seconds in (1, 40):
@@ -198,28 +180,6 @@ async def test_items_absent_twice_are_gone_and_the_step_says_why(house: House) -
     step = await house.step()
     assert step["status"] == "failed"
     assert step["error_message"] == "InvokeAI no longer has this work (queue cleared or pruned)"
-
-
-async def test_a_malformed_event_is_reported_and_does_not_stop_the_next(house: House) -> None:
-    task = asyncio.create_task(house.consumer.run())
-    house.consumer.offer("queue_item_status_changed", {"queue_id": 3})
-    house.consumer.offer("queue_item_status_changed", house.ids(status="in_progress", status_sequence=1))
-    async with asyncio.timeout(5):
-        await house.consumer.settle_queue()
-    assert house.requests.read_all == 1
-    assert await house.row() is not None
-    task.cancel()
-
-
-async def test_when_full_progress_is_dropped_first_then_everything_is_to_be_read(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(consumer_module, "PROGRESS_LIMIT", 2)
-    monkeypatch.setattr(consumer_module, "QUEUE_LIMIT", 3)
-    for name in ("invocation_progress",) * 4 + ("queue_item_status_changed",) * 2:
-        house.consumer.offer(name, house.ids(message="", status="in_progress"))
-    assert (house.consumer.dropped_progress, house.consumer.dropped_events) == (2, 1)
-    assert house.requests.read_all == 1
 
 
 async def test_after_a_restart_what_was_unsettled_is_known_again(house: House) -> None:
@@ -238,70 +198,6 @@ async def test_the_database_absorbs_after_the_end_whoever_writes(house: House) -
     row = await house.row()
     assert row is not None
     assert row["status"] == "completed"
-
-
-async def test_a_browser_that_reads_at_once_misses_nothing_however_much_comes_at_once(house: House) -> None:
-    heard: list[int] = []
-
-    async def browse() -> None:
-        while True:
-            heard.append((await next_message(house.ear))["seq"])
-
-    browsing, running = asyncio.create_task(browse()), asyncio.create_task(house.consumer.run())
-    for item_id in range(100, 300):
-        said = house.ids(item_id, batch_id="theirs", origin="webui", destination="gallery")
-        said |= {"status": "in_progress", "status_sequence": 1}
-        house.consumer.offer("queue_item_status_changed", said)
-    await house.consumer.settle_queue()
-    await asyncio.sleep(0.05)
-    for task in (browsing, running):
-        task.cancel()
-    await asyncio.gather(browsing, running, return_exceptions=True)
-    assert heard == list(range(heard[0], heard[0] + 200))
-
-
-async def test_progress_that_cannot_be_understood_has_nothing_read(house: House) -> None:
-    running = asyncio.create_task(house.consumer.run())
-    house.consumer.offer("invocation_progress", house.ids(image={"width": 8, "height": 8, "dataURL": None}))
-    await house.consumer.settle_queue()
-    assert house.requests.read_all == 0
-    house.consumer.offer("queue_item_status_changed", house.ids(status=3))
-    await house.consumer.settle_queue()
-    assert house.requests.read_all == 1
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-
-
-async def test_an_image_that_claims_to_be_of_a_step_with_an_enormous_seed_stops_nothing(house: House) -> None:
-    async with house.database.connection() as connection:
-        photo = await add_photo(connection, backend_id=house.backend_id, seed=10**19)
-        await add_alternative(connection, house.step_id, photo)
-    await house.status("in_progress", 1)
-    assert (await house.step())["status"] == "processing"
-
-
-async def test_learning_an_items_session_and_a_reconnect_do_not_deadlock(house: House) -> None:
-    """Photos are recorded newest first, and locked in the order of their ids."""
-    later = datetime.now(UTC) + timedelta(hours=1)
-    waiting = {"home": False, "backend_id": house.backend_id, "next_retrieval_attempt": later}
-    photos = []
-    async with house.database.connection() as connection:
-        for age, session in ((0, "session-7"), (1, None), (2, "session-7")):
-            made = datetime.now(UTC) - timedelta(seconds=age)
-            photos.append(await add_photo(connection, created_at=made, invoke_session_id=session, **waiting))
-
-    async def make_due() -> None:
-        async with house.database.connection() as connection:
-            await retrieval_queue.make_due(connection, house.backend_id)
-
-    async with house.database.transaction() as worker:
-        await worker.execute("SELECT FROM photos WHERE id = $1 FOR UPDATE", photos[1])
-        reconnecting = asyncio.create_task(make_due())
-        await house.until_waiting_for_a_lock()
-        learning = asyncio.create_task(house.status("in_progress", 1))
-        await house.until_waiting_for_a_lock(2)
-    async with asyncio.timeout(10):
-        await asyncio.gather(reconnecting, learning)
 
 
 async def test_progress_tells_what_is_left_and_forgets_no_preview(house: House) -> None:
@@ -328,55 +224,3 @@ async def test_the_queues_counts_are_told_with_every_change_of_status(house: Hou
     [told] = [message["data"] for message in await house.heard() if message["type"] == "queue.status"]
     assert (told["pending"], told["in_progress"], told["ours"]) == (3, 1, 1)
     assert (house.tracking.pending, house.tracking.in_progress) == (3, 1)
-
-
-async def test_an_adopted_photo_is_told_of_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[Any] = []
-    monkeypatch.setattr(house.consumer._announcer, "photos_updated", told.extend)
-    async with house.database.connection() as connection:
-        photo = await add_photo(connection, invoke_session_id="session-7", backend_id=house.backend_id)
-    await house.status("in_progress", 1)
-    assert told == [photo]
-
-
-async def test_a_tombstone_is_not_adopted(house: House) -> None:
-    async with house.database.connection() as connection:
-        await add_photo(
-            connection, invoke_session_id="session-7", backend_id=house.backend_id, deleted_at=AT, purged_at=AT
-        )
-        await house.status("in_progress", 1)
-        assert await connection.fetchval("SELECT count(*) FROM step_alternatives") == 0
-
-
-async def test_a_session_is_not_learned_while_an_image_is_being_recorded(house: House) -> None:
-    """Else neither would find the other (rule 4)."""
-    async with house.database.transaction() as recording:
-        await recording.execute(items.RECORDING)
-        learning = asyncio.create_task(house.status("in_progress", 1))
-        await house.until_waiting_for_a_lock()
-        photo = await add_photo(recording, invoke_session_id="session-7", backend_id=house.backend_id)
-    await learning
-    async with house.database.connection() as connection:
-        assert await connection.fetchval("SELECT photo_id FROM step_alternatives") == photo
-
-
-async def test_a_reading_waits_while_the_queue_is_full(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumer_module, "QUEUE_LIMIT", 1)
-    house = await house_of(database)
-    house.consumer.offer("queue_item_status_changed", house.ids(status="in_progress", status_sequence=1))
-    waiting = asyncio.create_task(house.consumer.settle_queue())
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    running = asyncio.create_task(house.consumer.run())
-    await asyncio.wait_for(waiting, 5)
-    running.cancel()
-    await asyncio.wait({running})
-
-
-async def test_only_so_many_ended_items_are_remembered(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking_module, "ENDED_LIMIT", 2)
-    for item_id in (1, 2, 3):
-        await house.status("completed", 2, item_id, batch_id="theirs", origin=None, destination=None)
-    assert house.tracking.get("theirs", 1) is None
-    assert house.tracking.get("theirs", 3) is not None
