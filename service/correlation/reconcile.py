@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -33,6 +34,24 @@ FIRST_WAIT = 1.0
 """Seconds after a reading that failed; doubled up to QUIET, and over when the socket is back."""
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What the next reading is to cover; false when it is nothing."""
+
+    everything: bool = False
+    items: frozenset[int] = frozenset()
+    reconnected: bool = False
+    """Events may have been missed since the last one."""
+
+    def __bool__(self) -> bool:
+        return self.everything or bool(self.items)
+
+    def __or__(self, other: Wanted) -> Wanted:
+        items = self.items | other.items
+        everything = self.everything or other.everything or len(items) > MOST_ASKED
+        return Wanted(everything, frozenset() if everything else items, self.reconnected or other.reconnected)
+
+
 class Reconciler:
     """Reads items of one backend: those asked for, and on request the whole queue."""
 
@@ -57,9 +76,7 @@ class Reconciler:
         )
         self._request_gallery = request_gallery
         self._clock = clock
-        self._asked: set[int] = set()
-        self._everything = False
-        self._reconnected = False
+        self._wanted = Wanted()
         self._connection_read: int | None = None
         """The connection, by the consumer's count, during which everything was last read."""
         self._absent = False
@@ -71,11 +88,7 @@ class Reconciler:
 
     def request(self, item_ids: Sequence[int] = ()) -> None:
         """Asks for these items soon, or for everything."""
-        self._asked.update(item_ids)
-        self._everything = self._everything or not item_ids or len(self._asked) > MOST_ASKED
-        if self._everything:
-            self._asked.clear()
-        self._wake.set()
+        self._want(Wanted(everything=not item_ids, items=frozenset(item_ids)))
 
     def request_soon(self) -> None:
         """Asks for everything within SOON, however often it is called."""
@@ -85,15 +98,14 @@ class Reconciler:
 
     def reconnected(self) -> None:
         """Events may have been missed: everything is read, and ends found now were announced to nobody."""
-        self._reconnected = True
         self._reading.forget_ids()
         self._back.set()
-        self.request()
+        self._want(Wanted(everything=True, reconnected=True))
 
     async def run(self) -> None:
         """Supervised. A failed reading is tried again, less and less often; nothing asked for is forgotten."""
         wait = FIRST_WAIT
-        if self._everything or self._asked:
+        if self._wanted:
             self._wake.set()
         while True:
             await self._until_asked_or_due()
@@ -115,8 +127,12 @@ class Reconciler:
         else:
             self._put_off()
             if await self._something_expected():
-                self._everything = True
+                self._wanted |= Wanted(everything=True)
         self._wake.clear()
+
+    def _want(self, more: Wanted) -> None:
+        self._wanted |= more
+        self._wake.set()
 
     def _put_off(self) -> None:
         """Something absent is looked for again as soon as that can prove anything (rule 8)."""
@@ -129,22 +145,20 @@ class Reconciler:
         return bool(ours) or self._consumer.tracking.foreign_live > 0
 
     async def _read(self) -> None:
-        everything, asked, connection = self._everything, self._asked, self._consumer.connection
-        # REST may be back before the socket is: what ended since the last connection was announced to nobody either.
-        reconnected = self._reconnected or (everything and connection != self._connection_read)
         # Taken before the reading: what is asked for while it runs is asked of the next one.
-        self._everything, self._reconnected, self._asked = False, False, set()
+        wanted, self._wanted = self._wanted, Wanted()
+        connection = self._consumer.connection
         try:
-            if everything:
-                await self.read_everything(across_reconnect=reconnected)
+            if wanted.everything:
+                # REST may be back before the socket is: what ended since the last connection was announced to nobody.
+                across = wanted.reconnected or connection != self._connection_read
+                await self.read_everything(across_reconnect=across)
                 self._connection_read = connection
                 self._put_off()
-            elif asked:
-                await self._reading.some(sorted(asked))
+            elif wanted.items:
+                await self._reading.some(sorted(wanted.items))
         except BaseException:
-            self._everything = self._everything or everything
-            self._reconnected = self._reconnected or reconnected
-            self._asked |= asked
+            self._wanted |= wanted
             raise
 
     async def read_everything(self, *, across_reconnect: bool = False) -> None:
