@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -108,7 +108,10 @@ STORE = """
 """
 
 # One by one in the order that everybody locks photos in; below, the rows come in any.
-LOCK_PHOTOS = "SELECT FROM photos WHERE invoke_session_id = $1 ORDER BY id FOR NO KEY UPDATE"
+LOCK_PHOTOS = """
+    SELECT FROM photos p JOIN queue_items i USING (invoke_session_id)
+     WHERE i.batch_id = $1 AND i.item_id = ANY($2::bigint[]) ORDER BY p.id FOR NO KEY UPDATE OF p
+"""
 
 # Positions are (batch, item ordinal); within an item photo ids, which are in time order, decide.
 POSITION = "(b.ordinal::bigint << 32) + (coalesce(i.ordinal, 65535)::bigint << 8)"
@@ -118,7 +121,7 @@ PLACE = f"""
     WITH item AS (
         SELECT i.step_id, i.invoke_session_id, {POSITION} AS position, b.seeds[i.ordinal + 1] AS seed
           FROM queue_items i JOIN step_batches b USING (batch_id)
-         WHERE i.batch_id = $1 AND i.item_id = $2 AND i.invoke_session_id IS NOT NULL),
+         WHERE i.batch_id = $1 AND i.item_id = ANY($2::bigint[]) AND i.invoke_session_id IS NOT NULL),
     filed AS (
         SELECT p.id, item.* FROM item JOIN photos p USING (invoke_session_id)
           JOIN step_alternatives a ON a.photo_id = p.id AND a.step_id = item.step_id),
@@ -217,6 +220,13 @@ async def unseen(connection: Connection, backend_id: UUID) -> list[Unseen]:
     return [Unseen(r["batch_id"], r["step_id"], tuple(r["missing"]), r["answered_at"]) for r in rows]
 
 
+async def place(connection: Connection, batch_id: str, item_ids: Sequence[int]) -> None:
+    """Gives images that were filed before the places of their items were known these places, and their seeds; to be
+    called, with the step locked, by whoever writes an item's ordinal."""
+    await connection.execute(LOCK_PHOTOS, batch_id, item_ids)
+    await connection.execute(PLACE, batch_id, item_ids)
+
+
 async def store(
     connection: Connection,
     batch: OurBatch,
@@ -250,12 +260,11 @@ async def store(
     if stored_ordinal is not None:
         ordinal = stored_ordinal
     adopted: tuple[UUID, ...] = ()
-    if known.session_id is not None:
-        await connection.execute(LOCK_PHOTOS, known.session_id)
     if new_session:
+        await connection.execute(LOCK_PHOTOS, known.batch_id, [known.item_id])
         adopted = tuple(r["id"] for r in await connection.fetch(ADOPT, known.batch_id, known.item_id))
     if ordinal is not None and known.item_id >= 0:
         await connection.execute(FOUND_AFTER_ALL, known.batch_id, unseen_id(ordinal))
-        await connection.execute(PLACE, known.batch_id, known.item_id)
+        await place(connection, known.batch_id, [known.item_id])
     changed = await refresh_step(connection, batch.step_id)
     return Stored(ordinal, changed, adopted)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from service.correlation.items import place
 from service.correlation.outcome import refresh_step
 from service.database.engine import Connection
 from service.media.identity import new_id
@@ -160,11 +161,19 @@ async def arrive(connection: Connection, batch: Batch, count: int, item_ids: Seq
     if backend_id is None:
         return False
     await connection.execute(SUBMITTED, batch.step_id, at)
-    await connection.execute(ITEMS, batch.batch_id, batch.step_id, list(item_ids), len(seeds.taken))
+    await enter_items(connection, batch.batch_id, batch.step_id, item_ids, len(seeds.taken))
     if seeds.rest and not unwanted:
         await prepare(connection, batch.step_id, backend_id, seeds.rest)
     await refresh_step(connection, batch.step_id)
     return True
+
+
+async def enter_items(
+    connection: Connection, batch_id: str, step_id: UUID, item_ids: Sequence[int], count: int
+) -> None:
+    """The items that InvokeAI's answer names, ids ascending; the first `count` have the batch's seeds in order."""
+    await connection.execute(ITEMS, batch_id, step_id, item_ids, count)
+    await place(connection, batch_id, item_ids)
 
 
 async def _unless_unwanted(connection: Connection, step_id: UUID, unwanted: bool, at: datetime) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from service.correlation.entries import ItemReading, SocketEvent
@@ -17,7 +17,7 @@ from service.correlation.record import Recorder
 from service.correlation.sightings import Sightings
 from service.database.engine import Database
 from service.invokeai.events import ImageDTO, QueueItem
-from service.studio.batches import ITEMS
+from service.studio.batches import enter_items
 from tests.fakes.consuming import House, house_of
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -180,7 +180,7 @@ class World:
     async def answer(self, _: int) -> None:
         """The POST's answer names the items."""
         async with self.house.database.transaction() as connection:
-            await connection.execute(ITEMS, self.house.batch_id, self.house.step_id, [1, 2], 2)
+            await enter_items(connection, self.house.batch_id, self.house.step_id, [1, 2], 2)
 
     async def read_the_rest(self) -> None:
         for life in self.lives:
@@ -220,6 +220,11 @@ async def told(database: Database, lives: Sequence[Life], happened: Sequence[tup
 
 
 @given(lives=lives(), happened=happenings, named=st.booleans())
+@example(  # the answer, late, tells the place of an item whose image is here, and the process is killed
+    lives=[Life(1, 41, "completed", 1, False, False), Life(2, 42, "completed", 0, False, False)],
+    happened=[("hear", 40), ("read_gallery", 0), ("answer", 0), ("begin_anew", 0)],
+    named=False,
+)
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_a_last_reading_leads_to_the_same_rows_whatever_happened_before(
     database: Database, lives: list[Life], happened: list[tuple[str, int]], named: bool
