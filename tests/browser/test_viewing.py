@@ -65,7 +65,7 @@ async def test_escape_pressed_twice_goes_back_once(visit: Visit, invokeai: Scrip
     await page.get_by_role("link", name="Library").click()
     for _ in range(2):
         await pictures(page).first.get_by_role("link").click()
-        await expect(page.get_by_test_id("viewer")).to_be_visible()
+        await expect(page.get_by_test_id("viewer")).to_be_focused()  # it has its keys by then
         await page.evaluate("""() => {
             for (let i = 0; i < 2; i++) {
                 const key = { key: "Escape", bubbles: true, cancelable: true };
