@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 
@@ -14,7 +15,7 @@ from tests.fakes.rules import RouteRule
 
 
 async def furnish(invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> str:
-    """Two pictures of InvokeAI's own, one that will not come home, and a session with a step; the session's id."""
+    """Two pictures of InvokeAI's own, one that will not come home, and a session whose step is over; the session's id."""
     async with darkroom.http.patch("/api/v1/settings", json={"retrieval_max_attempts": 1}) as response:
         assert response.status == 200
     await make(invokeai, 1, 2, prompt="a valley of layered hills at first light")
@@ -22,7 +23,19 @@ async def furnish(invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> str:
     await make(invokeai, 3)
     await broken.wait()
     broken.remove()
-    return await begin_session(invokeai, darkroom, 64, 64)
+    session = await begin_session(invokeai, darkroom, 64, 64)
+    async with asyncio.timeout(20):
+        while await status_of_step(darkroom, session) != "completed":
+            await asyncio.sleep(0.05)
+    return session
+
+
+async def status_of_step(darkroom: Darkroom, session: str) -> str:
+    """Of the session's one step."""
+    async with darkroom.http.get(f"/api/v1/sessions/{session}") as response:
+        [step] = (await response.json())["steps"]
+    status: str = step["status"]
+    return status
 
 
 async def begin_session(
