@@ -15,7 +15,7 @@ from tests.fakes.rules import RouteRule
 
 
 async def furnish(invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> str:
-    """Two pictures of InvokeAI's own, one that will not come home, and a session whose step is over; the session's id."""
+    """Two pictures of InvokeAI's own, one that will not come home, and a session whose step is over; its id."""
     async with darkroom.http.patch("/api/v1/settings", json={"retrieval_max_attempts": 1}) as response:
         assert response.status == 200
     await make(invokeai, 1, 2, prompt="a valley of layered hills at first light")
