@@ -30,7 +30,7 @@ def installation() -> Path:
 
 def reachable_installation(account: Account | None, elsewhere: Path) -> Path:
     """The installation; a copy of it under `elsewhere` when `account` cannot reach it (0700 home, checkout or venv)."""
-    original = installation()
+    original = installation().resolve()  # which is what is looked at, and run: a link to it may lie in a closed folder
     if account is None or all(can_search(account, original / part) for part in PARTS):
         return original
     copies = elsewhere / "postgresql"
