@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 import structlog
 
+from service.backends.troubles import Troubles
 from service.correlation.consumer import Consumer
 from service.correlation.gallery import Gallery
 from service.correlation.reconcile import Reconciler
@@ -72,6 +73,7 @@ class Connection:
         self.state: BackendState = "connecting" if row.enabled else "disabled"
         self.error: str | None = None
         self.videos = 0
+        self.troubles = Troubles(lambda: surroundings.status_changed(row.id))
         credentials = msgspec.convert(row.credentials, Credentials) if row.credentials else None
         self.client = InvokeClient(row.url, row.queue_id, credentials, surroundings.timeout, session=surroundings.http)
         self.tracking = Tracking(row.id, surroundings.previews)

@@ -106,6 +106,7 @@ def resource(row: BackendRow, connection: BackendConnection | None, ledger: Back
         last_event_at=connection.last_event_at if connection else None,
         videos=connection.videos if connection else 0,
         error=connection.error if connection else None,
+        troubles=connection.troubles.present if connection else [],
     )
 
 

@@ -13,7 +13,7 @@ from service.json_schema import NullableJson
 RetrievalStatus = Literal["pending", "retrieving", "completed", "failed", "gone"]
 StepStatus = Literal["pending", "processing", "completed", "failed", "canceled"]
 ItemStatus = Literal["pending", "in_progress", "waiting", "completed", "failed", "canceled", "gone"]
-BackendState = Literal["connected", "connecting", "unreachable", "unauthorized", "disabled"]
+BackendState = Literal["connected", "connecting", "unreachable", "unauthorized", "unrecognised", "disabled"]
 
 
 class Resource(msgspec.Struct, kw_only=True, frozen=True):
@@ -177,6 +177,16 @@ class QueueCounts(Resource, frozen=True, kw_only=True):
     """How many of these are ours."""
 
 
+class Trouble(Resource, frozen=True, kw_only=True):
+    """What is wrong with a server though it answers, until it is right again."""
+
+    code: str
+    """Stable, for programs: e.g. `no_events`."""
+    since: datetime
+    words: str
+    """One sentence for the owner."""
+
+
 class Backend(Resource, frozen=True, kw_only=True):
     id: UUID
     name: str
@@ -196,6 +206,8 @@ class Backend(Resource, frozen=True, kw_only=True):
     videos: int
     """Videos seen there, which this release does not retrieve (rule 6)."""
     error: str | None
+    troubles: list[Trouble]
+    """Oldest first; empty when all is well."""
 
 
 class Model(Resource, frozen=True, kw_only=True):

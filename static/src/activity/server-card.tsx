@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import type { Backend } from "../api/types";
-import { count, duration } from "../app/format";
+import { ago, count, dateTime, duration } from "../app/format";
 import { IconButton } from "../shell/icon";
 import { Pencil } from "../shell/icons";
 import { ProgressBar } from "../shell/progress-bar";
@@ -42,6 +42,7 @@ export function ServerCard({ server }: { server: Backend }) {
       ) : (
         <p class="server-absent muted">{absence(server)}</p>
       )}
+      <Troubles server={server} />
       <LedgerLine server={server} />
       {editing && <ServerDialog server={server} onClose={() => edit(false)} />}
     </li>
@@ -54,6 +55,22 @@ function hostOf(url: string): string {
   } catch {
     return url;
   }
+}
+
+function Troubles({ server }: { server: Backend }) {
+  if (server.troubles.length === 0) return null;
+  return (
+    <ul class="troubles">
+      {server.troubles.map((trouble) => (
+        <li key={trouble.code} class="small" data-testid="server-trouble" data-code={trouble.code}>
+          {trouble.words}{" "}
+          <time class="muted" dateTime={trouble.since} title={dateTime(trouble.since)}>
+            {ago(trouble.since)}
+          </time>
+        </li>
+      ))}
+    </ul>
+  );
 }
 
 /** Only this redraws when a progress frame comes. */

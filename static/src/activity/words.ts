@@ -5,6 +5,7 @@ export const STATES: Record<BackendState, { word: string; tone: string }> = {
   connecting: { word: "Connecting…", tone: "warn" },
   unreachable: { word: "Not reachable", tone: "bad" },
   unauthorized: { word: "Login refused", tone: "bad" },
+  unrecognised: { word: "Another InvokeAI?", tone: "bad" },
   disabled: { word: "Switched off", tone: "" },
 };
 
@@ -17,6 +18,8 @@ export function absence(server: Backend): string {
       return `${sentence(server.error ?? "It does not answer")} It is tried again by itself; nothing it makes meanwhile is missed.`;
     case "unauthorized":
       return `${sentence(server.error ?? "This InvokeAI wants a login")} Give its email and password under Edit.`;
+    case "unrecognised":
+      return sentence(server.error ?? "Another InvokeAI answers here. Nothing is sent there and nothing is concluded from it");
     case "disabled":
       return "Nothing is read from it and nothing is sent to it.";
     case "connected":

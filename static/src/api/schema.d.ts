@@ -619,7 +619,7 @@ export interface components {
             /** @enum {string} */
             mirror: "all" | "own";
             /** @enum {string} */
-            state: "connected" | "connecting" | "unreachable" | "unauthorized" | "disabled";
+            state: "connected" | "connecting" | "unreachable" | "unauthorized" | "unrecognised" | "disabled";
             version: string | null;
             device: string | null;
             queue: components["schemas"]["QueueCounts"];
@@ -630,6 +630,7 @@ export interface components {
             last_event_at: string | null;
             videos: number;
             error: string | null;
+            troubles: components["schemas"]["Trouble"][];
         };
         /** BackendCreate */
         BackendCreate: {
@@ -1001,6 +1002,13 @@ export interface components {
             last_result: "ok" | "failed" | null;
             last_error: string | null;
             restarts: number;
+        };
+        /** Trouble */
+        Trouble: {
+            code: string;
+            /** Format: date-time */
+            since: string;
+            words: string;
         };
         /** Values */
         Values: {
