@@ -10,7 +10,7 @@ import msgspec
 
 from service.correlation.items import RECORDING
 from service.correlation.outcome import lock_step, refresh_step
-from service.correlation.owners import UPLOADED, Owner, Owners
+from service.correlation.owners import PRIVATE, Owner, Owners
 from service.database.engine import Connection, Database
 from service.invokeai.client import InvokeClient
 from service.invokeai.events import ImageDTO
@@ -128,7 +128,8 @@ class Recorder:
             await connection.execute(RECORDING)
             owners = await self._owners.of(connection, images, batches)
             mirroring = self.mirror if mirror is None else mirror
-            taken = await self._to_take(connection, images, owners, since, mirroring)
+            copies = await self._owners.copies(connection, images, batches)
+            taken = await self._to_take(connection, images, owners, copies, since, mirroring)
             steps = {owner.step_id for owner in owners.values()} | {settling.step_id for settling in settlings}
             for step_id in sorted(steps):
                 await lock_step(connection, step_id)
@@ -149,7 +150,8 @@ class Recorder:
                 if await refresh_step(connection, step_id):
                     touched.add(step_id)
         recorded = Recorded(tuple(added), tuple(filed), tuple(touched))
-        self._tell(recorded, settled, batches.values())
+        sessions = {image.image_name for image in images if image.session_id}
+        self._tell(recorded, settled, [batch_id for name, batch_id in batches.items() if name in sessions])
         return recorded
 
     async def _settle(self, connection: Connection, settling: Settling, touched: set[UUID]) -> bool:
@@ -180,15 +182,16 @@ class Recorder:
         connection: Connection,
         images: Sequence[ImageDTO],
         owners: dict[str, Owner],
+        copies: frozenset[str],
         since: datetime | None,
         mirroring: bool,
     ) -> list[ImageDTO]:
         rows = await connection.fetch(UPLOADS, self.backend_id, [image.image_name for image in images])
-        uploads = {row["image_name"] for row in rows}
+        here_already = copies | {row["image_name"] for row in rows}
 
         def mirrored(image: ImageDTO) -> bool:
-            ours = image.image_category == UPLOADED or image.image_name in uploads
-            return mirroring and not ours and (since is None or image.created_at >= since)
+            made_there = image.image_category not in PRIVATE and image.image_name not in here_already
+            return mirroring and made_there and (since is None or image.created_at >= since)
 
         return [image for image in images if image.image_name in owners or mirrored(image)]
 

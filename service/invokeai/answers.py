@@ -47,7 +47,7 @@ class Batch(Struct):
 
 
 class Enqueued(Struct):
-    """`item_ids` come newest first; older servers have none (FACTS §3, §11)."""
+    """`item_ids` come in either order; older servers have none (FACTS §3, §11, §12)."""
 
     enqueued: int
     requested: int

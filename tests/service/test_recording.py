@@ -19,7 +19,7 @@ from tests.fakes.rows import add_backend, add_item, add_photo
 
 async def test_an_image_whose_session_we_never_learned_is_filed_by_its_metadata(house: Correlated) -> None:
     step, batch_id = await house.step()
-    house.invokeai.add_canvas_save(metadata={"darkroom_batch": batch_id})
+    house.invokeai.add_image(session_id="unheard of", metadata={"darkroom_batch": batch_id})
     await house.connection.gallery.read()
     [photo] = await house.until_photos(1)
     assert (photo["step_id"], photo["source"]) == (step, "generated")
@@ -248,7 +248,7 @@ async def test_while_no_metadata_are_told_for_a_login_or_maintenance_nobodys_ima
     """Whose it is cannot be told then: taken for somebody else's, it would stay where it was filed."""
     step, batch_id = await house.step()
     rule = house.invokeai.on("/metadata$", answers.status(status), times=None)
-    house.invokeai.add_canvas_save(metadata={"darkroom_batch": batch_id})
+    house.invokeai.add_image(session_id="unheard of", metadata={"darkroom_batch": batch_id})
     with pytest.raises(InvokeError):
         await house.connection.gallery.read()
     assert await house.fetch("SELECT FROM photos") == []
