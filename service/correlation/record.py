@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
+from service.correlation.beginning import Beginning
 from service.correlation.items import RECORDING
 from service.correlation.outcome import lock_step, refresh_step
 from service.correlation.owners import PRIVATE, Owner, Owners
+from service.correlation.unreadable import UnreadableImages
 from service.database.engine import Connection, Database
 from service.invokeai.client import InvokeClient
-from service.invokeai.events import ImageDTO
-from service.invokeai.server import CLOCK_STEP
+from service.invokeai.events import ImageDTO, UnreadableImage
 from service.live.announce import Announcer
 from service.media.identity import photo_id
 from service.media.layout import generated_path, mirror_path
@@ -35,6 +37,13 @@ class Recorded(msgspec.Struct, frozen=True):
     """Already here, and found now to be a step's work."""
     steps: tuple[UUID, ...]
     """Steps that have something new, or are settled further."""
+
+    def __add__(self, other: Recorded) -> Recorded:
+        return Recorded(self.added + other.added, self.filed + other.filed, self.steps + other.steps)
+
+
+UNSTORABLE = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, asyncpg.CheckViolationError, ValueError)
+"""What the database, or its driver, says of a value that it cannot hold."""
 
 
 INSERT = """
@@ -68,7 +77,6 @@ SETTLE = """
        AND status IN ('completed', 'failed', 'canceled', 'gone')
 """
 IS_SETTLED = "SELECT FROM queue_items WHERE batch_id = $1 AND item_id = $2 AND settled_at IS NOT NULL"
-CREATED = "SELECT created_at FROM backends WHERE id = $1"
 UPLOADS = "SELECT image_name FROM backend_uploads WHERE backend_id = $1 AND image_name = ANY($2)"
 KNOWN = "SELECT invoke_id FROM photos WHERE invoke_id = ANY($1)"
 
@@ -98,19 +106,16 @@ class Recorder:
         self._photos_recorded = photos_recorded
         self._batch_seen = batch_seen
         self._settled = settled
+        self.intermediate: Callable[[Sequence[str]], None] = lambda _: None
+        """Hears the names of intermediate images, which are not recorded."""
+        self.unreadable = UnreadableImages()
+        self.beginning = Beginning(backend_id, client, database)
 
     async def unknown(self, names: Sequence[str]) -> list[str]:
         """Those of the names that no photo, and no tombstone, has."""
         async with self._database.connection() as connection:
             known = {row["invoke_id"] for row in await connection.fetch(KNOWN, list(names))}
         return [name for name in names if name not in known]
-
-    async def beginning(self) -> datetime | None:
-        """Since when, on the server's clock, images are taken; None before the server told its time."""
-        async with self._database.connection() as connection:
-            created_at = await connection.fetchval(CREATED, self.backend_id)
-        server_now = self._client.server_time()
-        return None if created_at is None or server_now is None else beginning(created_at, server_now)
 
     async def record(
         self,
@@ -121,13 +126,44 @@ class Recorder:
         mirror: bool | None = None,
     ) -> Recorded:
         """Takes what is to be taken of the images, nobody's step's only when made since then, and settles. Raises
-        InvokeError; then nothing was written."""
+        InvokeError; then nothing was written. An image that the database cannot hold is left out, and told."""
+        self.intermediate([image.image_name for image in images if image.is_intermediate])
         images = [image for image in images if not image.is_intermediate]
         batches = await self._owners.named(images)
+        mirroring = self.mirror if mirror is None else mirror
+        try:
+            return await self._record(images, settlings, batches, since, mirroring)
+        except UNSTORABLE:
+            if not images:
+                raise
+            recorded = Recorded((), (), ())
+            for image in images:
+                recorded += await self._record_alone(image, batches, since, mirroring)
+            return recorded + await self._record([], settlings, {}, since, mirroring)
+
+    async def _record_alone(
+        self, image: ImageDTO, batches: dict[str, str], since: datetime | None, mirroring: bool
+    ) -> Recorded:
+        """One of several images that could not be recorded together."""
+        batch_id = batches.get(image.image_name)
+        own = {image.image_name: batch_id} if batch_id is not None else {}
+        try:
+            return await self._record([image], (), own, since, mirroring)
+        except UNSTORABLE as why:
+            self.unreadable.found([UnreadableImage(image.image_name, f"the database cannot hold it: {why}")])
+            return Recorded((), (), ())
+
+    async def _record(
+        self,
+        images: Sequence[ImageDTO],
+        settlings: Sequence[Settling],
+        batches: dict[str, str],
+        since: datetime | None,
+        mirroring: bool,
+    ) -> Recorded:
         async with self._database.transaction() as connection:
             await connection.execute(RECORDING)
             owners = await self._owners.of(connection, images, batches)
-            mirroring = self.mirror if mirror is None else mirror
             copies = await self._owners.copies(connection, images, batches)
             taken = await self._to_take(connection, images, owners, copies, since, mirroring)
             steps = {owner.step_id for owner in owners.values()} | {settling.step_id for settling in settlings}
@@ -186,8 +222,9 @@ class Recorder:
         since: datetime | None,
         mirroring: bool,
     ) -> list[ImageDTO]:
-        rows = await connection.fetch(UPLOADS, self.backend_id, [image.image_name for image in images])
-        here_already = copies | {row["image_name"] for row in rows}
+        names = [image.image_name for image in images]
+        rows = await connection.fetch(UPLOADS, self.backend_id, names)
+        here_already = copies | {row["image_name"] for row in rows} | await self.beginning.older(connection, names)
 
         def mirrored(image: ImageDTO) -> bool:
             made_there = image.image_category not in PRIVATE and image.image_name not in here_already
@@ -231,8 +268,3 @@ class Recorder:
         if owner is None:
             return mirror_path(self.backend_id, created_at, new_id)
         return generated_path(owner.session_id, owner.step_id, new_id)
-
-
-def beginning(created_at: datetime, server_now: datetime) -> datetime:
-    """When the backend was added, on the server's clock: what is older comes by Import (rule 6)."""
-    return created_at + (server_now - datetime.now(UTC)) - CLOCK_STEP

@@ -85,6 +85,10 @@ class Backend(Base):
     last_seen_at: Mapped[datetime | None]
     gallery_watermark: Mapped[datetime | None]
     """InvokeAI's clock (rule 6)."""
+    gallery_beginning: Mapped[datetime | None]
+    """When it was added, on InvokeAI's clock; null until InvokeAI told its time. Older images come by Import."""
+    gallery_older: Mapped[list[str] | None]
+    """The newest of the images that were there before, by name; null until the gallery was read."""
 
 
 class Photo(Base):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from service.invokeai.events import Model, QueueCounts
+from service.invokeai.events import QueueCounts
 
 
 class ServerInfo(Struct, frozen=True):
@@ -78,7 +78,27 @@ class Retried(Struct):
 
 
 class Models(Struct):
-    models: list[Model]
+    models: list[msgspec.Raw]
+    """Each a `Model`, read one by one."""
+
+
+class ListedImages(Struct):
+    """A page of images as it came; each item an `ImageDTO`, read one by one."""
+
+    items: list[msgspec.Raw]
+    total: int
+    limit: int
+    offset: int
+
+
+class NamedImage(Struct):
+    """As much of an image's record as tells which it is."""
+
+    image_name: str
+
+
+class ImageNames(Struct):
+    image_names: list[str]
 
 
 class Total(Struct):

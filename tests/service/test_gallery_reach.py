@@ -14,7 +14,9 @@ from tests.fakes.correlated import Correlated, correlated
 
 async def begun_long_ago(house: Correlated) -> None:
     async with house.database.connection() as connection:
-        await connection.execute("UPDATE backends SET created_at = now() - interval '1 day', gallery_watermark = now()")
+        await connection.execute(
+            "UPDATE backends SET gallery_beginning = now() - interval '1 day', gallery_watermark = now()"
+        )
 
 
 def pages_read(house: Correlated) -> int:

@@ -157,7 +157,7 @@ async def test_only_a_complete_pass_moves_the_watermark_and_the_time_it_was_read
     add_images(house, 4)
 
     async def fail_second(request: web.Request, handler: Handler) -> web.StreamResponse:
-        return await (answers.status(500)(request, handler) if request.query["offset"] == "2" else handler(request))
+        return await (answers.status(409)(request, handler) if request.query["offset"] == "2" else handler(request))
 
     rule = house.invokeai.on("/images/$", fail_second, method="GET", times=None)
     with pytest.raises(InvokeError):
@@ -179,7 +179,7 @@ async def test_after_a_clock_was_set_back_all_since_the_last_pass_is_read(house:
     house.invokeai.clock_offset = later - timedelta(hours=3)
     add_images(house, 1, created_at=now + timedelta(minutes=2) - timedelta(hours=3))
     clock = house.connection.gallery._clock
-    house.connection.gallery._clock = lambda: clock() + later
+    house.connection.gallery._clock = lambda: clock() + later.total_seconds()
     await house.connection.client.version()
     assert await house.connection.gallery.read() == 1
 
@@ -219,7 +219,7 @@ async def add_two_of_others(house: Correlated, monkeypatch: pytest.MonkeyPatch) 
     await house.patch(mirror="own")
     async with house.database.connection() as connection:
         await connection.execute(
-            "UPDATE backends SET created_at = created_at - interval '1 hour', gallery_watermark = NULL"
+            "UPDATE backends SET gallery_beginning = now() - interval '1 hour', gallery_watermark = NULL"
         )
     for minutes in (20, 10):
         add_images(house, 1, created_at=house.invokeai.now() - timedelta(minutes=minutes))
