@@ -117,7 +117,7 @@ class Gallery:
         """Supervised. A reading that fails is tried again, less and less often, until one is complete."""
         wait, due, failures = FIRST_WAIT, PERIOD, 0
         while True:
-            await happened(self._asked, due * random.uniform(0.9, 1.1))
+            await self._until_asked_or_due(due * random.uniform(0.9, 1.1))
             if self._strained:
                 await happened(self._pressed, STRAINED_WAIT)
             self._asked.clear()
@@ -135,6 +135,12 @@ class Gallery:
             else:
                 wait, due, failures = FIRST_WAIT, self._until_next(), 0
 
+    async def _until_asked_or_due(self, seconds: float) -> None:
+        while seconds > 0:
+            if await happened(self._asked, min(seconds, SOON)) or self._promoted.expected:
+                return
+            seconds -= SOON
+
     def _show_failure(self, error: InvokeError, failures: int) -> None:
         """One failure may be a hiccup, and what keeps the server from being asked at all is shown as its state."""
         if isinstance(error, InvokeUnreachable | InvokeUnauthorized):
@@ -145,7 +151,7 @@ class Gallery:
     def _until_next(self) -> float:
         if self._walk_due:
             return max(FIRST_WAIT, self._promoted.seconds_to_walk)
-        return SOON if self._promoted.expected else PERIOD
+        return PERIOD
 
     async def read(self) -> int:
         """One complete reading; how many photos it added. Raises InvokeError."""
