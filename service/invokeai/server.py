@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -62,11 +62,6 @@ class Server:
     def server_time(self) -> datetime | None:
         """Now on the server's clock, to the second; None before the first answer."""
         return self._transport.server_time()
-
-    def clock_offset(self) -> timedelta:
-        """How far the server's clock is ahead of ours, give or take CLOCK_STEP; none before the first answer."""
-        now = datetime.now(UTC)
-        return (self.server_time() or now) - now
 
     async def connect(self) -> ServerInfo:
         """Reads version and routes, and logs in where the server wants it."""
