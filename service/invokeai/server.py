@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 import structlog
 
-from service.errors import InvokeNotFound
+from service.errors import InvokeNotFound, InvokeUnreadable
 from service.invokeai.answers import AuthStatus, Models, OpenAPI, ServerInfo, Version
 from service.invokeai.events import Model, Said
 from service.invokeai.transport import Credentials, Transport
@@ -99,12 +99,12 @@ class Server:
         return found
 
     async def _found(self, read: Callable[[Key], Awaitable[Found]], keys: Sequence[Key]) -> list[Found]:
-        """One by one, for servers without the bulk route; leaves out what does not exist."""
+        """One by one, for servers without the bulk route; leaves out what does not exist or cannot be read."""
         found: list[Found] = []
         for key in keys:
             try:
                 found.append(await read(key))
-            except InvokeNotFound:
+            except (InvokeNotFound, InvokeUnreadable):
                 continue
         return found
 

@@ -147,10 +147,8 @@ async def test_a_walk_asks_for_what_is_unknown_only_and_once(
     monkeypatch.setattr(promoted, "PIECE", 4)
     for hours in range(40, 140):
         house.invokeai.add_canvas_save(created_at=house.invokeai.now() - timedelta(hours=hours))
-    candidates = [old_candidate(house, hours=hours) for hours in (3, 5)]
-    await house.connection.gallery.read()
-    for candidate in candidates:
-        house.invokeai.promote(candidate)
+    for hours in (3, 5):
+        house.invokeai.promote(old_candidate(house, hours=hours))
     asked = requests(house, "/images_by_names")
     assert await house.connection.gallery.read() == 2
     assert requests(house, "/images_by_names") - asked < 12, "the hundred from before are found by halving"
