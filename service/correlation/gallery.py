@@ -279,6 +279,7 @@ class Gallery:
     async def _below_the_watermark(self, reach: Reach) -> int:
         """The net (`promoted`); a reading is complete without it, and it is tried again with the next."""
         if not reach.mirror:
+            self._walk_due = False
             return 0
         walking = self._walk_due and not self._promoted.seconds_to_walk
         added = 0
@@ -291,6 +292,7 @@ class Gallery:
             pass  # there is no list of names before 6.0
         except InvokeError as error:
             self._walk_due |= walking
+            self._promoted.put_off()
             log.info("gallery_walk_failed", backend_id=str(self.backend_id), error=str(error))
         return added
 

@@ -28,6 +28,8 @@ YOUNG = 3600.0
 """Seconds after the latest intermediate image in which one is likely to be made final."""
 WALK_GAP, WALK_SHARE = 15.0, 20.0
 """Seconds between walks through all names, and at least so many times as long as the last one took."""
+FAILED_GAP = 60.0
+"""Seconds after a walk that failed."""
 PIECE = 200
 KNOWN_PIECE = 5000
 PASSED_OVER = 20_000
@@ -98,6 +100,10 @@ class Promoted:
     def seconds_to_walk(self) -> float:
         """Until the next walk may begin; a walk costs InvokeAI more the larger its gallery is."""
         return max(0.0, self._walk_at - self._clock())
+
+    def put_off(self) -> None:
+        """InvokeAI failed: not at once again."""
+        self._walk_at = self._clock() + FAILED_GAP
 
     async def walk(self, since: datetime) -> int:
         """Records what the names of the gallery tell and no page did; how many photos it added. Raises InvokeError, and

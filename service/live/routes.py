@@ -24,6 +24,8 @@ from service.live.previews import Previews
 log = structlog.get_logger()
 
 SEND_TIMEOUT: Final = 10.0
+EXPIRY_LOOK: Final = 3600.0
+"""Seconds between looks at whether a session has ended."""
 SNAPSHOT_TIMEOUT: Final = 15.0
 SNAPSHOTS_AT_ONCE: Final = 4
 TRY_AGAIN_LATER: Final = 1013
@@ -84,7 +86,8 @@ async def _close_when_it_ends(client: Client, visitor: Visitor, sessions: Sessio
     """Closes with 4401 when the visitor's session has expired; other requests of the browser may renew it meanwhile."""
     expires_at = visitor.expires_at
     while expires_at is not None:
-        await asyncio.sleep(max(0.0, (expires_at - datetime.now(UTC)).total_seconds()))
+        left = (expires_at - datetime.now(UTC)).total_seconds()
+        await asyncio.sleep(min(max(0.0, left), EXPIRY_LOOK))  # our clock may be set meanwhile
         expires_at = await sessions.expires_at(visitor.session) if visitor.session is not None else None
     client.close(SESSION_ENDED)
 

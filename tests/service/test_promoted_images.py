@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ def no_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(promoted, "WALK_GAP", 0.0)
     monkeypatch.setattr(promoted, "WALK_SHARE", 0.0)
     monkeypatch.setattr(promoted, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(promoted, "FAILED_GAP", 0.0)
 
 
 @pytest.fixture
@@ -182,14 +184,35 @@ async def test_a_walk_that_fails_spoils_no_reading_and_is_made_up_for(house: Cor
     assert names == {candidate.image_name, saved.image_name}
 
 
-async def test_only_our_own_are_taken_of_a_server_whose_gallery_is_not_mirrored(
-    database: Database, invokeai: ScriptedInvokeAI
+async def test_a_walk_that_fails_is_not_begun_again_and_again(
+    house: Correlated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(promoted, "FAILED_GAP", 60.0)
+    monkeypatch.setattr(gallery, "FIRST_WAIT", 0.05)
+    rule = house.invokeai.on("/images/names$", answers.status(409), times=None)
+    house.connection.gallery.request(thoroughly=True)
+    await rule.wait()
+    await asyncio.sleep(2)
+    assert rule.hits <= 2, "one walk, whose call was tried twice"
+
+
+async def test_only_our_own_are_taken_of_a_server_whose_gallery_is_not_mirrored(
+    database: Database, invokeai: ScriptedInvokeAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gallery, "FIRST_WAIT", 0.05)
     async with correlated(database, invokeai, mirror="own") as house:
         await begun_a_day_ago(house)
         house.invokeai.promote(old_candidate(house))
-        house.connection.gallery.request(thoroughly=True)
         await house.connection.gallery.read()
+        before, pages = house.connection.gallery.read_from, requests(house, "/api/v1/images/?")
+        house.connection.gallery.request(thoroughly=True)
+
+        async def read() -> bool:
+            return house.connection.gallery.read_from != before
+
+        await house.until(read)
+        await asyncio.sleep(1)
+        assert requests(house, "/api/v1/images/?") - pages < 3, "and it is not read again and again"
         assert await house.fetch("SELECT FROM photos") == []
         assert requests(house, "/images/names") == 0
 
