@@ -19,7 +19,7 @@ NODE = if ! node -e 'const [a, b] = process.versions.node.split("."); process.ex
 	export PATH="$(CURDIR)/$(BIN):$$PATH"; fi;
 
 .DEFAULT_GOAL := help
-.PHONY: setup run demo test test-invokeai bench check fmt types lock help chromium
+.PHONY: setup run demo test test-invokeai test-faults bench check fmt types lock help chromium
 
 setup: $(VENV)/dev.stamp $(UI) ## Virtual environment, pinned dependencies, the UI built
 
@@ -35,6 +35,10 @@ test: $(VENV)/dev.stamp $(UI) chromium ## All tests but those that need a real I
 test-invokeai: $(VENV)/dev.stamp $(UI) ## Tests against a real InvokeAI: make test-invokeai INVOKEAI_URL=http://…
 	@[ -n "$(INVOKEAI_URL)" ] || { echo "give the server: make test-invokeai INVOKEAI_URL=http://127.0.0.1:9090"; exit 2; }
 	INVOKEAI_URL="$(INVOKEAI_URL)" $(BIN)/python -m pytest -m invokeai tests/invokeai $(ARGS)
+
+test-faults: $(VENV)/dev.stamp $(UI) ## Minutes of faults before a real InvokeAI: make test-faults INVOKEAI_URL=http://…
+	@[ -n "$(INVOKEAI_URL)" ] || { echo "give the server: make test-faults INVOKEAI_URL=http://127.0.0.1:9090"; exit 2; }
+	INVOKEAI_URL="$(INVOKEAI_URL)" $(BIN)/python -m pytest -m faults tests/invokeai $(ARGS)
 
 bench: $(VENV)/dev.stamp $(UI) ## Measure the pipeline, the feed and the fan-out beside their limits
 	$(BIN)/python -m bench $(ARGS)
