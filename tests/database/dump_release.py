@@ -46,7 +46,7 @@ from tests.fakes.rows import (
     add_step,
     insert,
 )
-from tests.fakes.studio import MODEL, eventually
+from tests.fakes.studio_harness import MODEL, eventually
 
 Json = dict[str, Any]
 

@@ -6,9 +6,9 @@ import gzip
 from pathlib import Path
 
 from service.database.engine import Connection
-from tests.fakes.darkroom import NOBODY
+from tests.fakes.darkroom import NO_SERVER
 
-SERVER_URL = NOBODY
+SERVER_URL = NO_SERVER
 """Of the environment's backend in them."""
 OWNER_PASSWORD = "correct horse"
 SESSION_TOKEN = "a-browser-that-signed-in-before-the-upgrade"
