@@ -33,17 +33,17 @@ async def proxy(invokeai: RealInvokeAI) -> AsyncIterator[ReverseProxy]:
 
 
 @pytest.fixture
-async def another(place: Path) -> AsyncIterator[DemoServer]:
+async def another(public_folder: Path) -> AsyncIterator[DemoServer]:
     """Another InvokeAI, which knows nothing of the first one's images."""
-    server = DemoServer(place / "another")
+    server = DemoServer(public_folder / "another")
     await server.start()
     yield server
     await server.stop()
 
 
 @pytest.fixture
-async def darkroom(proxy: ReverseProxy, place: Path) -> AsyncIterator[DarkroomProcess]:
-    process = DarkroomProcess(place / "data", DARKROOM_INVOKEAI_URL=proxy.url)
+async def darkroom(proxy: ReverseProxy, public_folder: Path) -> AsyncIterator[DarkroomProcess]:
+    process = DarkroomProcess(public_folder / "data", DARKROOM_INVOKEAI_URL=proxy.url)
     await process.start()
     await process.connected()
     yield process
