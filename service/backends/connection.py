@@ -30,6 +30,8 @@ from service.supervisor import Supervisor
 
 log = structlog.get_logger()
 
+NO_EVENTS = "no_events"
+
 
 class BackendRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `backends`."""
@@ -77,7 +79,9 @@ class Connection:
         credentials = msgspec.convert(row.credentials, Credentials) if row.credentials else None
         self.client = InvokeClient(row.url, row.queue_id, credentials, surroundings.timeout, session=surroundings.http)
         self.tracking = Tracking(row.id, surroundings.previews)
-        self.subscription = Subscription(self.client, self._event, self._subscribed)
+        self.subscription = Subscription(
+            self.client, self._event, self._subscribed, self._socket_changed, admit=self.admit
+        )
         self.recorder = Recorder(
             row.id,
             self.client,
@@ -146,21 +150,38 @@ class Connection:
     def _event(self, name: str, payload: Any) -> None:
         self.consumer.offer(name, payload)
 
+    async def admit(self) -> None:
+        """Awaited each time before the server counts as connected; raises an `InvokeError` when it must not."""
+
     def _subscribed(self, state: SubscriptionState, error: str | None) -> None:
+        """The server can be asked by REST, or no longer."""
         if (self.state, self.error) == (state.value, error):
             return  # one more attempt that ended as the last
         came_back = state == SubscriptionState.CONNECTED
         if self.state == "connected":
             self.consumer.disconnected()
+            self.troubles.clear(NO_EVENTS)
         self.state = state.value
         self.error = error
         log.info("backend_state", backend=self.row.name, state=self.state, error=error)
         if came_back:
-            self.reconciler.reconnected()
-            self.gallery.request()
+            self._read_what_was_missed()
             self.sightings.wake()
             self._around.reconnected(self.backend_id)
         self._around.status_changed(self.backend_id)
+
+    def _socket_changed(self, why: str | None) -> None:
+        """A socket has subscribed; or there is none, for that reason, while REST answers."""
+        if why is None:
+            self.troubles.clear(NO_EVENTS)
+            self._read_what_was_missed()
+        else:
+            self.troubles.set(NO_EVENTS, f"No live events: {why}")
+
+    def _read_what_was_missed(self) -> None:
+        """Rule 1: what happened while no socket listened was told to nobody."""
+        self.reconciler.reconnected()
+        self.gallery.request()
 
     # --- where facts lead (correlation.consumer.Downstream) ---
 
