@@ -30,9 +30,11 @@ class ImageCalls(Server):
     async def images_by_names(self, names: Sequence[str]) -> list[ImageDTO]:
         """Unknown names are left out."""
         path = "/api/v1/images/images_by_names"
-        if path not in (await self._info()).routes:
-            return await self._found(self.image, names)
-        return await self._in_pieces(path, "image_names", names, IMAGES_PER_CALL, list[ImageDTO])
+        return await self._by(
+            path,
+            lambda: self._in_pieces(path, "image_names", names, IMAGES_PER_CALL, list[ImageDTO]),
+            lambda: self._found(self.image, names),
+        )
 
     async def images_page(
         self,

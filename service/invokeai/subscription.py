@@ -78,6 +78,7 @@ class Subscription:
         self._wait = wait
         self._poked = asyncio.Event()
         self._rest_wait = self._socket_wait = pace.first_wait
+        self._answered = False
         self._opened_at = self._heard_at = 0.0
         self._head_start: asyncio.TimerHandle | None = None
 
@@ -112,8 +113,9 @@ class Subscription:
 
     async def _answers_us(self) -> bool:
         """Whether the server answers, lets us in and is admitted; if not, the state tells why."""
+        answered, self._answered = self._answered, False
         try:
-            await self._client.connect()
+            await self._client.connect(again=answered)
             await self._admit()
         except InvokeUnauthorized as error:
             self._rest_wait = self._pace.longest_wait
@@ -123,6 +125,7 @@ class Subscription:
         except InvokeError as error:
             self._enter(SubscriptionState.UNREACHABLE, str(error))
         else:
+            self._answered = True
             self._rest_wait = self._pace.first_wait
             if self.state is not SubscriptionState.CONNECTED and self._head_start is None:
                 loop = asyncio.get_running_loop()
