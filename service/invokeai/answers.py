@@ -83,6 +83,17 @@ class Models(Struct):
     models: list[Model]
 
 
+class Named(Struct):
+    image_name: str
+
+
+class Newest(Struct):
+    """The newest images, by name alone, and how many there are."""
+
+    items: list[Named]
+    total: int
+
+
 class Total(Struct):
     """A page of which only the count matters."""
 

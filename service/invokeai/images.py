@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 import structlog
 
-from service.invokeai.answers import Total
+from service.invokeai.answers import Newest, Total
 from service.invokeai.events import ImageDTO, ImagePage
 from service.invokeai.files import RemoteFile
 from service.invokeai.server import Server, quoted
@@ -52,6 +52,13 @@ class ImageCalls(Server):
         if is_intermediate is not None:
             query += [("is_intermediate", _flag(is_intermediate))]
         return await self._call("GET", "/api/v1/images/", ImagePage, query=query)
+
+    async def newest_images(self, limit: int) -> Newest:
+        """The names of the newest finished images, and how many there are: no more of a page than it takes to see
+        that something is new."""
+        query = [("limit", str(limit)), ("offset", "0"), ("order_dir", "DESC"), ("starred_first", "false")]
+        query += [("is_intermediate", "false")]
+        return await self._call("GET", "/api/v1/images/", Newest, query=query)
 
     async def videos_total(self) -> int:
         """How many videos there are; 0 on servers that know none (before 6.14)."""

@@ -34,7 +34,7 @@ class Pace(msgspec.Struct, frozen=True):
 
     first_wait: float = 0.5
     longest_wait: float = 30.0
-    settled: float = 3.0
+    settled: float = 0.5
     head_start: float = 2.0
     quiet: float = 60.0
 
@@ -68,6 +68,8 @@ class Subscription:
         wait: Callable[[asyncio.Event, float], Awaitable[object]] = happened,
     ) -> None:
         self.state = SubscriptionState.CONNECTING
+        self.listening = False
+        """Whether a socket has subscribed and is not lost."""
         self.last_event_at: datetime | None = None
         self._client = client
         self._on_event = on_event
@@ -102,7 +104,7 @@ class Subscription:
             if await self._answers_us():
                 if failure is not None:
                     self._on_socket(failure)
-                    self._enter(SubscriptionState.CONNECTED)
+                self._enter(SubscriptionState.CONNECTED)
                 await self._pause(self._socket_wait)
                 self._socket_wait = min(2 * self._socket_wait, self._pace.longest_wait)
                 return
@@ -153,15 +155,18 @@ class Subscription:
         try:
             lost = await socket.open(self._client.url, self._client.token, self._client.queue_id, self._client.timeout)
             self._opened_at = self._heard_at = time.monotonic()
+            self.listening = True
             self._on_socket(None)
             self._enter(SubscriptionState.CONNECTED)
             why = await self._until_lost(lost)
+            self.listening = False
             if self._worked():
                 self._socket_wait = self._pace.first_wait
             self._enter(SubscriptionState.CONNECTING, why)
         except InvokeError as error:
             return str(error)
         finally:
+            self.listening = False
             await socket.close()
         return None
 

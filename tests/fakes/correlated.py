@@ -48,8 +48,10 @@ class Correlated:
         registry: Registry,
         backend_id: UUID,
         supervisor: Supervisor,
+        hub: Hub,
     ) -> None:
         self.database = database
+        self.hub = hub
         self.supervisor = supervisor
         self.invokeai = invokeai
         self.registry = registry
@@ -164,7 +166,7 @@ async def correlated(
             http=http,
             timeout=5,
         )
-        house = Correlated(database, invokeai, registry, backend_id, supervisor)
+        house = Correlated(database, invokeai, registry, backend_id, supervisor, hub)
         await registry.reload()
         supervisor.start("backend states", registry.run)
         try:

@@ -48,15 +48,16 @@ async def test_it_is_once_everything_was_read_after_its_queue_was_seen_empty(
     assert await all_home.of(house.backend_id)
 
 
-async def test_a_server_whose_events_are_not_heard_may_have_made_something(
-    house: Correlated, all_home: AllHome
-) -> None:
-    await is_seen_empty_and_read(house, all_home)
+async def test_what_came_and_went_unheard_is_read_for(house: Correlated, all_home: AllHome) -> None:
     house.invokeai.on("/ws/", answers.status(503), times=None)
     await house.invokeai.disconnect_sockets()
-    await house.until(lambda: is_not_connected(house))
-    assert not await all_home.of(house.backend_id)
-    assert house.registry.reachable() == [], "nothing of it is claimed (rule 9)"
+    await house.until(lambda: has_no_events(house))
+    await is_seen_empty_and_read(house, all_home)
+    assert await all_home.of(house.backend_id), "REST tells all there is to know"
+    [item_id] = await house.theirs(batches.blank())
+    await house.invokeai.until_ended(item_id)
+    await is_seen_empty_and_read(house, all_home)
+    assert not await all_home.of(house.backend_id), "found by the reading alone, and not home yet"
 
 
 async def test_what_is_read_before_it_was_away_says_nothing(house: Correlated, all_home: AllHome) -> None:
@@ -134,6 +135,10 @@ async def test_a_queue_that_cannot_be_seen_may_hold_anything(house: Correlated, 
 
 async def is_not_connected(house: Correlated) -> bool:
     return house.connection.state != "connected"
+
+
+async def has_no_events(house: Correlated) -> bool:
+    return any(trouble.code == "no_events" for trouble in house.connection.troubles.present)
 
 
 async def is_idle(house: Correlated) -> bool:

@@ -7,7 +7,7 @@ from tests.fakes.correlated import Correlated
 
 
 async def until_videos(house: Correlated, count: int) -> None:
-    await house.registry.refresh()
+    house.connection.look()
 
     async def met() -> bool:
         return (await house.registry.resource(house.backend_id)).videos == count
@@ -25,7 +25,8 @@ async def test_videos_are_counted_and_shown_and_never_taken(house: Correlated) -
 
 
 async def test_a_server_that_cannot_count_its_videos_is_shown_all_the_same(house: Correlated) -> None:
-    house.invokeai.on("/videos/$", answers.status(500), times=None)
-    await house.registry.refresh()
+    failing = house.invokeai.on("/videos/$", answers.status(500), times=None)
+    house.connection.look()
+    await failing.wait()
     backend = await house.registry.resource(house.backend_id)
     assert (backend.state, backend.videos) == ("connected", 0)

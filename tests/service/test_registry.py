@@ -61,7 +61,7 @@ async def test_a_reload_that_is_broken_off_is_completed_by_the_next(
     gate.set()
     await house.registry.reload()
     assert house.connection is not connection
-    assert len(tasks_of(house)) == len(set(tasks_of(house))) == 5
+    assert len(tasks_of(house)) == len(set(tasks_of(house))) == 7
     await house.until_connected()
 
 
@@ -95,7 +95,7 @@ async def test_what_brings_work_in_stops_before_what_does_the_work(
 
     monkeypatch.setattr(house.supervisor, "stop", noted)
     await house.registry.stop()
-    assert stopped == ["socket", "item readings", "gallery readings", "sightings", "consumer"]
+    assert stopped == ["socket", "looks", "counts", "item readings", "gallery readings", "sightings", "consumer"]
 
 
 async def test_a_server_that_does_not_answer_holds_up_nobody_elses_state(house: Correlated, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ async def test_a_lost_socket_is_replaced(server: RawSockets, client: InvokeClien
             await server.connections[0].disconnect()
         else:
             server.connections[0].drop()
-        await watch.connected(times=2)
+        await watch.subscribed(2)
         await server.connections[1].event("queue_cleared", {"queue_id": "default"})
         await watch.until(lambda: len(watch.events) == 1)
     assert [state for state, _ in watch.states] == [CONNECTING, CONNECTED, CONNECTING, CONNECTED]
@@ -89,7 +89,7 @@ async def test_a_socket_whose_pings_stop_is_replaced(server: RawSockets, client:
     async with watching(client) as watch:
         await watch.connected()
         server.ping_milliseconds = 25_000
-        await watch.connected(times=2)
+        await watch.subscribed(2)
         await server.until(lambda: server.connections[0].ended)
 
 
@@ -162,7 +162,7 @@ async def test_a_silent_socket_of_a_server_that_no_longer_answers_is_dropped(
         await watch.until(lambda: watch.times(CONNECTING) == 2)
         assert watch.states[2] == (CONNECTING, "the socket was silent and the server did not answer")
         server.rest.knows()
-        await watch.connected(times=2)
+        await watch.subscribed(2)
         await server.until(lambda: server.connections[0].ended)
     assert server.connections[0].said_goodbye
 
@@ -194,9 +194,9 @@ async def test_the_shared_session_outlives_many_sockets(
 ) -> None:
     async with watching(client) as watch:
         for number in range(5):
-            await watch.connected(times=number + 1)
+            await watch.subscribed(number + 1)
             server.connections[number].drop()
-        await watch.connected(times=6)
+        await watch.subscribed(6)
         assert await client.version() == "6.14.2"
     assert not session.closed
 
