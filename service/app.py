@@ -241,7 +241,6 @@ async def opened(
         supervisor.start("submission", submitter.run)
         supervisor.start("retrieval", retrieval.run)
         supervisor.every("retrieval sweep", MINUTE, Sweep(database, storage, retrieval.wake).run, at_once=True)
-        supervisor.every("backend counts", MINUTE, registry.refresh)
         supervisor.every("model refresh", DAY, model_cache.refresh_connected)
         supervisor.every("trash purge", HOUR, partial(_purge, foundation, trash), at_once=True)
         if sessions is not None:

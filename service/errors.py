@@ -82,6 +82,10 @@ class InvokeInterrupted(InvokeError):
     """Sent, at least in part, and no whole answer came (timeout, cut): the effect is unknown."""
 
 
+class InvokeUnrecognised(InvokeError):
+    """It answers, but not as the server whose images are recorded here; nothing may be concluded from it."""
+
+
 class InvokeAnswered(InvokeError):
     """InvokeAI answered with something other than success; `words` are its own."""
 

@@ -11,6 +11,7 @@ import structlog
 from service.backends.connection import Connection
 from service.backends.registry import Registry
 from service.errors import InvokeError
+from service.invokeai.events import QueueStatus
 
 log = structlog.get_logger()
 
@@ -21,8 +22,8 @@ class AllHome:
     def __init__(self, registry: Registry, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._registry = registry
         self._clock = clock
-        self._empty_since: dict[UUID, datetime] = {}
-        """Since when each queue has been empty, as far as anybody told."""
+        self._empty_since: dict[UUID, tuple[datetime, QueueStatus]] = {}
+        """Since when each queue has been empty, as far as anybody told, and its counts then."""
         registry.reconnected.listen(self._start_over)
 
     async def of(self, backend_id: UUID) -> bool:
@@ -50,9 +51,11 @@ class AllHome:
         if status.pending or status.in_progress or status.waiting:
             self._empty_since.pop(backend_id, None)
             return None
-        since, heard = self._empty_since.get(backend_id), connection.last_event_at
-        if since is None or (heard is not None and heard > since):
-            since = self._empty_since[backend_id] = asked  # something may have come and gone until now
+        since, before = self._empty_since.get(backend_id, (asked, None))
+        heard = connection.last_event_at
+        if status != before or (heard is not None and heard > since):
+            since = asked  # something has come and gone until now, with or without an event
+            self._empty_since[backend_id] = since, status
         return since
 
     def _start_over(self, backend_id: UUID) -> None:

@@ -35,7 +35,6 @@ PATCH = """
            version = CASE WHEN coalesce($3, url) = url THEN version END
      WHERE id = $1 RETURNING id
 """
-TOUCH = "UPDATE backends SET last_seen_at = now(), version = coalesce($2, version) WHERE id = $1"
 
 NONE_IN_QUEUE = QueueCounts(pending=0, in_progress=0, ours=0)
 
@@ -81,11 +80,6 @@ async def patch(connection: Connection, backend_id: UUID, wanted: BackendPatch) 
         raise NotFound("there is no such server")
 
 
-async def touch_seen(connection: Connection, backend_id: UUID, version: str | None) -> None:
-    """It answered just now, with that version."""
-    await connection.execute(TOUCH, backend_id, version)
-
-
 def resource(row: BackendRow, connection: BackendConnection | None, ledger: BackendLedger) -> Backend:
     """Without a connection yet, it is as good as connecting."""
     return Backend(
@@ -105,6 +99,7 @@ def resource(row: BackendRow, connection: BackendConnection | None, ledger: Back
         last_seen_at=row.last_seen_at,
         last_event_at=connection.last_event_at if connection else None,
         videos=connection.videos if connection else 0,
+        older_images=connection.older_images if connection else 0,
         error=connection.error if connection else None,
         troubles=connection.troubles.present if connection else [],
     )

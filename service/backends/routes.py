@@ -19,7 +19,7 @@ from service.backends.removal import remove
 from service.backends.schemas import BackendCreate, BackendList, BackendPatch, Queue, Reached
 from service.database.engine import Database
 from service.error_responses import failures
-from service.errors import BackendUnavailable, InvokeError, NotFound
+from service.errors import BackendUnavailable, Conflict, InvokeError, NotFound
 from service.invokeai.client import Credentials, InvokeClient
 from service.live.announce import Announcer
 from service.live.messages import Backend, BackendLedger
@@ -120,6 +120,24 @@ async def test_backend(backend_id: FromPath[UUID], database: NamedDependency[Dat
         raise BackendUnavailable(str(error)) from error
 
 
+@post(
+    "/api/v1/backends/{backend_id:uuid}/look",
+    operation_id="look_at_backend",
+    status_code=202,
+    tags=TAGS,
+    responses=failures(409),
+)
+async def look_at_backend(backend_id: FromPath[UUID], registry: NamedDependency[Registry]) -> None:
+    """Read its queue and its gallery now, and whatever else is read now and then; one that is away is tried now. What
+    is found comes by the feed. Disabled: 409."""
+    connection = registry.get(backend_id)
+    if connection is None:
+        raise _no_such_backend()
+    if not connection.row.enabled:
+        raise Conflict("this server is switched off: nothing is read there")
+    connection.look()
+
+
 async def _reach(row: BackendRow) -> Reached:
     credentials = msgspec.convert(row.credentials, Credentials) if row.credentials else None
     async with aiohttp.ClientSession() as session:
@@ -141,4 +159,5 @@ routes = [
     get_backend_ledger,
     get_backend_queue,
     test_backend,
+    look_at_backend,
 ]

@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 import structlog
 
-from service.invokeai.answers import Total
+from service.invokeai.answers import Newest, Total
 from service.invokeai.events import ImageDTO, ImagePage
 from service.invokeai.files import RemoteFile
 from service.invokeai.server import Server, quoted
@@ -30,9 +30,11 @@ class ImageCalls(Server):
     async def images_by_names(self, names: Sequence[str]) -> list[ImageDTO]:
         """Unknown names are left out."""
         path = "/api/v1/images/images_by_names"
-        if path not in (await self._info()).routes:
-            return await self._found(self.image, names)
-        return await self._in_pieces(path, "image_names", names, IMAGES_PER_CALL, list[ImageDTO])
+        return await self._by(
+            path,
+            lambda: self._in_pieces(path, "image_names", names, IMAGES_PER_CALL, list[ImageDTO]),
+            lambda: self._found(self.image, names),
+        )
 
     async def images_page(
         self,
@@ -50,6 +52,13 @@ class ImageCalls(Server):
         if is_intermediate is not None:
             query += [("is_intermediate", _flag(is_intermediate))]
         return await self._call("GET", "/api/v1/images/", ImagePage, query=query)
+
+    async def newest_images(self, limit: int) -> Newest:
+        """The names of the newest finished images, and how many there are: no more of a page than it takes to see
+        that something is new."""
+        query = [("limit", str(limit)), ("offset", "0"), ("order_dir", "DESC"), ("starred_first", "false")]
+        query += [("is_intermediate", "false")]
+        return await self._call("GET", "/api/v1/images/", Newest, query=query)
 
     async def videos_total(self) -> int:
         """How many videos there are; 0 on servers that know none (before 6.14)."""

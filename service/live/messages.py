@@ -205,6 +205,8 @@ class Backend(Resource, frozen=True, kw_only=True):
     last_event_at: datetime | None
     videos: int
     """Videos seen there, which this release does not retrieve (rule 6)."""
+    older_images: int
+    """Images there from before Darkroom watched it: they stay there, to be brought by Import (rule 6)."""
     error: str | None
     troubles: list[Trouble]
     """Oldest first; empty when all is well."""

@@ -48,15 +48,16 @@ async def test_it_is_once_everything_was_read_after_its_queue_was_seen_empty(
     assert await all_home.of(harness.backend_id)
 
 
-async def test_a_server_whose_events_are_not_heard_may_have_made_something(
-    harness: CorrelationHarness, all_home: AllHome
-) -> None:
-    await is_seen_empty_and_read(harness, all_home)
+async def test_what_came_and_went_unheard_is_read_for(harness: CorrelationHarness, all_home: AllHome) -> None:
     harness.invokeai.on("/ws/", answers.status(503), times=None)
     await harness.invokeai.disconnect_sockets()
-    await harness.until(lambda: is_not_connected(harness))
-    assert not await all_home.of(harness.backend_id)
-    assert harness.registry.reachable() == [], "nothing of it is claimed (rule 9)"
+    await harness.until(lambda: has_no_events(harness))
+    await is_seen_empty_and_read(harness, all_home)
+    assert await all_home.of(harness.backend_id), "REST tells all there is to know"
+    [item_id] = await harness.enqueue_foreign(batches.blank())
+    await harness.invokeai.until_ended(item_id)
+    await is_seen_empty_and_read(harness, all_home)
+    assert not await all_home.of(harness.backend_id), "found by the reading alone, and not home yet"
 
 
 async def test_what_is_read_before_it_was_away_says_nothing(harness: CorrelationHarness, all_home: AllHome) -> None:
@@ -136,6 +137,10 @@ async def test_a_queue_that_cannot_be_seen_may_hold_anything(harness: Correlatio
 
 async def is_not_connected(harness: CorrelationHarness) -> bool:
     return harness.connection.state != "connected"
+
+
+async def has_no_events(harness: CorrelationHarness) -> bool:
+    return any(trouble.code == "no_events" for trouble in harness.connection.troubles.present)
 
 
 async def is_idle(harness: CorrelationHarness) -> bool:
