@@ -9,7 +9,6 @@ import errno
 import math
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from io import BufferedReader, FileIO
 from pathlib import Path, PurePosixPath
@@ -25,6 +24,10 @@ log = structlog.get_logger()
 
 MARKER = ".darkroom"
 TEMPORARY = ".part"
+SYNC_NOT_POSSIBLE = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+TRIAL = ".trial"
+TRIAL_TOKEN = UUID(int=0)
+"""Always the same, so that each trial removes what one that failed could not."""
 RESERVE = 512 * 1024 * 1024
 """Bytes that pictures leave free on their disk, or a quarter of a small one: the embedded database, which is there too,
 ends when it can write no more."""
@@ -122,7 +125,7 @@ class LocalStorage:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(self.path(relative))
-        _sync_folder(temporary.parent)
+        sync_folder(temporary.parent)
 
     def replace(self, relative: str, content: bytes, token: UUID) -> None:
         """Writes `content` under the name, whole and durable."""
@@ -146,7 +149,7 @@ class LocalStorage:
         except FileExistsError:
             if not source.samefile(target):
                 raise
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
     def unlink(self, relative: str) -> None:
         """Removes the name, if it is there."""
@@ -191,11 +194,14 @@ class LocalStorage:
         if usage.free < reserve:
             raise OSError(errno.ENOSPC, f"less than {reserve // 2**20} MB are free on its disk")
 
-    def check_writable(self) -> None:
-        """Raises `OSError` when the folder cannot be written, or is another one by now."""
+    def try_out(self) -> None:
+        """Does with a small file what is done with each picture, and removes it. Raises `OSError` when that fails, when
+        the disk is nearly full, or when the folder is another one by now."""
         self.check_mounted()
-        with tempfile.TemporaryFile(dir=self.root):
-            pass
+        self.check_room()
+        name = f"{PHOTOS}/{TRIAL}" if (self.root / PHOTOS).is_dir() else TRIAL
+        self.replace(name, b"\n", TRIAL_TOKEN)
+        self.unlink(name)
 
     def strays(self, relatives: Iterable[str]) -> Iterator[Stray]:
         """The temporary files of these names, whoever wrote them. Reads each folder once."""
@@ -258,12 +264,17 @@ def _make_folder(folder: Path) -> None:
         folder = folder.parent
     for new in reversed(missing):
         new.mkdir(exist_ok=True)
-        _sync_folder(new.parent)
+        sync_folder(new.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Makes the names in it durable, where the file system can: network shares often sync no folders, and PostgreSQL
+    goes on there too."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in SYNC_NOT_POSSIBLE:
+            raise
     finally:
         os.close(descriptor)

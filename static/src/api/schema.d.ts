@@ -473,7 +473,7 @@ export interface paths {
         };
         /**
          * GetStatus
-         * @description Version, tasks with their last run and result, backends, and the ledger of all of them.
+         * @description Version, tasks with their last run and result, backends, the ledger of all of them, and troubles.
          */
         get: operations["get_status"];
         put?: never;
@@ -581,7 +581,7 @@ export interface paths {
         };
         /**
          * Ready
-         * @description Whether the database answers and the data folder can be written: 200, else 503.
+         * @description Whether the database answers and pictures can be kept in the data folder: 200, else 503 and what is wrong.
          */
         get: operations["health_ready"];
         put?: never;
@@ -590,7 +590,7 @@ export interface paths {
         options?: never;
         /**
          * Ready
-         * @description Whether the database answers and the data folder can be written: 200, else 503.
+         * @description Whether the database answers and pictures can be kept in the data folder: 200, else 503 and what is wrong.
          */
         head: operations["head_health_ready"];
         patch?: never;
@@ -882,6 +882,7 @@ export interface components {
             database: "ok" | "failing";
             /** @enum {string} */
             data: "ok" | "failing";
+            details: ("database_away" | "database_read_only" | "disk_failing" | "disk_full" | "disk_stalled" | "no_permission" | "read_only" | "too_many_files" | "wrong_folder")[];
         };
         /** ServerLogin */
         ServerLogin: {
@@ -941,6 +942,7 @@ export interface components {
             tasks: components["schemas"]["TaskReport"][];
             backends: components["schemas"]["Backend"][];
             ledger: components["schemas"]["Ledger"];
+            troubles: components["schemas"]["Trouble"][];
         };
         /** Step */
         Step: {
@@ -1001,6 +1003,14 @@ export interface components {
             last_result: "ok" | "failed" | null;
             last_error: string | null;
             restarts: number;
+        };
+        /** Trouble */
+        Trouble: {
+            /** @enum {string} */
+            code: "database_away" | "database_read_only" | "disk_failing" | "disk_full" | "disk_stalled" | "no_permission" | "read_only" | "too_many_files" | "wrong_folder";
+            /** Format: date-time */
+            since: string;
+            words: string;
         };
         /** Values */
         Values: {
