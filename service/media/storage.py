@@ -12,37 +12,22 @@ import shutil
 from collections.abc import Iterable, Iterator
 from io import BufferedReader, FileIO
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 
 from service.errors import StartupError
 from service.media.layout import PHOTOS
+from service.media.leftovers import TEMPORARY, Leftovers, Stray, stray
 
 log = structlog.get_logger()
 
 MARKER = ".darkroom"
-TEMPORARY = ".part"
 SYNC_NOT_POSSIBLE = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 TRIAL = ".trial"
-TRIAL_TOKEN = UUID(int=0)
-"""Always the same, so that each trial removes what one that failed could not."""
 RESERVE = 512 * 1024 * 1024
 """Bytes that pictures leave free on their disk, or a quarter of a small one: the embedded database, which is there too,
 ends when it can write no more."""
-
-
-class Stray(NamedTuple):
-    """A temporary file that was found, and whose token its name carries."""
-
-    path: Path
-    token: UUID
-
-    @property
-    def final_name(self) -> str:
-        """The name the file was to have."""
-        return self.path.name.removeprefix(".").removesuffix(TEMPORARY).rpartition(".")[0]
 
 
 class LocalStorage:
@@ -50,6 +35,7 @@ class LocalStorage:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
+        self.leftovers = Leftovers()
         self._library_id: UUID | None = None
 
     # --- Whose folder this is ---
@@ -137,8 +123,22 @@ class LocalStorage:
             self.discard(relative, token)
 
     def discard(self, relative: str, token: UUID) -> None:
-        """Removes the temporary file, if it is still there."""
-        self.temporary(relative, token).unlink(missing_ok=True)
+        """Removes the temporary file, if it is still there. One that cannot be removed now is remembered."""
+        self.remove_stray(Stray(self.temporary(relative, token), token))
+
+    def remove_stray(self, stray: Stray) -> None:
+        """As `discard`. Of one that is missing while its disk is away nothing is known: it is remembered, too."""
+        try:
+            stray.path.unlink()
+        except OSError as error:
+            # A disk that is read-only says so of files that are not there, too.
+            if not isinstance(error, FileNotFoundError) and not _is_absent(stray.path):
+                self.leftovers.add(stray)
+                raise
+            try:
+                self.check_mounted()
+            except OSError:
+                self.leftovers.add(stray)
 
     def link(self, existing: str, relative: str) -> None:
         """A second name for the same bytes; harmless when it exists already."""
@@ -200,7 +200,7 @@ class LocalStorage:
         self.check_mounted()
         self.check_room()
         name = f"{PHOTOS}/{TRIAL}" if (self.root / PHOTOS).is_dir() else TRIAL
-        self.replace(name, b"\n", TRIAL_TOKEN)
+        self.replace(name, b"\n", uuid4())
         self.unlink(name)
 
     def strays(self, relatives: Iterable[str]) -> Iterator[Stray]:
@@ -210,17 +210,17 @@ class LocalStorage:
             wanted.setdefault(final.parent, set()).add(final.name)
         for folder, finals in wanted.items():
             for path in _listed(folder):
-                stray = _stray(path)
-                if stray is not None and stray.final_name in finals:
-                    yield stray
+                found = stray(path)
+                if found is not None and found.final_name in finals:
+                    yield found
 
     def all_strays(self, before: float) -> Iterator[Stray]:
         """Every temporary file last written before that moment (seconds since 1970). Walks the whole library."""
         for folder, _, names in os.walk(self.root / PHOTOS):
             for name in names:
-                stray = _stray(Path(folder, name))
-                if stray is not None and _last_written(stray.path) < before:
-                    yield stray
+                found = stray(Path(folder, name))
+                if found is not None and _last_written(found.path) < before:
+                    yield found
 
 
 def _write_all(file: FileIO, content: bytes) -> None:
@@ -246,14 +246,15 @@ def _last_written(path: Path) -> float:
         return math.inf
 
 
-def _stray(path: Path) -> Stray | None:
-    """None for a file that is no temporary one of ours."""
-    if not path.name.endswith(TEMPORARY):
-        return None
+def _is_absent(path: Path) -> bool:
+    """Whether nothing has that name, for certain."""
     try:
-        return Stray(path, UUID(path.name.removesuffix(TEMPORARY).rpartition(".")[2]))
-    except ValueError:
-        return None
+        path.lstat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _make_folder(folder: Path) -> None:

@@ -20,7 +20,7 @@ from service.media.layout import thumbnail_path
 from service.media.png import Damaged
 from service.media.storage import LocalStorage
 from service.retrieval import queue
-from service.retrieval.download import Arrived, examine, in_place, largest, likeness, publish, remove, save
+from service.retrieval.download import Arrived, examine, in_place, largest, likeness, publish, save
 from service.retrieval.faults import Failure, Faults, Gone, Postponed, StorageTrouble, Verdict
 from service.retrieval.parameters import Parameters, embedded, parameters
 from service.retrieval.queue import Claimed, Home
@@ -149,7 +149,7 @@ class Fetcher:
             log.warning("no thumbnail either", photo=str(claimed.id), reason=str(error))
             return None
         finally:
-            await unbroken(asyncio.to_thread(self._storage.discard, path, claimed.claim))
+            await unbroken(self._discard(path, claimed))
 
     async def _parameters(self, claimed: Claimed, client: InvokeClient, inside: str | None) -> Parameters | None:
         """As InvokeAI has them now, else as they are inside the file: a picture never waits for its description."""
@@ -217,10 +217,14 @@ class Fetcher:
             self._announcer.ledger_changed(claimed.backend_id)
 
     async def _remove_temporary(self, claimed: Claimed) -> None:
+        for path in (claimed.path, thumbnail_path(claimed.path)):
+            await self._discard(path, claimed)
+
+    async def _discard(self, path: str, claimed: Claimed) -> None:
         try:
-            await asyncio.to_thread(remove, self._storage, claimed.path, claimed.claim)
+            await asyncio.to_thread(self._storage.discard, path, claimed.claim)
         except OSError as error:
-            # The first sweep of the next start finds it; the outcome matters more.
+            # Later sweeps remove it; the outcome matters more.
             log.warning("temporary file not removed", photo=str(claimed.id), reason=str(error))
 
 
