@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from service.errors import (
+    DatabaseAway,
     InvokeConflict,
     InvokeError,
     InvokeFailed,
@@ -33,10 +34,6 @@ IN_A_ROW = 600.0
 
 class StorageTrouble(Exception):
     """Our own disk's trouble: full, read-only, gone. It says nothing of photo or backend."""
-
-
-class DatabaseTrouble(Exception):
-    """Our own database's trouble: restarting, unreachable, full. It says nothing of photo or backend."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,7 @@ class Faults:
             return Postponed(reason)
         if isinstance(error, InvokeFailed | InvokeNoSuchRoute | InvokeInterrupted):
             return await self._judge_suspicious(claimed, reason, client)
-        if isinstance(error, StorageTrouble | DatabaseTrouble):
+        if isinstance(error, StorageTrouble | DatabaseAway):
             self._pause(None)
             return Postponed(reason)
         if isinstance(error, InvokeRefused) and not await self._is_well(claimed.backend_id, client):
