@@ -652,7 +652,7 @@ export interface components {
             videos: number;
             older_images: number;
             error: string | null;
-            troubles: components["schemas"]["live_messages_Trouble"][];
+            troubles: components["schemas"]["Trouble"][];
         };
         /** BackendCreate */
         BackendCreate: {
@@ -905,7 +905,7 @@ export interface components {
             database: "ok" | "failing";
             /** @enum {string} */
             data: "ok" | "failing";
-            details: ("database_away" | "database_read_only" | "disk_failing" | "disk_full" | "disk_stalled" | "no_permission" | "read_only" | "too_many_files" | "wrong_folder")[];
+            details: string[];
         };
         /** ServerLogin */
         ServerLogin: {
@@ -965,7 +965,7 @@ export interface components {
             tasks: components["schemas"]["TaskReport"][];
             backends: components["schemas"]["Backend"][];
             ledger: components["schemas"]["Ledger"];
-            troubles: components["schemas"]["operations_readiness_Trouble"][];
+            troubles: components["schemas"]["Trouble"][];
         };
         /** Step */
         Step: {
@@ -1027,6 +1027,13 @@ export interface components {
             last_error: string | null;
             restarts: number;
         };
+        /** Trouble */
+        Trouble: {
+            code: string;
+            /** Format: date-time */
+            since: string;
+            words: string;
+        };
         /** Values */
         Values: {
             /** @default 5 */
@@ -1040,21 +1047,6 @@ export interface components {
         Waiting: {
             retrieval_status: string;
             retrieval_attempts: number;
-        };
-        /** Trouble */
-        live_messages_Trouble: {
-            code: string;
-            /** Format: date-time */
-            since: string;
-            words: string;
-        };
-        /** Trouble */
-        operations_readiness_Trouble: {
-            /** @enum {string} */
-            code: "database_away" | "database_read_only" | "disk_failing" | "disk_full" | "disk_stalled" | "no_permission" | "read_only" | "too_many_files" | "wrong_folder";
-            /** Format: date-time */
-            since: string;
-            words: string;
         };
     };
     responses: never;
