@@ -50,9 +50,10 @@ async def test_killed_and_started_again_darkroom_and_the_page_catch_up_by_themse
 
 async def test_a_page_that_stays_cut_off_says_so_and_tries_at_once_when_asked(visit: Visit) -> None:
     sockets: list[WebSocketRoute] = []
-    page = await visit("/settings")
+    page = await visit("/settings", tolerated=(LOST_CONNECTION,))
     await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
     await page.context.route_web_socket("**/api/v1/feed", lambda socket: refuse(socket, sockets))
+    await page.route("**/feed/snapshot", lambda route: route.abort())
     await page.reload()
     await expect(page.get_by_test_id("offline-note")).to_contain_text("Darkroom does not answer")
     tries = len(sockets)

@@ -8,6 +8,7 @@ from playwright.async_api import FloatRect, Locator, WebSocketRoute, expect
 from tests.browser.conftest import Visit
 from tests.browser.pictures import enqueue, make, tiles
 from tests.browser.places import begin_session, furnish
+from tests.browser.visitors import LOST_CONNECTION
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.darkroom import Darkroom
 
@@ -97,8 +98,9 @@ async def test_offline_is_said_above_the_step_and_over_nothing(
     visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
     session = await begin_session(invokeai, darkroom, 64, 64)
-    page = await visit("/settings")
+    page = await visit("/settings", tolerated=(LOST_CONNECTION,))
     await page.context.route_web_socket("**/api/v1/feed", refuse)
+    await page.route("**/feed/snapshot", lambda route: route.abort())
     await page.goto(f"/studio/{session}")
     note, title = page.get_by_test_id("offline-note"), page.get_by_role("heading", name="Dunes at dusk")
     await expect(note).to_be_visible()

@@ -1,12 +1,13 @@
 import type { ComponentChildren } from "preact";
-import { connection, type Connection } from "../feed/connection";
+import { connection, type Connection, isHeard } from "../feed/connection";
 import { hasDemo } from "../state/backends";
 import { isPhone } from "../app/responsive";
-import { OfflineNote } from "./offline-note";
+import { FeedNote } from "./feed-note";
 
 const WORDS: Record<Connection, { word: string; tone: string; meaning: string }> = {
   connecting: { word: "Connecting…", tone: "", meaning: "Opening the live connection to Darkroom." },
   live: { word: "Live", tone: "ok", meaning: "Connected to Darkroom: changes appear as they happen." },
+  polling: { word: "Delayed", tone: "warn", meaning: "Changes appear after a few seconds: no live connection to Darkroom can be opened." },
   reconnecting: {
     word: "Reconnecting…",
     tone: "warn",
@@ -22,7 +23,7 @@ const WORDS: Record<Connection, { word: string; tone: string; meaning: string }>
 function ConnectionState() {
   const { word, tone, meaning } = WORDS[connection.value];
   // On a phone there is no room for a word that means nothing new: offline, a note below the bar says it.
-  const quiet = isPhone.value && (connection.value === "live" || connection.value === "offline");
+  const quiet = isPhone.value && (isHeard.value || connection.value === "offline");
   return (
     <span class="connection" role="status" title={meaning} data-testid="connection" data-state={connection.value}>
       <span class={`dot ${tone}`} />
@@ -39,7 +40,7 @@ export function TopBar({ children }: { children: ComponentChildren }) {
         {children}
         <ConnectionState />
       </header>
-      <OfflineNote />
+      <FeedNote />
       {hasDemo.value && (
         <p class="demo-note" data-testid="demo-note">
           Demo: drawn by Darkroom itself, not by InvokeAI.
