@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, WebSocketRoute, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.pictures import enqueue, make, pictures
@@ -137,6 +138,36 @@ async def test_a_tab_that_is_hidden_for_long_asks_nothing_until_it_is_shown(
     assert proxy.asked.count(SNAPSHOT) == polls
     async with page.expect_response("**/feed/snapshot"):
         await turn("visible")
+
+
+async def test_an_answer_from_before_the_pages_own_change_does_not_undo_it(visit: Visit) -> None:
+    page = await visit("/settings", tolerated=(NO_WEBSOCKET,))
+    await page.context.route_web_socket("**/api/v1/feed", close)
+    await page.goto("/activity")
+    await until_told(page)
+    read, overtaken = asyncio.Event(), asyncio.Event()
+
+    async def late(route: Route) -> None:
+        answer = await route.fetch()
+        read.set()
+        await overtaken.wait()
+        await route.fulfill(response=answer)
+
+    await page.route("**/feed/snapshot", late, times=1)
+    async with asyncio.timeout(20):
+        await read.wait()
+    await page.get_by_role("button", name="Edit").click()
+    await page.get_by_label("Name", exact=True).fill("Attic")
+    await page.get_by_role("button", name="Save").click()
+    name = page.get_by_test_id("server").get_by_role("heading", level=2)
+    await expect(name).to_have_text("Attic")
+    async with page.expect_request("**/feed/snapshot"):
+        overtaken.set()
+    assert await name.inner_text() == "Attic"
+
+
+async def close(socket: WebSocketRoute) -> None:
+    await socket.close()
 
 
 async def test_a_session_that_ends_leads_to_the_password(
