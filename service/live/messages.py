@@ -255,6 +255,14 @@ class Hello(Resource, frozen=True, kw_only=True):
     ledger: Ledger
 
 
+class HelloMessage(Resource, frozen=True, kw_only=True):
+    """The feed's first message, as REST answers it."""
+
+    type: Literal["hello"]
+    seq: int
+    data: Hello
+
+
 DURABLE = frozenset(
     {
         "step.updated",

@@ -4,6 +4,27 @@
  */
 
 export interface paths {
+    "/api/v1/feed/snapshot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * GetFeedSnapshot
+         * @description The feed's `hello`, for a browser whose proxy passes no websockets: poll it. Another `seq` or `epoch` than the
+         *     last one: something has changed, refetch by REST.
+         */
+        get: operations["get_feed_snapshot"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/previews/{backend_id}/{item_id}": {
         parameters: {
             query?: never;
@@ -710,6 +731,22 @@ export interface components {
         ErrorBody: {
             error: components["schemas"]["Error"];
         };
+        /** Hello */
+        Hello: {
+            epoch: string;
+            version: string;
+            backends: components["schemas"]["Backend"][];
+            steps: components["schemas"]["Step"][];
+            items: components["schemas"]["Item"][];
+            ledger: components["schemas"]["Ledger"];
+        };
+        /** HelloMessage */
+        HelloMessage: {
+            /** @constant */
+            type: "hello";
+            seq: number;
+            data: components["schemas"]["Hello"];
+        };
         /** Item */
         Item: {
             /** Format: uuid */
@@ -1057,6 +1094,71 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    get_feed_snapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HelloMessage"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     get_preview: {
         parameters: {
             query?: never;
