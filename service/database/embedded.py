@@ -91,7 +91,10 @@ class EmbeddedPostgres:
             sockets = await self._start()
         except OSError as error:
             await self.stop()
-            raise StartupError(f"the embedded database cannot be started in {self._folder}: {error}") from error
+            raise StartupError(
+                f"the embedded database cannot be started in {self._folder} ({error}): set DARKROOM_DATA to a folder"
+                " on a disk of this machine, or DARKROOM_DATABASE_URL to a PostgreSQL server"
+            ) from error
         except BaseException:
             await self.stop()
             raise
