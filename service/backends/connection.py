@@ -285,6 +285,8 @@ class Connection:
     async def _count(self) -> None:
         async with self._around.database.connection() as database:
             await database.execute(SEEN, self.backend_id, self.row.url, self.version)
+        if not self.subscription.listening:
+            self.models_changed()  # perhaps: no event tells
         await self._patiently(self._count_queue, PATIENCE)
         self._around.status_changed(self.backend_id)
         before = self.videos, self.older_images
