@@ -18,6 +18,7 @@ from service.access.headers import SECURITY_HEADERS
 from service.errors import (
     ApiError,
     BackendUnavailable,
+    DataFolderAway,
     GenerationError,
     InvokeError,
     InvokeNotFound,
@@ -44,6 +45,9 @@ CODES: Final = {
 }
 
 
+DATA_FOLDER_RETRY_SECONDS: Final = 30
+
+
 class Error(msgspec.Struct, omit_defaults=True):
     code: str
     message: str
@@ -68,6 +72,8 @@ def error_body(error: ApiError) -> bytes:
 
 def error_headers(error: ApiError) -> dict[str, str]:
     """What the status asks for beside the body."""
+    if isinstance(error, DataFolderAway):
+        return {"retry-after": str(DATA_FOLDER_RETRY_SECONDS)}
     seconds = (error.details or {}).get("retry_after_seconds") if isinstance(error, TooManyRequests) else None
     return {"retry-after": str(seconds)} if seconds is not None else {}
 

@@ -70,6 +70,12 @@ class BackendUnavailable(ApiError):
     status, code = 502, "invokeai_connection_error"
 
 
+class DataFolderAway(ApiError):
+    """The data folder cannot be read, or is another one by now: its disk may have gone. No photo is to blame."""
+
+    status, code = 503, "unavailable"
+
+
 class InvokeError(DarkroomError):
     """A call to InvokeAI that did not end well."""
 

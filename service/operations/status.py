@@ -10,6 +10,7 @@ from litestar.params import JSONBody
 
 from service.backends.registry import Registry
 from service.database.engine import Database
+from service.library.photo_pass import PassReport, PhotoPass
 from service.live.hub import Hub
 from service.live.messages import Backend, Ledger, Resource
 from service.runtime_settings import Patch, RuntimeSettings, Values
@@ -24,6 +25,7 @@ class Status(Resource, frozen=True):
     tasks: list[TaskReport]
     backends: list[Backend]
     ledger: Ledger
+    photo_pass: PassReport
 
 
 @get("/api/v1/status", operation_id="get_status", tags=["operations"])
@@ -31,9 +33,11 @@ async def get_status(
     hub: NamedDependency[Hub],
     supervisor: NamedDependency[Supervisor],
     registry: NamedDependency[Registry],
+    photo_pass: NamedDependency[PhotoPass],
     started_at: NamedDependency[datetime],
 ) -> Status:
-    """Version, tasks with their last run and result, backends, and the ledger of all of them."""
+    """Version, tasks with their last run and result, backends, the ledger of all of them, and how far the background
+    pass over photos has come."""
     backends, ledger = await registry.resources_and_ledger()
     return Status(
         version=hub.version,
@@ -42,6 +46,7 @@ async def get_status(
         tasks=supervisor.report(),
         backends=backends,
         ledger=ledger,
+        photo_pass=photo_pass.report(),
     )
 
 
