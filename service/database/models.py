@@ -156,7 +156,7 @@ class Photo(Base):
     generation_prompt: Mapped[str | None]
     generation_negative_prompt: Mapped[str | None]
     generation_params: Mapped[dict[str, Any] | None]
-    """InvokeAI's metadata as it gives it."""
+    """InvokeAI's metadata as it gives it; where it has none, what the graph tells, with `taken_from`."""
     source_image_id: Mapped[UUID | None] = mapped_column(ForeignKey("photos.id"))
     source: Mapped[str]
 

@@ -44,7 +44,7 @@ LONGEST_REST: Final = 60.0
 IDLE_SECONDS: Final = 1.0
 WORTH_A_STEP: Final = 60.0
 LONGEST_WAIT_FOR_RETRIEVAL: Final = 60.0
-TROUBLE_PAUSE: Final = 10.0
+TROUBLE_PAUSE: Final = 5.0
 SIZES_PER_PATROL: Final = 30
 SHORTEST_BETWEEN_SIZES: Final = 10.0
 ESTIMATE_EVERY: Final = 60.0
@@ -61,7 +61,7 @@ ROWS = """
 """
 # Exact for a small library, the planner's own count for a large one.
 ESTIMATE = """
-    SELECT greatest(reltuples::bigint, (SELECT count(*) FROM (SELECT FROM photos LIMIT 10001) AS some))
+    SELECT greatest(reltuples::bigint, (SELECT count(*) FROM (SELECT FROM photos LIMIT 10001) AS capped))
       FROM pg_class WHERE oid = 'photos'::regclass
 """
 LOAD = "SELECT now() AS now, (SELECT value::text FROM settings WHERE key = $1) AS kept"
@@ -239,7 +239,7 @@ class PhotoPass:
     async def _patrol(self, progress: Progress) -> bool:
         await self._estimate()
         due = self._due(progress)
-        if due < self._enough():
+        if due < self._enough(progress.patrol.looked_at):
             return False
         patrol = progress.patrol
         rows, behind = await self._next(patrol.behind, min(due, BATCH), is_patrolled)
@@ -331,10 +331,10 @@ class PhotoPass:
         elapsed = self._elapsed + time.monotonic() - self._elapsed_at
         return int(max(1, self._estimated) * elapsed / self._period()) - progress.patrol.looked_at
 
-    def _enough(self) -> int:
-        """As many as are worth a step: what is due in a minute, but no more than a batch."""
+    def _enough(self, looked_at: int) -> int:
+        """As many as are worth a step: what is due in a minute, but no more than a batch, or than are left."""
         each = self._period() / max(1, self._estimated)
-        return int(min(BATCH, max(1, WORTH_A_STEP / each)))
+        return int(max(1, min(BATCH, self._estimated - looked_at, WORTH_A_STEP / each)))
 
     async def _estimate(self) -> None:
         if time.monotonic() - self._estimated_at < ESTIMATE_EVERY:

@@ -27,7 +27,7 @@ from service.retrieval import queue
 from service.retrieval.worker import Retrieval
 
 TAGS: Final = ["photos"]
-WHOLE: Final = ResponseSpec(Waiting, generate_examples=False, description="It is home, and its file is whole")
+WHOLE: Final = ResponseSpec(Waiting, generate_examples=False, description="Home again: its lost file was put back")
 KNOWN_PARAMETERS: Final = {*PhotoFilters.__struct_fields__, *Page.__struct_fields__}
 
 
@@ -126,11 +126,13 @@ async def retry_retrieval(
     announcer: NamedDependency[Announcer],
     integrity: NamedDependency[Integrity],
 ) -> Response[Waiting]:
-    """Fetch it now, with all attempts before it again. Of a photo that is home, size and checksum of the file are
-    compared with what came: 200 when they are right, else it is fetched again. Of one whose lost file is in its place
-    again: 200, it is home. 409 where there is no server to fetch it from."""
+    """Fetch it now, with all attempts before it again. The file of a photo that is home is read first: where its size
+    and checksum are those that came, 409; else it is fetched again. 200 for a photo whose lost file was put back: it is
+    home again. 409 where there is no server to fetch it from."""
     photo = await stored(database, photo_id)
     if await _is_whole(integrity, photo):
+        if photo.retrieval_status == "completed":
+            raise Conflict("this photo is home, and its file is whole")
         photo = await stored(database, photo_id)
         return Response(Waiting(photo.retrieval_status, photo.retrieval_attempts), status_code=200)
     async with database.connection() as connection:
