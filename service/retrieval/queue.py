@@ -14,7 +14,10 @@ from uuid import UUID
 import msgspec
 
 from service.database.engine import Connection
+from service.retrieval import derive, source_images
+from service.retrieval.derive import Derived
 from service.retrieval.parameters import Parameters
+from service.retrieval.source_images import SourceImage
 
 LEASE_SECONDS = 60.0
 FIRST_DELAY, GROWTH, LONGEST_DELAY = 2.0, 3.0, 600.0
@@ -31,6 +34,8 @@ class Claimed(msgspec.Struct, frozen=True):
     attempts: int
     wants_metadata: bool
     pixels: int
+    sha256: str | None = None
+    """Of the file that was home before it was lost."""
 
 
 class Home(msgspec.Struct, frozen=True):
@@ -64,7 +69,7 @@ CLAIM = """
       FROM due WHERE photos.id = due.id
     RETURNING photos.id, backend_id, invoke_id AS image_name, local_storage_path AS path, retrieval_claim AS claim,
               retrieval_attempts AS attempts, generation_params IS NULL AS wants_metadata,
-              width::bigint * height AS pixels
+              width::bigint * height AS pixels, sha256
 """
 NEWEST_FIRST = CLAIM.format(order="id DESC")
 LONGEST_DUE_FIRST = CLAIM.format(order="next_retrieval_attempt")
@@ -95,7 +100,7 @@ COMPLETE = f"""
            generation_negative_prompt = coalesce(generation_negative_prompt, $9),
            model_key = coalesce(model_key, $10), model_hash = coalesce(model_hash, $11),
            model_name = coalesce(model_name, $12), model_base = coalesce(model_base, $13),
-           loras = coalesce(loras, $14::text[]), seed = coalesce(seed, $15::numeric)
+           loras = coalesce(loras, $14::text[]), seed = coalesce(seed, $15::numeric), derived = {derive.VERSION}
 """
 FINISH = f"{COMPLETE} {HELD} RETURNING id"
 ADOPT = f"""{COMPLETE}
@@ -130,13 +135,6 @@ FRONT = """(
 RETRY = f"""
     UPDATE photos SET retrieval_status = 'pending', retrieval_attempts = 0, next_retrieval_attempt = {FRONT}
      WHERE id = $1 AND retrieval_status IN ('pending', 'failed', 'gone')
-       AND purged_at IS NULL AND backend_id IS NOT NULL
-    RETURNING id
-"""
-REOPEN = f"""
-    UPDATE photos SET retrieval_status = 'pending', retrieval_attempts = 0, next_retrieval_attempt = {FRONT},
-           file_size = NULL, sha256 = NULL
-     WHERE id = $1 AND local_storage_path = $2 AND retrieval_status = 'completed'
        AND purged_at IS NULL AND backend_id IS NOT NULL
     RETURNING id
 """
@@ -183,21 +181,41 @@ async def renew(connection: Connection, claims: Sequence[UUID], lease_seconds: f
     return {row["retrieval_claim"] for row in await connection.fetch(RENEW, claims, lease_seconds)}
 
 
-async def finish(connection: Connection, claimed: Claimed, home: Home, parameters: Parameters | None) -> bool:
+async def finish(
+    connection: Connection,
+    claimed: Claimed,
+    home: Home,
+    parameters: Parameters | None,
+    sources: Sequence[SourceImage] = (),
+) -> bool:
     """retrieving → completed; what the row knows of its making already stays. False when the claim no longer holds."""
-    return await _complete(FINISH, connection, claimed, home, parameters)
+    return await _complete(FINISH, connection, claimed, home, Derived(parameters, sources))
 
 
-async def adopt(connection: Connection, claimed: Claimed, home: Home, parameters: Parameters | None) -> bool:
+async def adopt(
+    connection: Connection,
+    claimed: Claimed,
+    home: Home,
+    parameters: Parameters | None,
+    sources: Sequence[SourceImage] = (),
+) -> bool:
     """pending, failed or gone → completed: the whole file is in its place, whatever was decided meanwhile (its server
     removed, its lease taken back). False when somebody else holds the photo, or it is purged or home already."""
-    return await _complete(ADOPT, connection, claimed, home, parameters)
+    return await _complete(ADOPT, connection, claimed, home, Derived(parameters, sources))
 
 
-async def _complete(
-    statement: str, connection: Connection, claimed: Claimed, home: Home, parameters: Parameters | None
-) -> bool:
-    known = parameters or Parameters()
+async def _complete(statement: str, connection: Connection, claimed: Claimed, home: Home, derived: Derived) -> bool:
+    if not derived.sources:
+        return await _write(statement, connection, claimed, home, derived)
+    async with connection.transaction():
+        photos = await source_images.lock(connection, claimed.id, derived.sources)
+        completed = await _write(statement, connection, claimed, home, derived)
+        if completed:
+            await source_images.record(connection, claimed.id, derived.sources, photos)
+    return completed
+
+
+async def _write(statement: str, connection: Connection, claimed: Claimed, home: Home, derived: Derived) -> bool:
     completed = await connection.fetchval(
         statement,
         claimed.id,
@@ -206,15 +224,7 @@ async def _complete(
         home.sha256,
         home.thumbnail_path,
         home.thumbhash,
-        known.metadata,
-        known.prompt,
-        known.negative_prompt,
-        known.model_key,
-        known.model_hash,
-        known.model_name,
-        known.model_base,
-        known.loras,
-        known.seed,
+        *derive.columns(derived.parameters),
     )
     return completed is not None
 
@@ -250,12 +260,6 @@ async def make_due(connection: Connection, backend_id: UUID) -> None:
 async def retry(connection: Connection, photo_id: UUID) -> bool:
     """pending, failed or gone → pending, next in line, all attempts before it. False when there is nothing to retry."""
     return await connection.fetchval(RETRY, photo_id) is not None
-
-
-async def reopen(connection: Connection, photo_id: UUID, missing: str) -> bool:
-    """completed → pending, next in line, for the file at the path `missing` is no longer there. False when that is not
-    where the photo is said to be, or nobody can be asked for it again."""
-    return await connection.fetchval(REOPEN, photo_id, missing) is not None
 
 
 async def move_to_front(connection: Connection, photo_id: UUID) -> bool:

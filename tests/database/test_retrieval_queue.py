@@ -250,30 +250,6 @@ async def test_it_makes_home_nothing_that_is_held_or_purged(connection: Connecti
     assert await row(connection, photo) == before
 
 
-async def test_a_photo_whose_file_is_missing_is_fetched_again(connection: Connection, backend: UUID) -> None:
-    await waiting(connection, backend, due=500)
-    photo = await add_photo(connection, backend_id=backend, retrieval_attempts=3)
-    path = (await row(connection, photo))["local_storage_path"]
-    assert await queue.reopen(connection, photo, path)
-    found = await row(connection, photo)
-    assert (found["retrieval_status"], found["retrieval_attempts"]) == ("pending", 0)
-    assert (found["file_size"], found["sha256"]) == (None, None)
-    claimed = await queue.claim(connection, [backend], 1, newest_first=False)
-    assert [photo.id for photo in claimed] == [photo]
-
-
-async def test_nothing_else_is_fetched_again(connection: Connection, backend: UUID) -> None:
-    moved = await add_photo(connection, backend_id=backend, local_storage_path="photos/elsewhere.png")
-    purged = await add_photo(connection, backend_id=backend, purged_at=NOW, local_storage_path="photos/purged.png")
-    orphan = await add_photo(connection, local_storage_path="photos/orphan.png")
-    gone = await waiting(connection, backend, retrieval_status="gone", local_storage_path="photos/gone.png")
-    for photo, path in ((moved, "photos/a.png"), (purged, "photos/purged.png"), (orphan, "photos/orphan.png"),
-                        (gone, "photos/gone.png")):  # fmt: skip
-        before = await row(connection, photo)
-        assert not await queue.reopen(connection, photo, path)
-        assert await row(connection, photo) == before
-
-
 async def test_leases_are_renewed_for_those_who_hold_them(connection: Connection, backend: UUID) -> None:
     photo = await waiting(connection, backend)
     (claimed,) = await queue.claim(connection, [backend], 1, lease_seconds=1)
