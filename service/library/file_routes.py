@@ -13,7 +13,7 @@ from litestar.params import FromPath, QueryParameter
 
 from service.database.engine import Database
 from service.error_responses import failures
-from service.errors import NotFound
+from service.errors import DataFolderAway, NotFound
 from service.library import files
 from service.library.conditional import (
     IMMUTABLE,
@@ -142,6 +142,8 @@ async def _read_thumbnail(
             content = storage.path(known.local_thumbnail_path).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             continue
+        except OSError as error:
+            raise DataFolderAway(f"the thumbnail cannot be read: {error.strerror or error}") from error
         if is_whole_webp(content[:WEBP_HEADER], len(content)):
             return thumbnails.put(known.id, content)
     async with asyncio.timeout(THUMBNAIL_PATIENCE):

@@ -288,11 +288,11 @@ class PhotoPass:
     async def _write(self, row: Row, derived: derive.Derived) -> None:
         async with self._database.connection() as connection:
             try:
-                written = await derive.write(connection, row.id, row.sha256, derived)
+                changed = await derive.write(connection, row.id, row.sha256, derived)
             except (asyncpg.DataError, asyncpg.ProgramLimitExceededError) as error:
                 log.warning("metadata cannot be kept", photo=str(row.id), reason=str(error))
-                written = await derive.write(connection, row.id, row.sha256, derive.NOTHING)
-        if written and derived.parameters is not None:
+                changed = await derive.write(connection, row.id, row.sha256, derive.NOTHING)
+        if changed:
             self._announcer.photos_updated([row.id])
 
     async def _lost(self, progress: Progress, row: Row, fault: str) -> None:

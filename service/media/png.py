@@ -16,6 +16,9 @@ TEXTS = {b"invokeai_metadata": "metadata", b"invokeai_graph": "graph", b"invokea
 """The keywords of InvokeAI's own text chunks, and the field of `Png` that each goes to."""
 MAX_TEXT = 4 * 1024 * 1024
 PIECE = 256 * 1024
+ORIENTATION = 0x0112
+QUARTER_TURNS = range(5, 9)
+"""Exif's orientations in which width and height change places."""
 
 
 class Damaged(Exception):
@@ -23,7 +26,8 @@ class Damaged(Exception):
 
 
 class Png(NamedTuple):
-    """What the walk saw: the size in pixels, and the texts InvokeAI keeps inside (None where there is none)."""
+    """What the walk saw: the size in pixels as it is shown, turned as the file asks for, and the texts InvokeAI keeps
+    inside (None where there is none)."""
 
     width: int
     height: int
@@ -90,25 +94,28 @@ def _walk(file: _Reader) -> Png:
     kind, data = _chunk(file)
     size = _size(kind, data)
     texts: dict[str, str] = {}
-    has_pixels = False
+    has_pixels = is_turned = False
     while kind != b"IEND":
         kind, data = _chunk(file)
         has_pixels |= kind == b"IDAT"
-        if data:
+        if kind == b"eXIf":
+            is_turned = _orientation(data) in QUARTER_TURNS
+        elif data:
             _keep_text(kind, data, texts)
     if not has_pixels:
         raise Damaged("the PNG holds no pixels")
-    return Png(*size, texts.get("metadata"), texts.get("graph"), texts.get("workflow"))
+    width, height = reversed(size) if is_turned else size
+    return Png(width, height, texts.get("metadata"), texts.get("graph"), texts.get("workflow"))
 
 
 def _chunk(file: _Reader) -> tuple[bytes, bytes]:
-    """The next chunk's kind, and its data where they may matter (header and text)."""
+    """The next chunk's kind, and its data where they may matter (header, text and Exif)."""
     at = file.tell()
     frame = file.read(_FRAME.size)
     if len(frame) < _FRAME.size:
         raise Damaged(f"the PNG ends at byte {at + len(frame)}, before its end chunk")
     length, kind = _FRAME.unpack(frame)
-    kept = bytearray() if kind in (b"IHDR", b"tEXt", b"iTXt") and length <= MAX_TEXT else None
+    kept = bytearray() if kind in (b"IHDR", b"tEXt", b"iTXt", b"eXIf") and length <= MAX_TEXT else None
     checksum = zlib.crc32(kind)
     while length:
         piece = file.read(min(length, PIECE))
@@ -130,6 +137,23 @@ def _size(kind: bytes, data: bytes) -> tuple[int, int]:
     if width == 0 or height == 0:
         raise Damaged("the PNG has no size")
     return width, height
+
+
+def _orientation(exif: bytes) -> int | None:
+    """The orientation in the first directory of an Exif block, which has TIFF's layout; None when there is none."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
+    if order is None:
+        return None
+    try:
+        (at,) = struct.unpack_from(f"{order}I", exif, 4)
+        (entries,) = struct.unpack_from(f"{order}H", exif, at)
+        for entry in range(at + 2, at + 2 + 12 * entries, 12):
+            tag, value = struct.unpack_from(f"{order}H6xH", exif, entry)
+            if tag == ORIENTATION:
+                return int(value)
+    except struct.error:
+        pass
+    return None
 
 
 def _keep_text(kind: bytes, data: bytes, texts: dict[str, str]) -> None:

@@ -24,25 +24,44 @@ VERSION = 1
 
 
 class Derived(msgspec.Struct, frozen=True):
-    """`parameters` is None when nothing is known of the photo's making."""
+    """`parameters` is None when nothing is known of the photo's making, `size` when the file is no PNG."""
 
     parameters: Parameters | None = None
     sources: Sequence[SourceImage] = ()
+    size: tuple[int, int] | None = None
+    """Width and height, as the picture is shown."""
 
 
 NOTHING = Derived()
 
-# What the row knows already stays. A photo that is no longer what was read is left alone.
+# What the row knows of its making already stays. A photo that is no longer what was read is left alone.
+SHOWN = (
+    "generation_params",
+    "generation_prompt",
+    "generation_negative_prompt",
+    "model_key",
+    "model_hash",
+    "model_name",
+    "model_base",
+    "loras",
+    "seed",
+    "width",
+    "height",
+)
 WRITE = f"""
+    WITH before AS (SELECT id, {", ".join(SHOWN)} FROM photos WHERE id = $1 FOR NO KEY UPDATE)
     UPDATE photos SET derived = {VERSION},
-           generation_params = coalesce(generation_params, $3::jsonb),
-           generation_prompt = coalesce(generation_prompt, $4),
-           generation_negative_prompt = coalesce(generation_negative_prompt, $5),
-           model_key = coalesce(model_key, $6), model_hash = coalesce(model_hash, $7),
-           model_name = coalesce(model_name, $8), model_base = coalesce(model_base, $9),
-           loras = coalesce(loras, $10::text[]), seed = coalesce(seed, $11::numeric)
-     WHERE id = $1 AND sha256 = $2 AND retrieval_status = 'completed' AND purged_at IS NULL
-    RETURNING id
+           generation_params = coalesce(photos.generation_params, $3::jsonb),
+           generation_prompt = coalesce(photos.generation_prompt, $4),
+           generation_negative_prompt = coalesce(photos.generation_negative_prompt, $5),
+           model_key = coalesce(photos.model_key, $6), model_hash = coalesce(photos.model_hash, $7),
+           model_name = coalesce(photos.model_name, $8), model_base = coalesce(photos.model_base, $9),
+           loras = coalesce(photos.loras, $10::text[]), seed = coalesce(photos.seed, $11::numeric),
+           width = coalesce($12, photos.width), height = coalesce($13, photos.height)
+      FROM before
+     WHERE photos.id = before.id AND sha256 = $2 AND retrieval_status = 'completed' AND purged_at IS NULL
+    RETURNING ({", ".join(f"before.{column}" for column in SHOWN)})
+        IS DISTINCT FROM ({", ".join(f"photos.{column}" for column in SHOWN)})
 """
 
 
@@ -51,29 +70,31 @@ def derive(image_name: str | None, png: Png | None, served: Mapping[str, Any] | 
     metadata = served or embedded(png.metadata if png else None)
     graph, kept_in = _graph(png)
     of_graph = graph_metadata(graph) if graph else {}
-    sources = source_images.source_images(image_name, metadata, graph)
+    known: Parameters | None = None
     if metadata:
         # A workflow may have saved some of it only, and the graph knows the rest.
-        return Derived(_completed(parameters(metadata), parameters(of_graph)), sources)
-    if of_graph:
-        return Derived(parameters(of_graph | {"taken_from": kept_in}), sources)
-    return Derived(None, sources)
+        known = _completed(parameters(metadata), parameters(of_graph))
+    elif of_graph:
+        known = parameters(of_graph | {"taken_from": kept_in})
+    sources = source_images.source_images(image_name, metadata, graph)
+    return Derived(known, sources, (png.width, png.height) if png else None)
 
 
 async def write(connection: Connection, photo_id: UUID, sha256: str, derived: Derived) -> bool:
-    """Fills what the row of a photo that is home does not know yet. False when it is no longer the photo that was
-    read."""
+    """Fills what the row of a photo that is home does not know yet. True when that changed what is shown of it; nothing
+    is written where it is no longer the photo that was read."""
     async with connection.transaction():
         photos = await source_images.lock(connection, photo_id, derived.sources)
-        written = await connection.fetchval(WRITE, photo_id, sha256, *columns(derived.parameters)) is not None
-        if written:
+        changed: bool | None = await connection.fetchval(WRITE, photo_id, sha256, *columns(derived))
+        if changed is not None:
             await source_images.record(connection, photo_id, derived.sources, photos)
-    return written
+    return bool(changed)
 
 
-def columns(known: Parameters | None) -> tuple[Any, ...]:
-    """The values of the columns from `generation_params` to `seed`."""
-    known = known or Parameters()
+def columns(derived: Derived) -> tuple[Any, ...]:
+    """The values of the columns from `generation_params` to `height`."""
+    known = derived.parameters or Parameters()
+    width, height = derived.size or (None, None)
     return (
         known.metadata,
         known.prompt,
@@ -84,6 +105,8 @@ def columns(known: Parameters | None) -> tuple[Any, ...]:
         known.model_base,
         known.loras,
         known.seed,
+        width,
+        height,
     )
 
 

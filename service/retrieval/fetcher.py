@@ -230,5 +230,5 @@ class Fetcher:
 
 async def _write(connection: Connection, claimed: Claimed, home: Home, known: Derived) -> bool:
     """The whole file is in its place: the row says so, also when the claim was taken from us and nobody has one now."""
-    finished = await queue.finish(connection, claimed, home, known.parameters, known.sources)
-    return finished or await queue.adopt(connection, claimed, home, known.parameters, known.sources)
+    finished = await queue.finish(connection, claimed, home, known)
+    return finished or await queue.adopt(connection, claimed, home, known)

@@ -15,9 +15,7 @@ import msgspec
 
 from service.database.engine import Connection
 from service.retrieval import derive, source_images
-from service.retrieval.derive import Derived
-from service.retrieval.parameters import Parameters
-from service.retrieval.source_images import SourceImage
+from service.retrieval.derive import NOTHING, Derived
 
 LEASE_SECONDS = 60.0
 FIRST_DELAY, GROWTH, LONGEST_DELAY = 2.0, 3.0, 600.0
@@ -100,7 +98,8 @@ COMPLETE = f"""
            generation_negative_prompt = coalesce(generation_negative_prompt, $9),
            model_key = coalesce(model_key, $10), model_hash = coalesce(model_hash, $11),
            model_name = coalesce(model_name, $12), model_base = coalesce(model_base, $13),
-           loras = coalesce(loras, $14::text[]), seed = coalesce(seed, $15::numeric), derived = {derive.VERSION}
+           loras = coalesce(loras, $14::text[]), seed = coalesce(seed, $15::numeric), derived = {derive.VERSION},
+           width = coalesce($16, width), height = coalesce($17, height)
 """
 FINISH = f"{COMPLETE} {HELD} RETURNING id"
 ADOPT = f"""{COMPLETE}
@@ -181,27 +180,15 @@ async def renew(connection: Connection, claims: Sequence[UUID], lease_seconds: f
     return {row["retrieval_claim"] for row in await connection.fetch(RENEW, claims, lease_seconds)}
 
 
-async def finish(
-    connection: Connection,
-    claimed: Claimed,
-    home: Home,
-    parameters: Parameters | None,
-    sources: Sequence[SourceImage] = (),
-) -> bool:
+async def finish(connection: Connection, claimed: Claimed, home: Home, derived: Derived | None) -> bool:
     """retrieving → completed; what the row knows of its making already stays. False when the claim no longer holds."""
-    return await _complete(FINISH, connection, claimed, home, Derived(parameters, sources))
+    return await _complete(FINISH, connection, claimed, home, derived or NOTHING)
 
 
-async def adopt(
-    connection: Connection,
-    claimed: Claimed,
-    home: Home,
-    parameters: Parameters | None,
-    sources: Sequence[SourceImage] = (),
-) -> bool:
+async def adopt(connection: Connection, claimed: Claimed, home: Home, derived: Derived | None) -> bool:
     """pending, failed or gone → completed: the whole file is in its place, whatever was decided meanwhile (its server
     removed, its lease taken back). False when somebody else holds the photo, or it is purged or home already."""
-    return await _complete(ADOPT, connection, claimed, home, Derived(parameters, sources))
+    return await _complete(ADOPT, connection, claimed, home, derived or NOTHING)
 
 
 async def _complete(statement: str, connection: Connection, claimed: Claimed, home: Home, derived: Derived) -> bool:
@@ -224,7 +211,7 @@ async def _write(statement: str, connection: Connection, claimed: Claimed, home:
         home.sha256,
         home.thumbnail_path,
         home.thumbhash,
-        *derive.columns(derived.parameters),
+        *derive.columns(derived),
     )
     return completed is not None
 

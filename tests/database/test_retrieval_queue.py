@@ -11,6 +11,7 @@ import pytest
 
 from service.database.engine import Connection, Database
 from service.retrieval import queue
+from service.retrieval.derive import Derived
 from service.retrieval.parameters import Parameters
 from service.retrieval.queue import Claimed, Home
 from tests.fakes.rows import add_backend, add_photo
@@ -153,7 +154,7 @@ async def test_claims_use_their_index_however_much_waits_for_an_unreachable_back
 async def test_finishing_writes_everything_and_only_once(connection: Connection, backend: UUID) -> None:
     photo = await waiting(connection, backend, retrieval_error="was tried before", model_name="known")
     claimed = await one(connection, backend)
-    known = Parameters(metadata='{"a": 1}', prompt="p", model_name="other", loras=["ink"], seed=2**63)
+    known = Derived(Parameters(metadata='{"a": 1}', prompt="p", model_name="other", loras=["ink"], seed=2**63))
     assert await queue.finish(connection, claimed, HOME, known)
     found = await row(connection, photo)
     assert (found["retrieval_status"], found["retrieval_claim"], found["retrieval_error"]) == ("completed", None, None)
@@ -234,7 +235,7 @@ async def test_a_whole_file_in_its_place_makes_home_what_nobody_holds(
         photo,
         status,
     )
-    assert await queue.adopt(connection, claimed, HOME, Parameters(prompt="p"))
+    assert await queue.adopt(connection, claimed, HOME, Derived(Parameters(prompt="p")))
     found = await row(connection, photo)
     assert (found["retrieval_status"], found["sha256"], found["generation_prompt"]) == ("completed", "ab" * 32, "p")
     assert (found["retrieval_error"], found["next_retrieval_attempt"]) == (None, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import struct
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,12 +15,15 @@ from uuid import UUID
 import pytest
 
 from service.database.engine import Database
+from service.demo.images import Source
+from service.demo.png import chunk
 from service.media.layout import PHOTOS
 from service.media.storage import MARKER
 from service.retrieval import derive
 from tests.fakes import answers
 from tests.fakes.batches import batch, edge, text_to_image
 from tests.fakes.passing import A_SECOND, add_image, bring_home, passing, until_home
+from tests.fakes.pictures import png_of
 from tests.fakes.retrieval_harness import RetrievalHarness, retrieval_harness
 from tests.service import photo_pass_process
 
@@ -271,6 +275,31 @@ async def test_photos_of_an_earlier_release_are_read_again_and_seen_at_once(harn
         async with asyncio.timeout(10):
             while made.photo_pass.report().is_deriving:
                 await asyncio.sleep(0.02)
+
+
+async def test_a_photo_of_which_nothing_new_is_derived_is_not_announced(harness: RetrievalHarness) -> None:
+    photo = await harness.photo(add_image(harness, texts=WORKFLOW_TEXTS))
+    harness.start()
+    await harness.until_status(photo, "completed")
+    await harness.change(photo, "derived = NULL")
+    harness.announced.messages.clear()
+    async with passing(harness):
+        await harness.until(photo, lambda row: row["derived"] is not None)
+    assert harness.announced.messages == []
+
+
+async def test_width_and_height_are_as_the_picture_is_shown(harness: RetrievalHarness) -> None:
+    turned = struct.pack("<4sIHHHIHH", b"II*\0", 8, 1, 0x0112, 3, 1, 6, 0)
+    content = png_of(32, 16)
+    content = content[:33] + chunk(b"eXIf", turned) + content[33:]
+    photo = await harness.photo(harness.server.images.add(content, content, Source()))
+    harness.start()
+    row = await harness.until_status(photo, "completed")
+    assert (row["width"], row["height"]) == (16, 32)
+    await harness.change(photo, "derived = NULL, width = 32, height = 16")
+    async with passing(harness):
+        row = await harness.until(photo, lambda row: row["derived"] is not None)
+    assert (row["width"], row["height"]) == (16, 32)
 
 
 async def test_what_the_row_knows_already_stays(harness: RetrievalHarness) -> None:
