@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 
 from service.access.guard import OPEN
-from service.operations.readiness import DATABASE_CODES, Code, Readiness
+from service.operations.readiness import DATABASE_CODES, Readiness
 from service.reading import READING, named
 
 UNAVAILABLE: Final = 503
@@ -29,7 +29,7 @@ class Ready(msgspec.Struct, frozen=True):
     status: Verdict
     database: Verdict
     data: Verdict
-    details: list[Code]
+    details: list[str]
 
 
 @route("/health/live", http_method=READING, operation_id=named("health_live"), opt={OPEN: True})

@@ -10,7 +10,7 @@ from typing import Final, Literal
 import structlog
 
 from service.database.engine import Database
-from service.live.messages import Resource
+from service.live.messages import Trouble
 from service.media.storage import LocalStorage
 
 log = structlog.get_logger()
@@ -51,13 +51,6 @@ CODES: Final[dict[int | None, Code]] = {
     errno.EROFS: "read_only",
 }
 DATABASE_CODES: Final[frozenset[Code]] = frozenset({"database_away", "database_read_only"})
-
-
-class Trouble(Resource, frozen=True):
-    code: Code
-    since: datetime
-    """When it was noticed."""
-    words: str
 
 
 class Readiness:

@@ -11,8 +11,8 @@ from litestar.params import JSONBody
 from service.backends.registry import Registry
 from service.database.engine import Database
 from service.live.hub import Hub
-from service.live.messages import Backend, Ledger, Resource
-from service.operations.readiness import Readiness, Trouble
+from service.live.messages import Backend, Ledger, Resource, Trouble
+from service.operations.readiness import Readiness
 from service.runtime_settings import Patch, RuntimeSettings, Values
 from service.supervisor import Supervisor, TaskReport
 

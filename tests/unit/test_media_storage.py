@@ -201,7 +201,7 @@ def watched(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> list[tupl
     def watch(name: str, subject: Callable[..., str]) -> None:
         call = getattr(os, name)
 
-        def subscribed(*args: Any, **options: Any) -> Any:
+        def watching(*args: Any, **options: Any) -> Any:
             done.append((name, subject(*args)))
             return call(*args, **options)
 

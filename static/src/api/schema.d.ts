@@ -4,6 +4,27 @@
  */
 
 export interface paths {
+    "/api/v1/feed/snapshot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * GetFeedSnapshot
+         * @description The feed's `hello`, for a browser whose proxy passes no websockets: poll it. Another `seq` or `epoch` than the
+         *     last one: something has changed, refetch by REST.
+         */
+        get: operations["get_feed_snapshot"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/previews/{backend_id}/{item_id}": {
         parameters: {
             query?: never;
@@ -652,7 +673,7 @@ export interface components {
             videos: number;
             older_images: number;
             error: string | null;
-            troubles: components["schemas"]["live_messages_Trouble"][];
+            troubles: components["schemas"]["Trouble"][];
         };
         /** BackendCreate */
         BackendCreate: {
@@ -709,6 +730,22 @@ export interface components {
         /** ErrorBody */
         ErrorBody: {
             error: components["schemas"]["Error"];
+        };
+        /** Hello */
+        Hello: {
+            epoch: string;
+            version: string;
+            backends: components["schemas"]["Backend"][];
+            steps: components["schemas"]["Step"][];
+            items: components["schemas"]["Item"][];
+            ledger: components["schemas"]["Ledger"];
+        };
+        /** HelloMessage */
+        HelloMessage: {
+            /** @constant */
+            type: "hello";
+            seq: number;
+            data: components["schemas"]["Hello"];
         };
         /** Item */
         Item: {
@@ -905,7 +942,7 @@ export interface components {
             database: "ok" | "failing";
             /** @enum {string} */
             data: "ok" | "failing";
-            details: ("database_away" | "database_read_only" | "disk_failing" | "disk_full" | "disk_stalled" | "no_permission" | "read_only" | "too_many_files" | "wrong_folder")[];
+            details: string[];
         };
         /** ServerLogin */
         ServerLogin: {
@@ -965,7 +1002,7 @@ export interface components {
             tasks: components["schemas"]["TaskReport"][];
             backends: components["schemas"]["Backend"][];
             ledger: components["schemas"]["Ledger"];
-            troubles: components["schemas"]["operations_readiness_Trouble"][];
+            troubles: components["schemas"]["Trouble"][];
         };
         /** Step */
         Step: {
@@ -1027,6 +1064,13 @@ export interface components {
             last_error: string | null;
             restarts: number;
         };
+        /** Trouble */
+        Trouble: {
+            code: string;
+            /** Format: date-time */
+            since: string;
+            words: string;
+        };
         /** Values */
         Values: {
             /** @default 5 */
@@ -1041,21 +1085,6 @@ export interface components {
             retrieval_status: string;
             retrieval_attempts: number;
         };
-        /** Trouble */
-        live_messages_Trouble: {
-            code: string;
-            /** Format: date-time */
-            since: string;
-            words: string;
-        };
-        /** Trouble */
-        operations_readiness_Trouble: {
-            /** @enum {string} */
-            code: "database_away" | "database_read_only" | "disk_failing" | "disk_full" | "disk_stalled" | "no_permission" | "read_only" | "too_many_files" | "wrong_folder";
-            /** Format: date-time */
-            since: string;
-            words: string;
-        };
     };
     responses: never;
     parameters: never;
@@ -1065,6 +1094,71 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    get_feed_snapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HelloMessage"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     get_preview: {
         parameters: {
             query?: never;
