@@ -226,13 +226,7 @@ async def opened(
             workers=settings.retrieval_workers,
         )
 
-        # Who wakes whom.
-        registry.reconnected.listen(retrieval.reconnected)
-        registry.reconnected.listen(model_cache.connected)
-        registry.reconnected.listen(lambda _: submitter.wake())
-        registry.photos_recorded.listen(lambda _: retrieval.wake())
-        registry.batch_seen.listen(submitter.batch_seen)
-        registry.models_changed.listen(model_cache.changed)
+        _listen_to_each_other(registry, retrieval, model_cache, submitter)
 
         # Long-running and periodic work.
         supervisor.start("announcer", announcer.run)
@@ -241,6 +235,7 @@ async def opened(
         supervisor.start("submission", submitter.run)
         supervisor.start("retrieval", retrieval.run)
         supervisor.every("retrieval sweep", MINUTE, Sweep(database, storage, retrieval.wake).run, at_once=True)
+        supervisor.every("failed retrievals", HOUR, retrieval.retry_daily)
         supervisor.every("backend counts", MINUTE, registry.refresh)
         supervisor.every("model refresh", DAY, model_cache.refresh_connected)
         supervisor.every("trash purge", HOUR, partial(_purge, foundation, trash), at_once=True)
@@ -277,6 +272,20 @@ async def opened(
         )
         log.info("open", seconds=round(time.monotonic() - began, 3))
         yield
+
+
+def _listen_to_each_other(
+    registry: Registry, retrieval: Retrieval, model_cache: ModelCache, submitter: Submitter
+) -> None:
+    registry.reconnected.listen(retrieval.reconnected)
+    registry.reconnected.listen(model_cache.connected)
+    registry.reconnected.listen(lambda _: submitter.wake())
+    registry.photos_recorded.listen(lambda _: retrieval.wake())
+    registry.batch_seen.listen(submitter.batch_seen)
+    registry.models_changed.listen(model_cache.changed)
+    registry.missing_confirmed.listen(retrieval.confirmed)
+    retrieval.trouble.listen(registry.show_trouble)
+    retrieval.gone.listen(registry.status_changed)
 
 
 async def _wind_down(

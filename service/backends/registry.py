@@ -48,6 +48,8 @@ class Registry:
         self.batch_seen: Signal[UUID, str] = Signal()
         """InvokeAI has this batch of ours: something of it was seen (rule 7)."""
         self.models_changed: Signal[UUID] = Signal()
+        self.missing_confirmed: Signal[UUID] = Signal()
+        """The owner has said that what this backend's InvokeAI does not know was deleted there."""
         self._database = database
         self._hub = hub
         self._announcer = announcer
@@ -155,6 +157,16 @@ class Registry:
         """Nothing more comes of these, and no connection follows them any more."""
         for item in items:
             self._hub.publish("item.updated", msgspec.structs.replace(item, status="gone", progress=None))
+
+    def show_trouble(self, backend_id: UUID, code: str, words: str | None) -> None:
+        """On the backend's card, until it is told with None."""
+        connection = self._connections.get(backend_id)
+        if connection is None:
+            return
+        if words is None:
+            connection.troubles.clear(code)
+        else:
+            connection.troubles.set(code, words)
 
     def status_changed(self, backend_id: UUID) -> None:
         self._to_look_at[backend_id] = self._changed[backend_id] = None
