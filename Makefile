@@ -18,23 +18,29 @@ NODE = if ! node -e 'const [a, b] = process.versions.node.split("."); process.ex
 	$(PIP) install --require-hashes --no-deps -r $(VENV)/node.lock; }; \
 	export PATH="$(CURDIR)/$(BIN):$$PATH"; fi;
 
+# One pip at a time.
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: setup run demo test test-invokeai bench check fmt types lock help chromium
+.PHONY: setup run demo test test-invokeai test-faults bench check fmt types lock help chromium
 
-setup: $(VENV)/dev.stamp $(UI) ## Virtual environment, pinned dependencies, the UI built
+setup: $(VENV)/dev.stamp $(VENV)/command.stamp $(UI) ## Virtual environment, pinned dependencies, the darkroom command, the UI built
 
-run: $(VENV)/runtime.stamp $(UI) ## Start Darkroom on http://127.0.0.1:8000
+run: $(VENV)/command.stamp $(UI) ## Start Darkroom on http://127.0.0.1:8000
 	@exec $(BIN)/python -m service serve
 
-demo: $(VENV)/runtime.stamp $(UI) ## Start Darkroom with a demo InvokeAI that needs no GPU
+demo: $(VENV)/command.stamp $(UI) ## Start Darkroom with a demo InvokeAI that needs no GPU
 	@exec $(BIN)/python -m service demo
 
-test: $(VENV)/dev.stamp $(UI) chromium ## All tests but those that need a real InvokeAI (ARGS=… goes to pytest)
+test: $(VENV)/dev.stamp $(VENV)/command.stamp $(UI) chromium ## All tests but those that need a real InvokeAI (ARGS=… goes to pytest)
 	$(BIN)/python -m pytest $(ARGS)
 
 test-invokeai: $(VENV)/dev.stamp $(UI) ## Tests against a real InvokeAI: make test-invokeai INVOKEAI_URL=http://…
 	@[ -n "$(INVOKEAI_URL)" ] || { echo "give the server: make test-invokeai INVOKEAI_URL=http://127.0.0.1:9090"; exit 2; }
 	INVOKEAI_URL="$(INVOKEAI_URL)" $(BIN)/python -m pytest -m invokeai tests/invokeai $(ARGS)
+
+test-faults: $(VENV)/dev.stamp $(UI) ## Minutes of faults before a real InvokeAI: make test-faults INVOKEAI_URL=http://…
+	@[ -n "$(INVOKEAI_URL)" ] || { echo "give the server: make test-faults INVOKEAI_URL=http://127.0.0.1:9090"; exit 2; }
+	INVOKEAI_URL="$(INVOKEAI_URL)" $(BIN)/python -m pytest -m faults tests/invokeai $(ARGS)
 
 bench: $(VENV)/dev.stamp $(UI) ## Measure the pipeline, the feed and the fan-out beside their limits
 	$(BIN)/python -m bench $(ARGS)
@@ -59,9 +65,10 @@ types: $(VENV)/dev.stamp static/node_modules/.package-lock.json ## The UI's API 
 
 lock: $(VENV)/dev.stamp ## Pin the newest allowed dependencies by hash
 	$(PIP) install uv
-	$(BIN)/uv $(LOCK) -o requirements.lock
-	$(BIN)/uv $(LOCK) --group dev -o requirements-dev.lock
-LOCK := pip compile pyproject.toml --quiet --upgrade --python-version 3.11 --universal --generate-hashes \
+	$(BIN)/uv $(LOCK) pyproject.toml -o requirements.lock
+	$(BIN)/uv $(LOCK) pyproject.toml --group dev -o requirements-dev.lock
+	$(BIN)/uv $(LOCK) --group build -c requirements-dev.lock -o requirements-build.lock
+LOCK := pip compile --quiet --upgrade --python-version 3.11 --universal --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 help: ## What can be made
@@ -72,14 +79,19 @@ $(BIN)/pip:
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed"; exit 1; }
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) lacks venv; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 
-$(VENV)/runtime.stamp: requirements.lock | $(BIN)/pip
-	$(PIP) install --require-hashes -r requirements.lock
+$(VENV)/runtime.stamp: requirements.lock requirements-build.lock | $(BIN)/pip
+	$(PIP) install --require-hashes -r requirements.lock -r requirements-build.lock
 	@touch $@
 
 # A superset of the runtime's.
-$(VENV)/dev.stamp: requirements-dev.lock requirements.lock | $(BIN)/pip
+$(VENV)/dev.stamp: requirements-dev.lock requirements.lock requirements-build.lock | $(BIN)/pip
 	$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $(VENV)/runtime.stamp $@
+
+# The checkout itself, with the darkroom command, from what is here alone. hatchling wants the UI to be there.
+$(VENV)/command.stamp: pyproject.toml $(VENV)/runtime.stamp | $(UI)
+	$(PIP) install --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
 
 static/node_modules/.package-lock.json: static/package.json static/package-lock.json | $(BIN)/pip
 	@$(NODE) npm --prefix static ci --no-fund --no-audit

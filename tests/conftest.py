@@ -39,7 +39,7 @@ def address(server: AsyncEngine, name: str) -> str:
 
 
 @pytest.fixture
-def place() -> Iterator[Path]:
+def public_folder() -> Iterator[Path]:
     """A folder for clusters that root's unprivileged stand-in can reach, unlike pytest's own 0700 ones."""
     with tempfile.TemporaryDirectory(prefix="darkroom-tests-") as folder:
         Path(folder).chmod(0o755)

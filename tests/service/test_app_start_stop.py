@@ -172,14 +172,14 @@ async def test_the_demo_has_a_folder_and_a_database_of_its_own(tmp_path: Path) -
 
 
 @pytest.fixture
-async def usual_place(monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int) -> str:
+async def default_url(monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int) -> str:
     url = f"http://127.0.0.1:{unused_tcp_port}"
     monkeypatch.setattr(command, "HOME_INVOKEAI", url)
     return url
 
 
 async def test_the_demo_stands_in_only_where_there_is_neither_a_server_nor_a_library(
-    tmp_path: Path, usual_place: str
+    tmp_path: Path, default_url: str
 ) -> None:
     bare = Settings(data=tmp_path)
     assert await command._falls_back(bare)

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from tests.fakes import batches
-from tests.fakes.correlated import Correlated
+from tests.fakes.correlation_harness import CorrelationHarness
 from tests.fakes.rows import add_backend, add_photo
 
 GONE = {
@@ -21,15 +21,15 @@ GONE = {
 }
 
 
-async def lose(house: Correlated, name: str, **values: Any) -> UUID:
+async def lose(harness: CorrelationHarness, name: str, **values: Any) -> UUID:
     """A photo of that image, which counts as gone."""
-    async with house.database.connection() as connection:
-        values = {"backend_id": house.backend_id, "invoke_id": name, **GONE, **values}
+    async with harness.database.connection() as connection:
+        values = {"backend_id": harness.backend_id, "invoke_id": name, **GONE, **values}
         return await add_photo(connection, home=False, **values)
 
 
-async def retrieval_of(house: Correlated, photo: UUID) -> tuple[Any, ...]:
-    [row] = await house.fetch(
+async def retrieval_of(harness: CorrelationHarness, photo: UUID) -> tuple[Any, ...]:
+    [row] = await harness.fetch(
         "SELECT retrieval_status, retrieval_attempts, next_retrieval_attempt <= now(), missing_since FROM photos"
         " WHERE id = $1",
         photo,
@@ -40,49 +40,49 @@ async def retrieval_of(house: Correlated, photo: UUID) -> tuple[Any, ...]:
 WAITS = ("pending", 0, True, None)
 
 
-async def test_by_the_gallery(house: Correlated) -> None:
+async def test_by_the_gallery(harness: CorrelationHarness) -> None:
     recorded: list[UUID] = []
-    house.registry.photos_recorded.listen(recorded.append)
-    photo = await lose(house, house.invokeai.add_canvas_save().image_name)
-    assert await house.connection.gallery.read() == 0
-    assert await retrieval_of(house, photo) == WAITS
-    assert recorded == [house.backend_id], "retrieval is woken"
+    harness.registry.photos_recorded.listen(recorded.append)
+    photo = await lose(harness, harness.invokeai.add_canvas_save().image_name)
+    assert await harness.connection.gallery.read() == 0
+    assert await retrieval_of(harness, photo) == WAITS
+    assert recorded == [harness.backend_id], "retrieval is woken"
 
 
-async def test_by_an_event_and_the_reading_that_follows(house: Correlated) -> None:
-    hold = house.invokeai.hold("img")
-    step, _ = await house.ours(batches.blank())
+async def test_by_an_event_and_the_reading_that_follows(harness: CorrelationHarness) -> None:
+    hold = harness.invokeai.hold("img")
+    step, _ = await harness.enqueue_own(batches.blank())
     await hold.reached()
     hold.release()
-    [photo] = await house.until_photos(1)
-    await house.until_step(step, "completed")
-    async with house.database.connection() as connection:
+    [photo] = await harness.until_photos(1)
+    await harness.until_step(step, "completed")
+    async with harness.database.connection() as connection:
         await connection.execute(
             "UPDATE photos SET retrieval_status = 'gone', next_retrieval_attempt = NULL, missing_since = now()"
         )
-    house.connection.sight(photo["invoke_id"])
+    harness.connection.sight(photo["invoke_id"])
 
     async def waits() -> bool:
-        return await retrieval_of(house, photo["id"]) == WAITS
+        return await retrieval_of(harness, photo["id"]) == WAITS
 
-    await house.until(waits)
+    await harness.until(waits)
 
 
-async def test_by_another_server_from_which_it_is_then_fetched(house: Correlated) -> None:
-    async with house.database.connection() as connection:
+async def test_by_another_server_from_which_it_is_then_fetched(harness: CorrelationHarness) -> None:
+    async with harness.database.connection() as connection:
         other = await add_backend(connection, enabled=False)
-    photo = await lose(house, house.invokeai.add_canvas_save().image_name, backend_id=other)
-    await house.connection.gallery.read()
-    assert await retrieval_of(house, photo) == WAITS
-    [row] = await house.fetch("SELECT backend_id FROM photos WHERE id = $1", photo)
-    assert row["backend_id"] == house.backend_id
+    photo = await lose(harness, harness.invokeai.add_canvas_save().image_name, backend_id=other)
+    await harness.connection.gallery.read()
+    assert await retrieval_of(harness, photo) == WAITS
+    [row] = await harness.fetch("SELECT backend_id FROM photos WHERE id = $1", photo)
+    assert row["backend_id"] == harness.backend_id
 
 
-async def test_when_it_was_given_up_with_the_removal_of_its_server(house: Correlated) -> None:
+async def test_when_it_was_given_up_with_the_removal_of_its_server(harness: CorrelationHarness) -> None:
     values = {"retrieval_status": "failed", "backend_id": None, "missing_since": None}
-    photo = await lose(house, house.invokeai.add_canvas_save().image_name, **values)
-    await house.connection.gallery.read()
-    assert await retrieval_of(house, photo) == WAITS
+    photo = await lose(harness, harness.invokeai.add_canvas_save().image_name, **values)
+    await harness.connection.gallery.read()
+    assert await retrieval_of(harness, photo) == WAITS
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,12 @@ async def test_when_it_was_given_up_with_the_removal_of_its_server(house: Correl
     ],
     ids=["purged", "failed", "home"],
 )
-async def test_what_is_purged_or_was_not_given_up_stays_as_it_is(house: Correlated, values: dict[str, Any]) -> None:
-    photo = await lose(house, house.invokeai.add_canvas_save().image_name, **values)
-    before = await retrieval_of(house, photo)
-    await house.connection.gallery.read()
-    house.connection.sight((await house.fetch("SELECT invoke_id FROM photos"))[0]["invoke_id"])
-    await house.connection.gallery.read()
-    assert await retrieval_of(house, photo) == before
+async def test_what_is_purged_or_was_not_given_up_stays_as_it_is(
+    harness: CorrelationHarness, values: dict[str, Any]
+) -> None:
+    photo = await lose(harness, harness.invokeai.add_canvas_save().image_name, **values)
+    before = await retrieval_of(harness, photo)
+    await harness.connection.gallery.read()
+    harness.connection.sight((await harness.fetch("SELECT invoke_id FROM photos"))[0]["invoke_id"])
+    await harness.connection.gallery.read()
+    assert await retrieval_of(harness, photo) == before

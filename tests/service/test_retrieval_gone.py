@@ -16,7 +16,7 @@ from service.retrieval import queue
 from service.retrieval.faults import Timing
 from service.retrieval.missing import give_up_missing
 from tests.fakes import ScriptedInvokeAI, answers
-from tests.fakes.retrieving import Retrieving, retrieving
+from tests.fakes.retrieval_harness import RetrievalHarness, retrieval_harness
 from tests.fakes.reverse_proxy import Fault, json_404
 
 DELETED = "00000000-0000-0000-0000-000000000000.png"
@@ -24,13 +24,13 @@ SOON = Timing(first_pause=0.02, longest_pause=0.2, missing_gap=0.3, reconnect_ga
 
 
 @pytest.fixture
-async def at_work(database: Database, tmp_path: Path) -> AsyncIterator[Retrieving]:
-    async with retrieving(database, tmp_path, timeout=2, proxied=True, timing=SOON) as made:
+async def harness(database: Database, tmp_path: Path) -> AsyncIterator[RetrievalHarness]:
+    async with retrieval_harness(database, tmp_path, timeout=2, proxied=True, timing=SOON) as made:
         yield made
 
 
-async def until_missing(at_work: Retrieving, photo: UUID) -> dict[str, object]:
-    return await at_work.until(photo, lambda row: row["missing_since"] is not None)
+async def until_missing(harness: RetrievalHarness, photo: UUID) -> dict[str, object]:
+    return await harness.until(photo, lambda row: row["missing_since"] is not None)
 
 
 def no_record(name: str = "", *, odds: float = 1.0) -> Fault:
@@ -46,155 +46,155 @@ def no_record(name: str = "", *, odds: float = 1.0) -> Fault:
     return fault
 
 
-async def test_a_deleted_image_is_gone_after_two_looks_while_another_is_there(at_work: Retrieving) -> None:
-    other = await at_work.photo(at_work.server.add_image())
-    photo = await at_work.photo(DELETED)
-    at_work.start()
-    first = await until_missing(at_work, photo)
+async def test_a_deleted_image_is_gone_after_two_looks_while_another_is_there(harness: RetrievalHarness) -> None:
+    other = await harness.photo(harness.server.add_image())
+    photo = await harness.photo(DELETED)
+    harness.start()
+    first = await until_missing(harness, photo)
     assert (first["retrieval_status"], first["retrieval_attempts"]) == ("pending", 0)
     assert "once more" in str(first["retrieval_error"])
-    row = await at_work.until_status(photo, "gone")
+    row = await harness.until_status(photo, "gone")
     assert "deleted" in row["retrieval_error"]
     assert (row["retrieval_attempts"], row["next_retrieval_attempt"]) == (0, None)
-    assert at_work.told.about(photo) == ["updated", "failed"]
-    assert at_work.gone == 1
-    await at_work.until_status(other, "completed")
+    assert harness.announced.about(photo) == ["updated", "failed"]
+    assert harness.gone == 1
+    await harness.until_status(other, "completed")
 
 
-async def test_the_only_image_of_a_server_is_never_concluded_to_be_gone(at_work: Retrieving) -> None:
-    photo = await at_work.photo(DELETED)
-    at_work.start()
-    await at_work.until(photo, lambda row: row["retrieval_error"] is not None)
+async def test_the_only_image_of_a_server_is_never_concluded_to_be_gone(harness: RetrievalHarness) -> None:
+    photo = await harness.photo(DELETED)
+    harness.start()
+    await harness.until(photo, lambda row: row["retrieval_error"] is not None)
     for _ in range(5):
-        await at_work.change(photo, "next_retrieval_attempt = now(), last_retrieval_attempt = NULL")
-        at_work.retrieval.wake()
-        row = await at_work.until_tried(photo)
+        await harness.change(photo, "next_retrieval_attempt = now(), last_retrieval_attempt = NULL")
+        harness.retrieval.wake()
+        row = await harness.until_tried(photo)
         assert (row["retrieval_status"], row["retrieval_attempts"], row["missing_since"]) == ("pending", 0, None)
-    assert set(at_work.troubles) == {"images_missing"}
+    assert set(harness.troubles) == {"images_missing"}
 
 
 @pytest.mark.parametrize("what", ["a gateway's 404 to everything", "another InvokeAI"])
 async def test_what_answers_404_to_everything_makes_nothing_gone(
-    at_work: Retrieving, tmp_path: Path, what: str
+    harness: RetrievalHarness, tmp_path: Path, what: str
 ) -> None:
-    assert at_work.proxy is not None
-    here = await at_work.photo(at_work.server.add_image(shade=100))
-    at_work.start()
-    await at_work.until_status(here, "completed")
+    assert harness.proxy is not None
+    here = await harness.photo(harness.server.add_image(shade=100))
+    harness.start()
+    await harness.until_status(here, "completed")
     another = ScriptedInvokeAI(tmp_path / "another")
     await another.start()
     if what == "another InvokeAI":
-        at_work.proxy.upstream = another.url
+        harness.proxy.upstream = another.url
     else:
-        at_work.proxy.faults.append(json_404())
-    images = [at_work.server.add_image(shade=n) for n in range(5)]
-    photos = [await at_work.photo(image) for image in images]
+        harness.proxy.faults.append(json_404())
+    images = [harness.server.add_image(shade=n) for n in range(5)]
+    photos = [await harness.photo(image) for image in images]
     for _ in range(4):
-        await at_work.change(photos[0], "retrieval_error = NULL, next_retrieval_attempt = now()")
-        at_work.retrieval.reconnected(at_work.backend_id)
-        await at_work.until(photos[0], lambda row: row["retrieval_error"] is not None)
+        await harness.change(photos[0], "retrieval_error = NULL, next_retrieval_attempt = now()")
+        harness.retrieval.reconnected(harness.backend_id)
+        await harness.until(photos[0], lambda row: row["retrieval_error"] is not None)
     for photo in photos:
-        row = await at_work.row(photo)
+        row = await harness.row(photo)
         assert (row["retrieval_status"] != "gone", row["retrieval_attempts"], row["missing_since"]) == (True, 0, None)
-    assert set(at_work.troubles) <= {"images_missing", "answers_wrongly"}
-    assert at_work.troubles
-    at_work.proxy.upstream = at_work.server.url
-    at_work.proxy.faults.clear()
-    at_work.retrieval.reconnected(at_work.backend_id)
+    assert set(harness.troubles) <= {"images_missing", "answers_wrongly"}
+    assert harness.troubles
+    harness.proxy.upstream = harness.server.url
+    harness.proxy.faults.clear()
+    harness.retrieval.reconnected(harness.backend_id)
     for photo, image in zip(photos, images, strict=True):
-        at_work.assert_home(await at_work.until_status(photo, "completed"), image)
-    assert at_work.troubles == {}
+        harness.assert_home(await harness.until_status(photo, "completed"), image)
+    assert harness.troubles == {}
     await another.stop()
 
 
 async def test_records_that_are_not_found_half_the_time_make_nothing_gone(database: Database, tmp_path: Path) -> None:
     """As InvokeAI 6.14.1 and before answer on any trouble of their database."""
     timing = Timing(first_pause=0.01, longest_pause=0.05, missing_gap=0.05, reconnect_gap=0.0)
-    async with retrieving(database, tmp_path, timeout=2, proxied=True, timing=timing) as at_work:
-        assert at_work.proxy is not None
-        at_work.limits.retrieval_max_attempts = 50
-        images = [at_work.server.add_image(shade=n) for n in range(20)]
-        first = await at_work.photo(images[0])
-        at_work.start()
-        await at_work.until_status(first, "completed")
-        at_work.proxy.faults.append(no_record(odds=0.5))
-        photos = [await at_work.photo(image) for image in images[1:]]
+    async with retrieval_harness(database, tmp_path, timeout=2, proxied=True, timing=timing) as harness:
+        assert harness.proxy is not None
+        harness.limits.retrieval_max_attempts = 50
+        images = [harness.server.add_image(shade=n) for n in range(20)]
+        first = await harness.photo(images[0])
+        harness.start()
+        await harness.until_status(first, "completed")
+        harness.proxy.faults.append(no_record(odds=0.5))
+        photos = [await harness.photo(image) for image in images[1:]]
         async with asyncio.timeout(30):
             for photo in photos:
-                while (row := await at_work.row(photo))["retrieval_status"] != "completed":
+                while (row := await harness.row(photo))["retrieval_status"] != "completed":
                     assert row["retrieval_status"] in ("pending", "retrieving")
                     if row["retrieval_status"] == "pending":
-                        await at_work.again(photo)
-                        at_work.retrieval.wake()
+                        await harness.again(photo)
+                        harness.retrieval.wake()
                     await asyncio.sleep(0.01)
 
 
-async def test_an_image_that_is_there_at_the_second_look_comes_home(at_work: Retrieving) -> None:
-    assert at_work.proxy is not None
-    image = at_work.server.add_image(shade=7)
-    await at_work.photo(at_work.server.add_image(shade=8))
-    at_work.proxy.faults.append(no_record(image.image_name))
-    photo = await at_work.photo(image)
-    at_work.start()
-    await until_missing(at_work, photo)
-    at_work.proxy.faults.clear()
-    row = await at_work.until_status(photo, "completed")
-    at_work.assert_home(row, image)
+async def test_an_image_that_is_there_at_the_second_look_comes_home(harness: RetrievalHarness) -> None:
+    assert harness.proxy is not None
+    image = harness.server.add_image(shade=7)
+    await harness.photo(harness.server.add_image(shade=8))
+    harness.proxy.faults.append(no_record(image.image_name))
+    photo = await harness.photo(image)
+    harness.start()
+    await until_missing(harness, photo)
+    harness.proxy.faults.clear()
+    row = await harness.until_status(photo, "completed")
+    harness.assert_home(row, image)
     assert row["missing_since"] is None
 
 
-async def test_the_owner_confirms_what_was_deleted_and_what_is_there_stays(at_work: Retrieving) -> None:
-    image = at_work.server.add_image()
-    there, failed = await at_work.photo(image), await at_work.photo("11111111-1111-1111-1111-111111111111.png")
-    await at_work.change(failed, "retrieval_status = 'failed', next_retrieval_attempt = NULL")
-    missing = await at_work.photo(DELETED)
-    held = await at_work.photo("22222222-2222-2222-2222-222222222222.png")
-    await at_work.change(held, "retrieval_status = 'retrieving', retrieval_claim = gen_random_uuid()")
-    purged = await at_work.photo("33333333-3333-3333-3333-333333333333.png", purged_at=at_work.server.now())
-    gone = await give_up_missing(at_work.database, at_work.client, at_work.backend_id)
+async def test_the_owner_confirms_what_was_deleted_and_what_is_there_stays(harness: RetrievalHarness) -> None:
+    image = harness.server.add_image()
+    there, failed = await harness.photo(image), await harness.photo("11111111-1111-1111-1111-111111111111.png")
+    await harness.change(failed, "retrieval_status = 'failed', next_retrieval_attempt = NULL")
+    missing = await harness.photo(DELETED)
+    held = await harness.photo("22222222-2222-2222-2222-222222222222.png")
+    await harness.change(held, "retrieval_status = 'retrieving', retrieval_claim = gen_random_uuid()")
+    purged = await harness.photo("33333333-3333-3333-3333-333333333333.png", purged_at=harness.server.now())
+    gone = await give_up_missing(harness.database, harness.client, harness.backend_id)
     assert set(gone) == {failed, missing, held}
-    row = await at_work.row(held)
+    row = await harness.row(held)
     assert (row["retrieval_status"], row["retrieval_claim"], row["next_retrieval_attempt"]) == ("gone", None, None)
-    assert (await at_work.row(there))["retrieval_status"] == "pending"
-    assert (await at_work.row(purged))["retrieval_status"] == "pending"
-    assert await give_up_missing(at_work.database, at_work.client, at_work.backend_id) == []
+    assert (await harness.row(there))["retrieval_status"] == "pending"
+    assert (await harness.row(purged))["retrieval_status"] == "pending"
+    assert await give_up_missing(harness.database, harness.client, harness.backend_id) == []
 
 
-async def test_a_record_that_is_found_at_any_of_several_looks_is_not_given_up(at_work: Retrieving) -> None:
-    image = at_work.server.add_image()
-    photo = await at_work.photo(image)
-    at_work.server.on(f"/images/i/{image.image_name}$", answers.status(404, "Not Found"), times=2)
-    assert await give_up_missing(at_work.database, at_work.client, at_work.backend_id) == []
-    assert (await at_work.row(photo))["retrieval_status"] == "pending"
+async def test_a_record_that_is_found_at_any_of_several_looks_is_not_given_up(harness: RetrievalHarness) -> None:
+    image = harness.server.add_image()
+    photo = await harness.photo(image)
+    harness.server.on(f"/images/i/{image.image_name}$", answers.status(404, "Not Found"), times=2)
+    assert await give_up_missing(harness.database, harness.client, harness.backend_id) == []
+    assert (await harness.row(photo))["retrieval_status"] == "pending"
 
 
-async def test_a_gone_photo_is_looked_for_again_when_asked(at_work: Retrieving) -> None:
-    image = at_work.server.add_image()
-    photo = await at_work.photo(image)
-    await at_work.change(photo, "retrieval_status = 'gone', next_retrieval_attempt = NULL, missing_since = now()")
-    at_work.start()
-    async with at_work.database.connection() as connection:
+async def test_a_gone_photo_is_looked_for_again_when_asked(harness: RetrievalHarness) -> None:
+    image = harness.server.add_image()
+    photo = await harness.photo(image)
+    await harness.change(photo, "retrieval_status = 'gone', next_retrieval_attempt = NULL, missing_since = now()")
+    harness.start()
+    async with harness.database.connection() as connection:
         assert await queue.retry(connection, photo)
-    at_work.retrieval.wake()
-    at_work.assert_home(await at_work.until_status(photo, "completed"), image)
+    harness.retrieval.wake()
+    harness.assert_home(await harness.until_status(photo, "completed"), image)
 
 
 async def test_a_server_removed_between_the_two_looks_leaves_its_photo_as_the_removal_says(
-    at_work: Retrieving,
+    harness: RetrievalHarness,
 ) -> None:
-    await at_work.photo(at_work.server.add_image())
-    photo = await at_work.photo(DELETED)
-    at_work.start()
-    await until_missing(at_work, photo)
-    at_work.reachable.clear()
-    await at_work.change(
+    await harness.photo(harness.server.add_image())
+    photo = await harness.photo(DELETED)
+    harness.start()
+    await until_missing(harness, photo)
+    harness.reachable.clear()
+    await harness.change(
         photo,
         "retrieval_status = 'failed', retrieval_error = 'backend removed', backend_id = NULL,"
         " next_retrieval_attempt = NULL, retrieval_claim = NULL, retrieval_lease_until = NULL",
     )
-    at_work.reachable.append(at_work.backend_id)
-    at_work.retrieval.reconnected(at_work.backend_id)
-    later = await at_work.photo(at_work.server.add_image(shade=3))
-    await at_work.until_status(later, "completed")
-    row = await at_work.row(photo)
+    harness.reachable.append(harness.backend_id)
+    harness.retrieval.reconnected(harness.backend_id)
+    later = await harness.photo(harness.server.add_image(shade=3))
+    await harness.until_status(later, "completed")
+    row = await harness.row(photo)
     assert (row["retrieval_status"], row["retrieval_error"]) == ("failed", "backend removed")

@@ -14,7 +14,7 @@ from tests.fakes.darkroom import Darkroom
 from tests.fakes.rules import RouteRule
 
 
-async def furnish(invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> str:
+async def fill_library(invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> str:
     """Two pictures of InvokeAI's own, one that will not come home, and a session whose step is over; its id."""
     async with darkroom.http.patch("/api/v1/settings", json={"retrieval_max_attempts": 1}) as response:
         assert response.status == 200
@@ -23,7 +23,7 @@ async def furnish(invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> str:
     await make(invokeai, 3)
     await broken.wait()
     broken.remove()
-    session = await begin_session(invokeai, darkroom, 64, 64)
+    session = await create_session(invokeai, darkroom, 64, 64)
     async with asyncio.timeout(20):
         while await status_of_step(darkroom, session) != "completed":
             await asyncio.sleep(0.05)
@@ -38,7 +38,7 @@ async def status_of_step(darkroom: Darkroom, session: str) -> str:
     return status
 
 
-async def begin_session(
+async def create_session(
     invokeai: ScriptedInvokeAI, darkroom: Darkroom, width: int, height: int, *, batch: int = 2
 ) -> str:
     """A session with a step of as many pictures; its id."""
@@ -57,7 +57,7 @@ async def begin_session(
     return session
 
 
-async def each_place(page: Page, session: str) -> AsyncIterator[str]:
+async def each_view(page: Page, session: str) -> AsyncIterator[str]:
     """Goes from place to place of a furnished Darkroom; what the place is called, once it is all there."""
     await page.goto("/")
     await expect(pictures(page)).to_have_count(4)

@@ -12,7 +12,7 @@ def shown_file(page: Page) -> Locator:
     return page.locator(".pswp__item[aria-hidden=false] img.pswp__img:not(.pswp__img--placeholder)")
 
 
-async def assert_on_show(page: Page, photo: str | None) -> None:
+async def assert_viewer_shows(page: Page, photo: str | None) -> None:
     """The viewer names this photo, and its file is what one sees."""
     await expect(page.get_by_test_id("viewer")).to_have_attribute("data-photo", str(photo))
     await expect(shown_file(page)).to_have_attribute("src", re.compile(f"{photo}/file"))

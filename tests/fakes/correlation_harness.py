@@ -38,7 +38,7 @@ async def _no_ledger() -> Ledger:
     return msgspec.convert({"total": zero, "backends": {}}, Ledger)
 
 
-class Correlated:
+class CorrelationHarness:
     """`ours` posts a batch of a step of ours, `theirs` one of somebody else's; `until` waits for the database."""
 
     def __init__(
@@ -89,11 +89,11 @@ class Correlated:
         answer = await self.invokeai.enqueue(batches.batch(graph, **options))
         return sorted(answer["item_ids"])
 
-    async def ours(self, graph: Json, *, items: int = 1) -> tuple[UUID, list[int]]:
+    async def enqueue_own(self, graph: Json, *, items: int = 1) -> tuple[UUID, list[int]]:
         step, batch_id = await self.step(range(items))
         return step, await self.post(graph, step, batch_id, runs=items)
 
-    async def theirs(self, graph: Json, **options: Any) -> list[int]:
+    async def enqueue_foreign(self, graph: Json, **options: Any) -> list[int]:
         answer = await self.invokeai.enqueue(batches.batch(graph, origin="webui", destination="gallery", **options))
         return sorted(answer["item_ids"])
 
@@ -144,9 +144,9 @@ class Correlated:
 
 
 @asynccontextmanager
-async def correlated(
+async def correlation_harness(
     database: Database, invokeai: ScriptedInvokeAI, *, credentials: Json | None = None, **backend: Any
-) -> AsyncIterator[Correlated]:
+) -> AsyncIterator[CorrelationHarness]:
     """Connected, its queue and gallery read; the InvokeAI is started already."""
     async with database.connection() as connection:
         url = f"http://{invokeai.host}:{invokeai.port}"
@@ -164,12 +164,12 @@ async def correlated(
             http=http,
             timeout=5,
         )
-        house = Correlated(database, invokeai, registry, backend_id, supervisor)
+        harness = CorrelationHarness(database, invokeai, registry, backend_id, supervisor)
         await registry.reload()
         supervisor.start("backend states", registry.run)
         try:
-            await house.until_connected()
-            yield house
+            await harness.until_connected()
+            yield harness
         finally:
             await registry.stop()
             await supervisor.aclose()

@@ -1,4 +1,4 @@
-"""A consumer with what surrounds it: a real database with one step of two seeds, and a browser's ear."""
+"""A consumer with what surrounds it: a real database with one step of two seeds, and a browser's feed."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from service.live.announce import Announcer, Readers
 from service.live.hub import Hub
 from service.live.messages import Hello, Item, Ledger
 from service.live.previews import Previews
-from tests.fakes.heard import next_message
+from tests.fakes.hub_messages import next_message
 from tests.fakes.locks import until_waiting_for_a_lock
 from tests.fakes.rows import add_backend, add_batch, add_session, add_step
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
-class Requests:
+class RecordedRequests:
     """Where facts lead, written down."""
 
     def __init__(self) -> None:
@@ -61,18 +61,18 @@ class Requests:
         self.models += 1
 
 
-class House:
-    """A consumer with what surrounds it, one step of two seeds, and a browser's ear."""
+class ConsumerHarness:
+    """A consumer with what surrounds it, one step of two seeds, and a browser's feed."""
 
     def __init__(self, database: Database, backend_id: UUID, step_id: UUID, batch_id: str) -> None:
         self.database, self.backend_id, self.step_id, self.batch_id = database, backend_id, step_id, batch_id
         self.hub = Hub("test")
-        self.ear = self.hub.subscribe()
+        self.feed = self.hub.subscribe()
         self.hub.hello(
-            self.ear,
+            self.feed,
             Hello(epoch=self.hub.epoch, version="test", backends=[], steps=[], items=[], ledger=EMPTY),
         )
-        self.requests = Requests()
+        self.requests = RecordedRequests()
         self.tracking = Tracking(backend_id, Previews())
         announcer = Announcer(self.hub, Readers(none, none, none, none, no_ledger))
         self.consumer = Consumer(
@@ -97,11 +97,11 @@ class House:
             **more,
         }
 
-    async def say(self, name: str, item_id: int = 7, **more: Any) -> None:
+    async def receive(self, name: str, item_id: int = 7, **more: Any) -> None:
         await self.consumer.apply(SocketEvent(name, self.ids(item_id, **more)))
 
     async def status(self, word: str, sequence: int | None, item_id: int = 7, **more: Any) -> None:
-        await self.say("queue_item_status_changed", item_id, status=word, status_sequence=sequence, **more)
+        await self.receive("queue_item_status_changed", item_id, status=word, status_sequence=sequence, **more)
 
     async def read(
         self, item_id: int = 7, *, seed: int | None = None, across_reconnect: bool = False, **more: Any
@@ -127,13 +127,13 @@ class House:
         assert row is not None
         return row
 
-    async def heard(self) -> list[dict[str, Any]]:
+    async def published(self) -> list[dict[str, Any]]:
         """What the browser was told so far."""
         messages = []
         async with asyncio.timeout(5):
             self.hub.publish("item.updated", MARK)
             while True:
-                message = await next_message(self.ear)
+                message = await next_message(self.feed)
                 if message["data"].get("item_id") == -99:
                     return messages
                 messages.append(message)
@@ -169,14 +169,14 @@ async def no_ledger() -> Ledger:
     return EMPTY
 
 
-async def house_of(database: Database, **batch: Any) -> House:
+async def consumer_harness(database: Database, **batch: Any) -> ConsumerHarness:
     """A backend, and a step of two seeds whose batch InvokeAI took."""
     async with database.connection() as connection:
         backend_id = await add_backend(connection)
         step_id = await add_step(connection, await add_session(connection), batch_size=2, backend_id=backend_id)
         values = {"wanted": 2, "seeds": [41, 42], "state": "enqueued", "enqueued": 2, "answered_at": AT, **batch}
         batch_id = await add_batch(connection, step_id, backend_id, **values)
-    return House(database, backend_id, step_id, batch_id)
+    return ConsumerHarness(database, backend_id, step_id, batch_id)
 
 
 def absence(seconds: float) -> Absence:

@@ -21,50 +21,50 @@ ENDED_PREVIEW = r"status of 404 .*/api/v1/previews/"
 
 
 @dataclass
-class Visitor:
+class WatchedPage:
     """`tolerated` are expressions for console errors that are no fault of the page."""
 
     page: Page
     tolerated: tuple[str, ...]
-    complaints: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
-    def hear_console(self, message: ConsoleMessage) -> None:
+    def on_console(self, message: ConsoleMessage) -> None:
         text = f"{message.text} ({message.location['url']})"
         if message.type == "error" and not any(re.search(one, text) for one in self.tolerated):
-            self.complaints.append(f"console: {text}")
+            self.errors.append(f"console: {text}")
 
-    def hear_error(self, error: Error) -> None:
-        self.complaints.append(f"error: {error}\n{error.stack}")
+    def on_page_error(self, error: Error) -> None:
+        self.errors.append(f"error: {error}\n{error.stack}")
 
 
-class Visitors:
-    """`visit` opens a page for one more person; `leave` ends all visits."""
+class WatchedPages:
+    """Opens pages, each in a browser context of its own, and keeps what they report."""
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
-        self._visitors: list[Visitor] = []
+        self._pages: list[WatchedPage] = []
 
-    async def visit(self, url: str, path: str = "/", *, tolerated: tuple[str, ...] = (), **context: Any) -> Page:
+    async def open(self, url: str, path: str = "/", *, tolerated: tuple[str, ...] = (), **context: Any) -> Page:
         opened = await self._browser.new_context(
             **{"base_url": url, "locale": "en-GB", "color_scheme": "dark", **DESKTOP, **context}
         )
         page = await opened.new_page()
-        visitor = Visitor(page, (ENDED_PREVIEW, *tolerated))
-        page.on("console", visitor.hear_console)
-        page.on("pageerror", visitor.hear_error)
-        self._visitors.append(visitor)
+        watched = WatchedPage(page, (ENDED_PREVIEW, *tolerated))
+        page.on("console", watched.on_console)
+        page.on("pageerror", watched.on_page_error)
+        self._pages.append(watched)
         await page.goto(path)
         return page
 
-    def complaints(self) -> list[str]:
-        return [complaint for visitor in self._visitors for complaint in visitor.complaints]
+    def errors(self) -> list[str]:
+        return [error for watched in self._pages for error in watched.errors]
 
-    async def photograph(self, name: str) -> None:
+    async def screenshot(self, name: str) -> None:
         """What everyone sees, under test-artifacts/."""
         ARTIFACTS.mkdir(exist_ok=True)
-        for number, visitor in enumerate(self._visitors, 1):
-            await visitor.page.screenshot(path=ARTIFACTS / f"{name}-{number}.png")
+        for number, watched in enumerate(self._pages, 1):
+            await watched.page.screenshot(path=ARTIFACTS / f"{name}-{number}.png")
 
-    async def leave(self) -> None:
-        for visitor in self._visitors:
-            await visitor.page.context.close()
+    async def close(self) -> None:
+        for watched in self._pages:
+            await watched.page.context.close()

@@ -7,8 +7,8 @@ import re
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import Visit
-from tests.browser.places import furnish
+from tests.browser.conftest import OpenPage
+from tests.browser.views import fill_library
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
 
@@ -16,14 +16,14 @@ pytestmark = pytest.mark.browser
 
 
 async def test_a_step_can_be_linked_to_and_reloaded(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
-    session = await furnish(invokeai, darkroom)
-    first = await visit(f"/studio/{session}")
+    session = await fill_library(invokeai, darkroom)
+    first = await open_page(f"/studio/{session}")
     await first.get_by_test_id("tree-node").click()
     await expect(first).to_have_url(re.compile(rf"/studio/{session}/[0-9a-f-]+$"))
     await expect(first.locator("[data-testid=slot][data-state=photo]")).to_have_count(2)
-    page = await visit(first.url)
+    page = await open_page(first.url)
     for _ in range(2):
         await expect(page.get_by_role("heading", name="dunes at dusk")).to_be_visible()
         await expect(page.get_by_role("treeitem")).to_have_attribute("aria-selected", "true")
@@ -36,8 +36,8 @@ async def test_a_step_can_be_linked_to_and_reloaded(
     await expect(page.get_by_role("heading", name="dunes at dusk")).to_be_visible()
 
 
-async def test_back_leads_through_the_places_one_was_at(visit: Visit) -> None:
-    page = await visit("/")
+async def test_back_leads_through_the_places_one_was_at(open_page: OpenPage) -> None:
+    page = await open_page("/")
     await page.get_by_role("link", name="Studio").click()
     await page.get_by_role("link", name="Activity").click()
     await expect(page.get_by_role("heading", name="Activity")).to_be_visible()
@@ -47,18 +47,18 @@ async def test_back_leads_through_the_places_one_was_at(visit: Visit) -> None:
     await expect(page.get_by_role("heading", name="Your library is ready")).to_be_visible()
 
 
-async def test_an_address_that_leads_nowhere_leads_to_the_library(visit: Visit) -> None:
-    page = await visit("/no/such/place")
+async def test_an_address_that_leads_nowhere_leads_to_the_library(open_page: OpenPage) -> None:
+    page = await open_page("/no/such/place")
     await expect(page).to_have_url(re.compile(r"\d/$"))
-    page = await visit("/studio/019a0000-0000-7000-8000-000000000000", tolerated=("status of 404",))
+    page = await open_page("/studio/019a0000-0000-7000-8000-000000000000", tolerated=("status of 404",))
     await expect(page.get_by_role("heading", name="This session is gone")).to_be_visible()
 
 
 async def test_a_session_is_renamed_and_deleted_and_its_pictures_stay(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
-    session = await furnish(invokeai, darkroom)
-    page, other = await visit(f"/studio/{session}"), await visit("/studio")
+    session = await fill_library(invokeai, darkroom)
+    page, other = await open_page(f"/studio/{session}"), await open_page("/studio")
     await page.get_by_role("button", name="Rename Hills").click()
     await page.get_by_role("dialog").get_by_label("Name").fill("Dunes <b>of</b> the west")
     await page.keyboard.press("Enter")

@@ -1,4 +1,4 @@
-"""Darkroom's submitter in a process of its own, to be killed: `python -m tests.fakes.submitting DATABASE_URL [unsent]`.
+"""Darkroom's submitter in a process of its own: `python -m tests.fakes.submitter_process DATABASE_URL [unsent]`.
 
 With `unsent` it says "posted" and waits for ever where it would send.
 """
@@ -13,7 +13,7 @@ import aiohttp
 
 from service.database.engine import Database, create_engine
 from service.invokeai.client import InvokeClient
-from tests.fakes.studio import StudioHouse
+from tests.fakes.studio_harness import StudioHarness
 
 
 async def never_send(client: InvokeClient, body: dict[str, Any]) -> None:
@@ -27,10 +27,10 @@ async def main(database_url: str, mode: str = "") -> None:
         InvokeClient.enqueue_batch = never_send  # type: ignore[assignment, method-assign]
     database = Database(create_engine(database_url))
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
-        house = StudioHouse(database, http)
+        harness = StudioHarness(database, http)
         async with database.connection() as connection:
-            house.backend_id = await connection.fetchval("SELECT id FROM backends")
-        await house.start()
+            harness.backend_id = await connection.fetchval("SELECT id FROM backends")
+        await harness.start()
         await asyncio.Event().wait()
 
 

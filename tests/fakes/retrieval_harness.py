@@ -31,36 +31,36 @@ from tests.fakes.reverse_proxy import ReverseProxy, reverse_proxy
 
 
 @dataclass
-class Told:
+class AnnouncerRecorder:
     """The announcer's part that retrieval uses, keeping what it is told."""
 
-    said: list[tuple[str, UUID]] = field(default_factory=list)
+    messages: list[tuple[str, UUID]] = field(default_factory=list)
     ledgers: Counter[UUID] = field(default_factory=Counter)
 
     def photos_ready(self, ids: Iterable[UUID]) -> None:
-        self.said += [("ready", photo) for photo in ids]
+        self.messages += [("ready", photo) for photo in ids]
 
     def photos_failed(self, ids: Iterable[UUID]) -> None:
-        self.said += [("failed", photo) for photo in ids]
+        self.messages += [("failed", photo) for photo in ids]
 
     def photos_updated(self, ids: Iterable[UUID]) -> None:
-        self.said += [("updated", photo) for photo in ids]
+        self.messages += [("updated", photo) for photo in ids]
 
     def ledger_changed(self, backend_id: UUID) -> None:
         self.ledgers[backend_id] += 1
 
     def about(self, photo: UUID) -> list[str]:
-        return [what for what, whom in self.said if whom == photo]
+        return [what for what, whom in self.messages if whom == photo]
 
 
 @dataclass
-class Retrieving:
+class RetrievalHarness:
     database: Database
     server: ScriptedInvokeAI
     storage: LocalStorage
     client: InvokeClient
     backend_id: UUID
-    told: Told = field(default_factory=Told)
+    announced: AnnouncerRecorder = field(default_factory=AnnouncerRecorder)
     limits: SimpleNamespace = field(
         default_factory=lambda: SimpleNamespace(retrieval_max_attempts=5, thumbnail_quality=85)
     )
@@ -167,8 +167,9 @@ class Retrieving:
 
 
 @asynccontextmanager
-async def retrieving(database: Database, folder: Path, **options: Any) -> AsyncIterator[Retrieving]:
-    """Not started yet. `options` are fields of Retrieving; `timeout` is the client's; `proxied`: through a proxy."""
+async def retrieval_harness(database: Database, folder: Path, **options: Any) -> AsyncIterator[RetrievalHarness]:
+    """Not started yet. `options` are fields of RetrievalHarness; `timeout` is the client's; `proxied`: through a
+    proxy."""
     server = ScriptedInvokeAI(folder / "invokeai")
     await server.start()
     timeout = options.pop("timeout", 30.0)
@@ -178,7 +179,9 @@ async def retrieving(database: Database, folder: Path, **options: Any) -> AsyncI
     async with aiohttp.ClientSession() as session, AsyncExitStack() as closing:
         proxy = await closing.enter_async_context(reverse_proxy(server.url)) if proxied else None
         client = InvokeClient(proxy.url if proxy else server.url, timeout=timeout, session=session)
-        made = Retrieving(database, server, LocalStorage(folder / "data"), client, backend_id, proxy=proxy, **options)
+        made = RetrievalHarness(
+            database, server, LocalStorage(folder / "data"), client, backend_id, proxy=proxy, **options
+        )
         made.storage.create_marker(uuid4())
         made.reachable.append(backend_id)
         imaging = Imaging(made.max_pixels)
@@ -188,7 +191,7 @@ async def retrieving(database: Database, folder: Path, **options: Any) -> AsyncI
             imaging,
             lambda backend: client if backend == backend_id else None,
             lambda: list(made.reachable),
-            announcer=made.told,  # type: ignore[arg-type]
+            announcer=made.announced,  # type: ignore[arg-type]
             limits=lambda: made.limits,
             workers=made.workers,
             timing=made.timing,

@@ -48,7 +48,7 @@ async def eventually(met: Callable[[], Awaitable[Any]], seconds: float = PATIENC
     return answer
 
 
-class StudioHouse:
+class StudioHarness:
     """One session on one backend; `timeout` and `grace` make rule 7's window short enough to wait for."""
 
     def __init__(
@@ -79,7 +79,7 @@ class StudioHouse:
         self.backend_id: UUID
         self.session_id: UUID
 
-    async def furnish(self, server: ScriptedInvokeAI) -> None:
+    async def fill_library(self, server: ScriptedInvokeAI) -> None:
         """Adds the backend and the session, or finds those of an earlier life."""
         async with self.database.connection() as connection:
             known = await connection.fetchrow("SELECT b.id, s.id FROM backends b, generation_sessions s")
@@ -195,25 +195,25 @@ class StudioHouse:
         return Ledger(total=EMPTY, backends={})
 
 
-async def until_made(house: StudioHouse, step_id: UUID, *seeds: int) -> None:
+async def until_made(harness: StudioHarness, step_id: UUID, *seeds: int) -> None:
     """Until the step is completed with exactly the pictures of these seeds."""
 
     async def met() -> bool:
-        found = sorted(row["seed"] or -1 for row in await house.fetch(steps.MADE, step_id))
-        return found == list(seeds) and (await house.step(step_id)).status == "completed"
+        found = sorted(row["seed"] or -1 for row in await harness.fetch(steps.MADE, step_id))
+        return found == list(seeds) and (await harness.step(step_id)).status == "completed"
 
     await eventually(met)
 
 
 @asynccontextmanager
-async def studio_house(
+async def studio_harness(
     database: Database, server: ScriptedInvokeAI, *, connected: bool = True, **options: Any
-) -> AsyncIterator[StudioHouse]:
+) -> AsyncIterator[StudioHarness]:
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
-        house = StudioHouse(database, http, **options)
+        harness = StudioHarness(database, http, **options)
         try:
-            await house.furnish(server)
-            await house.start(connected=connected)
-            yield house
+            await harness.fill_library(server)
+            await harness.start(connected=connected)
+            yield harness
         finally:
-            await house.stop()
+            await harness.stop()

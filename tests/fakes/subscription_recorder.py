@@ -15,11 +15,11 @@ CONNECTED = SubscriptionState.CONNECTED
 UNREACHABLE = SubscriptionState.UNREACHABLE
 UNAUTHORIZED = SubscriptionState.UNAUTHORIZED
 
-HASTE = Pace(first_wait=0.01, longest_wait=0.05, settled=0.0, quiet=60.0)
-NEVER_AGAIN = Pace(first_wait=3600, longest_wait=3600, settled=0.0, quiet=60.0)
+FAST = Pace(first_wait=0.01, longest_wait=0.05, settled=0.0, quiet=60.0)
+NO_RECONNECT = Pace(first_wait=3600, longest_wait=3600, settled=0.0, quiet=60.0)
 
 
-class Watch:
+class SubscriptionRecorder:
     """Runs a subscription and waits for what it reports."""
 
     def __init__(self, client: InvokeClient, pace: Pace) -> None:
@@ -61,8 +61,8 @@ class Watch:
 
 
 @asynccontextmanager
-async def watching(client: InvokeClient, pace: Pace = HASTE) -> AsyncIterator[Watch]:
-    watch = Watch(client, pace)
+async def subscribed(client: InvokeClient, pace: Pace = FAST) -> AsyncIterator[SubscriptionRecorder]:
+    watch = SubscriptionRecorder(client, pace)
     try:
         yield watch
     finally:
