@@ -10,15 +10,19 @@ from service.database.engine import Connection, Database
 AT_ONCE = 500
 FIRST = UUID(int=0)
 
+CAN_RETRY = """(retrieval_status IN ('failed', 'gone')
+    OR retrieval_status = 'pending' AND (retrieval_attempts > 0 OR retrieval_error IS NOT NULL))
+    AND purged_at IS NULL AND backend_id IS NOT NULL"""
+"""Given up, or waiting after something went wrong; and its server is known."""
+
 # A removal takes photos their server, with its row locked: it is held until they wait for it again.
 BACKENDS_OF = "SELECT DISTINCT backend_id FROM photos WHERE id = ANY($1::uuid[]) AND backend_id IS NOT NULL"
 HOLD_BACKENDS = "SELECT FROM backends WHERE id = ANY($1::uuid[]) ORDER BY id FOR KEY SHARE"
 # What changes several rows locks them by id, as purges do.
-RETRY_MANY = """
+RETRY_MANY = f"""
     UPDATE photos SET retrieval_status = 'pending', retrieval_attempts = 0, missing_since = NULL,
-           next_retrieval_attempt = now()
-     WHERE id IN (SELECT id FROM photos WHERE id = ANY($1::uuid[]) AND retrieval_status IN ('pending', 'failed', 'gone')
-                     AND purged_at IS NULL AND backend_id IS NOT NULL ORDER BY id FOR UPDATE)
+           retrieval_error = NULL, next_retrieval_attempt = now()
+     WHERE id IN (SELECT id FROM photos WHERE id = ANY($1::uuid[]) AND {CAN_RETRY} ORDER BY id FOR UPDATE)
     RETURNING id
 """
 # A moment in the future is of a clock that was set back since: as good as long ago.
@@ -34,8 +38,8 @@ RETRY_FAILED = """
 
 
 async def retry_many(connection: Connection, photo_ids: Sequence[UUID]) -> list[UUID]:
-    """pending, failed or gone → pending, due now, all attempts before them; in the caller's transaction. Those that
-    were retried: what is home, or has no server, is not."""
+    """failed, gone, or pending after something went wrong → pending, due now, all attempts before them; in the caller's
+    transaction. Those that were."""
     backends = [row["backend_id"] for row in await connection.fetch(BACKENDS_OF, photo_ids)]
     await connection.execute(HOLD_BACKENDS, backends)
     return [row["id"] for row in await connection.fetch(RETRY_MANY, photo_ids)]
