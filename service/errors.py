@@ -82,6 +82,10 @@ class InvokeInterrupted(InvokeError):
     """Sent, at least in part, and no whole answer came (timeout, cut): the effect is unknown."""
 
 
+class InvokeUnreadable(InvokeInterrupted):
+    """A whole answer came, and it is not what it should be."""
+
+
 class InvokeAnswered(InvokeError):
     """InvokeAI answered with something other than success; `words` are its own."""
 

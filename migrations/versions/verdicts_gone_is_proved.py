@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "verdicts"
-down_revision = "0001"
+down_revision = "correlation"
 branch_labels = None
 depends_on = None
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
@@ -18,10 +18,10 @@ log = structlog.get_logger()
 class AllHome:
     """To be asked again and again: the first question has everything read, a later one finds that it was."""
 
-    def __init__(self, registry: Registry, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, registry: Registry, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._registry = registry
         self._clock = clock
-        self._empty_since: dict[UUID, datetime] = {}
+        self._empty_since: dict[UUID, float] = {}
         """Since when each queue has been empty, as far as anybody told."""
         registry.reconnected.listen(self._start_over)
 
@@ -40,7 +40,7 @@ class AllHome:
         ledger = (await self._registry.ledger()).backends.get(str(backend_id))
         return ledger is not None and ledger.home and ledger.expected == ledger.made
 
-    async def _seen_empty_since(self, connection: Connection) -> datetime | None:
+    async def _seen_empty_since(self, connection: Connection) -> float | None:
         backend_id, asked = connection.backend_id, self._clock()
         try:
             status = await connection.client.queue_status()
@@ -50,7 +50,7 @@ class AllHome:
         if status.pending or status.in_progress or status.waiting:
             self._empty_since.pop(backend_id, None)
             return None
-        since, heard = self._empty_since.get(backend_id), connection.last_event_at
+        since, heard = self._empty_since.get(backend_id), connection.heard_at
         if since is None or (heard is not None and heard > since):
             since = self._empty_since[backend_id] = asked  # something may have come and gone until now
         return since

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,7 @@ from service.correlation.reconcile import Reconciler
 from service.correlation.record import Recorder
 from service.correlation.sightings import Sightings
 from service.correlation.tracking import Tracking
+from service.correlation.unreadable import UnreadableImages
 from service.database.engine import Database
 from service.errors import InvokeError
 from service.invokeai.client import Credentials, InvokeClient
@@ -73,6 +75,8 @@ class Connection:
         self.state: BackendState = "connecting" if row.enabled else "disabled"
         self.error: str | None = None
         self.videos = 0
+        self.heard_at: float | None = None
+        """When the last event of its queue came, on the monotonic clock, as `read_from` of the readings."""
         self.troubles = Troubles(lambda: surroundings.status_changed(row.id))
         credentials = msgspec.convert(row.credentials, Credentials) if row.credentials else None
         self.client = InvokeClient(row.url, row.queue_id, credentials, surroundings.timeout, session=surroundings.http)
@@ -88,8 +92,9 @@ class Connection:
             batch_seen=self.batch_seen,
             settled=self.tracking.settled,
         )
+        self.recorder.unreadable = UnreadableImages(self.troubles)
         self.sightings = Sightings(self.client, self.recorder, self.read_everything)
-        self.gallery = Gallery(row.id, self.client, self.recorder, surroundings.database)
+        self.gallery = Gallery(row.id, self.client, self.recorder, surroundings.database, troubles=self.troubles)
         self.consumer = Consumer(
             row.id,
             row.queue_id,
@@ -144,6 +149,7 @@ class Connection:
     # --- the socket ---
 
     def _event(self, name: str, payload: Any) -> None:
+        self.heard_at = time.monotonic()
         self.consumer.offer(name, payload)
 
     def _subscribed(self, state: SubscriptionState, error: str | None) -> None:
@@ -157,7 +163,7 @@ class Connection:
         log.info("backend_state", backend=self.row.name, state=self.state, error=error)
         if came_back:
             self.reconciler.reconnected()
-            self.gallery.request()
+            self.gallery.request(thoroughly=True)
             self.sightings.wake()
             self._around.reconnected(self.backend_id)
         self._around.status_changed(self.backend_id)

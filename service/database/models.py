@@ -87,6 +87,10 @@ class Backend(Base):
     """InvokeAI's clock (rule 6)."""
     gone_seen_at: Mapped[datetime | None]
     """When the owner last said that the images that are gone there were seen (rule 19)."""
+    gallery_beginning: Mapped[datetime | None]
+    """When it was added, on InvokeAI's clock; null until InvokeAI told its time. Older images come by Import."""
+    gallery_older: Mapped[list[str] | None]
+    """The newest of the images that were there before, by name; null until the gallery was read."""
 
 
 class Photo(Base):

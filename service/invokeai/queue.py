@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
+import structlog
 
 from service.errors import InvokeFailed, InvokeNotFound
 from service.invokeai.answers import Canceled, Enqueued, ItemIds, ListedItem, ListPage, QueueAndProcessor, Retried
 from service.invokeai.events import BatchStatus, EnqueueResult, ItemReading, ItemSummary, QueueItem, QueueStatus
-from service.invokeai.server import Found, Server, quoted
+from service.invokeai.server import Found, Server, one_by_one, quoted
+
+log = structlog.get_logger()
 
 Reading = TypeVar("Reading", bound=ItemReading)
 
@@ -47,21 +50,26 @@ class QueueCalls(Server):
         return await self._about(item_id, self._call("GET", self._queue(f"i/{item_id}"), QueueItem))
 
     async def items(self, item_ids: Sequence[int]) -> list[QueueItem]:
-        """Unknown ids are left out."""
-        return await self._whole_items(item_ids, QueueItem, list[QueueItem])
+        """Unknown ids are left out, and items that cannot be read or kept."""
+        return await self._whole_items(item_ids, QueueItem)
 
     async def summaries(self, item_ids: Sequence[int]) -> list[ItemSummary]:
-        """Unknown ids are left out. Before 6.14 they are read from whole items."""
+        """Unknown ids are left out, and items that cannot be read or kept. Before 6.14 they are read from whole
+        items."""
         if not await self._has("item_summaries_by_ids"):
-            return await self._whole_items(item_ids, ItemSummary, list[ItemSummary])
-        path = self._queue("item_summaries_by_ids")
-        return await self._in_pieces(path, "item_ids", item_ids, SUMMARIES_PER_CALL, list[ItemSummary])
+            return await self._whole_items(item_ids, ItemSummary)
+        return await self._by_ids("item_summaries_by_ids", item_ids, SUMMARIES_PER_CALL, ItemSummary)
 
-    async def _whole_items(
-        self, item_ids: Sequence[int], one: type[Reading], many: type[list[Reading]]
-    ) -> list[Reading]:
+    async def _by_ids(self, route: str, item_ids: Sequence[int], size: int, kind: type[Reading]) -> list[Reading]:
+        parts = await self._in_pieces(self._queue(route), "item_ids", item_ids, size, list[msgspec.Raw])
+        found, refused = one_by_one(parts, kind)
+        for _, why in refused:
+            log.warning("item_not_readable", url=self.url, reason=why)
+        return found
+
+    async def _whole_items(self, item_ids: Sequence[int], one: type[Reading]) -> list[Reading]:
         if await self._has("items_by_ids"):
-            return await self._in_pieces(self._queue("items_by_ids"), "item_ids", item_ids, ITEMS_PER_CALL, many)
+            return await self._by_ids("items_by_ids", item_ids, ITEMS_PER_CALL, one)
         found: list[Reading] = []
         known: set[int] | None = None
         for item_id in item_ids:

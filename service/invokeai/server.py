@@ -9,11 +9,14 @@ from urllib.parse import quote
 
 import aiohttp
 import msgspec
+import structlog
 
 from service.errors import InvokeNotFound
 from service.invokeai.answers import AuthStatus, Models, OpenAPI, ServerInfo, Version
-from service.invokeai.events import Model
+from service.invokeai.events import Model, Said
 from service.invokeai.transport import Credentials, Transport
+
+log = structlog.get_logger()
 
 Found = TypeVar("Found")
 Key = TypeVar("Key")
@@ -85,7 +88,11 @@ class Server:
         return await self._call("GET", "/api/v1/app/version", Version)
 
     async def models(self) -> list[Model]:
-        return (await self._call("GET", "/api/v2/models/", Models)).models
+        """Without those that cannot be read or kept."""
+        found, refused = one_by_one((await self._call("GET", "/api/v2/models/", Models)).models, Model)
+        for _, why in refused:
+            log.warning("model_not_readable", url=self.url, reason=why)
+        return found
 
     async def _in_pieces(
         self, path: str, key: str, values: Sequence[Any], size: int, many: type[list[Found]]
@@ -114,6 +121,17 @@ class Server:
 
     async def _has(self, route: str) -> bool:
         return f"/api/v1/queue/{{queue_id}}/{route}" in (await self._info()).routes
+
+
+def one_by_one(parts: Sequence[msgspec.Raw], kind: type[Said]) -> tuple[list[Any], list[tuple[msgspec.Raw, str]]]:
+    """The parts of an answer that can be read, and the others with what is wrong with each: one spoils no other."""
+    found, refused = [], []
+    for part in parts:
+        try:
+            found.append(msgspec.json.decode(part, type=kind))
+        except (ValueError, RecursionError) as error:
+            refused.append((part, str(error)))
+    return found, refused
 
 
 def quoted(part: str) -> str:

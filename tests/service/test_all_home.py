@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+import time
 
 import pytest
 
@@ -25,7 +25,7 @@ async def bring_home(harness: CorrelationHarness) -> None:
         )
 
 
-async def until_read(harness: CorrelationHarness, since: datetime) -> None:
+async def until_read(harness: CorrelationHarness, since: float) -> None:
     """Both kinds of reading have come to an end that began after that."""
     readings = harness.connection.reconciler, harness.connection.gallery
 
@@ -36,7 +36,7 @@ async def until_read(harness: CorrelationHarness, since: datetime) -> None:
 
 
 async def is_seen_empty_and_read(harness: CorrelationHarness, all_home: AllHome) -> None:
-    since = datetime.now(UTC)
+    since = time.monotonic()
     assert not await all_home.of(harness.backend_id), "nothing was read since then"
     await until_read(harness, since)
 
@@ -67,7 +67,7 @@ async def test_what_is_read_before_it_was_away_says_nothing(harness: Correlation
     harness.invokeai.on("/images/$", answers.after(gate), times=None)
     await harness.invokeai.accept()
     await harness.until_connected()
-    since = datetime.now(UTC)
+    since = time.monotonic()
     assert not await all_home.of(harness.backend_id)
     gate.set()
     await until_read(harness, since)
@@ -80,7 +80,7 @@ async def test_a_gallery_reading_under_way_may_find_something(harness: Correlati
     harness.invokeai.on("/images/$", answers.after(gate), times=None)
     [item_id] = await harness.enqueue_foreign(batches.blank())
     await harness.invokeai.until_ended(item_id)
-    since = datetime.now(UTC)
+    since = time.monotonic()
     assert not await all_home.of(harness.backend_id)
 
     async def queue_read() -> bool:
