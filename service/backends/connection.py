@@ -12,6 +12,8 @@ import aiohttp
 import msgspec
 import structlog
 
+from service.backends.home import Looked
+from service.backends.last_look import LastLook
 from service.backends.troubles import Troubles
 from service.correlation.consumer import Consumer
 from service.correlation.gallery import Gallery
@@ -88,7 +90,7 @@ class Connection:
             surroundings.database,
             surroundings.announcer,
             mirror=row.mirror == "all",
-            photos_recorded=lambda: surroundings.photos_recorded(row.id),
+            photos_recorded=self._recorded,
             batch_seen=self.batch_seen,
             settled=self.tracking.settled,
         )
@@ -112,6 +114,13 @@ class Connection:
             gallery_read_from=lambda: self.gallery.read_from,
             request_gallery=self.gallery.request,
         )
+        self._worked_at = time.monotonic()
+        last_look = LastLook(
+            lambda: self.looked,
+            lambda: bool(self.tracking.ours_live or self.tracking.foreign_live),
+            self.read_everything,
+            lambda: surroundings.announcer.ledger_changed(row.id),
+        )
         self._around = surroundings
         self._device: str | None = None
         # Names of tasks stay what they were when started, whatever the backend is called meanwhile.
@@ -121,6 +130,7 @@ class Connection:
             (f"{label}: sightings", self.sightings.run),
             (f"{label}: gallery readings", self.gallery.run),
             (f"{label}: item readings", self.reconciler.run),
+            (f"{label}: last look", last_look.run),
             (f"{label}: socket", self.subscription.run),
         ]
 
@@ -144,6 +154,7 @@ class Connection:
         self.row = row
         self.recorder.mirror = row.mirror == "all"
         if mirrors_more:
+            self._worked_at = time.monotonic()  # what others made until now was not looked for
             self.gallery.request()
 
     # --- the socket ---
@@ -162,6 +173,7 @@ class Connection:
         self.error = error
         log.info("backend_state", backend=self.row.name, state=self.state, error=error)
         if came_back:
+            self._worked_at = time.monotonic()  # what happened meanwhile was told to nobody
             self.reconciler.reconnected()
             self.gallery.request(thoroughly=True)
             self.sightings.wake()
@@ -192,7 +204,22 @@ class Connection:
     def models_changed(self) -> None:
         self._around.models_changed(self.backend_id)
 
+    def _recorded(self) -> None:
+        self._worked_at = time.monotonic()
+        self._around.photos_recorded(self.backend_id)
+
     # --- what it looks like ---
+
+    @property
+    def looked(self) -> Looked:
+        """What the ledger's *home* is made of (home.py)."""
+        return Looked(
+            reachable=self.state == "connected",
+            worked_at=max(self._worked_at, self.consumer.worked_at or 0.0),
+            queue_read_from=self.reconciler.read_from,
+            gallery_read_from=self.gallery.read_from,
+            mirrors=self.recorder.mirror,
+        )
 
     @property
     def queue(self) -> QueueCounts:

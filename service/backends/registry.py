@@ -18,7 +18,7 @@ from service.database.engine import Database
 from service.errors import InvokeError, NotFound
 from service.live.announce import Announcer
 from service.live.hub import Hub
-from service.live.messages import Backend, BackendLedger, Item, Ledger, Progress
+from service.live.messages import Backend, Item, Ledger, Progress
 from service.live.previews import Previews
 from service.supervisor import Supervisor
 
@@ -240,18 +240,22 @@ class Registry:
         """Both of one reading, which counts every photo there is."""
         async with self._database.connection() as connection:
             rows = await queries.backend_rows(connection)
+            gone = await queries.unseen_gone(connection)
         now = await self.ledger()
-        return [self._resource(row, now.backends.get(str(row.id), ledger.EMPTY)) for row in rows], now
+        return [
+            queries.resource(
+                row, self._connections.get(row.id), now.backends.get(str(row.id), ledger.EMPTY), gone.get(row.id)
+            )
+            for row in rows
+        ], now
 
     async def ledger(self) -> Ledger:
         """Rule 10's ledger; what is live of other people's work is counted from memory, where it is taken at all."""
+        # Before the database is read: what a reading recorded until now is counted.
+        looked = {id: connection.looked for id, connection in self._connections.items()}
         foreign = {id: c.tracking.foreign_live for id, c in self._connections.items() if c.recorder.mirror}
         async with self._database.connection() as connection:
-            return await ledger.read(connection, foreign)
-
-    def _resource(self, row: BackendRow, row_ledger: BackendLedger) -> Backend:
-        connection = self._connections.get(row.id)
-        return queries.resource(row, connection, row_ledger)
+            return await ledger.read(connection, foreign, looked)
 
 
 def _identity(row: BackendRow | None) -> object:

@@ -25,7 +25,7 @@ from service.retrieval.evidence import Evidence
 from service.retrieval.missing import Look, Missing, is_recorded
 from service.retrieval.queue import Claimed
 
-CONFLICT_DELAY = 10.0
+CONFLICT_DELAY, UNSTEADY_DELAY = 10.0, 10.0
 FILES_DAMAGED, FILES_FAILING = "files_damaged", "files_failing"
 ANSWERS_WRONGLY, IMAGES_MISSING = "answers_wrongly", "images_missing"
 """Codes of a server's troubles (api.md)."""
@@ -73,12 +73,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class Postponed:
-    """Costs no attempt; the photo is due again after `delay` seconds, once its backend is not paused. `is_recorded`:
-    InvokeAI has shown that it has the record."""
+    """Costs no attempt; the photo is due again after `delay` seconds, once its backend is not paused. `forget_missing`:
+    that InvokeAI had no record of it proves nothing any more."""
 
     reason: str
     delay: float = 0.0
-    is_recorded: bool = False
+    forget_missing: bool = False
 
 
 Verdict = Absent | Failure | Postponed
@@ -224,12 +224,13 @@ class Faults:
         if look is Look.MISSING:
             return Absent("InvokeAI no longer has this image: it was deleted there")
         if look is Look.UNSTEADY:
-            return Postponed(
-                "InvokeAI says at one moment that it has its images, and at the next that it has not", 10.0
-            )
+            words = "InvokeAI says at one moment that it has an image, and at the next that it has not"
+            return Postponed(words, UNSTEADY_DELAY, forget_missing=True)
         reason = "InvokeAI has the record of this image, but not its file"
         verdict = await self._judge_file(claimed, FILES_FAILING, reason, client)
-        return Postponed(verdict.reason, verdict.delay, is_recorded=True) if isinstance(verdict, Postponed) else verdict
+        return (
+            Postponed(verdict.reason, verdict.delay, forget_missing=True) if isinstance(verdict, Postponed) else verdict
+        )
 
     def _not_proved(self, claimed: Claimed) -> Postponed:
         missing = self._unproved.setdefault(claimed.backend_id, {})

@@ -219,9 +219,9 @@ class Fetcher:
                 case Failure(reason):
                     attempts = self._limits().retrieval_max_attempts
                     status = await queue.fail(connection, claimed, reason, attempts)
-                case Postponed(reason, delay, is_recorded):
+                case Postponed(reason, delay, forget_missing):
                     released = await queue.release(
-                        connection, claimed, error=reason or None, delay_seconds=delay, is_recorded=is_recorded
+                        connection, claimed, error=reason or None, delay_seconds=delay, forget_missing=forget_missing
                     )
                     status = "postponed" if released else None
         if status is None:

@@ -256,11 +256,11 @@ async def release(
     *,
     error: str | None = None,
     delay_seconds: float = 0,
-    is_recorded: bool = False,
+    forget_missing: bool = False,
 ) -> bool:
-    """retrieving → pending without an attempt counted; `is_recorded` when InvokeAI has shown that it has the record.
-    False when the claim no longer holds."""
-    released = await connection.fetchval(RELEASE, claimed.id, claimed.claim, error, delay_seconds, is_recorded)
+    """retrieving → pending without an attempt counted; with `forget_missing`, that InvokeAI had no record of
+    it proves nothing any more. False when the claim no longer holds."""
+    released = await connection.fetchval(RELEASE, claimed.id, claimed.claim, error, delay_seconds, forget_missing)
     return released is not None
 
 

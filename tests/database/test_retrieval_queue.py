@@ -229,7 +229,7 @@ async def test_what_shows_that_the_image_is_there_forgets_the_first_look(
         case "release":
             await queue.release(connection, claimed)
             assert (await row(connection, photo))["missing_since"] is not None, "it was not asked for"
-            await queue.release(connection, await one(connection, backend), is_recorded=True)
+            await queue.release(connection, await one(connection, backend), forget_missing=True)
         case "fail":
             await queue.fail(connection, claimed, "no file", 5)
         case "finish":

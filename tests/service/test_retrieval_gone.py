@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from service.database.engine import Database
+from service.errors import InvokeError
 from service.retrieval import queue
 from service.retrieval.faults import Timing
 from service.retrieval.missing import give_up_missing
@@ -143,6 +144,12 @@ async def test_an_image_that_is_there_at_the_second_look_comes_home(harness: Ret
     assert row["missing_since"] is None
 
 
+async def confirmed(harness: RetrievalHarness) -> list[UUID]:
+    """What is gone once the owner has said so."""
+    told = give_up_missing(harness.database, harness.client, harness.backend_id)
+    return [photo async for some in told for photo in some]
+
+
 async def test_the_owner_confirms_what_was_deleted_and_what_is_there_stays(harness: RetrievalHarness) -> None:
     image = harness.server.add_image()
     there, failed = await harness.photo(image), await harness.photo("11111111-1111-1111-1111-111111111111.png")
@@ -151,20 +158,32 @@ async def test_the_owner_confirms_what_was_deleted_and_what_is_there_stays(harne
     held = await harness.photo("22222222-2222-2222-2222-222222222222.png")
     await harness.change(held, "retrieval_status = 'retrieving', retrieval_claim = gen_random_uuid()")
     purged = await harness.photo("33333333-3333-3333-3333-333333333333.png", purged_at=harness.server.now())
-    gone = await give_up_missing(harness.database, harness.client, harness.backend_id)
+    gone = await confirmed(harness)
     assert set(gone) == {failed, missing, held}
     row = await harness.row(held)
     assert (row["retrieval_status"], row["retrieval_claim"], row["next_retrieval_attempt"]) == ("gone", None, None)
     assert (await harness.row(there))["retrieval_status"] == "pending"
     assert (await harness.row(purged))["retrieval_status"] == "pending"
-    assert await give_up_missing(harness.database, harness.client, harness.backend_id) == []
+    assert await confirmed(harness) == []
+
+
+async def test_nothing_is_confirmed_while_what_the_gallery_lists_has_no_record(harness: RetrievalHarness) -> None:
+    photo = await harness.photo(DELETED)
+    image = harness.server.add_image()
+    rule = harness.server.on(f"/images/i/{image.image_name}$", answers.status(404, "Not Found"), times=None)
+    with pytest.raises(InvokeError, match="trouble"):
+        await confirmed(harness)
+    assert (await harness.row(photo))["retrieval_status"] == "pending"
+    rule.remove()
+    assert await confirmed(harness) == [photo]
 
 
 async def test_a_record_that_is_found_at_any_of_several_looks_is_not_given_up(harness: RetrievalHarness) -> None:
     image = harness.server.add_image()
     photo = await harness.photo(image)
+    harness.server.add_image()  # listed first
     harness.server.on(f"/images/i/{image.image_name}$", answers.status(404, "Not Found"), times=2)
-    assert await give_up_missing(harness.database, harness.client, harness.backend_id) == []
+    assert await confirmed(harness) == []
     assert (await harness.row(photo))["retrieval_status"] == "pending"
 
 
