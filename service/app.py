@@ -51,6 +51,7 @@ from service.operations.health import routes as health_routes
 from service.operations.metrics import Requests
 from service.operations.metrics import routes as metrics_routes
 from service.operations.openapi import SECURITY, CommonAnswers
+from service.operations.readiness import Readiness
 from service.operations.status import routes as status_routes
 from service.request_body import StrictRequest
 from service.retrieval.sweep import Sweep
@@ -91,6 +92,7 @@ PROVIDED: Final = (
     "imaging",
     "model_cache",
     "previews",
+    "readiness",
     "registry",
     "requests",
     "retrieval",
@@ -187,6 +189,9 @@ async def opened(
         foundation = await closing.enter_async_context(laid(settings, give_up))
         database, storage, supervisor = foundation.database, foundation.storage, foundation.supervisor
 
+        readiness = Readiness(database, storage)
+        closing.push_async_callback(readiness.close)
+
         # Who may come in, and who watches.
         secret = settings.password
         sessions = Sessions(database, await asyncio.to_thread(OwnerPassword, secret)) if secret is not None else None
@@ -236,7 +241,7 @@ async def opened(
         supervisor.start("retrieval", retrieval.run)
         supervisor.every("retrieval sweep", MINUTE, Sweep(database, storage, retrieval.wake).run, at_once=True)
         supervisor.every("failed retrievals", HOUR, retrieval.retry_daily)
-        supervisor.every("backend counts", MINUTE, registry.refresh)
+        supervisor.every("readiness", MINUTE, readiness.watch, at_once=True)
         supervisor.every("model refresh", DAY, model_cache.refresh_connected)
         supervisor.every("trash purge", HOUR, partial(_purge, foundation, trash), at_once=True)
         if sessions is not None:
@@ -257,6 +262,7 @@ async def opened(
             imaging=imaging,
             model_cache=model_cache,
             previews=previews,
+            readiness=readiness,
             registry=registry,
             retrieval=retrieval,
             runtime_settings=foundation.runtime_settings,

@@ -70,6 +70,20 @@ class BackendUnavailable(ApiError):
     status, code = 502, "invokeai_connection_error"
 
 
+class DatabaseAway(ApiError):
+    """The database gives no connection, or broke one off: it is stopped, starting, overloaded or out of reach. Its own
+    words are in `__cause__`, for the log; the answer is the same for everybody."""
+
+    status, code = 503, "unavailable"
+
+    def __init__(
+        self,
+        message: str = "the database does not answer: try again in a moment",
+        details: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, details)
+
+
 class InvokeError(DarkroomError):
     """A call to InvokeAI that did not end well."""
 
@@ -84,6 +98,10 @@ class InvokeInterrupted(InvokeError):
 
 class InvokeUnreadable(InvokeInterrupted):
     """A whole answer came, and it is not what it should be."""
+
+
+class InvokeUnrecognised(InvokeError):
+    """It answers, but not as the server whose images are recorded here; nothing may be concluded from it."""
 
 
 class InvokeAnswered(InvokeError):

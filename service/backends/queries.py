@@ -35,7 +35,6 @@ PATCH = """
            version = CASE WHEN coalesce($3, url) = url THEN version END
      WHERE id = $1 RETURNING id
 """
-TOUCH = "UPDATE backends SET last_seen_at = now(), version = coalesce($2, version) WHERE id = $1"
 
 # Read from the index of what is not home. What the owner threw away was seen; a moment in the future is of a clock that
 # was set back since.
@@ -92,11 +91,6 @@ async def patch(connection: Connection, backend_id: UUID, wanted: BackendPatch) 
         raise NotFound("there is no such server")
 
 
-async def touch_seen(connection: Connection, backend_id: UUID, version: str | None) -> None:
-    """It answered just now, with that version."""
-    await connection.execute(TOUCH, backend_id, version)
-
-
 async def unseen_gone(connection: Connection) -> dict[UUID, Trouble]:
     """By backend, what its owner has not seen yet: images that were deleted there before they came home (rule 19)."""
     troubles = {}
@@ -135,6 +129,7 @@ def resource(
         last_seen_at=row.last_seen_at,
         last_event_at=connection.last_event_at if connection else None,
         videos=connection.videos if connection else 0,
+        older_images=connection.older_images if connection else 0,
         error=connection.error if connection else None,
         troubles=sorted(troubles, key=lambda trouble: trouble.since),
     )

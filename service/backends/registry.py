@@ -8,23 +8,18 @@ from uuid import UUID
 
 import aiohttp
 import msgspec
-import structlog
 
 from service.backends import ledger, queries
 from service.backends.connection import BackendRow, Connection, Surroundings
 from service.backends.handover import HandedOver
 from service.backends.signal import Signal
 from service.database.engine import Database
-from service.errors import InvokeError, NotFound
+from service.errors import NotFound
 from service.live.announce import Announcer
 from service.live.hub import Hub
 from service.live.messages import Backend, Item, Ledger, Progress
 from service.live.previews import Previews
 from service.supervisor import Supervisor
-
-log = structlog.get_logger()
-
-LOOK_SECONDS = 10.0
 
 
 class Registry:
@@ -70,9 +65,7 @@ class Registry:
         self._connections: dict[UUID, Connection] = {}
         self._anew: set[UUID] = set()
         self._changed: dict[UUID, None] = {}
-        self._to_look_at: dict[UUID, None] = {}
         self._tell = asyncio.Event()
-        self._look = asyncio.Event()
         self._reloading = asyncio.Lock()
 
     # --- following the table ---
@@ -169,17 +162,11 @@ class Registry:
             connection.troubles.set(code, words)
 
     def status_changed(self, backend_id: UUID) -> None:
-        self._to_look_at[backend_id] = self._changed[backend_id] = None
+        self._changed[backend_id] = None
         self._tell.set()
-        self._look.set()
 
     async def run(self) -> None:
-        """Supervised: keeps what the table says of each backend, and tells browsers, after every change of state."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._tell_states(), name="tell backend states")
-            tasks.create_task(self._look_around(), name="look around at backends")
-
-    async def _tell_states(self) -> None:
+        """Supervised: tells browsers after every change of state. Nothing here asks a server."""
         while True:
             await self._tell.wait()
             self._tell.clear()
@@ -192,37 +179,9 @@ class Registry:
                 raise
 
     async def _tell_of(self, backend_ids: Collection[UUID]) -> None:
-        connected = [c for id in backend_ids if (c := self._connections.get(id)) and c.state == "connected"]
-        async with self._database.connection() as database:
-            for connection in connected:
-                await queries.touch_seen(database, connection.backend_id, connection.version)
         for resource in await self.resources():
             if resource.id in backend_ids:
                 self._hub.passing("backend.status", str(resource.id), resource)
-
-    async def _look_around(self) -> None:
-        """What no state tells: counts. A slow server holds up nobody's state, and no other's counts for long."""
-        while True:
-            await self._look.wait()
-            self._look.clear()
-            ids, self._to_look_at = self._to_look_at, {}
-            connections = [c for id in ids if (c := self._connections.get(id)) and c.state == "connected"]
-            await asyncio.gather(*(self._look_at(connection) for connection in connections))
-            if connections:
-                self._changed.update(dict.fromkeys(connection.backend_id for connection in connections))
-                self._tell.set()
-
-    async def _look_at(self, connection: Connection) -> None:
-        try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                await connection.look_around()
-        except (InvokeError, TimeoutError) as error:
-            log.info("look_around_failed", backend=connection.row.name, error=str(error) or "no answer")
-
-    async def refresh(self) -> None:
-        """Periodic: what is connected was seen just now; counts and states are told again."""
-        for connection in self._connections.values():
-            self.status_changed(connection.backend_id)
 
     async def resource(self, backend_id: UUID) -> Backend:
         """Raises NotFound."""

@@ -123,6 +123,24 @@ async def test_backend(backend_id: FromPath[UUID], database: NamedDependency[Dat
 
 
 @post(
+    "/api/v1/backends/{backend_id:uuid}/look",
+    operation_id="look_at_backend",
+    status_code=202,
+    tags=TAGS,
+    responses=failures(409),
+)
+async def look_at_backend(backend_id: FromPath[UUID], registry: NamedDependency[Registry]) -> None:
+    """Read its queue and its gallery now, and whatever else is read now and then; one that is away is tried now. What
+    is found comes by the feed. Disabled: 409."""
+    connection = registry.get(backend_id)
+    if connection is None:
+        raise _no_such_backend()
+    if not connection.row.enabled:
+        raise Conflict("this server is switched off: nothing is read there")
+    connection.look()
+
+
+@post(
     "/api/v1/backends/{backend_id:uuid}/confirm-gone",
     operation_id="confirm_gone",
     status_code=200,
@@ -190,4 +208,5 @@ routes = [
     test_backend,
     confirm_gone,
     see_gone,
+    look_at_backend,
 ]

@@ -15,7 +15,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from service.access.visitor import Visitor
-from service.errors import NotFound
+from service.errors import DatabaseAway, NotFound
 from service.live.hub import READY_FRAMES, SESSION_ENDED, STOPPED_READING, Client, Frame, Hub
 from service.live.messages import Hello
 from service.live.patience import Patience
@@ -85,13 +85,21 @@ async def _close_when_it_ends(client: Client, visitor: Visitor, sessions: Sessio
     expires_at = visitor.expires_at
     while expires_at is not None:
         await asyncio.sleep(max(0.0, (expires_at - datetime.now(UTC)).total_seconds()))
-        expires_at = await sessions.expires_at(visitor.session) if visitor.session is not None else None
+        try:
+            expires_at = await sessions.expires_at(visitor.session) if visitor.session is not None else None
+        except DatabaseAway:
+            client.close(TRY_AGAIN_LATER)
+            return
     client.close(SESSION_ENDED)
 
 
 async def _write(socket: Socket, hub: Hub, client: Client, snapshots: Snapshots) -> None:
     try:
         frame: Frame | None = hub.hello(client, await snapshots.read())
+    except (DatabaseAway, TimeoutError) as error:
+        log.warning("no snapshot for the feed", error=repr(error.__cause__ or error))
+        await socket.close(TRY_AGAIN_LATER)
+        return
     except Exception:
         log.exception("no snapshot for the feed")
         await socket.close(TRY_AGAIN_LATER)

@@ -11,7 +11,8 @@ from litestar.params import JSONBody
 from service.backends.registry import Registry
 from service.database.engine import Database
 from service.live.hub import Hub
-from service.live.messages import Backend, Ledger, Resource
+from service.live.messages import Backend, Ledger, Resource, Trouble
+from service.operations.readiness import Readiness
 from service.runtime_settings import Patch, RuntimeSettings, Values
 from service.supervisor import Supervisor, TaskReport
 
@@ -24,6 +25,8 @@ class Status(Resource, frozen=True):
     tasks: list[TaskReport]
     backends: list[Backend]
     ledger: Ledger
+    troubles: list[Trouble]
+    """What keeps Darkroom from bringing pictures home; empty when nothing does."""
 
 
 @get("/api/v1/status", operation_id="get_status", tags=["operations"])
@@ -31,9 +34,10 @@ async def get_status(
     hub: NamedDependency[Hub],
     supervisor: NamedDependency[Supervisor],
     registry: NamedDependency[Registry],
+    readiness: NamedDependency[Readiness],
     started_at: NamedDependency[datetime],
 ) -> Status:
-    """Version, tasks with their last run and result, backends, and the ledger of all of them."""
+    """Version, tasks with their last run and result, backends, the ledger of all of them, and troubles."""
     backends, ledger = await registry.resources_and_ledger()
     return Status(
         version=hub.version,
@@ -42,6 +46,7 @@ async def get_status(
         tasks=supervisor.report(),
         backends=backends,
         ledger=ledger,
+        troubles=await readiness.troubles(),
     )
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from service.errors import (
+    DatabaseAway,
     InvokeAnswered,
     InvokeConflict,
     InvokeError,
@@ -51,10 +52,6 @@ class Timing(msgspec.Struct, frozen=True):
 
 class StorageTrouble(Exception):
     """Our own disk's trouble: full, read-only, gone. It says nothing of photo or backend."""
-
-
-class DatabaseTrouble(Exception):
-    """Our own database's trouble: restarting, unreachable, full. It says nothing of photo or backend."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +172,7 @@ class Faults:
         if isinstance(error, InvokeUnreachable | InvokeUnauthorized):
             self._pause(claimed.backend_id)
             return Postponed(reason)
-        if isinstance(error, StorageTrouble | DatabaseTrouble):
+        if isinstance(error, StorageTrouble | DatabaseAway):
             self._pause(None)
             return Postponed(reason)
         if isinstance(error, InvokeConflict):

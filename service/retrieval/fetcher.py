@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,10 +12,9 @@ from uuid import UUID
 
 import asyncpg
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from service.database.engine import Connection, Database
-from service.errors import InvokeError, InvokeInterrupted
+from service.errors import DatabaseAway, InvokeError, InvokeInterrupted
 from service.invokeai.client import InvokeClient
 from service.live.announce import Announcer
 from service.media.imaging import Imaging, Thumbnail
@@ -24,8 +22,8 @@ from service.media.layout import thumbnail_path
 from service.media.png import Damaged
 from service.media.storage import LocalStorage
 from service.retrieval import queue
-from service.retrieval.download import Arrived, examine, in_place, largest, likeness, publish, remove, save
-from service.retrieval.faults import Absent, DatabaseTrouble, Failure, Faults, Postponed, StorageTrouble, Verdict
+from service.retrieval.download import Arrived, examine, in_place, largest, likeness, publish, save
+from service.retrieval.faults import Absent, Failure, Faults, Postponed, StorageTrouble, Verdict
 from service.retrieval.parameters import Parameters, embedded, parameters
 from service.retrieval.queue import Claimed, Home
 from service.retrieval.unbroken import unbroken
@@ -98,7 +96,7 @@ class Fetcher:
         try:
             fetched = await self._fetch(claimed, client)
             await unbroken(self._finish(claimed, fetched))
-        except (InvokeError, Damaged, StorageTrouble, DatabaseTrouble) as error:
+        except (InvokeError, Damaged, StorageTrouble, DatabaseAway) as error:
             return await self._faults.judge(claimed, error, client)
         except Exception as error:
             log.exception("retrieval failed unexpectedly", photo=str(claimed.id))
@@ -119,7 +117,7 @@ class Fetcher:
         except Damaged as error:
             log.warning("file in place is damaged", photo=str(claimed.id), reason=str(error))
             return verdict
-        except (StorageTrouble, DatabaseTrouble) as error:
+        except (StorageTrouble, DatabaseAway) as error:
             return await self._faults.judge(claimed, error, client)
         except Exception as error:
             log.exception("picture that is here not taken", photo=str(claimed.id))
@@ -158,7 +156,7 @@ class Fetcher:
             log.warning("no thumbnail either", photo=str(claimed.id), reason=str(error))
             return None
         finally:
-            await unbroken(asyncio.to_thread(self._storage.discard, path, claimed.claim))
+            await unbroken(self._discard(path, claimed))
 
     async def _parameters(self, claimed: Claimed, client: InvokeClient, inside: str | None) -> Parameters | None:
         """As InvokeAI has them now, else as they are inside the file: a picture never waits for its description."""
@@ -180,8 +178,7 @@ class Fetcher:
         )
         thumbhash = fetched.thumbnail.thumbhash if fetched.thumbnail else None
         home = Home(fetched.arrived.size, fetched.arrived.sha256, path, thumbhash)
-        with _our_trouble():
-            finished, wanted = await self._complete(claimed, home, fetched.parameters)
+        finished, wanted = await self._complete(claimed, home, fetched.parameters)
         if not wanted:
             await asyncio.to_thread(self._remove_published, claimed)
         if finished:
@@ -236,10 +233,14 @@ class Fetcher:
             self._gone(claimed.backend_id)
 
     async def _remove_temporary(self, claimed: Claimed) -> None:
+        for path in (claimed.path, thumbnail_path(claimed.path)):
+            await self._discard(path, claimed)
+
+    async def _discard(self, path: str, claimed: Claimed) -> None:
         try:
-            await asyncio.to_thread(remove, self._storage, claimed.path, claimed.claim)
+            await asyncio.to_thread(self._storage.discard, path, claimed.claim)
         except OSError as error:
-            # The first sweep of the next start finds it; the outcome matters more.
+            # Later sweeps remove it; the outcome matters more.
             log.warning("temporary file not removed", photo=str(claimed.id), reason=str(error))
 
 
@@ -247,26 +248,3 @@ async def _write(connection: Connection, claimed: Claimed, home: Home, known: Pa
     """The whole file is in its place: the row says so, also when the claim was taken from us and nobody has one now."""
     finished = await queue.finish(connection, claimed, home, known)
     return finished or await queue.adopt(connection, claimed, home, known)
-
-
-_OUT_OF_SERVICE = (
-    SQLAlchemyError,  # no connection to be had
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-)
-
-
-@contextmanager
-def _our_trouble() -> Iterator[None]:
-    """The file is here already: a database that goes away now is not what keeps it from coming home."""
-    try:
-        yield
-    except _OUT_OF_SERVICE as error:
-        if isinstance(error, ValueError):  # the driver's word for a value it cannot send
-            raise
-        raise DatabaseTrouble(f"the database: {str(error) or type(error).__name__}") from error

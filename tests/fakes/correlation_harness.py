@@ -48,8 +48,10 @@ class CorrelationHarness:
         registry: Registry,
         backend_id: UUID,
         supervisor: Supervisor,
+        hub: Hub,
     ) -> None:
         self.database = database
+        self.hub = hub
         self.supervisor = supervisor
         self.invokeai = invokeai
         self.registry = registry
@@ -164,7 +166,7 @@ async def correlation_harness(
             http=http,
             timeout=5,
         )
-        harness = CorrelationHarness(database, invokeai, registry, backend_id, supervisor)
+        harness = CorrelationHarness(database, invokeai, registry, backend_id, supervisor, hub)
         await registry.reload()
         supervisor.start("backend states", registry.run)
         try:

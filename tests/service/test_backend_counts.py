@@ -7,7 +7,7 @@ from tests.fakes.correlation_harness import CorrelationHarness
 
 
 async def until_videos(harness: CorrelationHarness, count: int) -> None:
-    await harness.registry.refresh()
+    harness.connection.look()
 
     async def met() -> bool:
         return (await harness.registry.resource(harness.backend_id)).videos == count
@@ -25,7 +25,8 @@ async def test_videos_are_counted_and_shown_and_never_taken(harness: Correlation
 
 
 async def test_a_server_that_cannot_count_its_videos_is_shown_all_the_same(harness: CorrelationHarness) -> None:
-    harness.invokeai.on("/videos/$", answers.status(500), times=None)
-    await harness.registry.refresh()
+    failing = harness.invokeai.on("/videos/$", answers.status(500), times=None)
+    harness.connection.look()
+    await failing.wait()
     backend = await harness.registry.resource(harness.backend_id)
     assert (backend.state, backend.videos) == ("connected", 0)

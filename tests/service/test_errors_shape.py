@@ -35,6 +35,7 @@ CODES = {
     429: {"too_many_requests"},
     500: {"server_error"},
     502: {"invokeai_connection_error"},
+    503: {"unavailable"},
 }
 JSON = {"Content-Type": "application/json"}
 

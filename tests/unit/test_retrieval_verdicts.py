@@ -8,10 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
-import asyncpg
 import pytest
 
 from service.errors import (
+    DatabaseAway,
     InvokeConflict,
     InvokeError,
     InvokeFailed,
@@ -23,8 +23,7 @@ from service.errors import (
     InvokeUnreachable,
 )
 from service.media.png import Damaged
-from service.retrieval import fetcher
-from service.retrieval.faults import DatabaseTrouble, Failure, Faults, Postponed, StorageTrouble, Timing
+from service.retrieval.faults import Failure, Faults, Postponed, StorageTrouble, Timing
 from service.retrieval.queue import Claimed
 from service.retrieval.unbroken import unbroken
 
@@ -118,9 +117,7 @@ async def test_a_success_or_a_reconnect_ends_the_pause_and_its_growth(faults: Fa
     assert faults.pause_left(BACKEND) < 3
 
 
-@pytest.mark.parametrize(
-    "trouble", [StorageTrouble("the data folder: No space left on device"), DatabaseTrouble("the database: shut down")]
-)
+@pytest.mark.parametrize("trouble", [StorageTrouble("the data folder: No space left on device"), DatabaseAway()])
 async def test_our_own_trouble_pauses_every_backend_until_something_comes_home(
     faults: Faults, trouble: Exception
 ) -> None:
@@ -130,12 +127,6 @@ async def test_our_own_trouble_pauses_every_backend_until_something_comes_home(
     assert faults.pause_left(BACKEND) > 0
     faults.succeeded(OTHER, uuid4())
     assert faults.pause_left(BACKEND) == 0
-
-
-@pytest.mark.parametrize("error", [asyncpg.InternalClientError("got result for unknown protocol state"), OSError()])
-def test_a_database_that_goes_while_a_row_is_written_is_our_own_trouble(error: Exception) -> None:
-    with pytest.raises(DatabaseTrouble), fetcher._our_trouble():
-        raise error
 
 
 async def test_a_conflict_delays_the_photo_and_nothing_else(faults: Faults) -> None:

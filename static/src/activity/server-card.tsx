@@ -1,8 +1,10 @@
 import { useState } from "preact/hooks";
+import { api } from "../api/client";
 import type { Backend } from "../api/types";
-import { ago, count, dateTime, duration } from "../app/format";
+import { ago, count, dateTime, duration, olderImages } from "../app/format";
+import { toast, toastFailure } from "../app/toasts";
 import { IconButton } from "../shell/icon";
-import { Pencil } from "../shell/icons";
+import { Pencil, RefreshCw } from "../shell/icons";
 import { ProgressBar } from "../shell/progress-bar";
 import { type LiveItem, runningItems } from "../state/items";
 import { previewOf } from "../state/previews";
@@ -29,6 +31,7 @@ export function ServerCard({ server }: { server: Backend }) {
         <span class="small muted ellipsis server-facts" title={server.url}>
           {facts}
         </span>
+        {server.enabled && <IconButton icon={RefreshCw} label={`Look now at ${server.name}`} onClick={() => lookAt(server)} />}
         <IconButton icon={Pencil} label={`Edit ${server.name}`} onClick={() => edit(true)} />
       </header>
       {server.state === "connected" ? (
@@ -47,6 +50,16 @@ export function ServerCard({ server }: { server: Backend }) {
       {editing && <ServerDialog server={server} onClose={() => edit(false)} />}
     </li>
   );
+}
+
+/** Queue and gallery are read at once; what is found comes by the feed. */
+async function lookAt(server: Backend): Promise<void> {
+  try {
+    await api.post(`/backends/${server.id}/look`);
+    toast(`Looking at ${server.name}`);
+  } catch (failure) {
+    toastFailure("It was not looked at.", failure);
+  }
 }
 
 function hostOf(url: string): string {
@@ -123,7 +136,7 @@ function LedgerLine({ server }: { server: Backend }) {
   return (
     <footer class="ledger" data-testid="ledger">
       <span>
-        {server.ledger.made === 0 && <span class="muted">Nothing made yet</span>}
+        {server.ledger.made === 0 && server.older_images === 0 && <span class="muted">Nothing made yet</span>}
         {server.ledger.made > 0 &&
           ledgerParts(server.ledger).map(({ value, word, tone }, index) => (
             <span key={word} class={tone}>
@@ -140,6 +153,11 @@ function LedgerLine({ server }: { server: Backend }) {
           </>
         )}
       </span>
+      {server.older_images > 0 && (
+        <span class="small muted" data-testid="older-images">
+          {olderImages(server.older_images)}
+        </span>
+      )}
       {server.videos > 0 && <span class="small muted">{count(server.videos, "video")} stay there: this release brings home images</span>}
     </footer>
   );

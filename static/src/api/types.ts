@@ -31,4 +31,6 @@ export type Model = Omit<Schemas["Model"], "default_settings"> & { default_setti
 export type ModelsRefreshed = Schemas["ModelsRefreshed"];
 export type RuntimeSettings = Schemas["Values"];
 export type Status = Schemas["Status"];
+export type Ready = Schemas["Ready"];
+export type Trouble = Schemas["Trouble"];
 export type TaskReport = Schemas["TaskReport"];

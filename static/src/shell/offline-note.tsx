@@ -1,8 +1,9 @@
 import { connection, reconnectNow } from "../feed/connection";
+import { databaseAway } from "./health";
 
 /** Says that what the page shows may be old. */
 export function OfflineNote() {
-  if (connection.value !== "offline") return null;
+  if (connection.value !== "offline" || databaseAway.value) return null;
   return (
     <div class="lost-note" role="alert" data-testid="offline-note">
       <span class="dot bad" />

@@ -2,6 +2,7 @@ import type { ComponentChildren } from "preact";
 import { connection, type Connection } from "../feed/connection";
 import { hasDemo } from "../state/backends";
 import { isPhone } from "../app/responsive";
+import { HealthNote } from "./health-note";
 import { OfflineNote } from "./offline-note";
 
 const WORDS: Record<Connection, { word: string; tone: string; meaning: string }> = {
@@ -40,6 +41,7 @@ export function TopBar({ children }: { children: ComponentChildren }) {
         <ConnectionState />
       </header>
       <OfflineNote />
+      <HealthNote />
       {hasDemo.value && (
         <p class="demo-note" data-testid="demo-note">
           Demo: drawn by Darkroom itself, not by InvokeAI.
