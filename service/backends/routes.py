@@ -27,7 +27,7 @@ from service.retrieval.missing import give_up_missing
 
 TAGS: Final = ["backends"]
 TEST_SECONDS: Final = 15.0
-CONFIRM_SECONDS: Final = 120.0
+CONFIRM_SECONDS: Final = 25.0
 
 
 @get("/api/v1/backends", operation_id="list_backends", tags=TAGS)

@@ -47,6 +47,13 @@ def no_record(name: str = "", *, odds: float = 1.0) -> Fault:
     return fault
 
 
+def no_file() -> Fault:
+    async def fault(request: web.Request) -> web.StreamResponse | None:
+        return web.json_response({"detail": "Not Found"}, status=404) if request.path.endswith("/full") else None
+
+    return fault
+
+
 async def test_a_deleted_image_is_gone_after_two_looks_while_another_is_there(harness: RetrievalHarness) -> None:
     other = await harness.photo(harness.server.add_image())
     photo = await harness.photo(DELETED)
@@ -128,6 +135,30 @@ async def test_records_that_are_not_found_half_the_time_make_nothing_gone(databa
                         await harness.again(photo)
                         harness.retrieval.wake()
                     await asyncio.sleep(0.01)
+
+
+async def test_no_file_and_a_record_half_the_time_make_nothing_gone(database: Database, tmp_path: Path) -> None:
+    timing = Timing(first_pause=0.01, longest_pause=0.05, missing_gap=0.05, reconnect_gap=0.0)
+    async with retrieval_harness(database, tmp_path, timeout=2, proxied=True, timing=timing) as harness:
+        assert harness.proxy is not None
+        images = [harness.server.add_image(shade=n) for n in range(5)]
+        harness.proxy.faults += [no_record(odds=0.5), no_file()]
+        photos = [await harness.photo(image) for image in images]
+        harness.start()
+        seen = len(harness.proxy.asked)
+        async with asyncio.timeout(30):
+            while len(harness.proxy.asked) - seen < 600:
+                for photo in photos:
+                    row = await harness.row(photo)
+                    assert row["retrieval_status"] in ("pending", "retrieving")
+                    assert row["retrieval_attempts"] == 0
+                    if row["retrieval_status"] == "pending":
+                        await harness.again(photo)
+                harness.retrieval.wake()
+                await asyncio.sleep(0.02)
+        harness.proxy.faults.clear()
+        for photo, image in zip(photos, images, strict=True):
+            harness.assert_home(await harness.until_status(photo, "completed"), image)
 
 
 async def test_an_image_that_is_there_at_the_second_look_comes_home(harness: RetrievalHarness) -> None:
