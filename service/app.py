@@ -184,7 +184,7 @@ def nothing_here(path: FromPath[str] = "") -> None:
 
 
 @asynccontextmanager
-async def opened(  # noqa: PLR0915 - the one place of wiring, read from top to bottom
+async def opened(
     app: Litestar, *, settings: Settings, demo: bool, give_up: Callable[[str], None]
 ) -> AsyncIterator[None]:
     """Everything that lives as long as the service: opened in order, closed in reverse."""
@@ -251,13 +251,7 @@ async def opened(  # noqa: PLR0915 - the one place of wiring, read from top to b
             patrol_days=lambda: foundation.runtime_settings.current.patrol_days,
         )
 
-        # Who wakes whom.
-        registry.reconnected.listen(retrieval.reconnected)
-        registry.reconnected.listen(model_cache.connected)
-        registry.reconnected.listen(lambda _: submitter.wake())
-        registry.photos_recorded.listen(lambda _: retrieval.wake())
-        registry.batch_seen.listen(submitter.batch_seen)
-        registry.models_changed.listen(model_cache.changed)
+        _listen_to_each_other(registry, retrieval, model_cache, submitter)
 
         # Long-running and periodic work.
         supervisor.start("announcer", announcer.run)
@@ -267,6 +261,7 @@ async def opened(  # noqa: PLR0915 - the one place of wiring, read from top to b
         supervisor.start("retrieval", retrieval.run)
         supervisor.start("photo pass", photo_pass.run)
         supervisor.every("retrieval sweep", MINUTE, Sweep(database, storage, retrieval.wake).run, at_once=True)
+        supervisor.every("failed retrievals", HOUR, retrieval.retry_daily)
         supervisor.every("readiness", MINUTE, readiness.watch, at_once=True)
         supervisor.every("model refresh", DAY, model_cache.refresh_connected)
         supervisor.every("trash purge", HOUR, partial(_purge, foundation, trash), at_once=True)
@@ -306,6 +301,20 @@ async def opened(  # noqa: PLR0915 - the one place of wiring, read from top to b
         )
         log.info("open", seconds=round(time.monotonic() - began, 3))
         yield
+
+
+def _listen_to_each_other(
+    registry: Registry, retrieval: Retrieval, model_cache: ModelCache, submitter: Submitter
+) -> None:
+    registry.reconnected.listen(retrieval.reconnected)
+    registry.reconnected.listen(model_cache.connected)
+    registry.reconnected.listen(lambda _: submitter.wake())
+    registry.photos_recorded.listen(lambda _: retrieval.wake())
+    registry.batch_seen.listen(submitter.batch_seen)
+    registry.models_changed.listen(model_cache.changed)
+    registry.missing_confirmed.listen(retrieval.confirmed)
+    retrieval.trouble.listen(registry.show_trouble)
+    retrieval.gone.listen(registry.status_changed)
 
 
 async def _wind_down(

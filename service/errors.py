@@ -107,6 +107,10 @@ class InvokeInterrupted(InvokeError):
     """Sent, at least in part, and no whole answer came (timeout, cut): the effect is unknown."""
 
 
+class InvokeUnreadable(InvokeInterrupted):
+    """A whole answer came, and it is not what it should be."""
+
+
 class InvokeUnrecognised(InvokeError):
     """It answers, but not as the server whose images are recorded here; nothing may be concluded from it."""
 

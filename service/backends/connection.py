@@ -14,6 +14,8 @@ import aiohttp
 import msgspec
 import structlog
 
+from service.backends.home import Looked
+from service.backends.last_look import LastLook
 from service.backends.looks import Looks
 from service.backends.older_images import older_images
 from service.backends.troubles import Troubles
@@ -23,6 +25,7 @@ from service.correlation.reconcile import Reconciler
 from service.correlation.record import Recorder
 from service.correlation.sightings import Sightings
 from service.correlation.tracking import Tracking
+from service.correlation.unreadable import UnreadableImages
 from service.database.engine import Database
 from service.errors import InvokeError
 from service.invokeai.client import Credentials, InvokeClient
@@ -104,12 +107,13 @@ class Connection:
             surroundings.database,
             surroundings.announcer,
             mirror=row.mirror == "all",
-            photos_recorded=lambda: surroundings.photos_recorded(row.id),
+            photos_recorded=self._recorded,
             batch_seen=self.batch_seen,
             settled=self.tracking.settled,
         )
+        self.recorder.unreadable = UnreadableImages(self.troubles)
         self.sightings = Sightings(self.client, self.recorder, self.read_everything)
-        self.gallery = Gallery(row.id, self.client, self.recorder, surroundings.database)
+        self.gallery = Gallery(row.id, self.client, self.recorder, surroundings.database, troubles=self.troubles)
         self.consumer = Consumer(
             row.id,
             row.queue_id,
@@ -127,6 +131,7 @@ class Connection:
             gallery_read_from=lambda: self.gallery.read_from,
             request_gallery=self.gallery.request,
         )
+        self._worked_at = time.monotonic()
         self.looks = Looks(
             self.client,
             self.subscription,
@@ -135,6 +140,12 @@ class Connection:
             self.reconciler,
             self.gallery,
             watched=lambda: surroundings.hub.watched,
+        )
+        last_look = LastLook(
+            lambda: self.looked,
+            lambda: bool(self.tracking.ours_live or self.tracking.foreign_live),
+            self.read_everything,
+            lambda: surroundings.announcer.ledger_changed(row.id),
         )
         self._around = surroundings
         self._count_now = asyncio.Event()
@@ -149,6 +160,7 @@ class Connection:
             (f"{label}: item readings", self.reconciler.run),
             (f"{label}: counts", self._keep_counts),
             (f"{label}: looks", self.looks.run),
+            (f"{label}: last look", last_look.run),
             (f"{label}: socket", self.subscription.run),
         ]
 
@@ -172,6 +184,7 @@ class Connection:
         self.row = row
         self.recorder.mirror = row.mirror == "all"
         if mirrors_more:
+            self._worked_at = time.monotonic()  # what others made until now was not looked for
             self.gallery.request()
 
     # --- the socket ---
@@ -213,13 +226,15 @@ class Connection:
 
     def _read_what_was_missed(self) -> None:
         """Rule 1: what happened while no socket listened was told to nobody."""
+        self._worked_at = time.monotonic()
         self.reconciler.reconnected()
-        self.gallery.request()
+        self.gallery.request(thoroughly=True)
 
     def look(self) -> None:
         """Everything is read now that can be; a server that is away is tried now."""
         self.subscription.poke()
-        self.read_everything()
+        self.reconciler.request()
+        self.gallery.request(thoroughly=True)
         self._older_counted_at = None
         self._count_now.set()
 
@@ -247,7 +262,22 @@ class Connection:
     def models_changed(self) -> None:
         self._around.models_changed(self.backend_id)
 
+    def _recorded(self) -> None:
+        self._worked_at = time.monotonic()
+        self._around.photos_recorded(self.backend_id)
+
     # --- what it looks like ---
+
+    @property
+    def looked(self) -> Looked:
+        """What the ledger's *home* is made of (home.py)."""
+        return Looked(
+            reachable=self.state == "connected",
+            worked_at=max(self._worked_at, self.consumer.worked_at or 0.0),
+            queue_read_from=self.reconciler.read_from,
+            gallery_read_from=self.gallery.read_from,
+            mirrors=self.recorder.mirror,
+        )
 
     @property
     def queue(self) -> QueueCounts:
@@ -317,7 +347,7 @@ class Connection:
         counted_at = self._older_counted_at
         if counted_at is not None and time.monotonic() - counted_at < OLDER_AGAIN:
             return
-        beginning = await self.recorder.beginning()
+        beginning = await self.recorder.beginning.since()
         if beginning is not None:
             self.older_images = await older_images(self._around.database, self.client, self.backend_id, beginning)
             self._older_counted_at = time.monotonic()

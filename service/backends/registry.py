@@ -17,7 +17,7 @@ from service.database.engine import Database
 from service.errors import NotFound
 from service.live.announce import Announcer
 from service.live.hub import Hub
-from service.live.messages import Backend, BackendLedger, Item, Ledger, Progress
+from service.live.messages import Backend, Item, Ledger, Progress
 from service.live.previews import Previews
 from service.supervisor import Supervisor
 
@@ -43,6 +43,8 @@ class Registry:
         self.batch_seen: Signal[UUID, str] = Signal()
         """InvokeAI has this batch of ours: something of it was seen (rule 7)."""
         self.models_changed: Signal[UUID] = Signal()
+        self.missing_confirmed: Signal[UUID] = Signal()
+        """The owner has said that what this backend's InvokeAI does not know was deleted there."""
         self._database = database
         self._hub = hub
         self._announcer = announcer
@@ -149,6 +151,16 @@ class Registry:
         for item in items:
             self._hub.publish("item.updated", msgspec.structs.replace(item, status="gone", progress=None))
 
+    def show_trouble(self, backend_id: UUID, code: str, words: str | None) -> None:
+        """On the backend's card, until it is told with None."""
+        connection = self._connections.get(backend_id)
+        if connection is None:
+            return
+        if words is None:
+            connection.troubles.clear(code)
+        else:
+            connection.troubles.set(code, words)
+
     def status_changed(self, backend_id: UUID) -> None:
         self._changed[backend_id] = None
         self._tell.set()
@@ -187,18 +199,22 @@ class Registry:
         """Both of one reading, which counts every photo there is."""
         async with self._database.connection() as connection:
             rows = await queries.backend_rows(connection)
+            gone = await queries.unseen_gone(connection)
         now = await self.ledger()
-        return [self._resource(row, now.backends.get(str(row.id), ledger.EMPTY)) for row in rows], now
+        return [
+            queries.resource(
+                row, self._connections.get(row.id), now.backends.get(str(row.id), ledger.EMPTY), gone.get(row.id)
+            )
+            for row in rows
+        ], now
 
     async def ledger(self) -> Ledger:
         """Rule 10's ledger; what is live of other people's work is counted from memory, where it is taken at all."""
+        # Before the database is read: what a reading recorded until now is counted.
+        looked = {id: connection.looked for id, connection in self._connections.items()}
         foreign = {id: c.tracking.foreign_live for id, c in self._connections.items() if c.recorder.mirror}
         async with self._database.connection() as connection:
-            return await ledger.read(connection, foreign)
-
-    def _resource(self, row: BackendRow, row_ledger: BackendLedger) -> Backend:
-        connection = self._connections.get(row.id)
-        return queries.resource(row, connection, row_ledger)
+            return await ledger.read(connection, foreign, looked)
 
 
 def _identity(row: BackendRow | None) -> object:

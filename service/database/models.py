@@ -85,6 +85,12 @@ class Backend(Base):
     last_seen_at: Mapped[datetime | None]
     gallery_watermark: Mapped[datetime | None]
     """InvokeAI's clock (rule 6)."""
+    gone_seen_at: Mapped[datetime | None]
+    """When the owner last said that the images that are gone there were seen (rule 19)."""
+    gallery_beginning: Mapped[datetime | None]
+    """When it was added, on InvokeAI's clock; null until InvokeAI told its time. Older images come by Import."""
+    gallery_older: Mapped[list[str] | None]
+    """The newest of the images that were there before, by name; null until the gallery was read."""
 
 
 class Photo(Base):
@@ -181,6 +187,8 @@ class Photo(Base):
     """The worker's lease token; every outcome is guarded by it (rule 9)."""
     retrieval_lease_until: Mapped[datetime | None]
     retrieval_error: Mapped[str | None]
+    missing_since: Mapped[datetime | None]
+    """When InvokeAI first had no record of it while it had others; null again once it has one (rule 9)."""
 
     local_storage_path: Mapped[str | None]
     """Relative to the data folder; fixed when recorded, changed only by selection."""

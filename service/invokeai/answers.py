@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from service.invokeai.events import Model, QueueCounts
+from service.invokeai.events import QueueCounts
 
 
 class ServerInfo(Struct, frozen=True):
@@ -49,7 +49,7 @@ class Batch(Struct):
 
 
 class Enqueued(Struct):
-    """`item_ids` come newest first; older servers have none (FACTS §3, §11)."""
+    """`item_ids` come in either order; older servers have none (FACTS §3, §11, §12)."""
 
     enqueued: int
     requested: int
@@ -80,7 +80,27 @@ class Retried(Struct):
 
 
 class Models(Struct):
-    models: list[Model]
+    models: list[msgspec.Raw]
+    """Each a `Model`, read one by one."""
+
+
+class ListedImages(Struct):
+    """A page of images as it came; each item an `ImageDTO`, read one by one."""
+
+    items: list[msgspec.Raw]
+    total: int
+    limit: int
+    offset: int
+
+
+class NamedImage(Struct):
+    """As much of an image's record as tells which it is."""
+
+    image_name: str
+
+
+class ImageNames(Struct):
+    image_names: list[str]
 
 
 class Named(Struct):

@@ -6,12 +6,15 @@ from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
+import structlog
 
 from service.errors import InvokeFailed, InvokeNotFound
 from service.invokeai.answers import Canceled, Enqueued, ItemIds, ListedItem, ListPage, QueueAndProcessor, Retried
 from service.invokeai.events import BatchStatus, EnqueueResult, ItemReading, ItemSummary, QueueItem, QueueStatus
-from service.invokeai.server import Found, Server, quoted
+from service.invokeai.server import Found, Server, one_by_one, quoted
 from service.invokeai.versions import QUEUE
+
+log = structlog.get_logger()
 
 Reading = TypeVar("Reading", bound=ItemReading)
 
@@ -48,25 +51,29 @@ class QueueCalls(Server):
         return await self._about(item_id, self._call("GET", self._queue(f"i/{item_id}"), QueueItem))
 
     async def items(self, item_ids: Sequence[int]) -> list[QueueItem]:
-        """Unknown ids are left out."""
-        return await self._whole_items(item_ids, QueueItem, list[QueueItem])
+        """Unknown ids are left out, and items that cannot be read or kept."""
+        return await self._whole_items(item_ids, QueueItem)
 
     async def summaries(self, item_ids: Sequence[int]) -> list[ItemSummary]:
-        """Unknown ids are left out. Before 6.14 they are read from whole items."""
-        path = self._queue("item_summaries_by_ids")
+        """Unknown ids are left out, and items that cannot be read or kept. Before 6.14 they are read from whole
+        items."""
         return await self._by(
             f"{QUEUE}/item_summaries_by_ids",
-            lambda: self._in_pieces(path, "item_ids", item_ids, SUMMARIES_PER_CALL, list[ItemSummary]),
-            lambda: self._whole_items(item_ids, ItemSummary, list[ItemSummary]),
+            lambda: self._by_ids("item_summaries_by_ids", item_ids, SUMMARIES_PER_CALL, ItemSummary),
+            lambda: self._whole_items(item_ids, ItemSummary),
         )
 
-    async def _whole_items(
-        self, item_ids: Sequence[int], one: type[Reading], many: type[list[Reading]]
-    ) -> list[Reading]:
-        path = self._queue("items_by_ids")
+    async def _by_ids(self, route: str, item_ids: Sequence[int], size: int, kind: type[Reading]) -> list[Reading]:
+        parts = await self._in_pieces(self._queue(route), "item_ids", item_ids, size, list[msgspec.Raw])
+        found, refused = one_by_one(parts, kind)
+        for _, why in refused:
+            log.warning("item_not_readable", url=self.url, reason=why)
+        return found
+
+    async def _whole_items(self, item_ids: Sequence[int], one: type[Reading]) -> list[Reading]:
         return await self._by(
             f"{QUEUE}/items_by_ids",
-            lambda: self._in_pieces(path, "item_ids", item_ids, ITEMS_PER_CALL, many),
+            lambda: self._by_ids("items_by_ids", item_ids, ITEMS_PER_CALL, one),
             lambda: self._one_by_one(item_ids, one),
         )
 

@@ -14,9 +14,11 @@ import structlog
 
 from service.errors import InvokeError, InvokeNoSuchRoute, InvokeNotFound, InvokeUnreachable
 from service.invokeai.answers import AuthStatus, Models, OpenAPI, ServerInfo, Version
-from service.invokeai.events import Model
+from service.invokeai.events import Model, Said
 from service.invokeai.transport import Credentials, Transport
 from service.invokeai.versions import AUTH_STATUS, routes_of
+
+log = structlog.get_logger()
 
 log = structlog.get_logger()
 
@@ -126,7 +128,11 @@ class Server:
         return multiuser or self.token is not None
 
     async def models(self) -> list[Model]:
-        return (await self._call("GET", "/api/v2/models/", Models)).models
+        """Without those that cannot be read or kept."""
+        found, refused = one_by_one((await self._call("GET", "/api/v2/models/", Models)).models, Model)
+        for _, why in refused:
+            log.warning("model_not_readable", url=self.url, reason=why)
+        return found
 
     async def _in_pieces(
         self, path: str, key: str, values: Sequence[Any], size: int, many: type[list[Found]]
@@ -167,6 +173,17 @@ class Server:
                     raise
                 self.info = msgspec.structs.replace(info, routes=info.routes - {route})
         return await otherwise()
+
+
+def one_by_one(parts: Sequence[msgspec.Raw], kind: type[Said]) -> tuple[list[Any], list[tuple[msgspec.Raw, str]]]:
+    """The parts of an answer that can be read, and the others with what is wrong with each: one spoils no other."""
+    found, refused = [], []
+    for part in parts:
+        try:
+            found.append(msgspec.json.decode(part, type=kind))
+        except (ValueError, RecursionError) as error:
+            refused.append((part, str(error)))
+    return found, refused
 
 
 def quoted(part: str) -> str:

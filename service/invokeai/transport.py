@@ -25,6 +25,7 @@ from service.errors import (
     InvokeRefused,
     InvokeUnauthorized,
     InvokeUnreachable,
+    InvokeUnreadable,
 )
 from service.invokeai.refusals import raise_for
 
@@ -243,7 +244,7 @@ class Transport:
         if date := response.headers.get("Date"):
             try:
                 self._clock = (parsedate_to_datetime(date).astimezone(UTC), time.monotonic())
-            except ValueError:
+            except (ValueError, OverflowError):
                 self._clock = None
         if self.token and (token := response.headers.get("X-Refreshed-Token")):
             self.token = token
@@ -264,7 +265,7 @@ def _decoded(request: _Request, content: bytes, answer: type[T]) -> T:
     try:
         return msgspec.json.decode(content, type=answer)
     except (ValueError, RecursionError) as error:  # no JSON of that type, no UTF-8, or nested without end
-        raise InvokeInterrupted(f"{request}: unreadable answer: {error}") from error
+        raise InvokeUnreadable(f"{request}: unreadable answer: {error}") from error
 
 
 @contextmanager

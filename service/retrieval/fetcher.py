@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -22,7 +24,7 @@ from service.media.storage import LocalStorage
 from service.retrieval import queue
 from service.retrieval.derive import NOTHING, Derived, derive
 from service.retrieval.download import Arrived, examine, in_place, largest, likeness, publish, save
-from service.retrieval.faults import Failure, Faults, Gone, Postponed, StorageTrouble, Verdict
+from service.retrieval.faults import Absent, Failure, Faults, Postponed, StorageTrouble, Verdict
 from service.retrieval.queue import Claimed, Home
 from service.retrieval.unbroken import unbroken
 
@@ -62,6 +64,9 @@ class Fetcher:
         announcer: Announcer,
         limits: Callable[[], Limits],
         faults: Faults,
+        *,
+        missing_gap: float,
+        gone: Callable[[UUID], None],
     ) -> None:
         self._database = database
         self._storage = storage
@@ -69,12 +74,14 @@ class Fetcher:
         self._announcer = announcer
         self._limits = limits
         self._faults = faults
+        self._missing_gap = missing_gap
+        self._gone = gone
 
     async def bring_home(self, claimed: Claimed, client: InvokeClient | None) -> None:
         """Cancelled before the file is published, it gives the photo back; after that, the row is written first."""
         try:
             verdict = await self._try(claimed, client)
-            if isinstance(verdict, Gone | Failure) and client is not None:
+            if isinstance(verdict, Absent | Failure) and client is not None:
                 verdict = await self._look_here(claimed, client, verdict)
             if verdict is not None:
                 await unbroken(self._settle(claimed, verdict))
@@ -173,7 +180,7 @@ class Fetcher:
         if not wanted:
             await asyncio.to_thread(self._remove_published, claimed)
         if finished:
-            self._faults.succeeded(claimed.backend_id)
+            self._faults.succeeded(claimed.backend_id, claimed.id)
             self._announcer.photos_ready([claimed.id])
             self._announcer.ledger_changed(claimed.backend_id)
             if claimed.sha256 not in (None, home.sha256):
@@ -197,15 +204,22 @@ class Fetcher:
     async def _settle(self, claimed: Claimed, verdict: Verdict) -> None:
         """Removes what has come, writes the outcome, and tells of what others can see."""
         await self._remove_temporary(claimed)
+        status: str | None
         async with self._database.connection() as connection:
             match verdict:
-                case Gone(reason):
-                    status = "gone" if await queue.gone(connection, claimed, reason) else None
+                case Absent(reason):
+                    minutes = math.ceil(self._missing_gap / 60)
+                    waiting = f"InvokeAI does not have this image; it is asked once more in {minutes} minutes"
+                    status = await queue.miss(
+                        connection, claimed, gone=reason, waiting=waiting, gap_seconds=self._missing_gap
+                    )
                 case Failure(reason):
                     attempts = self._limits().retrieval_max_attempts
                     status = await queue.fail(connection, claimed, reason, attempts)
-                case Postponed(reason, delay):
-                    released = await queue.release(connection, claimed, error=reason or None, delay_seconds=delay)
+                case Postponed(reason, delay, forget_missing):
+                    released = await queue.release(
+                        connection, claimed, error=reason or None, delay_seconds=delay, forget_missing=forget_missing
+                    )
                     status = "postponed" if released else None
         if status is None:
             return
@@ -215,6 +229,8 @@ class Fetcher:
         elif status != "postponed":
             self._announcer.photos_failed([claimed.id])
             self._announcer.ledger_changed(claimed.backend_id)
+        if status == "gone":
+            self._gone(claimed.backend_id)
 
     async def _remove_temporary(self, claimed: Claimed) -> None:
         for path in (claimed.path, thumbnail_path(claimed.path)):

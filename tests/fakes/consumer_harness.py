@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -181,5 +181,4 @@ async def consumer_harness(database: Database, **batch: Any) -> ConsumerHarness:
 
 def absence(seconds: float) -> Absence:
     """Of a reading begun so long after the batch was answered, a gallery reading not long before it."""
-    began = AT + timedelta(seconds=seconds)
-    return Absence(began_at=began, known_at=began, answered_at=AT, gallery_read_from=began - timedelta(seconds=5))
+    return Absence(began_at=seconds, known_at=seconds, after_answer=seconds >= 0, gallery_read_from=seconds - 5)

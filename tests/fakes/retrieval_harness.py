@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,9 +23,11 @@ from service.media.identity import photo_id
 from service.media.imaging import Imaging
 from service.media.layout import mirror_path, thumbnail_path
 from service.media.storage import MARKER, LocalStorage
+from service.retrieval.faults import Timing
 from service.retrieval.sweep import Sweep
 from service.retrieval.worker import Retrieval
 from tests.fakes import ScriptedInvokeAI, rows
+from tests.fakes.reverse_proxy import ReverseProxy, reverse_proxy
 
 
 @dataclass
@@ -65,6 +67,13 @@ class RetrievalHarness:
     reachable: list[UUID] = field(default_factory=list)
     max_pixels: int = 2_000_000
     workers: int = 4
+    timing: Timing = field(default_factory=Timing)
+    troubles: dict[str, str] = field(default_factory=dict)
+    """What the server's card shows, by code."""
+    gone: int = 0
+    """How often it was told that a photo is gone."""
+    proxy: ReverseProxy | None = None
+    """What the client goes through, where it is asked for."""
     lease_seconds: float = 60.0
     retrieval: Retrieval = field(init=False)
     task: asyncio.Task[None] | None = None
@@ -111,6 +120,15 @@ class RetrievalHarness:
         """Its delay is over."""
         await self.change(photo, "next_retrieval_attempt = now()")
 
+    def show_trouble(self, _: UUID, code: str, words: str | None) -> None:
+        if words is None:
+            self.troubles.pop(code, None)
+        else:
+            self.troubles[code] = words
+
+    def count_gone(self, _: UUID) -> None:
+        self.gone += 1
+
     def start(self) -> None:
         self.task = asyncio.create_task(self.retrieval.run(), name="retrieval")
 
@@ -150,15 +168,20 @@ class RetrievalHarness:
 
 @asynccontextmanager
 async def retrieval_harness(database: Database, folder: Path, **options: Any) -> AsyncIterator[RetrievalHarness]:
-    """Not started yet. `options` are fields of RetrievalHarness; `timeout` is the client's."""
+    """Not started yet. `options` are fields of RetrievalHarness; `timeout` is the client's; `proxied`: through a
+    proxy."""
     server = ScriptedInvokeAI(folder / "invokeai")
     await server.start()
     timeout = options.pop("timeout", 30.0)
+    proxied = options.pop("proxied", False)
     async with database.connection() as connection:
         backend_id = await rows.add_backend(connection, url=server.url)
-    async with aiohttp.ClientSession() as session:
-        client = InvokeClient(server.url, timeout=timeout, session=session)
-        made = RetrievalHarness(database, server, LocalStorage(folder / "data"), client, backend_id, **options)
+    async with aiohttp.ClientSession() as session, AsyncExitStack() as closing:
+        proxy = await closing.enter_async_context(reverse_proxy(server.url)) if proxied else None
+        client = InvokeClient(proxy.url if proxy else server.url, timeout=timeout, session=session)
+        made = RetrievalHarness(
+            database, server, LocalStorage(folder / "data"), client, backend_id, proxy=proxy, **options
+        )
         made.storage.create_marker(uuid4())
         made.reachable.append(backend_id)
         imaging = Imaging(made.max_pixels)
@@ -171,7 +194,10 @@ async def retrieval_harness(database: Database, folder: Path, **options: Any) ->
             announcer=made.announced,  # type: ignore[arg-type]
             limits=lambda: made.limits,
             workers=made.workers,
+            timing=made.timing,
         )
+        made.retrieval.trouble.listen(made.show_trouble)
+        made.retrieval.gone.listen(made.count_gone)
         made.retrieval.lease_seconds = made.lease_seconds
         try:
             yield made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,8 +19,8 @@ from tests.fakes.scripted import Hold
 @pytest.fixture
 def short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Absence is proved, and silence broken, in fractions of a second."""
-    monkeypatch.setattr(correlate, "ABSENCE", timedelta(seconds=0.2))
-    monkeypatch.setattr(reconcile, "ABSENCE", timedelta(seconds=-0.5))
+    monkeypatch.setattr(correlate, "ABSENCE", 0.2)
+    monkeypatch.setattr(reconcile, "ABSENCE", -0.5)
     monkeypatch.setattr(reconcile, "QUIET", 0.5)
 
 

@@ -14,7 +14,9 @@ from tests.fakes.correlation_harness import CorrelationHarness, correlation_harn
 
 async def begun_long_ago(harness: CorrelationHarness) -> None:
     async with harness.database.connection() as connection:
-        await connection.execute("UPDATE backends SET created_at = now() - interval '1 day', gallery_watermark = now()")
+        await connection.execute(
+            "UPDATE backends SET gallery_beginning = now() - interval '1 day', gallery_watermark = now()"
+        )
 
 
 def pages_read(harness: CorrelationHarness) -> int:

@@ -161,7 +161,7 @@ async def test_only_a_complete_pass_moves_the_watermark_and_the_time_it_was_read
     add_images(harness, 4)
 
     async def fail_second(request: web.Request, handler: Handler) -> web.StreamResponse:
-        return await (answers.status(500)(request, handler) if request.query["offset"] == "2" else handler(request))
+        return await (answers.status(409)(request, handler) if request.query["offset"] == "2" else handler(request))
 
     rule = harness.invokeai.on("/images/$", fail_second, method="GET", times=None)
     with pytest.raises(InvokeError):
@@ -183,7 +183,7 @@ async def test_after_a_clock_was_set_back_all_since_the_last_pass_is_read(harnes
     harness.invokeai.clock_offset = later - timedelta(hours=3)
     add_images(harness, 1, created_at=now + timedelta(minutes=2) - timedelta(hours=3))
     clock = harness.connection.gallery._clock
-    harness.connection.gallery._clock = lambda: clock() + later
+    harness.connection.gallery._clock = lambda: clock() + later.total_seconds()
     await harness.connection.client.version()
     assert await harness.connection.gallery.read() == 1
 
@@ -223,7 +223,7 @@ async def add_two_of_others(harness: CorrelationHarness, monkeypatch: pytest.Mon
     await harness.patch(mirror="own")
     async with harness.database.connection() as connection:
         await connection.execute(
-            "UPDATE backends SET created_at = created_at - interval '1 hour', gallery_watermark = NULL"
+            "UPDATE backends SET gallery_beginning = now() - interval '1 hour', gallery_watermark = NULL"
         )
     for minutes in (20, 10):
         add_images(harness, 1, created_at=harness.invokeai.now() - timedelta(minutes=minutes))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 
 import pytest
 
@@ -138,8 +137,8 @@ async def test_an_id_that_a_new_database_gave_away_again_is_found_for_its_new_ba
 async def test_a_batch_cleared_before_anything_of_it_was_read_does_not_stay_processing(
     harness: CorrelationHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(correlate, "ABSENCE", timedelta(seconds=0.2))
-    monkeypatch.setattr(reconcile, "ABSENCE", timedelta(seconds=-0.7))
+    monkeypatch.setattr(correlate, "ABSENCE", 0.2)
+    monkeypatch.setattr(reconcile, "ABSENCE", -0.7)
     step, batch_id = await harness.step((1, 2))
     async with harness.database.connection() as connection:
         for item_id in (101, 102):  # as the answer of the POST named them

@@ -19,7 +19,7 @@ from tests.fakes.rows import add_backend, add_item, add_photo
 
 async def test_an_image_whose_session_we_never_learned_is_filed_by_its_metadata(harness: CorrelationHarness) -> None:
     step, batch_id = await harness.step()
-    harness.invokeai.add_canvas_save(metadata={"darkroom_batch": batch_id})
+    harness.invokeai.add_image(session_id="unheard of", metadata={"darkroom_batch": batch_id})
     await harness.connection.gallery.read()
     [photo] = await harness.until_photos(1)
     assert (photo["step_id"], photo["source"]) == (step, "generated")
@@ -254,7 +254,7 @@ async def test_while_no_metadata_are_told_for_a_login_or_maintenance_nobodys_ima
     """Whose it is cannot be told then: taken for somebody else's, it would stay where it was filed."""
     step, batch_id = await harness.step()
     rule = harness.invokeai.on("/metadata$", answers.status(status), times=None)
-    harness.invokeai.add_canvas_save(metadata={"darkroom_batch": batch_id})
+    harness.invokeai.add_image(session_id="unheard of", metadata={"darkroom_batch": batch_id})
     with pytest.raises(InvokeError):
         await harness.connection.gallery.read()
     assert await harness.fetch("SELECT FROM photos") == []

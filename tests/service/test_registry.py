@@ -61,7 +61,7 @@ async def test_a_reload_that_is_broken_off_is_completed_by_the_next(
     gate.set()
     await harness.registry.reload()
     assert harness.connection is not connection
-    assert len(tasks_of(harness)) == len(set(tasks_of(harness))) == 7
+    assert len(tasks_of(harness)) == len(set(tasks_of(harness))) == 8
     await harness.until_connected()
 
 
@@ -95,7 +95,8 @@ async def test_what_brings_work_in_stops_before_what_does_the_work(
 
     monkeypatch.setattr(harness.supervisor, "stop", noted)
     await harness.registry.stop()
-    assert stopped == ["socket", "looks", "counts", "item readings", "gallery readings", "sightings", "consumer"]
+    assert stopped[:4] == ["socket", "last look", "looks", "counts"]
+    assert stopped[4:] == ["item readings", "gallery readings", "sightings", "consumer"]
 
 
 async def test_a_server_that_does_not_answer_holds_up_nobody_elses_state(

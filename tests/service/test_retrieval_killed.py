@@ -9,12 +9,14 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from service.database.engine import Database
+from service.retrieval.faults import Timing
 from tests.fakes import answers
 from tests.fakes.retrieval_harness import RetrievalHarness, retrieval_harness
 from tests.service import retrieval_process
@@ -188,3 +190,21 @@ async def test_files_of_a_photo_purged_long_ago_are_removed_and_forgotten(harnes
     assert (row["local_storage_path"], row["local_thumbnail_path"]) == (None, None)
     there = await harness.row(kept)
     assert harness.files() == sorted([there["local_storage_path"], there["local_thumbnail_path"]])
+
+
+async def test_killed_between_two_looks_at_a_missing_image_the_first_still_counts(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    async with retrieval_harness(database, tmp_path, timeout=5, timing=Timing(missing_gap=1.0)) as harness:
+        await harness.photo(harness.server.add_image())
+        photo = await harness.photo("00000000-0000-0000-0000-000000000000.png")
+        async with process(harness, database_url, "none") as running:
+            first = await harness.until(photo, lambda row: row["missing_since"] is not None)
+            running.send_signal(signal.SIGKILL)
+            await running.wait()
+        assert (first["retrieval_status"], first["retrieval_attempts"]) == ("pending", 0)
+        harness.start()
+        harness.retrieval.reconnected(harness.backend_id)
+        row = await harness.until_status(photo, "gone")
+        assert row["missing_since"] == first["missing_since"]
+        assert row["last_retrieval_attempt"] - first["missing_since"] >= timedelta(seconds=1)

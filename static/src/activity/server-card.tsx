@@ -12,7 +12,8 @@ import { getStep } from "../state/steps";
 import { secondsLeft } from "../state/time-left";
 import { Digits } from "./digits";
 import { ServerDialog } from "./server-dialog";
-import { absence, ledgerParts, STATES } from "./words";
+import { TroubleAction } from "./trouble-action";
+import { absence, homeWords, ledgerParts, STATES } from "./words";
 
 /** One server: how it stands, what it makes now, its queue, and the ledger. */
 export function ServerCard({ server }: { server: Backend }) {
@@ -81,7 +82,8 @@ function Troubles({ server }: { server: Backend }) {
             {trouble.words}{" "}
             <time class="muted" dateTime={trouble.since} title={dateTime(trouble.since)}>
               {ago(trouble.since)}
-            </time>
+            </time>{" "}
+            <TroubleAction server={server} code={trouble.code} />
           </span>
         </li>
       ))}
@@ -137,8 +139,8 @@ function Queue({ server }: { server: Backend }) {
 
 function LedgerLine({ server }: { server: Backend }) {
   return (
-    <footer class="ledger" data-testid="ledger">
-      <span>
+    <footer class="ledger" data-testid="ledger" data-home={server.ledger.home}>
+      <span title={homeWords(server.ledger)}>
         {server.ledger.made === 0 && server.older_images === 0 && <span class="muted">Nothing made yet</span>}
         {server.ledger.made > 0 &&
           ledgerParts(server.ledger).map(({ value, word, tone }, index) => (

@@ -156,6 +156,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/photos/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * ChangePhotos
+         * @description Change many photos at once. `retry`: fetch those that are not home again, with all attempts before them; what
+         *     waits without trouble, is home, or has no server is left as it is.
+         */
+        post: operations["change_photos"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/photos/{photo_id}/file": {
         parameters: {
             query?: never;
@@ -490,6 +511,47 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/backends/{backend_id}/confirm-gone": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * ConfirmGone
+         * @description Say that images were deleted there: photos that are not home, and that this InvokeAI does not know now, are gone.
+         *     While it cannot be asked, or is not recognised: 409. Idempotent.
+         */
+        post: operations["confirm_gone"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backends/{backend_id}/seen": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * SeeGone
+         * @description Say that you have seen which images are gone: they are no longer among its troubles. Idempotent.
+         */
+        post: operations["see_gone"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/backends/{backend_id}/look": {
         parameters: {
             query?: never;
@@ -722,6 +784,74 @@ export interface components {
             credentials?: components["schemas"]["ServerLogin"] | null;
             enabled?: boolean;
             mirror?: "all" | "own";
+        };
+        /** BulkChange */
+        BulkChange: {
+            /** @constant */
+            action: "retry";
+            ids?: string[];
+            filter?: components["schemas"]["BulkFilter"];
+            newest_id?: string | null;
+        };
+        /** BulkChanged */
+        BulkChanged: {
+            changed: number;
+            undo?: null;
+        };
+        /** BulkFilter */
+        BulkFilter: {
+            generated?: boolean | null;
+            /** @description May be repeated: any of them */
+            status?: ("pending" | "retrieving" | "completed" | "failed" | "gone")[] | null;
+            /** @description The model's key or name */
+            model?: string[] | null;
+            /** @description The LoRA's key or name */
+            lora?: string[] | null;
+            /** @description The model's base, such as `sdxl` */
+            base?: string[] | null;
+            /** @description May be repeated: any of them */
+            album_id?: string[] | null;
+            /** @description May be repeated: any of them */
+            session_id?: string[] | null;
+            /** @description May be repeated: any of them */
+            step_id?: string[] | null;
+            /** @description May be repeated: any of them */
+            backend_id?: string[] | null;
+            /** @description Search: words, `"a phrase"`, `or`, `-not` */
+            q?: string | null;
+            /** @description May be repeated: any of them */
+            tag?: string[] | null;
+            /** @description May be repeated: any of them */
+            seed?: number[] | null;
+            favorite?: boolean | null;
+            /** @description `none`: neither picked nor rejected */
+            pick?: ("pick" | "reject" | "none")[] | null;
+            /** @description Stars */
+            rating_min?: number | null;
+            /** @description May be repeated: any of them */
+            source?: ("uploaded" | "generated" | "mirrored" | "imported")[] | null;
+            /** @description Pixels */
+            width_min?: number | null;
+            /** @description Pixels */
+            width_max?: number | null;
+            /** @description Pixels */
+            height_min?: number | null;
+            /** @description Pixels */
+            height_max?: number | null;
+            /** @description From this moment, or the start of this day (UTC), on */
+            created_from?: string | null;
+            /** @description Up to this moment, or the end of this day (UTC) */
+            created_to?: string | null;
+            /**
+             * @description True: only the trash. False: only what is not in it
+             * @default false
+             */
+            trashed: boolean;
+            /**
+             * @default newest
+             * @enum {string}
+             */
+            order: "newest" | "oldest" | "rating" | "name";
         };
         /** Changed */
         Changed: {
@@ -1877,6 +2007,93 @@ export interface operations {
             };
             /** @description Conflict */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    change_photos: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BulkChange"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkChanged"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4123,6 +4340,185 @@ export interface operations {
             };
             /** @description Bad Gateway */
             502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    confirm_gone: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                backend_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backend"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    see_gone: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                backend_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backend"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -8,6 +8,8 @@ export type Photo = Omit<Schemas["Photo"], "generation_params"> & { generation_p
 export type PhotoSource = Photo["source"];
 export type PhotoList = Omit<Schemas["PhotoList"], "items"> & { items: Photo[] };
 
+export type BulkChanged = Schemas["BulkChanged"];
+
 export type Progress = Schemas["Progress"];
 export type Item = Schemas["Item"];
 export type ItemStatus = Item["status"];

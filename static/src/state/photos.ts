@@ -39,9 +39,9 @@ export function isTriedAgain(photo: Photo): boolean {
   return (photo.retrieval_status === "pending" || photo.retrieval_status === "retrieving") && photo.retrieval_attempts > 0;
 }
 
-/** Given up, but InvokeAI may still have it. */
+/** Given up, but its server may still have it, or have it again. */
 export function canRetry(photo: Photo): boolean {
-  return photo.retrieval_status === "failed";
+  return photo.backend_id !== null && (photo.retrieval_status === "failed" || photo.retrieval_status === "gone");
 }
 
 /** What a reader hears, and what stands under a picture that cannot be shown. */
