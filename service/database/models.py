@@ -307,6 +307,8 @@ class GenerationStep(Base):
     selected_image_id: Mapped[UUID | None] = mapped_column(ForeignKey("photos.id", ondelete="SET NULL"))
     selected_at: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
+    cancel_taken: Mapped[bool | None]
+    """InvokeAI has taken the owner's cancel, or the step ended since: what is retried there now is wanted."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     submitted_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
@@ -403,6 +405,12 @@ class Model(Base):
     base: Mapped[str]
     type: Mapped[str]
     format: Mapped[str | None]
+    variant: Mapped[str | None]
+    submodels: Mapped[dict[str, Any] | None]
+    expert: Mapped[str | None]
+    latent_channels: Mapped[int | None]
+    provider_id: Mapped[str | None]
+    capabilities: Mapped[dict[str, Any] | None]
     description: Mapped[str | None]
     default_settings: Mapped[dict[str, Any] | None]
     seen_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -220,6 +220,13 @@ class Model(Resource, frozen=True, kw_only=True):
     base: str
     type: str
     format: str | None
+    variant: str | None
+    submodels: NullableJson
+    expert: str | None
+    latent_channels: int | None
+    provider_id: str | None
+    capabilities: NullableJson
+    """What an API provider's model can do."""
     description: str | None
     default_settings: NullableJson
     seen_at: datetime

@@ -19,6 +19,8 @@ from service.retrieval.derive import NOTHING, Derived
 
 LEASE_SECONDS = 60.0
 FIRST_DELAY, GROWTH, LONGEST_DELAY = 2.0, 3.0, 600.0
+LONGEST_WAIT = 2 * LONGEST_DELAY
+"""Seconds; a later moment was written before the database's clock was set back."""
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -159,6 +161,16 @@ TAKE_BACK = f"""
      WHERE retrieval_claim = $1 AND retrieval_status = 'retrieving' AND (NOT $2 OR retrieval_lease_until < now())
     RETURNING id
 """
+CUT_WAITS = """
+    UPDATE photos SET next_retrieval_attempt = now()
+     WHERE id IN (SELECT id FROM photos WHERE retrieval_status = 'pending' AND purged_at IS NULL
+                     AND next_retrieval_attempt > now() + $1 * interval '1 second' ORDER BY id FOR UPDATE)
+"""
+CUT_LEASES = """
+    UPDATE photos SET retrieval_lease_until = now() + $1 * interval '1 second'
+     WHERE id IN (SELECT id FROM photos WHERE retrieval_status = 'retrieving'
+                     AND retrieval_lease_until > now() + 2 * $1 * interval '1 second' ORDER BY id FOR UPDATE)
+"""
 IS_WANTED = "SELECT purged_at IS NULL FROM photos WHERE id = $1"
 
 
@@ -283,6 +295,12 @@ async def leases(connection: Connection, *, expired_only: bool) -> list[Lease]:
 async def take_back(connection: Connection, claim: UUID, *, expired_only: bool) -> bool:
     """retrieving → pending, whoever holds the claim; costs no attempt. False when it holds no more, or holds again."""
     return await connection.fetchval(TAKE_BACK, claim, expired_only) is not None
+
+
+async def cut_waits(connection: Connection) -> None:
+    """After the database's clock was set back: no wait and no lease is longer than any can be."""
+    await connection.execute(CUT_WAITS, LONGEST_WAIT)
+    await connection.execute(CUT_LEASES, LEASE_SECONDS)
 
 
 async def is_wanted(connection: Connection, photo_id: UUID) -> bool:

@@ -934,6 +934,12 @@ export interface components {
             base: string;
             type: string;
             format: string | null;
+            variant: string | null;
+            submodels: unknown;
+            expert: string | null;
+            latent_channels: number | null;
+            provider_id: string | null;
+            capabilities: unknown;
             description: string | null;
             default_settings: unknown;
             /** Format: date-time */
