@@ -9,7 +9,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "correlation"
-down_revision = "0001"
+down_revision = "background"
 branch_labels = None
 depends_on = None
 

@@ -85,6 +85,8 @@ class Backend(Base):
     last_seen_at: Mapped[datetime | None]
     gallery_watermark: Mapped[datetime | None]
     """InvokeAI's clock (rule 6)."""
+    gone_seen_at: Mapped[datetime | None]
+    """When the owner last said that the images that are gone there were seen (rule 19)."""
     gallery_beginning: Mapped[datetime | None]
     """When it was added, on InvokeAI's clock; null until InvokeAI told its time. Older images come by Import."""
     gallery_older: Mapped[list[str] | None]
@@ -160,7 +162,7 @@ class Photo(Base):
     generation_prompt: Mapped[str | None]
     generation_negative_prompt: Mapped[str | None]
     generation_params: Mapped[dict[str, Any] | None]
-    """InvokeAI's metadata as it gives it."""
+    """InvokeAI's metadata as it gives it; where it has none, what the graph tells, with `taken_from`."""
     source_image_id: Mapped[UUID | None] = mapped_column(ForeignKey("photos.id"))
     source: Mapped[str]
 
@@ -185,14 +187,19 @@ class Photo(Base):
     """The worker's lease token; every outcome is guarded by it (rule 9)."""
     retrieval_lease_until: Mapped[datetime | None]
     retrieval_error: Mapped[str | None]
+    missing_since: Mapped[datetime | None]
+    """When InvokeAI first had no record of it while it had others; null again once it has one (rule 9)."""
 
     local_storage_path: Mapped[str | None]
     """Relative to the data folder; fixed when recorded, changed only by selection."""
     local_thumbnail_path: Mapped[str | None]
     """Null where there is no thumbnail (undecodable, and InvokeAI had none)."""
     sha256: Mapped[str | None]
+    """Of the file that is home, or that was: kept while a lost file is fetched again."""
     thumbhash: Mapped[str | None]
     """Base64."""
+    derived: Mapped[int | None] = mapped_column(SmallInteger)
+    """The version of what was derived from the file (`retrieval/derive.py`); null before there were versions."""
 
     favorite: Mapped[bool] = mapped_column(server_default=text("false"))
     rating: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
@@ -214,6 +221,23 @@ class Photo(Base):
             persisted=True,
         ),
     )
+
+
+class PhotoSource(Base):
+    """The images that a photo was made from, as its metadata and graph name them."""
+
+    __tablename__ = "photo_sources"
+    __table_args__ = (
+        Index("ix_photo_sources_image_name", "image_name"),
+        Index("ix_photo_sources_source", "source_photo_id", postgresql_where=text("source_photo_id IS NOT NULL")),
+    )
+
+    photo_id: Mapped[UUID] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True)
+    image_name: Mapped[str] = mapped_column(primary_key=True)
+    role: Mapped[str] = mapped_column(primary_key=True)
+    """`init image`, `control`, `reference`, `mask`, `canvas`, or `image` where the role cannot be told."""
+    source_photo_id: Mapped[UUID | None] = mapped_column(ForeignKey("photos.id", ondelete="SET NULL"))
+    """Null while no photo of that name is known."""
 
 
 class Album(Base):

@@ -9,12 +9,14 @@ from service.invokeai.events import Int64, QueueCounts
 
 
 class ServerInfo(Struct, frozen=True):
-    """Read anew on each connect. `routes` are OpenAPI paths, e.g. `/api/v1/queue/{queue_id}/item_ids`."""
+    """Read anew on each connect. `routes` are OpenAPI paths, e.g. `/api/v1/queue/{queue_id}/item_ids`: all there are
+    where the server has `listed` them, else those of `versions.SINCE` that its version has."""
 
     version: str
     routes: frozenset[str]
     multiuser: bool
     demo: bool
+    listed: bool = True
 
 
 class Version(Struct):
@@ -99,6 +101,17 @@ class NamedImage(Struct):
 
 class ImageNames(Struct):
     image_names: list[str]
+
+
+class Named(Struct):
+    image_name: str
+
+
+class Newest(Struct):
+    """The newest images, by name alone, and how many there are."""
+
+    items: list[Named]
+    total: int
 
 
 class Total(Struct):

@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 import structlog
 
-from service.invokeai.answers import ImageNames, ListedImages, NamedImage, Total
+from service.invokeai.answers import ImageNames, ListedImages, NamedImage, Newest, Total
 from service.invokeai.events import LONGEST_NAME, ImageDTO, ImagePage, UnreadableImage
 from service.invokeai.files import RemoteFile
 from service.invokeai.server import Server, one_by_one, quoted
@@ -30,8 +30,9 @@ class ImageCalls(Server):
     async def images_by_names(self, names: Sequence[str]) -> list[ImageDTO]:
         """Unknown names are left out, and those whose records cannot be read or kept."""
         path = "/api/v1/images/images_by_names"
-        if path not in (await self._info()).routes:
-            return await self._found(self.image, names)
+        return await self._by(path, lambda: self._read_images(path, names), lambda: self._found(self.image, names))
+
+    async def _read_images(self, path: str, names: Sequence[str]) -> list[ImageDTO]:
         records = await self._in_pieces(path, "image_names", names, IMAGES_PER_CALL, list[msgspec.Raw])
         images, unreadable = _images(records)
         for image in unreadable:
@@ -65,6 +66,13 @@ class ImageCalls(Server):
         return ImagePage(
             items=images, unreadable=unreadable, total=answer.total, limit=answer.limit, offset=answer.offset
         )
+
+    async def newest_images(self, limit: int) -> Newest:
+        """The names of the newest finished images, and how many there are: no more of a page than it takes to see
+        that something is new."""
+        query = [("limit", str(limit)), ("offset", "0"), ("order_dir", "DESC"), ("starred_first", "false")]
+        query += [("is_intermediate", "false")]
+        return await self._call("GET", "/api/v1/images/", Newest, query=query)
 
     async def videos_total(self) -> int:
         """How many videos there are; 0 on servers that know none (before 6.14)."""

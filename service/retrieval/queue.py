@@ -14,7 +14,8 @@ from uuid import UUID
 import msgspec
 
 from service.database.engine import Connection
-from service.retrieval.parameters import Parameters
+from service.retrieval import derive, source_images
+from service.retrieval.derive import NOTHING, Derived
 
 LEASE_SECONDS = 60.0
 FIRST_DELAY, GROWTH, LONGEST_DELAY = 2.0, 3.0, 600.0
@@ -33,6 +34,8 @@ class Claimed(msgspec.Struct, frozen=True):
     attempts: int
     wants_metadata: bool
     pixels: int
+    sha256: str | None = None
+    """Of the file that was home before it was lost."""
 
 
 class Home(msgspec.Struct, frozen=True):
@@ -66,7 +69,7 @@ CLAIM = """
       FROM due WHERE photos.id = due.id
     RETURNING photos.id, backend_id, invoke_id AS image_name, local_storage_path AS path, retrieval_claim AS claim,
               retrieval_attempts AS attempts, generation_params IS NULL AS wants_metadata,
-              width::bigint * height AS pixels
+              width::bigint * height AS pixels, sha256
 """
 NEWEST_FIRST = CLAIM.format(order="id DESC")
 LONGEST_DUE_FIRST = CLAIM.format(order="next_retrieval_attempt")
@@ -91,13 +94,14 @@ LET_GO = "retrieval_claim = NULL, retrieval_lease_until = NULL"
 
 COMPLETE = f"""
     UPDATE photos SET retrieval_status = 'completed', {LET_GO}, next_retrieval_attempt = NULL, retrieval_error = NULL,
-           file_size = $3, sha256 = $4, local_thumbnail_path = $5, thumbhash = $6,
+           missing_since = NULL, file_size = $3, sha256 = $4, local_thumbnail_path = $5, thumbhash = $6,
            generation_params = coalesce(generation_params, $7::jsonb),
            generation_prompt = coalesce(generation_prompt, $8),
            generation_negative_prompt = coalesce(generation_negative_prompt, $9),
            model_key = coalesce(model_key, $10), model_hash = coalesce(model_hash, $11),
            model_name = coalesce(model_name, $12), model_base = coalesce(model_base, $13),
-           loras = coalesce(loras, $14::text[]), seed = coalesce(seed, $15::numeric)
+           loras = coalesce(loras, $14::text[]), seed = coalesce(seed, $15::numeric), derived = {derive.VERSION},
+           width = coalesce($16, width), height = coalesce($17, height)
 """
 FINISH = f"{COMPLETE} {HELD} RETURNING id"
 ADOPT = f"""{COMPLETE}
@@ -106,16 +110,23 @@ ADOPT = f"""{COMPLETE}
 """
 FAIL = f"""
     UPDATE photos SET retrieval_status = CASE WHEN retrieval_attempts + 1 < $4 THEN 'pending' ELSE 'failed' END,
-           retrieval_attempts = retrieval_attempts + 1, retrieval_error = $3, {LET_GO},
+           retrieval_attempts = retrieval_attempts + 1, retrieval_error = $3, missing_since = NULL, {LET_GO},
            next_retrieval_attempt = CASE WHEN retrieval_attempts + 1 < $4 THEN now() + $5 * interval '1 second' END
      {HELD} RETURNING retrieval_status
 """
-GONE = f"""
-    UPDATE photos SET retrieval_status = 'gone', {LET_GO}, next_retrieval_attempt = NULL, retrieval_error = $3
-     {HELD} RETURNING id
+PROVED = "coalesce(missing_since <= now() - $5 * interval '1 second', false)"
+# A moment in the future is of a clock that was set back since. `last_retrieval_attempt` tells when it became gone.
+MISS = f"""
+    UPDATE photos SET retrieval_status = CASE WHEN {PROVED} THEN 'gone' ELSE 'pending' END, {LET_GO},
+           retrieval_error = CASE WHEN {PROVED} THEN $3 ELSE $4 END, last_retrieval_attempt = now(),
+           missing_since = least(missing_since, now()),
+           next_retrieval_attempt =
+               CASE WHEN NOT {PROVED} THEN least(missing_since, now()) + $5 * interval '1 second' END
+     {HELD} RETURNING retrieval_status
 """
 RELEASE = f"""
     UPDATE photos SET retrieval_status = 'pending', {LET_GO}, retrieval_error = coalesce($3, retrieval_error),
+           missing_since = CASE WHEN NOT $5 THEN missing_since END,
            next_retrieval_attempt = now() + $4 * interval '1 second'
      {HELD} RETURNING id
 """
@@ -130,15 +141,9 @@ FRONT = """(
      WHERE other.backend_id = photos.backend_id AND other.retrieval_status = 'pending' AND other.purged_at IS NULL
 )"""
 RETRY = f"""
-    UPDATE photos SET retrieval_status = 'pending', retrieval_attempts = 0, next_retrieval_attempt = {FRONT}
+    UPDATE photos SET retrieval_status = 'pending', retrieval_attempts = 0, missing_since = NULL,
+           next_retrieval_attempt = {FRONT}
      WHERE id = $1 AND retrieval_status IN ('pending', 'failed', 'gone')
-       AND purged_at IS NULL AND backend_id IS NOT NULL
-    RETURNING id
-"""
-REOPEN = f"""
-    UPDATE photos SET retrieval_status = 'pending', retrieval_attempts = 0, next_retrieval_attempt = {FRONT},
-           file_size = NULL, sha256 = NULL
-     WHERE id = $1 AND local_storage_path = $2 AND retrieval_status = 'completed'
        AND purged_at IS NULL AND backend_id IS NOT NULL
     RETURNING id
 """
@@ -195,21 +200,29 @@ async def renew(connection: Connection, claims: Sequence[UUID], lease_seconds: f
     return {row["retrieval_claim"] for row in await connection.fetch(RENEW, claims, lease_seconds)}
 
 
-async def finish(connection: Connection, claimed: Claimed, home: Home, parameters: Parameters | None) -> bool:
+async def finish(connection: Connection, claimed: Claimed, home: Home, derived: Derived | None) -> bool:
     """retrieving → completed; what the row knows of its making already stays. False when the claim no longer holds."""
-    return await _complete(FINISH, connection, claimed, home, parameters)
+    return await _complete(FINISH, connection, claimed, home, derived or NOTHING)
 
 
-async def adopt(connection: Connection, claimed: Claimed, home: Home, parameters: Parameters | None) -> bool:
+async def adopt(connection: Connection, claimed: Claimed, home: Home, derived: Derived | None) -> bool:
     """pending, failed or gone → completed: the whole file is in its place, whatever was decided meanwhile (its server
     removed, its lease taken back). False when somebody else holds the photo, or it is purged or home already."""
-    return await _complete(ADOPT, connection, claimed, home, parameters)
+    return await _complete(ADOPT, connection, claimed, home, derived or NOTHING)
 
 
-async def _complete(
-    statement: str, connection: Connection, claimed: Claimed, home: Home, parameters: Parameters | None
-) -> bool:
-    known = parameters or Parameters()
+async def _complete(statement: str, connection: Connection, claimed: Claimed, home: Home, derived: Derived) -> bool:
+    if not derived.sources:
+        return await _write(statement, connection, claimed, home, derived)
+    async with connection.transaction():
+        photos = await source_images.lock(connection, claimed.id, derived.sources)
+        completed = await _write(statement, connection, claimed, home, derived)
+        if completed:
+            await source_images.record(connection, claimed.id, derived.sources, photos)
+    return completed
+
+
+async def _write(statement: str, connection: Connection, claimed: Claimed, home: Home, derived: Derived) -> bool:
     completed = await connection.fetchval(
         statement,
         claimed.id,
@@ -218,15 +231,7 @@ async def _complete(
         home.sha256,
         home.thumbnail_path,
         home.thumbhash,
-        known.metadata,
-        known.prompt,
-        known.negative_prompt,
-        known.model_key,
-        known.model_hash,
-        known.model_name,
-        known.model_base,
-        known.loras,
-        known.seed,
+        *derive.columns(derived),
     )
     return completed is not None
 
@@ -235,23 +240,37 @@ async def fail(
     connection: Connection, claimed: Claimed, error: str, max_attempts: int
 ) -> Literal["pending", "failed"] | None:
     """retrieving → pending with a growing delay, or → failed at the last attempt. None when the claim holds no more."""
-    delay = min(FIRST_DELAY * GROWTH**claimed.attempts, LONGEST_DELAY) * random.uniform(0.75, 1.25)
+    # One that failed for good is tried once a day, for years perhaps.
+    delay = min(FIRST_DELAY * GROWTH ** min(claimed.attempts, 10), LONGEST_DELAY) * random.uniform(0.75, 1.25)
     status: Literal["pending", "failed"] | None = await connection.fetchval(
         FAIL, claimed.id, claimed.claim, error, max_attempts, delay
     )
     return status
 
 
-async def gone(connection: Connection, claimed: Claimed, error: str) -> bool:
-    """retrieving → gone: InvokeAI has deleted it. False when the claim no longer holds."""
-    return await connection.fetchval(GONE, claimed.id, claimed.claim, error) is not None
+async def miss(
+    connection: Connection, claimed: Claimed, *, gone: str, waiting: str, gap_seconds: float
+) -> Literal["pending", "gone"] | None:
+    """retrieving → gone when InvokeAI had no record of it that long ago already, else → pending until then. `gone` and
+    `waiting` are the words for either. None when the claim no longer holds."""
+    status: Literal["pending", "gone"] | None = await connection.fetchval(
+        MISS, claimed.id, claimed.claim, gone, waiting, gap_seconds
+    )
+    return status
 
 
 async def release(
-    connection: Connection, claimed: Claimed, *, error: str | None = None, delay_seconds: float = 0
+    connection: Connection,
+    claimed: Claimed,
+    *,
+    error: str | None = None,
+    delay_seconds: float = 0,
+    forget_missing: bool = False,
 ) -> bool:
-    """retrieving → pending without an attempt counted. False when the claim no longer holds."""
-    return await connection.fetchval(RELEASE, claimed.id, claimed.claim, error, delay_seconds) is not None
+    """retrieving → pending without an attempt counted; with `forget_missing`, that InvokeAI had no record of
+    it proves nothing any more. False when the claim no longer holds."""
+    released = await connection.fetchval(RELEASE, claimed.id, claimed.claim, error, delay_seconds, forget_missing)
+    return released is not None
 
 
 async def make_due(connection: Connection, backend_id: UUID) -> None:
@@ -262,12 +281,6 @@ async def make_due(connection: Connection, backend_id: UUID) -> None:
 async def retry(connection: Connection, photo_id: UUID) -> bool:
     """pending, failed or gone → pending, next in line, all attempts before it. False when there is nothing to retry."""
     return await connection.fetchval(RETRY, photo_id) is not None
-
-
-async def reopen(connection: Connection, photo_id: UUID, missing: str) -> bool:
-    """completed → pending, next in line, for the file at the path `missing` is no longer there. False when that is not
-    where the photo is said to be, or nobody can be asked for it again."""
-    return await connection.fetchval(REOPEN, photo_id, missing) is not None
 
 
 async def move_to_front(connection: Connection, photo_id: UUID) -> bool:

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from service.database.engine import Database
-from tests.fakes.consuming import House, house_of
+from tests.fakes.consumer_harness import ConsumerHarness, consumer_harness
 
 
 @pytest.fixture
-async def house(database: Database) -> House:
-    return await house_of(database)
+async def harness(database: Database) -> ConsumerHarness:
+    return await consumer_harness(database)
 
 
 @pytest.mark.parametrize(
@@ -31,15 +31,15 @@ async def house(database: Database) -> House:
     ids=lambda changes: "-".join(changes) + "-" + ascii(next(iter(changes.values())))[:10],
 )
 async def test_an_event_that_cannot_be_kept_does_not_restart_the_consumer(
-    house: House, changes: dict[str, Any]
+    harness: ConsumerHarness, changes: dict[str, Any]
 ) -> None:
-    task = asyncio.create_task(house.consumer.run())
+    task = asyncio.create_task(harness.consumer.run())
     for name in ("queue_item_status_changed", "invocation_complete", "batch_enqueued"):
-        house.consumer.offer(name, house.ids(status="in_progress", status_sequence=1, enqueued=1) | changes)
-    house.consumer.offer("queue_item_status_changed", house.ids(9, status="in_progress", status_sequence=1))
+        harness.consumer.offer(name, harness.ids(status="in_progress", status_sequence=1, enqueued=1) | changes)
+    harness.consumer.offer("queue_item_status_changed", harness.ids(9, status="in_progress", status_sequence=1))
     async with asyncio.timeout(10):
-        await house.consumer.settle_queue()
+        await harness.consumer.settle_queue()
     assert not task.done()
-    assert house.consumer.failures == 0
-    assert await house.row(9) is not None
+    assert harness.consumer.failures == 0
+    assert await harness.row(9) is not None
     task.cancel()

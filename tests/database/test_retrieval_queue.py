@@ -11,6 +11,7 @@ import pytest
 
 from service.database.engine import Connection, Database
 from service.retrieval import queue
+from service.retrieval.derive import Derived
 from service.retrieval.parameters import Parameters
 from service.retrieval.queue import Claimed, Home
 from tests.fakes.rows import add_backend, add_photo
@@ -153,7 +154,7 @@ async def test_claims_use_their_index_however_much_waits_for_an_unreachable_back
 async def test_finishing_writes_everything_and_only_once(connection: Connection, backend: UUID) -> None:
     photo = await waiting(connection, backend, retrieval_error="was tried before", model_name="known")
     claimed = await one(connection, backend)
-    known = Parameters(metadata='{"a": 1}', prompt="p", model_name="other", loras=["ink"], seed=2**63)
+    known = Derived(Parameters(metadata='{"a": 1}', prompt="p", model_name="other", loras=["ink"], seed=2**63))
     assert await queue.finish(connection, claimed, HOME, known)
     found = await row(connection, photo)
     assert (found["retrieval_status"], found["retrieval_claim"], found["retrieval_error"]) == ("completed", None, None)
@@ -185,12 +186,65 @@ async def test_the_last_failure_is_final(connection: Connection, backend: UUID) 
     assert await queue.claim(connection, [backend], 10) == []
 
 
-async def test_gone_is_final(connection: Connection, backend: UUID) -> None:
+async def missed(connection: Connection, backend: UUID) -> str | None:
+    claimed = await one(connection, backend)
+    return await queue.miss(connection, claimed, gone="deleted", waiting="missing", gap_seconds=180)
+
+
+async def test_a_missing_image_is_gone_at_the_second_look_minutes_later_and_that_is_final(
+    connection: Connection, backend: UUID
+) -> None:
     photo = await waiting(connection, backend)
-    assert await queue.gone(connection, await one(connection, backend), "deleted")
+    assert await missed(connection, backend) == "pending"
+    found = await row(connection, photo)
+    assert (found["retrieval_error"], found["retrieval_attempts"]) == ("missing", 0)
+    assert 170 < (await queue.next_due(connection, [backend]) or 0) <= 180
+    await queue.make_due(connection, backend)  # a reconnect: too soon to prove anything
+    assert await missed(connection, backend) == "pending"
+    assert (await row(connection, photo))["missing_since"] == found["missing_since"]
+    await connection.execute(
+        "UPDATE photos SET missing_since = missing_since - interval '181 seconds', next_retrieval_attempt = now()"
+    )
+    assert await missed(connection, backend) == "gone"
     found = await row(connection, photo)
     assert (found["retrieval_status"], found["retrieval_error"]) == ("gone", "deleted")
     assert await queue.next_due(connection, [backend]) is None
+
+
+async def test_a_first_look_in_the_future_of_a_clock_set_back_begins_anew(
+    connection: Connection, backend: UUID
+) -> None:
+    photo = await waiting(connection, backend, missing_since=datetime.now(UTC) + timedelta(days=1))
+    assert await missed(connection, backend) == "pending"
+    assert (await row(connection, photo))["missing_since"] <= datetime.now(UTC)
+    assert 170 < (await queue.next_due(connection, [backend]) or 0) <= 180
+
+
+@pytest.mark.parametrize("outcome", ["release", "fail", "finish", "retry"])
+async def test_what_shows_that_the_image_is_there_forgets_the_first_look(
+    connection: Connection, backend: UUID, outcome: str
+) -> None:
+    photo = await waiting(connection, backend, missing_since=datetime.now(UTC))
+    claimed = await one(connection, backend)
+    match outcome:
+        case "release":
+            await queue.release(connection, claimed)
+            assert (await row(connection, photo))["missing_since"] is not None, "it was not asked for"
+            await queue.release(connection, await one(connection, backend), forget_missing=True)
+        case "fail":
+            await queue.fail(connection, claimed, "no file", 5)
+        case "finish":
+            await queue.finish(connection, claimed, HOME, None)
+        case "retry":
+            await queue.release(connection, claimed)
+            await queue.retry(connection, photo)
+    assert (await row(connection, photo))["missing_since"] is None
+
+
+async def test_a_photo_that_failed_every_day_for_years_still_has_a_delay(connection: Connection, backend: UUID) -> None:
+    await waiting(connection, backend, retrieval_attempts=5000)
+    assert await queue.fail(connection, await one(connection, backend), "again", 10_000) == "pending"
+    assert (await queue.next_due(connection, [backend]) or 0) < 800
 
 
 async def test_a_release_costs_nothing(connection: Connection, backend: UUID) -> None:
@@ -218,7 +272,7 @@ async def test_without_the_claim_no_outcome_changes_anything(connection: Connect
     before = await row(connection, photo)
     assert not await queue.finish(connection, claimed, HOME, None)
     assert await queue.fail(connection, claimed, "late", 5) is None
-    assert not await queue.gone(connection, claimed, "late")
+    assert await queue.miss(connection, claimed, gone="late", waiting="late", gap_seconds=0) is None
     assert not await queue.release(connection, claimed, error="late")
     assert await row(connection, photo) == before
 
@@ -234,7 +288,7 @@ async def test_a_whole_file_in_its_place_makes_home_what_nobody_holds(
         photo,
         status,
     )
-    assert await queue.adopt(connection, claimed, HOME, Parameters(prompt="p"))
+    assert await queue.adopt(connection, claimed, HOME, Derived(Parameters(prompt="p")))
     found = await row(connection, photo)
     assert (found["retrieval_status"], found["sha256"], found["generation_prompt"]) == ("completed", "ab" * 32, "p")
     assert (found["retrieval_error"], found["next_retrieval_attempt"]) == (None, None)
@@ -248,30 +302,6 @@ async def test_it_makes_home_nothing_that_is_held_or_purged(connection: Connecti
     before = await row(connection, photo)
     assert not await queue.adopt(connection, claimed, HOME, None)
     assert await row(connection, photo) == before
-
-
-async def test_a_photo_whose_file_is_missing_is_fetched_again(connection: Connection, backend: UUID) -> None:
-    await waiting(connection, backend, due=500)
-    photo = await add_photo(connection, backend_id=backend, retrieval_attempts=3)
-    path = (await row(connection, photo))["local_storage_path"]
-    assert await queue.reopen(connection, photo, path)
-    found = await row(connection, photo)
-    assert (found["retrieval_status"], found["retrieval_attempts"]) == ("pending", 0)
-    assert (found["file_size"], found["sha256"]) == (None, None)
-    claimed = await queue.claim(connection, [backend], 1, newest_first=False)
-    assert [photo.id for photo in claimed] == [photo]
-
-
-async def test_nothing_else_is_fetched_again(connection: Connection, backend: UUID) -> None:
-    moved = await add_photo(connection, backend_id=backend, local_storage_path="photos/elsewhere.png")
-    purged = await add_photo(connection, backend_id=backend, purged_at=NOW, local_storage_path="photos/purged.png")
-    orphan = await add_photo(connection, local_storage_path="photos/orphan.png")
-    gone = await waiting(connection, backend, retrieval_status="gone", local_storage_path="photos/gone.png")
-    for photo, path in ((moved, "photos/a.png"), (purged, "photos/purged.png"), (orphan, "photos/orphan.png"),
-                        (gone, "photos/gone.png")):  # fmt: skip
-        before = await row(connection, photo)
-        assert not await queue.reopen(connection, photo, path)
-        assert await row(connection, photo) == before
 
 
 async def test_leases_are_renewed_for_those_who_hold_them(connection: Connection, backend: UUID) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -12,8 +12,8 @@ from service.correlation import correlate
 from service.database.engine import Database
 from service.demo.images import Image
 from tests.fakes import ScriptedInvokeAI, answers, batches
-from tests.fakes.correlated import Correlated, correlated
-from tests.fakes.studio import MODEL, StudioHouse, posts, until_made
+from tests.fakes.correlation_harness import CorrelationHarness, correlation_harness
+from tests.fakes.studio_harness import MODEL, StudioHarness, posts, until_made
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 JUMPS = pytest.mark.parametrize("jump", [HOUR, DAY, -HOUR, -DAY], ids=["+1h", "+1d", "-1h", "-1d"])
@@ -21,71 +21,71 @@ BEFORE = [timedelta(minutes=1), timedelta(minutes=50), timedelta(hours=5), timed
 
 
 @pytest.fixture
-async def house(database: Database, invokeai: ScriptedInvokeAI) -> AsyncIterator[Correlated]:
+async def harness(database: Database, invokeai: ScriptedInvokeAI) -> AsyncIterator[CorrelationHarness]:
     """Added beside a gallery of some images."""
     for age in BEFORE:
         invokeai.add_canvas_save(created_at=invokeai.now() - age)
-    async with correlated(database, invokeai) as house:
-        yield house
+    async with correlation_harness(database, invokeai) as harness:
+        yield harness
 
 
-async def come_home(house: Correlated, *images: Image) -> None:
+async def come_home(harness: CorrelationHarness, *images: Image) -> None:
     """These and no others."""
-    await house.until_photos(len(images))
-    photos = await house.fetch("SELECT invoke_id FROM photos")
+    await harness.until_photos(len(images))
+    photos = await harness.fetch("SELECT invoke_id FROM photos")
     assert {photo["invoke_id"] for photo in photos} == {image.image_name for image in images}
 
 
 @JUMPS
 async def test_when_invokeais_clock_is_set_new_images_come_and_those_of_before_do_not(
-    house: Correlated, jump: timedelta
+    harness: CorrelationHarness, jump: timedelta
 ) -> None:
-    first = house.invokeai.add_canvas_save()
-    await house.connection.gallery.read()
-    house.invokeai.clock_offset = jump
-    second = house.invokeai.add_canvas_save()
-    await house.connection.gallery.read()
-    third = house.invokeai.add_canvas_save()
-    await house.connection.gallery.read()
-    await come_home(house, first, second, third)
-    house.invokeai.clock_offset = timedelta(0)
-    fourth = house.invokeai.add_canvas_save()
-    await house.connection.gallery.read()
-    await come_home(house, first, second, third, fourth)
+    first = harness.invokeai.add_canvas_save()
+    await harness.connection.gallery.read()
+    harness.invokeai.clock_offset = jump
+    second = harness.invokeai.add_canvas_save()
+    await harness.connection.gallery.read()
+    third = harness.invokeai.add_canvas_save()
+    await harness.connection.gallery.read()
+    await come_home(harness, first, second, third)
+    harness.invokeai.clock_offset = timedelta(0)
+    fourth = harness.invokeai.add_canvas_save()
+    await harness.connection.gallery.read()
+    await come_home(harness, first, second, third, fourth)
 
 
 @JUMPS
 async def test_when_invokeais_clock_is_set_what_an_event_names_comes_at_once(
-    house: Correlated, jump: timedelta
+    harness: CorrelationHarness, jump: timedelta
 ) -> None:
-    house.invokeai.clock_offset = jump
-    await house.connection.client.version()
-    [item_id] = await house.theirs(batches.blank())
-    [photo] = await house.until_photos(1)
-    assert photo["invoke_session_id"] == house.invokeai.queue.items[item_id].session_id
+    harness.invokeai.clock_offset = jump
+    await harness.connection.client.version()
+    [item_id] = await harness.enqueue_foreign(batches.blank())
+    [photo] = await harness.until_photos(1)
+    assert photo["invoke_session_id"] == harness.invokeai.queue.items[item_id].session_id
 
 
 @JUMPS
 async def test_when_invokeais_clock_is_set_while_we_are_away_new_images_come(
-    house: Correlated, jump: timedelta
+    harness: CorrelationHarness, jump: timedelta
 ) -> None:
-    await house.connection.gallery.read()
-    house.invokeai.clock_offset = jump
-    image = house.invokeai.add_canvas_save()
-    await house.registry.reload(anew=[house.backend_id])
-    await come_home(house, image)
+    await harness.connection.gallery.read()
+    harness.invokeai.clock_offset = jump
+    image = harness.invokeai.add_canvas_save()
+    await harness.registry.reload(anew=[harness.backend_id])
+    await come_home(harness, image)
 
 
 @JUMPS
 async def test_when_the_databases_clock_is_set_the_beginning_stays_where_it_was(
-    house: Correlated, jump: timedelta
+    harness: CorrelationHarness, jump: timedelta
 ) -> None:
     """Its own moments look older or younger than they are."""
-    image = house.invokeai.add_canvas_save()
-    await house.fetch("UPDATE backends SET created_at = created_at - $1::interval", jump)
-    await house.registry.reload(anew=[house.backend_id])
-    await house.connection.gallery.read()
-    await come_home(house, image)
+    image = harness.invokeai.add_canvas_save()
+    await harness.fetch("UPDATE backends SET created_at = created_at - $1::interval", jump)
+    await harness.registry.reload(anew=[harness.backend_id])
+    await harness.connection.gallery.read()
+    await come_home(harness, image)
 
 
 async def test_a_server_that_is_first_reached_long_after_it_was_added_brings_all_since_then(
@@ -101,59 +101,58 @@ async def test_a_server_that_is_first_reached_long_after_it_was_added_brings_all
 
 
 async def added_two_hours_ago(database: Database, invokeai: ScriptedInvokeAI, expected: Image) -> None:
-    async with database.connection() as connection:
-        await connection.execute("ALTER TABLE backends ALTER created_at SET DEFAULT now() - interval '2 hours'")
-    async with correlated(database, invokeai) as house:
-        await come_home(house, expected)
+    added_at = datetime.now(UTC) - 2 * HOUR
+    async with correlation_harness(database, invokeai, created_at=added_at) as harness:
+        await come_home(harness, expected)
 
 
-async def test_an_absence_that_the_database_dates_a_day_back_ends_no_item_early(house: Correlated) -> None:
+async def test_an_absence_that_the_database_dates_a_day_back_ends_no_item_early(harness: CorrelationHarness) -> None:
     """The first of two readings that lack it was by an earlier process, or the database's clock was set forward."""
-    house.invokeai.queue.started = False
-    step, [_] = await house.ours(batches.blank())
+    harness.invokeai.queue.started = False
+    step, [_] = await harness.enqueue_own(batches.blank())
 
     async def known() -> bool:
-        return bool(await house.fetch("SELECT FROM queue_items WHERE invoke_session_id IS NOT NULL"))
+        return bool(await harness.fetch("SELECT FROM queue_items WHERE invoke_session_id IS NOT NULL"))
 
-    house.registry.request_reading(house.backend_id)
-    await house.until(known)
-    house.invokeai.drop_events()
-    await house.invokeai.queue.clear("default", None)
-    await house.fetch("UPDATE queue_items SET absent_since = now() - interval '1 day'")
-    await house.registry.reload(anew=[house.backend_id])
-    await house.until_connected()
+    harness.registry.request_reading(harness.backend_id)
+    await harness.until(known)
+    harness.invokeai.drop_events()
+    await harness.invokeai.queue.clear("default", None)
+    await harness.fetch("UPDATE queue_items SET absent_since = now() - interval '1 day'")
+    await harness.registry.reload(anew=[harness.backend_id])
+    await harness.until_connected()
     for _ in range(2):
-        await house.connection.reconciler.read_everything()
-        await house.connection.gallery.read()
-    [item] = await house.fetch("SELECT status, absent_since FROM queue_items")
+        await harness.connection.reconciler.read_everything()
+        await harness.connection.gallery.read()
+    [item] = await harness.fetch("SELECT status, absent_since FROM queue_items")
     assert (item["status"], item["absent_since"] is not None) == ("pending", True)
-    [row] = await house.fetch("SELECT status FROM generation_steps WHERE id = $1", step)
+    [row] = await harness.fetch("SELECT status FROM generation_steps WHERE id = $1", step)
     assert row["status"] == "processing"
 
 
 @JUMPS
 async def test_an_item_that_is_gone_ends_whatever_the_databases_clock_says(
-    house: Correlated, monkeypatch: pytest.MonkeyPatch, jump: timedelta
+    harness: CorrelationHarness, monkeypatch: pytest.MonkeyPatch, jump: timedelta
 ) -> None:
     monkeypatch.setattr(correlate, "ABSENCE", 0.2)
-    house.invokeai.queue.started = False
-    step, _ = await house.ours(batches.blank())
-    house.invokeai.drop_events()
-    await house.invokeai.queue.clear("default", None)
-    await house.connection.reconciler.read_everything()
+    harness.invokeai.queue.started = False
+    step, _ = await harness.enqueue_own(batches.blank())
+    harness.invokeai.drop_events()
+    await harness.invokeai.queue.clear("default", None)
+    await harness.connection.reconciler.read_everything()
     shift = "UPDATE step_batches SET answered_at = answered_at + $1::interval, posted_at = posted_at + $1::interval"
-    await house.fetch(shift, jump)
-    await house.fetch("UPDATE queue_items SET absent_since = absent_since + $1::interval", jump)
-    await house.connection.gallery.read()
+    await harness.fetch(shift, jump)
+    await harness.fetch("UPDATE queue_items SET absent_since = absent_since + $1::interval", jump)
+    await harness.connection.gallery.read()
     await asyncio.sleep(0.3)
-    await house.connection.reconciler.read_everything()
-    row = await house.until_step(step, "failed")
+    await harness.connection.reconciler.read_everything()
+    row = await harness.until_step(step, "failed")
     assert row["error_message"] == correlate.NO_LONGER_THERE
 
 
 @JUMPS
 async def test_a_post_in_doubt_is_neither_given_up_early_nor_kept_for_ever(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI, jump: timedelta
+    studio: StudioHarness, invokeai: ScriptedInvokeAI, jump: timedelta
 ) -> None:
     gate = asyncio.Event()
     invokeai.cut_enqueue("late", gate)
@@ -181,7 +180,7 @@ async def test_a_post_in_doubt_is_neither_given_up_early_nor_kept_for_ever(
 
 @JUMPS
 async def test_a_batch_that_was_finished_and_pruned_is_known_by_its_image_whatever_the_clocks_say(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI, jump: timedelta
+    studio: StudioHarness, invokeai: ScriptedInvokeAI, jump: timedelta
 ) -> None:
     rule = invokeai.on("/b/.*/status$", answers.status(503), times=None)
     invokeai.drop_events()

@@ -28,7 +28,10 @@ async def test_health_follows_database_and_data_folder_but_no_backend(darkroom: 
     async with darkroom.http.get("/health/live") as response:
         assert (response.status, await response.json()) == (200, {"status": "ok"})
     async with darkroom.http.get("/health/ready") as response:
-        assert (response.status, await response.json()) == (200, {"status": "ok", "database": "ok", "data": "ok"})
+        assert (response.status, await response.json()) == (
+            200,
+            {"status": "ok", "database": "ok", "data": "ok", "details": []},
+        )
     (tmp_path / MARKER).unlink()
     async with darkroom.http.get("/health/ready") as response:
         assert (response.status, (await response.json())["data"]) == (503, "failing")
@@ -64,19 +67,30 @@ async def test_status_tells_version_tasks_backends_and_ledger(darkroom: Darkroom
     assert set(tasks["retrieval"]) == {"name", "state", "last_run", "last_result", "last_error", "restarts"}
     assert [backend["state"] for backend in status["backends"]] in (["unreachable"], ["connecting"])
     assert set(status["ledger"]) == {"total", "backends"}
+    assert status["troubles"] == []
 
 
 async def test_settings_change_at_once_and_outlive_a_restart(tmp_path: Path, database_url: str) -> None:
     settings = settings_for(tmp_path, database_url)
     async with running(settings) as darkroom:
         async with darkroom.http.get("/api/v1/settings") as response:
-            assert await response.json() == {"retrieval_max_attempts": 5, "thumbnail_quality": 85, "trash_days": 30}
+            assert await response.json() == {
+                "retrieval_max_attempts": 5,
+                "thumbnail_quality": 85,
+                "trash_days": 30,
+                "patrol_days": 30,
+            }
         async with darkroom.http.patch("/api/v1/settings", json={"trash_days": 0}) as response:
             assert (await response.json())["trash_days"] == 0
         shared: RuntimeSettings = darkroom.app.state["runtime_settings"]
         assert shared.current.trash_days == 0
     async with running(settings) as darkroom, darkroom.http.get("/api/v1/settings") as response:
-        assert await response.json() == {"retrieval_max_attempts": 5, "thumbnail_quality": 85, "trash_days": 0}
+        assert await response.json() == {
+            "retrieval_max_attempts": 5,
+            "thumbnail_quality": 85,
+            "trash_days": 0,
+            "patrol_days": 30,
+        }
 
 
 async def test_a_stored_setting_out_of_bounds_gives_way_to_the_default(tmp_path: Path, database_url: str) -> None:
@@ -84,7 +98,12 @@ async def test_a_stored_setting_out_of_bounds_gives_way_to_the_default(tmp_path:
     async with running(settings) as darkroom, darkroom.app.state["database"].connection() as connection:
         await connection.execute("INSERT INTO settings VALUES ('trash_days', '-5'), ('thumbnail_quality', '70')")
     async with running(settings) as darkroom, darkroom.http.get("/api/v1/settings") as response:
-        assert await response.json() == {"retrieval_max_attempts": 5, "thumbnail_quality": 70, "trash_days": 30}
+        assert await response.json() == {
+            "retrieval_max_attempts": 5,
+            "thumbnail_quality": 70,
+            "trash_days": 30,
+            "patrol_days": 30,
+        }
 
 
 async def test_metrics_speak_of_requests_feed_tasks_and_backends_by_bounded_labels(darkroom: Darkroom) -> None:

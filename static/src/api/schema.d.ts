@@ -4,6 +4,27 @@
  */
 
 export interface paths {
+    "/api/v1/feed/snapshot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * GetFeedSnapshot
+         * @description The feed's `hello`, for a browser whose proxy passes no websockets: poll it. Another `seq` or `epoch` than the
+         *     last one: something has changed, refetch by REST.
+         */
+        get: operations["get_feed_snapshot"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/previews/{backend_id}/{item_id}": {
         parameters: {
             query?: never;
@@ -124,10 +145,32 @@ export interface paths {
         put?: never;
         /**
          * RetryRetrieval
-         * @description Bring it home now, with all attempts before it again; also one that was home, and whose file is missing. Home
-         *     already, or of a server that was removed: 409.
+         * @description Fetch it now, with all attempts before it again. The file of a photo that is home is read first: where its size
+         *     and checksum are those that came, 409; else it is fetched again. 200 for a photo whose lost file was put back: it is
+         *     home again. 409 where there is no server to fetch it from.
          */
         post: operations["retry_retrieval"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/photos/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * ChangePhotos
+         * @description Change many photos at once. `retry`: fetch those that are not home again, with all attempts before them; what
+         *     waits without trouble, is home, or has no server is left as it is.
+         */
+        post: operations["change_photos"];
         delete?: never;
         options?: never;
         head?: never;
@@ -143,7 +186,8 @@ export interface paths {
         };
         /**
          * GetPhotoFile
-         * @description The original, byte for byte. While it waits for retrieval: 202, and it becomes the next in line.
+         * @description The original, byte for byte. While it waits for retrieval: 202, and it becomes the next in line. So does a photo
+         *     whose file is missing, or longer or shorter than it was; 404 when no server can be asked for it again.
          */
         get: operations["get_photo_file"];
         put?: never;
@@ -152,7 +196,8 @@ export interface paths {
         options?: never;
         /**
          * GetPhotoFile
-         * @description The original, byte for byte. While it waits for retrieval: 202, and it becomes the next in line.
+         * @description The original, byte for byte. While it waits for retrieval: 202, and it becomes the next in line. So does a photo
+         *     whose file is missing, or longer or shorter than it was; 404 when no server can be asked for it again.
          */
         head: operations["head_get_photo_file"];
         patch?: never;
@@ -167,8 +212,9 @@ export interface paths {
         };
         /**
          * GetPhotoThumbnail
-         * @description WebP, 300 pixels at its long side. `?v=` only makes its address new. 202 while the photo waits for retrieval; 404
-         *     with reason `no_thumbnail` for one that could not be decoded and of which InvokeAI had none either.
+         * @description WebP, 300 pixels at its long side. `?v=` only makes its address new. One that is missing is made again. 202 while
+         *     the photo waits for retrieval, or the thumbnail for its turn; 404 with reason `no_thumbnail` for one that could not
+         *     be decoded and of which InvokeAI had none either.
          */
         get: operations["get_photo_thumbnail"];
         put?: never;
@@ -177,8 +223,9 @@ export interface paths {
         options?: never;
         /**
          * GetPhotoThumbnail
-         * @description WebP, 300 pixels at its long side. `?v=` only makes its address new. 202 while the photo waits for retrieval; 404
-         *     with reason `no_thumbnail` for one that could not be decoded and of which InvokeAI had none either.
+         * @description WebP, 300 pixels at its long side. `?v=` only makes its address new. One that is missing is made again. 202 while
+         *     the photo waits for retrieval, or the thumbnail for its turn; 404 with reason `no_thumbnail` for one that could not
+         *     be decoded and of which InvokeAI had none either.
          */
         head: operations["head_get_photo_thumbnail"];
         patch?: never;
@@ -464,6 +511,68 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/backends/{backend_id}/confirm-gone": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * ConfirmGone
+         * @description Say that images were deleted there: photos that are not home, and that this InvokeAI does not know now, are gone.
+         *     While it cannot be asked, or is not recognised: 409. Idempotent.
+         */
+        post: operations["confirm_gone"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backends/{backend_id}/seen": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * SeeGone
+         * @description Say that you have seen which images are gone: they are no longer among its troubles. Idempotent.
+         */
+        post: operations["see_gone"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backends/{backend_id}/look": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * LookAtBackend
+         * @description Read its queue and its gallery now, and whatever else is read now and then; one that is away is tried now. What
+         *     is found comes by the feed. Disabled: 409.
+         */
+        post: operations["look_at_backend"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/status": {
         parameters: {
             query?: never;
@@ -473,7 +582,8 @@ export interface paths {
         };
         /**
          * GetStatus
-         * @description Version, tasks with their last run and result, backends, and the ledger of all of them.
+         * @description Version, tasks with their last run and result, backends, the ledger of all of them, troubles, and how far the
+         *     background pass over photos has come.
          */
         get: operations["get_status"];
         put?: never;
@@ -581,7 +691,7 @@ export interface paths {
         };
         /**
          * Ready
-         * @description Whether the database answers and the data folder can be written: 200, else 503.
+         * @description Whether the database answers and pictures can be kept in the data folder: 200, else 503 and what is wrong.
          */
         get: operations["health_ready"];
         put?: never;
@@ -590,7 +700,7 @@ export interface paths {
         options?: never;
         /**
          * Ready
-         * @description Whether the database answers and the data folder can be written: 200, else 503.
+         * @description Whether the database answers and pictures can be kept in the data folder: 200, else 503 and what is wrong.
          */
         head: operations["head_health_ready"];
         patch?: never;
@@ -629,6 +739,7 @@ export interface components {
             last_seen_at: string | null;
             last_event_at: string | null;
             videos: number;
+            older_images: number;
             error: string | null;
             troubles: components["schemas"]["Trouble"][];
         };
@@ -674,6 +785,74 @@ export interface components {
             enabled?: boolean;
             mirror?: "all" | "own";
         };
+        /** BulkChange */
+        BulkChange: {
+            /** @constant */
+            action: "retry";
+            ids?: string[];
+            filter?: components["schemas"]["BulkFilter"];
+            newest_id?: string | null;
+        };
+        /** BulkChanged */
+        BulkChanged: {
+            changed: number;
+            undo?: null;
+        };
+        /** BulkFilter */
+        BulkFilter: {
+            generated?: boolean | null;
+            /** @description May be repeated: any of them */
+            status?: ("pending" | "retrieving" | "completed" | "failed" | "gone")[] | null;
+            /** @description The model's key or name */
+            model?: string[] | null;
+            /** @description The LoRA's key or name */
+            lora?: string[] | null;
+            /** @description The model's base, such as `sdxl` */
+            base?: string[] | null;
+            /** @description May be repeated: any of them */
+            album_id?: string[] | null;
+            /** @description May be repeated: any of them */
+            session_id?: string[] | null;
+            /** @description May be repeated: any of them */
+            step_id?: string[] | null;
+            /** @description May be repeated: any of them */
+            backend_id?: string[] | null;
+            /** @description Search: words, `"a phrase"`, `or`, `-not` */
+            q?: string | null;
+            /** @description May be repeated: any of them */
+            tag?: string[] | null;
+            /** @description May be repeated: any of them */
+            seed?: number[] | null;
+            favorite?: boolean | null;
+            /** @description `none`: neither picked nor rejected */
+            pick?: ("pick" | "reject" | "none")[] | null;
+            /** @description Stars */
+            rating_min?: number | null;
+            /** @description May be repeated: any of them */
+            source?: ("uploaded" | "generated" | "mirrored" | "imported")[] | null;
+            /** @description Pixels */
+            width_min?: number | null;
+            /** @description Pixels */
+            width_max?: number | null;
+            /** @description Pixels */
+            height_min?: number | null;
+            /** @description Pixels */
+            height_max?: number | null;
+            /** @description From this moment, or the start of this day (UTC), on */
+            created_from?: string | null;
+            /** @description Up to this moment, or the end of this day (UTC) */
+            created_to?: string | null;
+            /**
+             * @description True: only the trash. False: only what is not in it
+             * @default false
+             */
+            trashed: boolean;
+            /**
+             * @default newest
+             * @enum {string}
+             */
+            order: "newest" | "oldest" | "rating" | "name";
+        };
         /** Changed */
         Changed: {
             changed: number;
@@ -687,6 +866,22 @@ export interface components {
         /** ErrorBody */
         ErrorBody: {
             error: components["schemas"]["Error"];
+        };
+        /** Hello */
+        Hello: {
+            epoch: string;
+            version: string;
+            backends: components["schemas"]["Backend"][];
+            steps: components["schemas"]["Step"][];
+            items: components["schemas"]["Item"][];
+            ledger: components["schemas"]["Ledger"];
+        };
+        /** HelloMessage */
+        HelloMessage: {
+            /** @constant */
+            type: "hello";
+            seq: number;
+            data: components["schemas"]["Hello"];
         };
         /** Item */
         Item: {
@@ -780,11 +975,24 @@ export interface components {
             strength?: number;
             loras?: components["schemas"]["Lora"][];
         };
+        /** PassReport */
+        PassReport: {
+            looked_at: number;
+            estimated: number;
+            began_at: string | null;
+            completed_at: string | null;
+            damaged: number;
+            missing: number;
+            thumbnails_made: number;
+            is_deriving: boolean;
+            stopped_by: string | null;
+        };
         /** Patch */
         Patch: {
             retrieval_max_attempts?: number;
             thumbnail_quality?: number;
             trash_days?: number;
+            patrol_days?: number;
         };
         /** Photo */
         Photo: {
@@ -889,6 +1097,7 @@ export interface components {
             database: "ok" | "failing";
             /** @enum {string} */
             data: "ok" | "failing";
+            details: string[];
         };
         /** ServerLogin */
         ServerLogin: {
@@ -948,6 +1157,8 @@ export interface components {
             tasks: components["schemas"]["TaskReport"][];
             backends: components["schemas"]["Backend"][];
             ledger: components["schemas"]["Ledger"];
+            troubles: components["schemas"]["Trouble"][];
+            photo_pass: components["schemas"]["PassReport"];
         };
         /** Step */
         Step: {
@@ -1024,6 +1235,8 @@ export interface components {
             thumbnail_quality: number;
             /** @default 30 */
             trash_days: number;
+            /** @default 30 */
+            patrol_days: number;
         };
         /** Waiting */
         Waiting: {
@@ -1039,6 +1252,71 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    get_feed_snapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HelloMessage"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     get_preview: {
         parameters: {
             query?: never;
@@ -1107,6 +1385,15 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1232,6 +1519,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     get_photo: {
@@ -1308,6 +1604,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     trash_photo: {
@@ -1375,6 +1680,15 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1471,6 +1785,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     restore_photo: {
@@ -1547,6 +1870,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     empty_trash: {
@@ -1603,6 +1935,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     retry_retrieval: {
@@ -1616,6 +1957,15 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Home again: its lost file was put back */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Waiting"];
+                };
+            };
             /** @description Request accepted, processing continues off-line */
             202: {
                 headers: {
@@ -1681,6 +2031,102 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    change_photos: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BulkChange"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkChanged"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1801,6 +2247,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     head_get_photo_file: {
@@ -1914,6 +2369,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     get_photo_thumbnail: {
@@ -1999,6 +2463,15 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2098,6 +2571,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     list_sessions: {
@@ -2161,6 +2643,15 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2246,6 +2737,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     get_session: {
@@ -2322,6 +2822,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     delete_session: {
@@ -2389,6 +2898,15 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2478,6 +2996,15 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2592,6 +3119,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     get_step: {
@@ -2668,6 +3204,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     delete_step: {
@@ -2735,6 +3280,15 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2827,6 +3381,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     retry_step: {
@@ -2912,6 +3475,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     list_models: {
@@ -2977,6 +3549,15 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3060,6 +3641,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     list_backends: {
@@ -3109,6 +3699,15 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3203,6 +3802,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     get_backend: {
@@ -3272,6 +3880,15 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3358,6 +3975,15 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3463,6 +4089,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     get_backend_ledger: {
@@ -3539,6 +4174,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     get_backend_queue: {
@@ -3608,6 +4252,15 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3700,6 +4353,286 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    confirm_gone: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                backend_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backend"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    see_gone: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                backend_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backend"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    look_at_backend: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                backend_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request accepted, processing continues off-line */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     get_status: {
@@ -3756,6 +4689,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     get_settings: {
@@ -3805,6 +4747,15 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3890,6 +4841,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     login: {
@@ -3966,6 +4926,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     logout: {
@@ -4020,6 +4989,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     health_live: {
@@ -4058,6 +5036,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
     };
     head_health_live: {
@@ -4089,6 +5076,15 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
