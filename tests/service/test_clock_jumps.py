@@ -103,8 +103,12 @@ async def test_a_server_that_is_first_reached_long_after_it_was_added_brings_all
 async def added_two_hours_ago(database: Database, invokeai: ScriptedInvokeAI, expected: Image) -> None:
     async with database.connection() as connection:
         await connection.execute("ALTER TABLE backends ALTER created_at SET DEFAULT now() - interval '2 hours'")
-    async with correlation_harness(database, invokeai) as harness:
-        await come_home(harness, expected)
+    try:
+        async with correlation_harness(database, invokeai) as harness:
+            await come_home(harness, expected)
+    finally:
+        async with database.connection() as connection:
+            await connection.execute("ALTER TABLE backends ALTER created_at SET DEFAULT now()")
 
 
 async def test_an_absence_that_the_database_dates_a_day_back_ends_no_item_early(harness: CorrelationHarness) -> None:
