@@ -72,7 +72,11 @@ async def test_a_folder_removed_while_it_runs_comes_again_though_checksums_are_c
     at_work: Retrieving,
 ) -> None:
     photos = await bring_home(at_work, 40)
-    async with passing(at_work, patrol_days=30) as made:
+    oldest = at_work.storage.path((await at_work.row(next(iter(photos))))["local_thumbnail_path"])
+    oldest.unlink()
+    async with passing(at_work, patrol_days=30) as made, asyncio.timeout(60):
+        while not oldest.exists():  # the first look at all sizes comes to its end
+            await asyncio.sleep(0.02)
         shutil.rmtree(at_work.storage.root / PHOTOS)
         some = await at_work.row(next(iter(photos)))
         await made.integrity.lost(
