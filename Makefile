@@ -11,6 +11,12 @@ SCHEMA := static/src/api/schema.d.ts
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
 
+# A worker for each core, each with its own PostgreSQL and Chromium.
+PYTEST = $(BIN)/python -m pytest --numprocesses=auto --dist=loadgroup
+
+# Every process that the tests start would compile the service anew.
+export PYTHONDONTWRITEBYTECODE =
+
 # Put before a command that needs Node: the machine's own where it is new enough, else the one that comes as a Python package.
 NODE = if ! node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' \
 	2>/dev/null || ! command -v npm >/dev/null; then \
@@ -18,23 +24,32 @@ NODE = if ! node -e 'const [a, b] = process.versions.node.split("."); process.ex
 	$(PIP) install --require-hashes --no-deps -r $(VENV)/node.lock; }; \
 	export PATH="$(CURDIR)/$(BIN):$$PATH"; fi;
 
+# One pip at a time.
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: setup run demo test test-invokeai bench check fmt types lock help chromium
+.PHONY: setup run demo test test-fast test-invokeai test-faults bench check fmt types lock help chromium
 
-setup: $(VENV)/dev.stamp $(UI) ## Virtual environment, pinned dependencies, the UI built
+setup: $(VENV)/dev.stamp $(VENV)/command.stamp $(UI) ## Virtual environment, pinned dependencies, the darkroom command, the UI built
 
-run: $(VENV)/runtime.stamp $(UI) ## Start Darkroom on http://127.0.0.1:8000
+run: $(VENV)/command.stamp $(UI) ## Start Darkroom on http://127.0.0.1:8000
 	@exec $(BIN)/python -m service serve
 
-demo: $(VENV)/runtime.stamp $(UI) ## Start Darkroom with a demo InvokeAI that needs no GPU
+demo: $(VENV)/command.stamp $(UI) ## Start Darkroom with a demo InvokeAI that needs no GPU
 	@exec $(BIN)/python -m service demo
 
-test: $(VENV)/dev.stamp $(UI) chromium ## All tests but those that need a real InvokeAI (ARGS=… goes to pytest)
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/dev.stamp $(VENV)/command.stamp $(UI) chromium ## All tests but those that need a real InvokeAI (ARGS=… goes to pytest)
+	$(PYTEST) $(ARGS)
+
+test-fast: $(VENV)/dev.stamp $(VENV)/command.stamp $(UI) ## As test, without the browser
+	$(PYTEST) --ignore=tests/browser $(ARGS)
 
 test-invokeai: $(VENV)/dev.stamp $(UI) ## Tests against a real InvokeAI: make test-invokeai INVOKEAI_URL=http://…
 	@[ -n "$(INVOKEAI_URL)" ] || { echo "give the server: make test-invokeai INVOKEAI_URL=http://127.0.0.1:9090"; exit 2; }
 	INVOKEAI_URL="$(INVOKEAI_URL)" $(BIN)/python -m pytest -m invokeai tests/invokeai $(ARGS)
+
+test-faults: $(VENV)/dev.stamp $(UI) ## Minutes of faults before a real InvokeAI: make test-faults INVOKEAI_URL=http://…
+	@[ -n "$(INVOKEAI_URL)" ] || { echo "give the server: make test-faults INVOKEAI_URL=http://127.0.0.1:9090"; exit 2; }
+	INVOKEAI_URL="$(INVOKEAI_URL)" $(BIN)/python -m pytest -m faults tests/invokeai $(ARGS)
 
 bench: $(VENV)/dev.stamp $(UI) ## Measure the pipeline, the feed and the fan-out beside their limits
 	$(BIN)/python -m bench $(ARGS)
@@ -59,9 +74,10 @@ types: $(VENV)/dev.stamp static/node_modules/.package-lock.json ## The UI's API 
 
 lock: $(VENV)/dev.stamp ## Pin the newest allowed dependencies by hash
 	$(PIP) install uv
-	$(BIN)/uv $(LOCK) -o requirements.lock
-	$(BIN)/uv $(LOCK) --group dev -o requirements-dev.lock
-LOCK := pip compile pyproject.toml --quiet --upgrade --python-version 3.11 --universal --generate-hashes \
+	$(BIN)/uv $(LOCK) pyproject.toml -o requirements.lock
+	$(BIN)/uv $(LOCK) pyproject.toml --group dev -o requirements-dev.lock
+	$(BIN)/uv $(LOCK) --group build -c requirements-dev.lock -o requirements-build.lock
+LOCK := pip compile --quiet --upgrade --python-version 3.11 --universal --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 help: ## What can be made
@@ -72,14 +88,19 @@ $(BIN)/pip:
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed"; exit 1; }
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) lacks venv; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 
-$(VENV)/runtime.stamp: requirements.lock | $(BIN)/pip
-	$(PIP) install --require-hashes -r requirements.lock
+$(VENV)/runtime.stamp: requirements.lock requirements-build.lock | $(BIN)/pip
+	$(PIP) install --require-hashes -r requirements.lock -r requirements-build.lock
 	@touch $@
 
 # A superset of the runtime's.
-$(VENV)/dev.stamp: requirements-dev.lock requirements.lock | $(BIN)/pip
+$(VENV)/dev.stamp: requirements-dev.lock requirements.lock requirements-build.lock | $(BIN)/pip
 	$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $(VENV)/runtime.stamp $@
+
+# The checkout itself, with the darkroom command, from what is here alone. hatchling wants the UI to be there.
+$(VENV)/command.stamp: pyproject.toml $(VENV)/runtime.stamp | $(UI)
+	$(PIP) install --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
 
 static/node_modules/.package-lock.json: static/package.json static/package-lock.json | $(BIN)/pip
 	@$(NODE) npm --prefix static ci --no-fund --no-audit
@@ -89,8 +110,9 @@ $(UI): static/node_modules/.package-lock.json $(UI_SOURCES)
 	@$(NODE) npm --prefix static run build
 	@touch $@
 
-# For the browser tests. Where it cannot be installed, they fail and name the command that does.
+# For the browser tests: the headless shell, which costs least, else any Chromium. Where none can be installed, they fail
+# and name the command that does.
 chromium:
-	@command -v chromium || command -v chromium-browser || command -v google-chrome || [ "$$(id -u)" != 0 ] || \
-	! command -v apt-get || { apt-get update -q && \
-	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium fonts-dejavu-core; } || true
+	@command -v chromium-headless-shell || { [ "$$(id -u)" = 0 ] && command -v apt-get && apt-get update -q && \
+	{ $(APT_INSTALL) chromium-headless-shell fonts-dejavu-core || command -v chromium || $(APT_INSTALL) chromium fonts-dejavu-core; }; } || true
+APT_INSTALL = DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from service import VERSION, data_folder, logs
 from service.app import create_app
-from service.errors import StartupError
+from service.errors import DatabaseAway, StartupError
 from service.first_backend import HOME_INVOKEAI
 from service.serving import Server, listen, server_for
 from service.settings import Settings, unknown_variables
@@ -68,7 +68,7 @@ def _run(*, demo: bool) -> None:
     except StartupError as error:
         Console(stderr=True, soft_wrap=True).print(f"Darkroom cannot start: {error}", style="bold red", markup=False)
         sys.exit(REFUSED)
-    except GivenUp as error:
+    except (GivenUp, DatabaseAway) as error:  # the latter while it started
         log.critical("stopped", reason=str(error))
         sys.exit(FAILED)
     except asyncio.CancelledError:

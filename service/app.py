@@ -53,6 +53,7 @@ from service.operations.health import routes as health_routes
 from service.operations.metrics import Requests
 from service.operations.metrics import routes as metrics_routes
 from service.operations.openapi import SECURITY, CommonAnswers
+from service.operations.readiness import Readiness
 from service.operations.status import routes as status_routes
 from service.request_body import StrictRequest
 from service.retrieval.sweep import Sweep
@@ -95,6 +96,7 @@ PROVIDED: Final = (
     "model_cache",
     "photo_pass",
     "previews",
+    "readiness",
     "registry",
     "requests",
     "retrieval",
@@ -191,6 +193,9 @@ async def opened(
         foundation = await closing.enter_async_context(laid(settings, give_up))
         database, storage, supervisor = foundation.database, foundation.storage, foundation.supervisor
 
+        readiness = Readiness(database, storage)
+        closing.push_async_callback(readiness.close)
+
         # Who may come in, and who watches.
         secret = settings.password
         sessions = Sessions(database, await asyncio.to_thread(OwnerPassword, secret)) if secret is not None else None
@@ -246,13 +251,7 @@ async def opened(
             patrol_days=lambda: foundation.runtime_settings.current.patrol_days,
         )
 
-        # Who wakes whom.
-        registry.reconnected.listen(retrieval.reconnected)
-        registry.reconnected.listen(model_cache.connected)
-        registry.reconnected.listen(lambda _: submitter.wake())
-        registry.photos_recorded.listen(lambda _: retrieval.wake())
-        registry.batch_seen.listen(submitter.batch_seen)
-        registry.models_changed.listen(model_cache.changed)
+        _listen_to_each_other(registry, retrieval, model_cache, submitter)
 
         # Long-running and periodic work.
         supervisor.start("announcer", announcer.run)
@@ -262,7 +261,8 @@ async def opened(
         supervisor.start("retrieval", retrieval.run)
         supervisor.start("photo pass", photo_pass.run)
         supervisor.every("retrieval sweep", MINUTE, Sweep(database, storage, retrieval.wake).run, at_once=True)
-        supervisor.every("backend counts", MINUTE, registry.refresh)
+        supervisor.every("failed retrievals", HOUR, retrieval.retry_daily)
+        supervisor.every("readiness", MINUTE, readiness.watch, at_once=True)
         supervisor.every("model refresh", DAY, model_cache.refresh_connected)
         supervisor.every("trash purge", HOUR, partial(_purge, foundation, trash), at_once=True)
         if sessions is not None:
@@ -285,6 +285,7 @@ async def opened(
             model_cache=model_cache,
             photo_pass=photo_pass,
             previews=previews,
+            readiness=readiness,
             registry=registry,
             retrieval=retrieval,
             runtime_settings=foundation.runtime_settings,
@@ -300,6 +301,20 @@ async def opened(
         )
         log.info("open", seconds=round(time.monotonic() - began, 3))
         yield
+
+
+def _listen_to_each_other(
+    registry: Registry, retrieval: Retrieval, model_cache: ModelCache, submitter: Submitter
+) -> None:
+    registry.reconnected.listen(retrieval.reconnected)
+    registry.reconnected.listen(model_cache.connected)
+    registry.reconnected.listen(lambda _: submitter.wake())
+    registry.photos_recorded.listen(lambda _: retrieval.wake())
+    registry.batch_seen.listen(submitter.batch_seen)
+    registry.models_changed.listen(model_cache.changed)
+    registry.missing_confirmed.listen(retrieval.confirmed)
+    retrieval.trouble.listen(registry.show_trouble)
+    retrieval.gone.listen(registry.status_changed)
 
 
 async def _wind_down(

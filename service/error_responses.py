@@ -18,13 +18,14 @@ from service.access.headers import SECURITY_HEADERS
 from service.errors import (
     ApiError,
     BackendUnavailable,
-    DataFolderAway,
+    DatabaseAway,
     GenerationError,
     InvokeError,
     InvokeNotFound,
     InvokeRefused,
     NotFound,
     TooManyRequests,
+    Unavailable,
     ValidationError,
 )
 
@@ -43,9 +44,6 @@ CODES: Final = {
     415: "unsupported_media_type",
     429: "too_many_requests",
 }
-
-
-DATA_FOLDER_RETRY_SECONDS: Final = 30
 
 
 class Error(msgspec.Struct, omit_defaults=True):
@@ -72,8 +70,8 @@ def error_body(error: ApiError) -> bytes:
 
 def error_headers(error: ApiError) -> dict[str, str]:
     """What the status asks for beside the body."""
-    if isinstance(error, DataFolderAway):
-        return {"retry-after": str(DATA_FOLDER_RETRY_SECONDS)}
+    if isinstance(error, Unavailable):
+        return {"retry-after": str(error.retry_after_seconds)}
     seconds = (error.details or {}).get("retry_after_seconds") if isinstance(error, TooManyRequests) else None
     return {"retry-after": str(seconds)} if seconds is not None else {}
 
@@ -88,6 +86,12 @@ def answer_api_error(_: AnyRequest, error: ApiError) -> Response[ErrorBody]:
     response = _answer(error.status, error.code, error.message, error.details)
     response.headers.update(error_headers(error))
     return response
+
+
+def answer_database_away(request: AnyRequest, error: DatabaseAway) -> Response[ErrorBody]:
+    """Not the request's fault, nor ours: the same request may succeed in a moment."""
+    log.warning("database away", method=request.method, path=request.url.path, error=repr(error.__cause__))
+    return answer_api_error(request, error)
 
 
 def answer_invoke_error(request: AnyRequest, error: InvokeError) -> Response[ErrorBody]:
@@ -140,6 +144,7 @@ def answer_anything(request: AnyRequest, error: Exception) -> Response[ErrorBody
 
 EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
     ApiError: answer_api_error,
+    DatabaseAway: answer_database_away,
     InvokeError: answer_invoke_error,
     LitestarValidationException: answer_litestar_validation,
     msgspec.ValidationError: answer_msgspec_validation,

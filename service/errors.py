@@ -70,10 +70,29 @@ class BackendUnavailable(ApiError):
     status, code = 502, "invokeai_connection_error"
 
 
-class DataFolderAway(ApiError):
-    """The data folder cannot be read, or is another one by now: its disk may have gone. No photo is to blame."""
+class Unavailable(ApiError):
+    """Something of our own is away; the same request may succeed after `retry_after_seconds`."""
 
     status, code = 503, "unavailable"
+    retry_after_seconds = 5
+
+
+class DatabaseAway(Unavailable):
+    """The database gives no connection, or broke one off: it is stopped, starting, overloaded or out of reach. Its own
+    words are in `__cause__`, for the log; the answer is the same for everybody."""
+
+    def __init__(
+        self,
+        message: str = "the database does not answer: try again in a moment",
+        details: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, details)
+
+
+class DataFolderAway(Unavailable):
+    """The data folder cannot be read, or is another one by now: its disk may have gone. No photo is to blame."""
+
+    retry_after_seconds = 30
 
 
 class InvokeError(DarkroomError):
@@ -86,6 +105,14 @@ class InvokeUnreachable(InvokeError):
 
 class InvokeInterrupted(InvokeError):
     """Sent, at least in part, and no whole answer came (timeout, cut): the effect is unknown."""
+
+
+class InvokeUnreadable(InvokeInterrupted):
+    """A whole answer came, and it is not what it should be."""
+
+
+class InvokeUnrecognised(InvokeError):
+    """It answers, but not as the server whose images are recorded here; nothing may be concluded from it."""
 
 
 class InvokeAnswered(InvokeError):

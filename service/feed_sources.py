@@ -36,7 +36,8 @@ def readers(database: Database, registry: Callable[[], Registry]) -> Readers:
 
 
 async def snapshot(database: Database, hub: Hub, registry: Registry) -> Hello:
-    """What a browser is told first."""
+    """What a browser is told first, and one without a feed again and again."""
+    hub.visited()
     async with database.connection() as connection:
         steps = await live_steps(connection, registry.item_progress)
     backends, ledger = await registry.resources_and_ledger()

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
+from uuid import UUID
 
 import aiohttp
 import structlog
 
-from service.backends.all_home import AllHome
 from service.backends.environment import EnvironmentBackend
 from service.backends.handover import HandedOver
 from service.backends.registry import Registry
@@ -58,13 +58,17 @@ def environment_backend(
             await registry.took_over(handed_over)
         submitter.wake()
 
+    async def is_home(backend_id: UUID) -> bool:
+        ledger = (await registry.ledger()).backends.get(str(backend_id))
+        return ledger is not None and ledger.home
+
     return EnvironmentBackend(
         database,
         lambda login: InvokeClient(url, credentials=login, timeout=settings.invokeai_timeout, session=http),
         url=url,
         kind="demo" if demo is not None else "server",
         credentials=credentials,
-        all_home=AllHome(registry).of,
+        all_home=is_home,
         changed=changed,
     )
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
 
 import asyncpg
-import structlog
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -17,17 +14,12 @@ from service import data_folder
 from service.database.embedded import EmbeddedPostgres
 from service.database.engine import Database, create_engine
 from service.database.migrate import upgrade
+from service.database.watch import Watch
 from service.errors import StartupError
 from service.media.storage import LocalStorage
 from service.runtime_settings import RuntimeSettings
 from service.settings import Settings
 from service.supervisor import Supervisor
-
-log = structlog.get_logger()
-
-KNOCK_SECONDS: Final = 30.0
-REFUSALS: Final = 2
-"""In a row, after which the database server is given up: one may be its recovery from a crash of its own."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +42,7 @@ async def laid(settings: Settings, give_up: Callable[[str], None]) -> AsyncItera
             url = await postgres.start()
             closing.push_async_callback(postgres.stop)
             closing.push_async_callback(supervisor.aclose)
-            supervisor.start("database server", lambda: _watch(postgres, give_up), restart=False)
-            supervisor.start("database admittance", lambda: _knock(postgres, give_up))
+            supervisor.start("database server", Watch(postgres, give_up).run)
         database = Database(create_engine(url))
         closing.push_async_callback(database.close)
         await _migrate(database, url)
@@ -70,19 +61,3 @@ async def _migrate(database: Database, url: str) -> None:
         # The last two for what stands behind the question mark: the driver takes it as arguments.
         where = make_url(url).render_as_string(hide_password=True)
         raise StartupError(f"the database {where} cannot be used: {error}") from error
-
-
-async def _watch(postgres: EmbeddedPostgres, give_up: Callable[[str], None]) -> None:
-    """Without its database Darkroom can do nothing, and a new start mends more than it could itself."""
-    code = await asyncio.shield(postgres.exited)
-    give_up(f"the database server ended by itself (code {code}): the log beside its files says why")
-
-
-async def _knock(postgres: EmbeddedPostgres, give_up: Callable[[str], None]) -> None:
-    """A server that is shutting down, or whose socket was cleaned away, lives on for the connections it has: some
-    requests succeed, all others fail, and it never ends."""
-    refusals = 0
-    while refusals < REFUSALS:
-        await asyncio.sleep(KNOCK_SECONDS)
-        refusals = 0 if await postgres.admits() else refusals + 1
-    give_up("the database server admits no new connection: it is shutting down, or its socket was removed")

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import msgspec
 import structlog
 
+from service.errors import DatabaseAway
+
 log = structlog.get_logger()
 
 Run = Callable[[], Awaitable[None]]
@@ -53,8 +55,14 @@ class _Task:
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and (self.stopping or self.handle.cancelling()):
                 raise
-            self.last_result, self.last_error = "failed", _words(error)
-            log.exception("task failed", task=self.name)
+            cause = _first(error)
+            self.last_result, self.last_error = "failed", f"{type(cause).__name__}: {cause}"
+            if isinstance(
+                cause, DatabaseAway
+            ):  # every task fails with it, again and again: a traceback says nothing more
+                log.warning("task failed", task=self.name, error=str(cause), cause=repr(cause.__cause__))
+            else:
+                log.exception("task failed", task=self.name)
             self._forget_cancellations()
             return False
         self.last_result, self.last_error = "ok", None
@@ -141,11 +149,11 @@ class Supervisor:
         await self._sleep(seconds)
 
 
-def _words(error: BaseException) -> str:
-    """What went wrong, in one line; a group is spoken for by its first member."""
+def _first(error: BaseException) -> BaseException:
+    """A group is spoken for by its first member."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"
+    return error
 
 
 async def _end(task: _Task) -> None:

@@ -7,7 +7,10 @@ export default defineConfig(({ mode }) => {
     build: { target: ["chrome123", "firefox120", "safari17.5"], assetsInlineLimit: 0 },
     server: {
       // The service accepts only its own origin, so the proxy speaks in its name.
-      proxy: { "/api": { target: service, ws: true, changeOrigin: true, headers: { origin: service } } },
+      proxy: {
+        "/api": { target: service, ws: true, changeOrigin: true, headers: { origin: service } },
+        "/health": { target: service, changeOrigin: true },
+      },
     },
   };
 });

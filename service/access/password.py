@@ -19,6 +19,7 @@ FAILURES_ALLOWED: Final = 5
 WINDOW: Final = 60.0
 """Seconds in which so many failures of one address are borne."""
 ADDRESSES: Final = 1024
+"""How many addresses are remembered: of those that failed, and of those that knew the password."""
 WAITING_ALLOWED: Final = 8
 LONGEST: Final = 1024
 
@@ -34,19 +35,22 @@ class OwnerPassword:
         self._attempts = Attempts(clock)
         self._turn = asyncio.Semaphore(1)
         self._waiting = 0
-        self._known_good: bytes | None = None
+        self._proven: OrderedDict[str, bytes] = OrderedDict()
 
     def session_key(self, token: str) -> str:
         """What is stored of a session's token: useless without both the token and the password."""
         return hmac.new(self._key, token.encode(), hashlib.sha256).hexdigest()
 
     async def check(self, candidate: str, address: str) -> None:
-        """Unauthorized if it is not the password; TooManyRequests after five failures of an address in a minute."""
-        digest = hmac.new(self._key, candidate.encode(), hashlib.sha256).digest()
-        # Scripts send it with every request: what was verified once is recognised without the cost of argon2.
-        if self._known_good is not None and hmac.compare_digest(digest, self._known_good):
-            return
+        """Unauthorized if it is not the password; TooManyRequests after five failures of an address in a minute.
+
+        An address that has used up its attempts gets the same answer to the right password as to a wrong one: else it
+        could go on guessing and wait for the answer that differs.
+        """
         self._attempts.admit(address)
+        digest = hmac.new(self._key, candidate.encode(), hashlib.sha256).digest()
+        if self._has_proven(address, digest):
+            return
         if self._waiting >= WAITING_ALLOWED:
             raise TooManyRequests("too many passwords are being checked: try again in a moment")
         self._waiting += 1
@@ -59,7 +63,22 @@ class OwnerPassword:
                     raise Unauthorized("wrong password")
         finally:
             self._waiting -= 1
-        self._known_good = digest
+        self._remember(address, digest)
+
+    def _has_proven(self, address: str, digest: bytes) -> bool:
+        """Whether this address has sent this password before and argon2 accepted it. Scripts send the password with
+        every request: they pay for argon2 once, and do not queue behind the guesses of other addresses."""
+        proven = self._proven.get(address)
+        if proven is None or not hmac.compare_digest(digest, proven):
+            return False
+        self._proven.move_to_end(address)
+        return True
+
+    def _remember(self, address: str, digest: bytes) -> None:
+        self._proven[address] = digest
+        self._proven.move_to_end(address)
+        while len(self._proven) > ADDRESSES:
+            self._proven.popitem(last=False)
 
     def _verify(self, candidate: str) -> bool:
         try:

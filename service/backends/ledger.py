@@ -1,16 +1,20 @@
 """The ledger (rule 10): what was made, where it is now, and what is still expected; per backend and per step.
 
 made = retrieved + waiting + failed + gone; expected = made + live items + what batches still want. Tombstones are in no
-count. Home means that nothing waits and nothing failed.
+count. A step is home when nothing waits and nothing failed; a server, as home.py says; all of them, when each is that
+is enabled, and nothing waits or failed anywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
+from service.backends.home import Looked, is_home
 from service.database.engine import Connection
 from service.live.messages import BackendLedger, Ledger
 
@@ -27,6 +31,7 @@ MADE = f"""
              WHERE purged_at IS NULL AND backend_id IS NOT NULL GROUP BY backend_id, retrieval_status) each_status
      GROUP BY backend_id
 """
+BACKENDS = "SELECT id, enabled FROM backends ORDER BY id"
 MADE_BY_STEP = f"""
     SELECT {COUNTS}
       FROM (SELECT p.retrieval_status, count(*) AS n FROM step_alternatives a JOIN photos p ON p.id = a.photo_id
@@ -67,20 +72,28 @@ def _ledger(*, retrieved: int = 0, waiting: int = 0, failed: int = 0, gone: int 
     )
 
 
-EMPTY = _ledger()
+EMPTY = msgspec.structs.replace(_ledger(), home=False)
+"""Of a server of which nothing is known."""
 
 
-async def read(connection: Connection, foreign: Mapping[UUID, int]) -> Ledger:
-    """Every backend's, and their sum. `foreign` is how many live items of other people's each is expected to bring."""
+async def read(
+    connection: Connection, foreign: Mapping[UUID, int], looked: Mapping[UUID, Looked] = MappingProxyType({})
+) -> Ledger:
+    """Every backend's, and their sum. `foreign` is how many live items of other people's each is expected to bring,
+    `looked` what was looked at on each."""
     to_come = dict(foreign)
     # One snapshot: an image recorded meanwhile would be counted twice, or not at all.
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         made = {row["backend_id"]: row for row in await connection.fetch(MADE)}
         for row in await connection.fetch(TO_COME, None):
             to_come[row["backend_id"]] = to_come.get(row["backend_id"], 0) + int(row["n"])
-        existing = [row["id"] for row in await connection.fetch("SELECT id FROM backends ORDER BY id")]
-    backends = {str(id): _ledger(**_counts(made.get(id)), to_come=to_come.get(id, 0)) for id in existing}
-    return Ledger(total=total(backends.values()), backends=backends)
+        enabled = {row["id"]: row["enabled"] for row in await connection.fetch(BACKENDS)}
+    backends = {}
+    for id in enabled:
+        counts = _ledger(**_counts(made.get(id)), to_come=to_come.get(id, 0))
+        backends[id] = msgspec.structs.replace(counts, home=is_home(counts, looked.get(id)))
+    watched = [backends[id] for id, is_enabled in enabled.items() if is_enabled]
+    return Ledger(total=total(backends.values(), watched), backends={str(id): own for id, own in backends.items()})
 
 
 async def read_step(connection: Connection, step_id: UUID) -> BackendLedger:
@@ -90,16 +103,17 @@ async def read_step(connection: Connection, step_id: UUID) -> BackendLedger:
     return _ledger(**_counts(made), to_come=to_come)
 
 
-def total(ledgers: Iterable[BackendLedger]) -> BackendLedger:
-    """The sum, home when all are."""
+def total(ledgers: Iterable[BackendLedger], watched: Collection[BackendLedger]) -> BackendLedger:
+    """The sum; home when nothing waits or failed, and those that are watched are home."""
     known = list(ledgers)
-    return _ledger(
+    sums = _ledger(
         retrieved=sum(ledger.retrieved for ledger in known),
         waiting=sum(ledger.waiting for ledger in known),
         failed=sum(ledger.failed for ledger in known),
         gone=sum(ledger.gone for ledger in known),
         to_come=sum(ledger.expected - ledger.made for ledger in known),
     )
+    return msgspec.structs.replace(sums, home=sums.home and all(ledger.home for ledger in watched))
 
 
 def _counts(row: asyncpg.Record | None) -> dict[str, int]:

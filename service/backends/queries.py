@@ -14,7 +14,7 @@ from service.backends.connection import Connection as BackendConnection
 from service.backends.schemas import BackendCreate, BackendPatch
 from service.database.engine import Connection
 from service.errors import Conflict, NotFound, ValidationError
-from service.live.messages import Backend, BackendLedger, QueueCounts
+from service.live.messages import Backend, BackendLedger, QueueCounts, Trouble
 from service.media.identity import new_id
 
 ROWS = """
@@ -35,7 +35,17 @@ PATCH = """
            version = CASE WHEN coalesce($3, url) = url THEN version END
      WHERE id = $1 RETURNING id
 """
-TOUCH = "UPDATE backends SET last_seen_at = now(), version = coalesce($2, version) WHERE id = $1"
+
+# Read from the index of what is not home. What the owner threw away was seen; a moment in the future is of a clock that
+# was set back since.
+UNSEEN_GONE = """
+    SELECT p.backend_id, count(*) AS n, coalesce(min(p.last_retrieval_attempt), now()) AS since
+      FROM photos p JOIN backends b ON b.id = p.backend_id
+     WHERE p.retrieval_status = 'gone' AND p.purged_at IS NULL AND p.deleted_at IS NULL
+       AND (b.gone_seen_at IS NULL OR b.gone_seen_at > now() OR p.last_retrieval_attempt > b.gone_seen_at)
+     GROUP BY p.backend_id
+"""
+SEEN = "UPDATE backends SET gone_seen_at = now() WHERE id = $1 RETURNING id"
 
 NONE_IN_QUEUE = QueueCounts(pending=0, in_progress=0, ours=0)
 
@@ -81,13 +91,27 @@ async def patch(connection: Connection, backend_id: UUID, wanted: BackendPatch) 
         raise NotFound("there is no such server")
 
 
-async def touch_seen(connection: Connection, backend_id: UUID, version: str | None) -> None:
-    """It answered just now, with that version."""
-    await connection.execute(TOUCH, backend_id, version)
+async def unseen_gone(connection: Connection) -> dict[UUID, Trouble]:
+    """By backend, what its owner has not seen yet: images that were deleted there before they came home (rule 19)."""
+    troubles = {}
+    for row in await connection.fetch(UNSEEN_GONE):
+        one = "1 image was deleted in InvokeAI before it came home."
+        words = one if row["n"] == 1 else f"{row['n']} images were deleted in InvokeAI before they came home."
+        troubles[row["backend_id"]] = Trouble(code="images_gone", since=row["since"], words=words)
+    return troubles
 
 
-def resource(row: BackendRow, connection: BackendConnection | None, ledger: BackendLedger) -> Backend:
-    """Without a connection yet, it is as good as connecting."""
+async def mark_gone_seen(connection: Connection, backend_id: UUID) -> None:
+    """Raises NotFound."""
+    if await connection.fetchrow(SEEN, backend_id) is None:
+        raise NotFound("there is no such server")
+
+
+def resource(
+    row: BackendRow, connection: BackendConnection | None, ledger: BackendLedger, gone: Trouble | None
+) -> Backend:
+    """Without a connection yet, it is as good as connecting. `gone` is shown among its troubles."""
+    troubles = [*(connection.troubles.present if connection else []), *([gone] if gone else [])]
     return Backend(
         id=row.id,
         name=row.name,
@@ -105,8 +129,9 @@ def resource(row: BackendRow, connection: BackendConnection | None, ledger: Back
         last_seen_at=row.last_seen_at,
         last_event_at=connection.last_event_at if connection else None,
         videos=connection.videos if connection else 0,
+        older_images=connection.older_images if connection else 0,
         error=connection.error if connection else None,
-        troubles=connection.troubles.present if connection else [],
+        troubles=sorted(troubles, key=lambda trouble: trouble.since),
     )
 
 

@@ -8,23 +8,18 @@ from uuid import UUID
 
 import aiohttp
 import msgspec
-import structlog
 
 from service.backends import ledger, queries
 from service.backends.connection import BackendRow, Connection, Surroundings
 from service.backends.handover import HandedOver
 from service.backends.signal import Signal
 from service.database.engine import Database
-from service.errors import InvokeError, NotFound
+from service.errors import NotFound
 from service.live.announce import Announcer
 from service.live.hub import Hub
-from service.live.messages import Backend, BackendLedger, Item, Ledger, Progress
+from service.live.messages import Backend, Item, Ledger, Progress
 from service.live.previews import Previews
 from service.supervisor import Supervisor
-
-log = structlog.get_logger()
-
-LOOK_SECONDS = 10.0
 
 
 class Registry:
@@ -48,6 +43,8 @@ class Registry:
         self.batch_seen: Signal[UUID, str] = Signal()
         """InvokeAI has this batch of ours: something of it was seen (rule 7)."""
         self.models_changed: Signal[UUID] = Signal()
+        self.missing_confirmed: Signal[UUID] = Signal()
+        """The owner has said that what this backend's InvokeAI does not know was deleted there."""
         self._database = database
         self._hub = hub
         self._announcer = announcer
@@ -68,9 +65,7 @@ class Registry:
         self._connections: dict[UUID, Connection] = {}
         self._anew: set[UUID] = set()
         self._changed: dict[UUID, None] = {}
-        self._to_look_at: dict[UUID, None] = {}
         self._tell = asyncio.Event()
-        self._look = asyncio.Event()
         self._reloading = asyncio.Lock()
 
     # --- following the table ---
@@ -156,18 +151,22 @@ class Registry:
         for item in items:
             self._hub.publish("item.updated", msgspec.structs.replace(item, status="gone", progress=None))
 
+    def show_trouble(self, backend_id: UUID, code: str, words: str | None) -> None:
+        """On the backend's card, until it is told with None."""
+        connection = self._connections.get(backend_id)
+        if connection is None:
+            return
+        if words is None:
+            connection.troubles.clear(code)
+        else:
+            connection.troubles.set(code, words)
+
     def status_changed(self, backend_id: UUID) -> None:
-        self._to_look_at[backend_id] = self._changed[backend_id] = None
+        self._changed[backend_id] = None
         self._tell.set()
-        self._look.set()
 
     async def run(self) -> None:
-        """Supervised: keeps what the table says of each backend, and tells browsers, after every change of state."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._tell_states(), name="tell backend states")
-            tasks.create_task(self._look_around(), name="look around at backends")
-
-    async def _tell_states(self) -> None:
+        """Supervised: tells browsers after every change of state. Nothing here asks a server."""
         while True:
             await self._tell.wait()
             self._tell.clear()
@@ -180,37 +179,9 @@ class Registry:
                 raise
 
     async def _tell_of(self, backend_ids: Collection[UUID]) -> None:
-        connected = [c for id in backend_ids if (c := self._connections.get(id)) and c.state == "connected"]
-        async with self._database.connection() as database:
-            for connection in connected:
-                await queries.touch_seen(database, connection.backend_id, connection.version)
         for resource in await self.resources():
             if resource.id in backend_ids:
                 self._hub.passing("backend.status", str(resource.id), resource)
-
-    async def _look_around(self) -> None:
-        """What no state tells: counts. A slow server holds up nobody's state, and no other's counts for long."""
-        while True:
-            await self._look.wait()
-            self._look.clear()
-            ids, self._to_look_at = self._to_look_at, {}
-            connections = [c for id in ids if (c := self._connections.get(id)) and c.state == "connected"]
-            await asyncio.gather(*(self._look_at(connection) for connection in connections))
-            if connections:
-                self._changed.update(dict.fromkeys(connection.backend_id for connection in connections))
-                self._tell.set()
-
-    async def _look_at(self, connection: Connection) -> None:
-        try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                await connection.look_around()
-        except (InvokeError, TimeoutError) as error:
-            log.info("look_around_failed", backend=connection.row.name, error=str(error) or "no answer")
-
-    async def refresh(self) -> None:
-        """Periodic: what is connected was seen just now; counts and states are told again."""
-        for connection in self._connections.values():
-            self.status_changed(connection.backend_id)
 
     async def resource(self, backend_id: UUID) -> Backend:
         """Raises NotFound."""
@@ -228,18 +199,22 @@ class Registry:
         """Both of one reading, which counts every photo there is."""
         async with self._database.connection() as connection:
             rows = await queries.backend_rows(connection)
+            gone = await queries.unseen_gone(connection)
         now = await self.ledger()
-        return [self._resource(row, now.backends.get(str(row.id), ledger.EMPTY)) for row in rows], now
+        return [
+            queries.resource(
+                row, self._connections.get(row.id), now.backends.get(str(row.id), ledger.EMPTY), gone.get(row.id)
+            )
+            for row in rows
+        ], now
 
     async def ledger(self) -> Ledger:
         """Rule 10's ledger; what is live of other people's work is counted from memory, where it is taken at all."""
+        # Before the database is read: what a reading recorded until now is counted.
+        looked = {id: connection.looked for id, connection in self._connections.items()}
         foreign = {id: c.tracking.foreign_live for id, c in self._connections.items() if c.recorder.mirror}
         async with self._database.connection() as connection:
-            return await ledger.read(connection, foreign)
-
-    def _resource(self, row: BackendRow, row_ledger: BackendLedger) -> Backend:
-        connection = self._connections.get(row.id)
-        return queries.resource(row, connection, row_ledger)
+            return await ledger.read(connection, foreign, looked)
 
 
 def _identity(row: BackendRow | None) -> object:

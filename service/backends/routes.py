@@ -19,13 +19,15 @@ from service.backends.removal import remove
 from service.backends.schemas import BackendCreate, BackendList, BackendPatch, Queue, Reached
 from service.database.engine import Database
 from service.error_responses import failures
-from service.errors import BackendUnavailable, InvokeError, NotFound
+from service.errors import BackendUnavailable, Conflict, InvokeError, NotFound
 from service.invokeai.client import Credentials, InvokeClient
 from service.live.announce import Announcer
 from service.live.messages import Backend, BackendLedger
+from service.retrieval.missing import give_up_missing
 
 TAGS: Final = ["backends"]
 TEST_SECONDS: Final = 15.0
+CONFIRM_SECONDS: Final = 25.0
 
 
 @get("/api/v1/backends", operation_id="list_backends", tags=TAGS)
@@ -120,6 +122,69 @@ async def test_backend(backend_id: FromPath[UUID], database: NamedDependency[Dat
         raise BackendUnavailable(str(error)) from error
 
 
+@post(
+    "/api/v1/backends/{backend_id:uuid}/look",
+    operation_id="look_at_backend",
+    status_code=202,
+    tags=TAGS,
+    responses=failures(409),
+)
+async def look_at_backend(backend_id: FromPath[UUID], registry: NamedDependency[Registry]) -> None:
+    """Read its queue and its gallery now, and whatever else is read now and then; one that is away is tried now. What
+    is found comes by the feed. Disabled: 409."""
+    connection = registry.get(backend_id)
+    if connection is None:
+        raise _no_such_backend()
+    if not connection.row.enabled:
+        raise Conflict("this server is switched off: nothing is read there")
+    connection.look()
+
+
+@post(
+    "/api/v1/backends/{backend_id:uuid}/confirm-gone",
+    operation_id="confirm_gone",
+    status_code=200,
+    tags=TAGS,
+    responses=failures(409),
+)
+async def confirm_gone(
+    backend_id: FromPath[UUID],
+    database: NamedDependency[Database],
+    registry: NamedDependency[Registry],
+    announcer: NamedDependency[Announcer],
+) -> Backend:
+    """Say that images were deleted there: photos that are not home, and that this InvokeAI does not know now, are gone.
+    While it cannot be asked, or is not recognised: 409. Idempotent."""
+    await registry.resource(backend_id)
+    connection = registry.get(backend_id)
+    if connection is None or backend_id not in registry.reachable():
+        raise Conflict("this server cannot be asked now, or it is not the one that it was")
+    try:
+        async with asyncio.timeout(CONFIRM_SECONDS):
+            async for gone in give_up_missing(database, connection.client, backend_id):
+                announcer.photos_failed(gone)
+    except TimeoutError as error:
+        raise Conflict(f"not all could be asked for within {CONFIRM_SECONDS:g} s: confirm again") from error
+    except InvokeError as error:
+        raise Conflict(f"this server cannot be asked now: {error}") from error
+    finally:
+        announcer.ledger_changed(backend_id)
+        registry.status_changed(backend_id)
+    registry.missing_confirmed(backend_id)
+    return await registry.resource(backend_id)
+
+
+@post("/api/v1/backends/{backend_id:uuid}/seen", operation_id="see_gone", status_code=200, tags=TAGS)
+async def see_gone(
+    backend_id: FromPath[UUID], database: NamedDependency[Database], registry: NamedDependency[Registry]
+) -> Backend:
+    """Say that you have seen which images are gone: they are no longer among its troubles. Idempotent."""
+    async with database.connection() as connection:
+        await queries.mark_gone_seen(connection, backend_id)
+    registry.status_changed(backend_id)
+    return await registry.resource(backend_id)
+
+
 async def _reach(row: BackendRow) -> Reached:
     credentials = msgspec.convert(row.credentials, Credentials) if row.credentials else None
     async with aiohttp.ClientSession() as session:
@@ -141,4 +206,7 @@ routes = [
     get_backend_ledger,
     get_backend_queue,
     test_backend,
+    confirm_gone,
+    see_gone,
+    look_at_backend,
 ]

@@ -49,6 +49,7 @@ from service.live.messages import Item, QueueStatus
 log = structlog.get_logger()
 
 PROGRESS = "invocation_progress"
+ITEM_EVENTS = frozenset(name for name, kind in events.EVENTS.items() if issubclass(kind, events.QueueEvent))
 PROGRESS_LIMIT = 512
 """Queue length from which progress is dropped."""
 QUEUE_LIMIT = 2048
@@ -91,6 +92,9 @@ class Consumer:
         self._downstream = downstream
         self._clock = clock
         self._queue: asyncio.Queue[Entry] = asyncio.Queue(QUEUE_LIMIT)
+        self.worked_at: float | None = None
+        """When, on the process's monotonic clock, it was last told of an item: by an event, or by a reading, which
+        tells only of those that are live or newly ended."""
         self.connection = 0
         """Counts the sockets that were lost: things said by one are told from those said by the next."""
         self.dropped_events = 0
@@ -102,6 +106,8 @@ class Consumer:
 
     def offer(self, name: str, payload: Any) -> None:
         """Takes a socket event without waiting; when full, progress is dropped first, then all is to be read again."""
+        if name in ITEM_EVENTS:
+            self.worked_at = self._clock()
         length = self._queue.qsize()
         if name == PROGRESS and length >= PROGRESS_LIMIT:
             self.dropped_progress += 1
@@ -117,6 +123,8 @@ class Consumer:
 
     async def put(self, entry: Entry) -> None:
         """Takes a reading, waiting while the queue is full."""
+        if isinstance(entry, ItemReading):
+            self.worked_at = self._clock()
         await self._queue.put(entry)
 
     # --- the loop ---

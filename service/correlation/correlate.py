@@ -6,7 +6,7 @@ pending < in_progress = waiting < terminal. A terminal state absorbs, but an ima
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -26,8 +26,8 @@ GONE = "gone"
 
 TERMINAL = frozenset({"completed", "failed", "canceled", GONE})
 RANK = {"pending": 0, "in_progress": 1, "waiting": 1, "completed": 2, "failed": 2, "canceled": 2}
-ABSENCE = timedelta(seconds=30)
-"""How far apart two readings must lack an item before it counts as gone (rule 8)."""
+ABSENCE = 30.0
+"""How many seconds apart two readings must lack an item before it counts as gone (rule 8)."""
 RESTARTED = "InvokeAI was restarted"
 NO_LONGER_THERE = "InvokeAI no longer has this work (queue cleared or pruned)"
 
@@ -44,7 +44,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
-    absent_since: datetime | None = None
+    absent_since: float | None = None
+    """When a reading first lacked it, on this process's monotonic clock: no other clock may end an item."""
     settled: bool = False
     """Read once after it ended, or given up on: nothing more is expected of it."""
     sighted: frozenset[str] = frozenset()
@@ -72,13 +73,13 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Absence(msgspec.Struct, frozen=True, kw_only=True):
-    """A reading that lacked the item: begun at `began_at`, answered at `known_at`."""
+    """A reading that lacked the item: begun at `began_at`, answered at `known_at`, on the monotonic clock."""
 
-    began_at: datetime
-    known_at: datetime
-    answered_at: datetime | None
-    """When the POST's fate was known; a reading begun before, or while it is open, proves nothing."""
-    gallery_read_from: datetime | None
+    began_at: float
+    known_at: float
+    after_answer: bool
+    """Whether the POST's fate was known when it began; else it proves nothing."""
+    gallery_read_from: float | None
     """When the last complete gallery reading began."""
 
 
@@ -205,7 +206,7 @@ def _read(known: Known, reading: Reading) -> tuple[Known, tuple[Fact, ...]]:
 
 
 def _absent(known: Known, absence: Absence) -> tuple[Known, tuple[Fact, ...]]:
-    if known.settled or absence.answered_at is None or absence.began_at < absence.answered_at:
+    if known.settled or not absence.after_answer:
         return known, ()
     if known.absent_since is None:
         now = msgspec.structs.replace(known, absent_since=absence.known_at)

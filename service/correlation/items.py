@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -30,14 +29,17 @@ class OurItem(msgspec.Struct, frozen=True):
     batch: OurBatch
     ordinal: int | None
     known: Known
+    absent: bool
+    """A reading lacked it."""
 
 
 class Unsettled(msgspec.Struct, frozen=True):
-    """What a reading must look at: one item, and since when its batch's absence can mean anything (rule 8)."""
+    """What a reading must look at: one item, and whether its absence can mean anything (rule 8)."""
 
     batch_id: str
     item_id: int
-    answered_at: datetime | None
+    answered: bool
+    """The fate of its batch's POST is known."""
 
 
 class Unseen(msgspec.Struct, frozen=True):
@@ -47,7 +49,6 @@ class Unseen(msgspec.Struct, frozen=True):
     step_id: UUID
     missing: tuple[int, ...]
     """Ordinals without an item."""
-    answered_at: datetime | None
 
 
 BATCH = "SELECT batch_id, step_id, seeds FROM step_batches WHERE batch_id = $1 AND backend_id = $2"
@@ -55,14 +56,14 @@ BATCH = "SELECT batch_id, step_id, seeds FROM step_batches WHERE batch_id = $1 A
 ITEMS = """
     SELECT i.batch_id, i.item_id, i.step_id, i.ordinal, i.invoke_session_id, i.status, i.status_sequence, i.error,
            i.absent_since, i.settled_at, i.created_at, i.started_at, i.completed_at, b.seeds,
-           coalesce(b.answered_at, b.lost_at) AS answered_at
+           coalesce(b.answered_at, b.lost_at) IS NOT NULL AS answered
       FROM queue_items i JOIN step_batches b USING (batch_id)
 """
 UNSETTLED = ITEMS + "WHERE b.backend_id = $1 AND i.settled_at IS NULL ORDER BY i.item_id"
 ONE_ITEM = ITEMS + "WHERE b.backend_id = $1 AND i.batch_id = $2 AND i.item_id = $3"
 
 UNSEEN = """
-    SELECT b.batch_id, b.step_id, b.answered_at,
+    SELECT b.batch_id, b.step_id,
            ARRAY(SELECT k FROM generate_series(0, b.enqueued - 1) AS k
                   WHERE NOT EXISTS (SELECT FROM queue_items i
                                      WHERE i.batch_id = b.batch_id AND i.ordinal = k AND i.item_id >= 0)
@@ -70,7 +71,7 @@ UNSEEN = """
       FROM step_batches b
       -- A batch that lacks items keeps its step alive (rule 8): ended ones need no look.
       JOIN generation_steps s ON s.id = b.step_id AND s.status IN ('pending', 'processing')
-     WHERE b.backend_id = $1 AND b.state = 'enqueued'
+     WHERE b.backend_id = $1 AND b.state = 'enqueued' AND b.answered_at IS NOT NULL
        AND b.enqueued > (SELECT count(*) FROM queue_items i
                           WHERE i.batch_id = b.batch_id AND i.retried_from_item_id IS NULL
                             AND (i.item_id >= 0 OR i.settled_at IS NOT NULL))
@@ -89,13 +90,14 @@ STORE = """
     INSERT INTO queue_items AS known
            (batch_id, item_id, step_id, ordinal, retried_from_item_id, invoke_session_id, status, status_sequence,
             error, absent_since, settled_at, created_at, started_at, completed_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, CASE WHEN $11 THEN now() END, $12, $13, $14)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $10 THEN now() END, CASE WHEN $11 THEN now() END,
+            $12, $13, $14)
     ON CONFLICT (batch_id, item_id) DO UPDATE SET
            ordinal = coalesce(known.ordinal, excluded.ordinal),
            retried_from_item_id = coalesce(known.retried_from_item_id, excluded.retried_from_item_id),
            invoke_session_id = coalesce(known.invoke_session_id, excluded.invoke_session_id),
            status = excluded.status, status_sequence = excluded.status_sequence, error = excluded.error,
-           absent_since = excluded.absent_since,
+           absent_since = CASE WHEN $10 THEN coalesce(known.absent_since, now()) END,
            settled_at = CASE WHEN $11 THEN coalesce(known.settled_at, now())
                              WHEN known.status = 'gone' AND excluded.status <> 'gone' THEN NULL
                              ELSE known.settled_at END,
@@ -186,7 +188,7 @@ async def our_item(connection: Connection, backend_id: UUID, batch_id: str, item
 async def unsettled(connection: Connection, backend_id: UUID) -> list[tuple[OurItem, Unsettled]]:
     """Every item of ours on this backend of which something is still expected; with what a reading needs of each."""
     rows = await connection.fetch(UNSETTLED, backend_id)
-    return [(_our_item(row), Unsettled(row["batch_id"], row["item_id"], row["answered_at"])) for row in rows]
+    return [(_our_item(row), Unsettled(row["batch_id"], row["item_id"], row["answered"])) for row in rows]
 
 
 async def ours_among(connection: Connection, backend_id: UUID, keys: Collection[Key]) -> tuple[set[Key], set[Key]]:
@@ -206,18 +208,18 @@ def _our_item(row: asyncpg.Record) -> OurItem:
         status_sequence=row["status_sequence"],
         session_id=row["invoke_session_id"],
         error=row["error"],
-        absent_since=row["absent_since"],
         settled=row["settled_at"] is not None,
         created_at=row["created_at"],
         started_at=row["started_at"],
         completed_at=row["completed_at"],
     )
-    return OurItem(OurBatch(row["batch_id"], row["step_id"], tuple(row["seeds"])), row["ordinal"], known)
+    batch = OurBatch(row["batch_id"], row["step_id"], tuple(row["seeds"]))
+    return OurItem(batch, row["ordinal"], known, row["absent_since"] is not None)
 
 
 async def unseen(connection: Connection, backend_id: UUID) -> list[Unseen]:
     rows = await connection.fetch(UNSEEN, backend_id)
-    return [Unseen(r["batch_id"], r["step_id"], tuple(r["missing"]), r["answered_at"]) for r in rows]
+    return [Unseen(r["batch_id"], r["step_id"], tuple(r["missing"])) for r in rows]
 
 
 async def place(connection: Connection, batch_id: str, item_ids: Sequence[int]) -> None:
@@ -251,7 +253,7 @@ async def store(
         known.status,
         known.status_sequence,
         known.error,
-        known.absent_since,
+        known.absent_since is not None,
         known.settled,
         known.created_at,
         known.started_at,

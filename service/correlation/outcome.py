@@ -10,6 +10,8 @@ from service.correlation.correlate import NO_LONGER_THERE, TERMINAL
 from service.database.engine import Connection
 
 NOTHING_MADE = "InvokeAI finished without making an image"
+DELETED = "deleted in InvokeAI"
+"""Why a completed item has no image: InvokeAI leaves the results of deleted images out (FACTS §12)."""
 LIVE_BATCHES = frozenset({"prepared", "posted"})
 
 
@@ -65,7 +67,7 @@ def outcome(
         short = batch_size - _delivered(unplaced, batches, items)
         if short <= 0:
             return Outcome("completed", None)
-        reason = _reason(canceled_by_owner, batches, last_tries) or "canceled"
+        reason = _reason(canceled_by_owner, batches, last_tries) or _silent_reason(last_tries)
         return Outcome("completed", f"{batch_size - short} of {batch_size} made: {reason}")
     if canceled_by_owner or any(item.status == "canceled" and item.error is None for item in last_tries):
         return Outcome("canceled", None)
@@ -142,6 +144,11 @@ def _reason(canceled_by_owner: bool, batches: list[BatchState], last_tries: list
     return None
 
 
+def _silent_reason(last_tries: list[ItemState]) -> str:
+    """Why something is missing that nobody said anything about."""
+    return DELETED if any(item.status == "completed" and not item.made for item in last_tries) else "canceled"
+
+
 LOCK = "SELECT FROM generation_steps WHERE id = $1 FOR NO KEY UPDATE"
 STEP = """
     SELECT batch_size, status, error_message, cancel_requested_at IS NOT NULL AS canceled_by_owner,
@@ -173,7 +180,8 @@ WRITE = """
     UPDATE generation_steps SET
            status = $2, error_message = $3,
            started_at = coalesce(started_at, (SELECT min(started_at) FROM queue_items WHERE step_id = $1)),
-           completed_at = CASE WHEN $2 IN ('completed', 'failed', 'canceled') THEN coalesce(completed_at, now()) END
+           completed_at = CASE WHEN $2 IN ('completed', 'failed', 'canceled') THEN coalesce(completed_at, now()) END,
+           cancel_taken = cancel_taken OR $2 IN ('completed', 'failed', 'canceled')
      WHERE id = $1
 """
 

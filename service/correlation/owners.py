@@ -16,8 +16,8 @@ from service.invokeai.client import InvokeClient
 from service.invokeai.events import ImageDTO
 
 METADATA_AT_ONCE = 4
-UPLOADED = "user"
-"""The category of pictures people upload to InvokeAI (FACTS §4, §10)."""
+PRIVATE = frozenset({"user", "other"})
+"""Categories of what people upload, and of what InvokeAI 7's canvas keeps for itself (FACTS §4, §10, §12)."""
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -52,6 +52,7 @@ OWNER_BY_BATCH = (
     + """ FROM generation_steps s LEFT JOIN queue_items i ON false WHERE s.id = b.step_id) o
           WHERE b.batch_id = ANY($1)"""
 )
+OUR_BATCHES = "SELECT batch_id FROM step_batches WHERE batch_id = ANY($1)"
 
 
 class Owners:
@@ -62,12 +63,13 @@ class Owners:
         self._database = database
 
     async def named(self, images: Sequence[ImageDTO]) -> dict[str, str]:
-        """Image name → `darkroom_batch` of its metadata, for images whose session is none of ours (rule 4). Raises
+        """Image name → `darkroom_batch` of its metadata, for images whose session is none of ours. It names the step
+        of an image with a session (rule 4), and tells a copy from other images without one (`copies`). Raises
         InvokeError while the server cannot be asked."""
         sessions = [image.session_id for image in images if image.session_id]
         async with self._database.connection() as connection:
             ours = {row["key"] for row in await connection.fetch(OWNER_BY_SESSION, sessions)}
-        unknown = [image for image in images if image.session_id not in ours and image.image_category != UPLOADED]
+        unknown = [image for image in images if image.session_id not in ours and image.image_category not in PRIVATE]
         limit = asyncio.Semaphore(METADATA_AT_ONCE)
         failed = 0
 
@@ -98,16 +100,26 @@ class Owners:
         return {name: batch_id for name, batch_id in named if batch_id is not None}
 
     async def of(self, connection: Connection, images: Sequence[ImageDTO], batches: dict[str, str]) -> dict[str, Owner]:
-        """Image name → owner; a session known to be ours outweighs what the metadata says."""
-        sessions = [image.session_id for image in images if image.session_id]
-        by_session = _by_key(await connection.fetch(OWNER_BY_SESSION, sessions))
-        by_batch = _by_key(await connection.fetch(OWNER_BY_BATCH, list(batches.values())))
+        """Image name → owner; a session known to be ours outweighs what the metadata says. No queue item made an image
+        without a session, so it belongs to no step."""
+        made = {image.image_name: image.session_id for image in images if image.session_id}
+        by_session = _by_key(await connection.fetch(OWNER_BY_SESSION, list(made.values())))
+        by_batch = _by_key(await connection.fetch(OWNER_BY_BATCH, [batches[name] for name in made if name in batches]))
         owners = {}
-        for image in images:
-            owner = by_session.get(image.session_id or "") or by_batch.get(batches.get(image.image_name, ""))
+        for name, session_id in made.items():
+            owner = by_session.get(session_id) or by_batch.get(batches.get(name, ""))
             if owner is not None:
-                owners[image.image_name] = owner
+                owners[name] = owner
         return owners
+
+    async def copies(
+        self, connection: Connection, images: Sequence[ImageDTO], batches: dict[str, str]
+    ) -> frozenset[str]:
+        """Those that are copies of pictures of ours, made by duplicating or importing a project in InvokeAI: no queue
+        item made them, and their metadata name a batch of ours (FACTS §12)."""
+        named = {image.image_name: batches.get(image.image_name) for image in images if not image.session_id}
+        ours = {row["batch_id"] for row in await connection.fetch(OUR_BATCHES, [b for b in named.values() if b])}
+        return frozenset(name for name, batch_id in named.items() if batch_id in ours)
 
 
 def _by_key(rows: list[asyncpg.Record]) -> dict[str, Owner]:

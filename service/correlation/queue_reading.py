@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -36,8 +35,8 @@ class QueueReading:
         consumer: Consumer,
         database: Database,
         *,
-        gallery_read_from: Callable[[], datetime | None],
-        clock: Callable[[], datetime],
+        gallery_read_from: Callable[[], float | None],
+        clock: Callable[[], float],
     ) -> None:
         self._backend_id = backend_id
         self._client = client
@@ -64,7 +63,9 @@ class QueueReading:
         began, failures = self._clock(), self._consumer.failures
         shown = self._consumer.tracking.foreign_keys
         async with self._database.connection() as connection:
+            # What has its answer by now was answered before InvokeAI is asked: no clock needs to tell.
             unsettled = [reading for _, reading in await rows.unsettled(connection, self._backend_id)]
+            answered = {batch.batch_id for batch in await rows.unseen(connection, self._backend_id)}
         found, strangers = await self._unsettled(unsettled, across_reconnect)
         ids = await self._client.item_ids()
         known_at = self._clock()
@@ -73,11 +74,11 @@ class QueueReading:
         there = set(ids) - strangers
         for item in unsettled:
             if item.item_id >= 0 and (item.batch_id, item.item_id) not in found and item.item_id not in there:
-                absence = self._absence(began, known_at, item.answered_at)
+                absence = self._absence(began, known_at, after_answer=item.answered)
                 await self._consumer.put(ItemAbsence(item.batch_id, item.item_id, absence))
         await self._consumer.settle_queue()
         if to_the_end:
-            await self._miss(began, known_at)
+            await self._miss(answered, self._absence(began, known_at, after_answer=True))
         status = await self._client.queue_status()
         self._consumer.show_queue(status.pending, status.in_progress)
         return self._consumer.failures == failures
@@ -126,19 +127,19 @@ class QueueReading:
             if key not in ours and REDACTED not in (summary.user_id, summary.batch_id):
                 await self._consumer.put(ItemReading(summary, across_reconnect))
 
-    async def _miss(self, began: datetime, known_at: datetime) -> None:
+    async def _miss(self, answered: set[str], absence: Absence) -> None:
         async with self._database.connection() as connection:
             unseen = await rows.unseen(connection, self._backend_id)
         for batch in unseen:
-            absence = self._absence(began, known_at, batch.answered_at)
-            await self._consumer.put(UnseenItems(batch.batch_id, batch.missing, absence))
+            if batch.batch_id in answered:
+                await self._consumer.put(UnseenItems(batch.batch_id, batch.missing, absence))
         await self._consumer.settle_queue()
 
-    def _absence(self, began: datetime, known_at: datetime, answered_at: datetime | None) -> Absence:
+    def _absence(self, began: float, known_at: float, *, after_answer: bool) -> Absence:
         return Absence(
             began_at=began,
             known_at=known_at,
-            answered_at=answered_at,
+            after_answer=after_answer,
             gallery_read_from=self._gallery_read_from(),
         )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
@@ -62,13 +62,13 @@ class Reconciler:
         consumer: Consumer,
         database: Database,
         *,
-        gallery_read_from: Callable[[], datetime | None],
+        gallery_read_from: Callable[[], float | None],
         request_gallery: Callable[[], None],
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.backend_id = backend_id
-        self.read_from: datetime | None = None
-        """When, on our clock, the last complete reading of everything began."""
+        self.read_from: float | None = None
+        """When, on the process's monotonic clock, the last complete reading of everything began."""
         self._consumer = consumer
         self._database = database
         self._reading = QueueReading(
@@ -136,7 +136,7 @@ class Reconciler:
 
     def _put_off(self) -> None:
         """Something absent is looked for again as soon as that can prove anything (rule 8)."""
-        seconds = min(QUIET, ABSENCE.total_seconds() + 1) if self._absent else QUIET
+        seconds = min(QUIET, ABSENCE + 1) if self._absent else QUIET
         self._due_at = asyncio.get_running_loop().time() + seconds * random.uniform(1, 1.1)
 
     async def _something_expected(self) -> bool:
@@ -168,6 +168,6 @@ class Reconciler:
             self.read_from = began
         async with self._database.connection() as connection:
             unsettled = await rows.unsettled(connection, self.backend_id)
-        self._absent = any(item.known.absent_since is not None for item, _ in unsettled)
+        self._absent = any(item.absent for item, _ in unsettled)
         if self._absent:
             self._request_gallery()  # so that one comes between this reading and the next (rule 8)

@@ -12,14 +12,13 @@ import structlog
 from service.correlation.record import Recorder, Settling
 from service.errors import InvokeAnswered, InvokeConflict, InvokeError, InvokeUnauthorized
 from service.invokeai.client import InvokeClient
-from service.invokeai.events import ImageDTO
+from service.invokeai.events import LONGEST_NAME, ImageDTO, is_image_name
 from service.waiting import happened
 
 log = structlog.get_logger()
 
 LIMIT = 4096
 BATCH = 100
-LONGEST_NAME = 255
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 
 
@@ -38,7 +37,7 @@ class Sightings:
         self._back = asyncio.Event()
 
     def sight(self, image_name: str) -> None:
-        if not _is_a_name(image_name):
+        if not is_image_name(image_name):
             log.warning("image_name_impossible", image_name=image_name[:LONGEST_NAME])
         elif len(self._names) >= LIMIT and image_name not in self._names:
             self._overflowed = True
@@ -50,7 +49,7 @@ class Sightings:
         if len(self._settlings) >= LIMIT and (batch_id, item_id) not in self._settlings:
             self._overflowed = True  # it stays unsettled, so a later reading brings it here again
             return
-        names = tuple(name for name in image_names if _is_a_name(name))
+        names = tuple(name for name in image_names if is_image_name(name))
         self._settlings[batch_id, item_id] = Settling(batch_id, item_id, step_id, names)
         self._work.set()
 
@@ -81,7 +80,7 @@ class Sightings:
         unknown = await self._recorder.unknown(list(names))
         images = await self._images(unknown) if unknown else []
         # A node may name an image of any age, as its input.
-        since = await self._recorder.beginning() if images else None
+        since = await self._recorder.beginning.since() if images else None
         await self._recorder.record(images, settlings, since=since)
         for name, token in sighted.items():
             if self._names.get(name) is token:
@@ -118,8 +117,3 @@ class Sightings:
         if len(refused) == len(names):
             raise refused[0]  # the server's trouble, not a name's
         return found
-
-
-def _is_a_name(image_name: str) -> bool:
-    """Names are one segment of a path, and text that a database can hold."""
-    return len(image_name) <= LONGEST_NAME and image_name.isprintable() and not {"/", "\\"} & set(image_name)

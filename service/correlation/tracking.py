@@ -78,6 +78,8 @@ class Tracking:
         """Those of the live ones that are not ours."""
         self._unseen = 0
         self._ended: OrderedDict[Key, Tracked] = OrderedDict()
+        self._absent: dict[Key, float] = {}
+        """Since when items of ours are absent; the database knows only that they are."""
 
     def get(self, batch_id: str, item_id: int) -> Tracked | None:
         return self._live.get((batch_id, item_id)) or self._ended.get((batch_id, item_id))
@@ -94,7 +96,8 @@ class Tracking:
         """Ours as the database has them, in place of what memory held of them."""
         restored = []
         for item in stored:
-            tracked = Tracked(item.known, item.batch)
+            since = self._absent.get((item.known.batch_id, item.known.item_id)) if item.absent else None
+            tracked = Tracked(msgspec.structs.replace(item.known, absent_since=since), item.batch)
             tracked.ordinal = item.ordinal
             tracked.kept_place = tracked.place
             tracked.shown = True
@@ -111,6 +114,10 @@ class Tracking:
 
     def follow(self, tracked: Tracked) -> None:
         """Puts an item where its state says: ended ones lose their preview (api.md, The feed)."""
+        if tracked.known.absent_since is None or tracked.known.settled:
+            self._absent.pop(tracked.key, None)
+        else:
+            self._absent[tracked.key] = tracked.known.absent_since
         if tracked.known.ended:
             tracked.progress = None
             self._previews.drop(self.backend_id, tracked.known.item_id)

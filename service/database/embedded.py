@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import stat
 import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import asyncpg
 import structlog
@@ -27,10 +29,26 @@ log = structlog.get_logger()
 INITDB_SECONDS = 120
 RECOVERY_SECONDS = 600
 """After a power cut PostgreSQL replays its log before it accepts anyone."""
+LOG = "postgres.log"
 SOCKET_FOLDER_PREFIX = "darkroom-"
 SOCKET_FOLDER_BYTES = 80
 """A socket's whole path may have 103 bytes (macOS) or 107 (Linux)."""
 
+Answer = Literal["admits", "refuses", "silent"]
+"""What a new connection is answered with: `refuses` is a server that will not admit anybody again, `silent` is
+everything that says nothing of that, as a timeout, a lack of descriptors on our side, or a server still recovering."""
+
+OPTIONS = {
+    "listen_addresses": "",
+    "shared_buffers": "256MB",
+    # Works where /dev/shm is small (64 MB in a container) or missing, and a killed server leaves nothing there.
+    "dynamic_shared_memory_type": "mmap",
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+}
 INITDB = (
     "--username=postgres",
     "--auth-local=trust",  # whoever reaches the socket in its 0700 folder
@@ -40,18 +58,9 @@ INITDB = (
     "--locale=C",
     "--locale-provider=builtin",
     "--builtin-locale=C.UTF-8",
+    # Its own servers need as little of /dev/shm as ours.
+    f"--set=dynamic_shared_memory_type={OPTIONS['dynamic_shared_memory_type']}",
 )
-OPTIONS = {
-    "listen_addresses": "",
-    "shared_buffers": "256MB",
-    # Works in a container's 64 MB /dev/shm, and a killed server leaves nothing there.
-    "dynamic_shared_memory_type": "mmap",
-    "max_parallel_workers_per_gather": "0",
-    "jit": "off",
-    "timezone": "UTC",
-    "log_timezone": "UTC",
-    "log_checkpoints": "off",
-}
 
 
 class EmbeddedPostgres:
@@ -68,6 +77,7 @@ class EmbeddedPostgres:
         self._options = OPTIONS | dict(options or {})
         self._elsewhere = elsewhere
         self._locks: list[int] = []
+        self._home: Path | None = None
         self._server: Child | None = None
         self._sockets: Path | None = None
 
@@ -83,7 +93,10 @@ class EmbeddedPostgres:
             sockets = await self._start()
         except OSError as error:
             await self.stop()
-            raise StartupError(f"the embedded database cannot be started in {self._folder}: {error}") from error
+            raise StartupError(
+                f"the embedded database cannot be started in {self._folder} ({error}): set DARKROOM_DATA to a folder"
+                " on a disk of this machine, or DARKROOM_DATABASE_URL to a PostgreSQL server"
+            ) from error
         except BaseException:
             await self.stop()
             raise
@@ -91,10 +104,26 @@ class EmbeddedPostgres:
         # Everything is spelled out, so that PG* variables of the environment mean nothing to the driver.
         return f"postgresql+asyncpg://postgres@/postgres?host={sockets}&port=5432&ssl=disable&target_session_attrs=any"
 
+    async def restart(self) -> None:
+        """End what is left of the server and start it again, under the same URL. StartupError or OSError when that
+        fails; it may be tried again.
+        """
+        if self._home is None or self._sockets is None:
+            raise RuntimeError("the embedded PostgreSQL has not been started")
+        began = time.monotonic()
+        await self._end_server()
+        # The old server's processes share our lock: only once it is let go can they be waited for.
+        while len(self._locks) > 1:
+            os.close(self._locks.pop())
+        lock = await server_lock(self._home)
+        self._locks.append(lock)
+        _restore_sockets(self._sockets, cluster.account_for(self._home))
+        await self._run_server(self._home, self._sockets, lock)
+        log.info("database started again", seconds=round(time.monotonic() - began, 3))
+
     async def stop(self) -> None:
         """End the server (open transactions are rolled back) and let go of the folder; harmless when not started."""
-        if self._server is not None:
-            await self._server.end((signal.SIGINT, 30), (signal.SIGQUIT, 10))
+        await self._end_server()
         if self._sockets is not None:
             _remove_sockets(self._sockets)
             self._sockets = None
@@ -109,27 +138,38 @@ class EmbeddedPostgres:
             raise RuntimeError("the embedded PostgreSQL has not been started")
         return self._server.exited
 
-    async def admits(self) -> bool:
-        """Whether a new connection can be had; those there are say nothing of that."""
-        return self._sockets is not None and await _connects(self._sockets)
+    async def knock(self) -> Answer:
+        """What a new connection is answered with; connections that exist already say nothing of that."""
+        return "refuses" if self._sockets is None else await _answer(self._sockets)
+
+    async def _end_server(self) -> None:
+        if self._server is not None:
+            await self._server.end((signal.SIGINT, 30), (signal.SIGQUIT, 10))
 
     async def _start(self) -> Path:
-        home = await asyncio.to_thread(cluster.home_for, self._folder, self._elsewhere)
+        home = self._home = await asyncio.to_thread(cluster.home_for, self._folder, self._elsewhere)
         account = cluster.account_for(home)
         self._locks.append(await supervisor_lock(home))
         lock = await server_lock(home)
         self._locks.append(lock)
-        programs = await asyncio.to_thread(reachable_installation, account, self._elsewhere) / "bin"
-        output = home / "postgres.log"
+        output = home / LOG
         if output.exists():
-            output.replace(home / "postgres.log.1")
+            output.replace(home / f"{LOG}.1")
         if not (home / "cluster").exists():
+            programs = await asyncio.to_thread(reachable_installation, account, self._elsewhere) / "bin"
             await _initialise(home, account, programs / "initdb", lock)
         cluster.check_version(home / "cluster")
+        self._sockets = _socket_folder(home, account)
+        await self._run_server(home, self._sockets, lock)
+        return self._sockets
+
+    async def _run_server(self, home: Path, sockets: Path, lock: int) -> None:
+        """Returns once the server accepts connections. `lock` proves that no other server of this cluster is alive."""
+        account, output = cluster.account_for(home), home / LOG
+        programs = await asyncio.to_thread(reachable_installation, account, self._elsewhere) / "bin"
         # No server of this cluster is alive, as the lock proves: the file can only name a dead, reused or zombie pid.
         (home / "cluster" / "postmaster.pid").unlink(missing_ok=True)
-        self._sockets = _socket_folder(home, account)
-        options = self._options | {"unix_socket_directories": str(self._sockets)}
+        options = self._options | {"unix_socket_directories": str(sockets)}
         self._server = spawn(
             [programs / "postgres", "-D", home / "cluster", *(f"--{name}={value}" for name, value in options.items())],
             account=account,
@@ -137,8 +177,7 @@ class EmbeddedPostgres:
             inherit=lock,
             ends_with_us=signal.SIGINT,
         )
-        await _accepting(self._server, self._sockets, output)
-        return self._sockets
+        await _accepting(self._server, sockets, output)
 
 
 async def _initialise(home: Path, account: Account | None, initdb: Path, lock: int) -> None:
@@ -147,7 +186,7 @@ async def _initialise(home: Path, account: Account | None, initdb: Path, lock: i
     initdb inherits the lock: the start that follows a kill waits until it has ended.
     """
     partial = await asyncio.to_thread(cluster.new_partial, home, account)
-    output = home / "postgres.log"
+    output = home / LOG
     child = spawn(
         [initdb, "-D", partial, *INITDB], account=account, output=output, inherit=lock, ends_with_us=signal.SIGKILL
     )
@@ -165,7 +204,7 @@ async def _accepting(server: Child, sockets: Path, output: Path) -> None:
     try:
         async with asyncio.timeout(RECOVERY_SECONDS):
             while server.running:
-                if await _connects(sockets):
+                if await _answer(sockets) == "admits":
                     return
                 await asyncio.sleep(0.02)
     except TimeoutError:
@@ -173,7 +212,7 @@ async def _accepting(server: Child, sockets: Path, output: Path) -> None:
     raise StartupError(f"PostgreSQL ended while starting (code {await server.exited}):\n{_tail(output)}")
 
 
-async def _connects(sockets: Path) -> bool:
+async def _answer(sockets: Path) -> Answer:
     try:
         connection = await asyncpg.connect(
             host=str(sockets),
@@ -184,10 +223,16 @@ async def _connects(sockets: Path) -> bool:
             target_session_attrs=SessionAttribute.any,
             timeout=10,
         )
-    except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError):
-        return False
-    await connection.close(timeout=10)
-    return True
+    except (ConnectionRefusedError, FileNotFoundError):
+        return "refuses"  # nobody listens at the socket, or it was removed
+    except asyncpg.CannotConnectNowError as error:
+        # Starting and recovering have the same code, and end by themselves. The server speaks English (launch.py).
+        return "refuses" if "shutting down" in str(error) else "silent"
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+        return "silent"
+    with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        await connection.close(timeout=10)
+    return "admits"
 
 
 def _socket_folder(home: Path, account: Account | None) -> Path:
@@ -204,6 +249,19 @@ def _socket_folder(home: Path, account: Account | None) -> Path:
         os.chown(folder, account.uid, account.gid)
     link.symlink_to(folder)
     return folder
+
+
+def _restore_sockets(folder: Path, account: Account | None) -> None:
+    """The folder as it was: whatever cleans up temporary folders may have taken it or the socket away."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (os.geteuid(), account.uid if account else -1):
+        raise StartupError(f"{folder}, the folder of the database's socket, now belongs to somebody else")
+    folder.chmod(0o700)
+    if account is not None:
+        os.chown(folder, account.uid, account.gid)
+    for file in folder.glob(".s.PGSQL.*"):
+        file.unlink(missing_ok=True)
 
 
 def _remove_sockets(folder: Path) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeAlias, cast
 
 import asyncpg
 import msgspec
 from sqlalchemy import URL, event, make_url
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from service.errors import DatabaseAway
 
 _encoder = msgspec.json.Encoder()
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -53,7 +55,7 @@ def _replace_closed(connection: Any, _record: Any, _proxy: Any) -> None:
 
 
 class Database:
-    """The pool, in two dialects of use."""
+    """The pool, in two dialects of use. DatabaseAway when it gives no connection, or the server breaks one off."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
@@ -62,20 +64,41 @@ class Database:
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
         """An ORM session in one transaction: committed at the end, rolled back on error."""
-        async with self.sessions.begin() as session:
-            yield session
+        try:
+            async with self.sessions.begin() as session:
+                try:
+                    await session.connection()
+                except _NO_CONNECTION as error:
+                    raise DatabaseAway from error
+                yield session
+        except DBAPIError as error:
+            cause = error.orig.__cause__ if error.orig is not None else None
+            if error.connection_invalidated or _is_servers_trouble(cause):
+                raise DatabaseAway from error
+            raise
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """The driver's connection, autocommitting each statement."""
-        async with self.engine.connect() as pooled:
-            raw = await pooled.get_raw_connection()
+        async with AsyncExitStack() as closing:
+            try:
+                pooled = await closing.enter_async_context(self.engine.connect())
+                raw = await pooled.get_raw_connection()
+            except _NO_CONNECTION as error:
+                raise DatabaseAway from error
             connection = cast(Connection, cast(Any, raw.driver_connection))
             try:
                 yield connection
-            except (asyncio.CancelledError, TimeoutError):
+            except asyncio.CancelledError:
                 # Something may be on its way to the server, a BEGIN perhaps, of which nobody here will hear.
                 await pooled.invalidate()
+                raise
+            except TimeoutError as error:
+                await pooled.invalidate()
+                raise DatabaseAway from error
+            except Exception as error:
+                if _is_servers_trouble(error) or (isinstance(error, OSError) and connection.is_closed()):
+                    raise DatabaseAway from error
                 raise
             finally:
                 if not connection.is_closed() and connection.is_in_transaction():
@@ -89,3 +112,29 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+_NO_CONNECTION = (
+    SQLAlchemyError,  # the pool's own: none became free in time
+    OSError,  # refused, no such host or socket, and a TimeoutError
+    asyncpg.PostgresError,  # the server's words: starting, shutting down, too many clients, no such database or login
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+"""What may come of asking for a connection."""
+
+_SERVERS_TROUBLE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # shutdowns, a crash, a query that an administrator ended
+    asyncpg.InsufficientResourcesError,  # its disk or memory is full
+    asyncpg.PostgresSystemError,  # it cannot read or write its files
+    asyncpg.ReadOnlySQLTransactionError,  # it has become a standby
+    asyncpg.InterfaceError,  # the driver, about a connection that was closed or broke oddly
+    asyncpg.InternalClientError,
+)
+
+
+def _is_servers_trouble(error: BaseException | None) -> bool:
+    """Whether a statement failed for reasons that are not its own."""
+    # A ValueError is the driver's word for an argument that it cannot send.
+    return isinstance(error, _SERVERS_TROUBLE) and not isinstance(error, ValueError)

@@ -30,7 +30,8 @@ async def supervisor_lock(home: Path) -> int:
 async def server_lock(home: Path) -> int:
     """Inherited by the server and all its processes: having it proves that none is alive, which no pid file can.
 
-    A server whose Darkroom was killed is shutting down by PDEATHSIG; where the system has none, it is told to.
+    A server whose Darkroom was killed is shutting down by PDEATHSIG; where the system has none, it is told to. What a
+    killed server left at work is ended: such a process notices only when its query is done.
     """
     refused = StartupError(f"a PostgreSQL left over in {home} does not end: stop it by hand")
     return await _taken(
@@ -71,12 +72,24 @@ def _tell_leftover(cluster: Path) -> bool:
     try:
         pid = int((cluster / "postmaster.pid").read_text().splitlines()[0])
         if str(cluster) not in _command_line(pid):
-            return False
+            raise ProcessLookupError
         os.kill(pid, signal.SIGINT)
     except (OSError, ValueError, IndexError, subprocess.SubprocessError):
+        _end_orphans(cluster)
         return False
     log.warning("ending the database that a killed Darkroom left over", pid=pid)
     return True
+
+
+def _end_orphans(cluster: Path) -> None:
+    """Where there is a /proc: the processes of PostgreSQL that work in this cluster. Their first one is dead."""
+    place = cluster.resolve()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink() == place and (process / "exe").readlink().name == "postgres":
+                os.kill(int(process.name), signal.SIGQUIT)
+        except OSError:
+            continue  # it has ended, or belongs to somebody else
 
 
 def _command_line(pid: int) -> str:

@@ -85,6 +85,12 @@ class Backend(Base):
     last_seen_at: Mapped[datetime | None]
     gallery_watermark: Mapped[datetime | None]
     """InvokeAI's clock (rule 6)."""
+    gone_seen_at: Mapped[datetime | None]
+    """When the owner last said that the images that are gone there were seen (rule 19)."""
+    gallery_beginning: Mapped[datetime | None]
+    """When it was added, on InvokeAI's clock; null until InvokeAI told its time. Older images come by Import."""
+    gallery_older: Mapped[list[str] | None]
+    """The newest of the images that were there before, by name; null until the gallery was read."""
 
 
 class Photo(Base):
@@ -181,6 +187,8 @@ class Photo(Base):
     """The worker's lease token; every outcome is guarded by it (rule 9)."""
     retrieval_lease_until: Mapped[datetime | None]
     retrieval_error: Mapped[str | None]
+    missing_since: Mapped[datetime | None]
+    """When InvokeAI first had no record of it while it had others; null again once it has one (rule 9)."""
 
     local_storage_path: Mapped[str | None]
     """Relative to the data folder; fixed when recorded, changed only by selection."""
@@ -299,6 +307,8 @@ class GenerationStep(Base):
     selected_image_id: Mapped[UUID | None] = mapped_column(ForeignKey("photos.id", ondelete="SET NULL"))
     selected_at: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
+    cancel_taken: Mapped[bool | None]
+    """InvokeAI has taken the owner's cancel, or the step ended since: what is retried there now is wanted."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     submitted_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
@@ -395,6 +405,12 @@ class Model(Base):
     base: Mapped[str]
     type: Mapped[str]
     format: Mapped[str | None]
+    variant: Mapped[str | None]
+    submodels: Mapped[dict[str, Any] | None]
+    expert: Mapped[str | None]
+    latent_channels: Mapped[int | None]
+    provider_id: Mapped[str | None]
+    capabilities: Mapped[dict[str, Any] | None]
     description: Mapped[str | None]
     default_settings: Mapped[dict[str, Any] | None]
     seen_at: Mapped[datetime] = mapped_column(server_default=func.now())

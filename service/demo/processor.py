@@ -55,7 +55,7 @@ class NodeCache:
 
 
 class Processor:
-    """The one worker. `run` never ends by itself; cancel its task to stop."""
+    """Runs items, one in each task of `run`, which never ends by itself; cancel the task to stop."""
 
     def __init__(
         self,

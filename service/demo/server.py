@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from dataclasses import dataclass
 from datetime import datetime
@@ -52,6 +51,8 @@ class DemoServer:
     """
 
     labelled = True
+    devices = 1
+    """How many items run at a time."""
 
     def __init__(self, folder: Path, *, step_seconds: float = 0.15, max_queue_size: int = 10_000) -> None:
         self.folder = folder
@@ -64,7 +65,7 @@ class DemoServer:
         self.host, self.port = "", 0
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None
-        self._worker: asyncio.Task[None] | None = None
+        self._workers: list[asyncio.Task[None]] = []
 
     # -- what a subclass may change
 
@@ -95,8 +96,10 @@ class DemoServer:
         self._build()
         self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        self._worker = asyncio.create_task(self.processor.run(), name="demo processor")
-        self._worker.add_done_callback(_report)
+        for _ in range(self.devices):
+            worker = asyncio.create_task(self.processor.run(), name="demo processor")
+            worker.add_done_callback(_report)
+            self._workers.append(worker)
         try:
             await self.listen(host, port)
         except OSError:
@@ -120,11 +123,10 @@ class DemoServer:
 
     async def stop(self) -> None:
         """Ends at once, as InvokeAI does: what runs stays in_progress until the next start (FACTS §6)."""
-        if self._worker is not None:
-            self._worker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._worker
-            self._worker = None
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+        self._workers = []
         if self._runner is not None:
             self.drop_connections()
             await self.sio.shutdown()

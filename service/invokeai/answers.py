@@ -5,16 +5,18 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from service.invokeai.events import Model, QueueCounts
+from service.invokeai.events import Int64, QueueCounts
 
 
 class ServerInfo(Struct, frozen=True):
-    """Read anew on each connect. `routes` are OpenAPI paths, e.g. `/api/v1/queue/{queue_id}/item_ids`."""
+    """Read anew on each connect. `routes` are OpenAPI paths, e.g. `/api/v1/queue/{queue_id}/item_ids`: all there are
+    where the server has `listed` them, else those of `versions.SINCE` that its version has."""
 
     version: str
     routes: frozenset[str]
     multiuser: bool
     demo: bool
+    listed: bool = True
 
 
 class Version(Struct):
@@ -47,12 +49,12 @@ class Batch(Struct):
 
 
 class Enqueued(Struct):
-    """`item_ids` come newest first; older servers have none (FACTS §3, §11)."""
+    """`item_ids` come in either order; older servers have none (FACTS §3, §11, §12)."""
 
     enqueued: int
     requested: int
     batch: Batch
-    item_ids: list[int] | None = None
+    item_ids: list[Int64] | None = None
 
 
 class ItemIds(Struct):
@@ -78,7 +80,38 @@ class Retried(Struct):
 
 
 class Models(Struct):
-    models: list[Model]
+    models: list[msgspec.Raw]
+    """Each a `Model`, read one by one."""
+
+
+class ListedImages(Struct):
+    """A page of images as it came; each item an `ImageDTO`, read one by one."""
+
+    items: list[msgspec.Raw]
+    total: int
+    limit: int
+    offset: int
+
+
+class NamedImage(Struct):
+    """As much of an image's record as tells which it is."""
+
+    image_name: str
+
+
+class ImageNames(Struct):
+    image_names: list[str]
+
+
+class Named(Struct):
+    image_name: str
+
+
+class Newest(Struct):
+    """The newest images, by name alone, and how many there are."""
+
+    items: list[Named]
+    total: int
 
 
 class Total(Struct):

@@ -3,24 +3,48 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import force_setattr
+
+Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Id = Annotated[str, msgspec.Meta(max_length=500)]
+"""Of a batch or a session; a uuid unless its maker chose another."""
+IDS = ("batch_id", "session_id")
+LONGEST_NAME = 255
 
 REDACTED = "redacted"
 """What multiuser servers put in place of another user's ids (FACTS §9)."""
 
 
 class Said(Struct, frozen=True, kw_only=True):
-    """Base of everything InvokeAI says. Its times come without a zone and mean UTC (FACTS §7)."""
+    """Base of everything InvokeAI says. Its times come without a zone and mean UTC (FACTS §7). What the database cannot
+    hold is malformed: larger numbers, ids with characters that cannot be printed, times beyond the year 9999."""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            if isinstance(value, datetime) and value.tzinfo is None:
-                force_setattr(self, name, value.replace(tzinfo=UTC))
+            if isinstance(value, datetime):
+                force_setattr(self, name, _in_utc(value))
+            elif name in IDS and isinstance(value, str) and not value.isprintable():
+                raise ValueError(f"{name} has characters that cannot be printed")
+
+
+def _in_utc(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time beyond the year 9999, or before the year 1") from None
+
+
+def is_image_name(name: str) -> bool:
+    """Names are one segment of a path, and text that a database can hold."""
+    return 0 < len(name) <= LONGEST_NAME and name.isprintable() and not {"/", "\\"} & set(name)
 
 
 def image_names(result: Any) -> tuple[str, ...]:
@@ -90,7 +114,7 @@ class QueueEvent(Said, frozen=True, kw_only=True):
 
 
 class BatchEnqueued(QueueEvent, frozen=True, kw_only=True):
-    batch_id: str
+    batch_id: Id
     enqueued: int = 0
     requested: int = 0
     origin: str | None = None
@@ -98,9 +122,9 @@ class BatchEnqueued(QueueEvent, frozen=True, kw_only=True):
 
 
 class ItemEvent(QueueEvent, frozen=True, kw_only=True):
-    item_id: int
-    batch_id: str
-    session_id: str
+    item_id: Int64
+    batch_id: Id
+    session_id: Id
     origin: str | None = None
     destination: str | None = None
     user_id: str | None = None
@@ -110,7 +134,7 @@ class ItemStatusChanged(ItemEvent, frozen=True, kw_only=True):
     """`status_sequence` is missing before 6.13; `waiting` exists since 6.14 (FACTS §11)."""
 
     status: str
-    status_sequence: int | None = None
+    status_sequence: Int32 | None = None
     error_type: str | None = None
     error_message: str | None = None
     created_at: datetime | None = None
@@ -208,8 +232,8 @@ class SessionResults(Said, frozen=True, kw_only=True):
 class ItemReading(Said, frozen=True, kw_only=True):
     """What every reading of an item tells. GET omits nulls, the others carry them."""
 
-    item_id: int
-    batch_id: str
+    item_id: Int64
+    batch_id: Id
     status: str
     origin: str | None = None
     destination: str | None = None
@@ -228,11 +252,11 @@ class ItemSummary(ItemReading, frozen=True, kw_only=True):
 class QueueItem(ItemReading, frozen=True, kw_only=True):
     """`image_names` is all that is kept of the session; empty while the item runs (FACTS §4)."""
 
-    session_id: str
-    status_sequence: int | None = None
+    session_id: Id
+    status_sequence: Int32 | None = None
     error_type: str | None = None
     error_message: str | None = None
-    retried_from_item_id: int | None = None
+    retried_from_item_id: Int64 | None = None
     session: SessionResults | None = None
     image_names: tuple[str, ...] = ()
 
@@ -268,22 +292,56 @@ class ImageDTO(Said, frozen=True, kw_only=True):
     image_name: str
     image_category: str
     image_origin: str
-    width: int
-    height: int
+    width: Int32
+    height: Int32
     created_at: datetime
     is_intermediate: bool
-    session_id: str | None = None
+    session_id: Id | None = None
     node_id: str | None = None
     starred: bool = False
     has_workflow: bool = False
     board_id: str | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not is_image_name(self.image_name):
+            raise ValueError(f"an image name that is none: {self.image_name[:60]!r}")
 
-class ImagePage(Said, frozen=True, kw_only=True):
+
+class UnreadableImage(Struct, frozen=True):
+    """An image InvokeAI lists whose record cannot be read or kept."""
+
+    name: str
+    why: str
+
+
+class ImagePage(Struct, frozen=True, kw_only=True):
+    """Part of a list of images; the `unreadable` ones stood among the `items`."""
+
     items: list[ImageDTO]
+    unreadable: list[UnreadableImage]
     total: int
     limit: int
     offset: int
+
+    @property
+    def listed(self) -> int:
+        """How many of the list it covers."""
+        return len(self.items) + len(self.unreadable)
+
+
+OF_A_MODEL: dict[str, type] = {
+    "format": str,
+    "variant": str,
+    "submodels": dict,
+    "expert": str,
+    "latent_channels": int,
+    "provider_id": str,
+    "capabilities": dict,
+    "description": str,
+    "default_settings": dict,
+}
+"""What some bases have (FACTS §12), by its type; None where InvokeAI says nothing or something else."""
 
 
 class Model(Said, frozen=True, kw_only=True):
@@ -292,6 +350,32 @@ class Model(Said, frozen=True, kw_only=True):
     name: str
     base: str
     type: str
-    format: str | None = None
-    description: str | None = None
-    default_settings: dict[str, Any] | None = None
+    format: Any = None
+    variant: Any = None
+    submodels: Any = None
+    expert: Any = None
+    latent_channels: Any = None
+    provider_id: Any = None
+    capabilities: Any = None
+    description: Any = None
+    default_settings: Any = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("key", "hash", "name", "base", "type"):
+            if not _storable(getattr(self, name)):
+                raise ValueError(f"{name} has characters that no database can hold")
+        for name, kind in OF_A_MODEL.items():  # what it can do without
+            value = getattr(self, name)
+            if not isinstance(value, kind) or isinstance(value, bool) or not _storable(value):
+                force_setattr(self, name, None)
+
+
+def _storable(value: Any) -> bool:
+    """Neither NUL characters nor lone surrogates anywhere in it, nor a number too large for the column."""
+    if isinstance(value, int):
+        return -(2**31) <= value < 2**31
+    try:
+        return b"\\u0000" not in msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return False

@@ -10,10 +10,10 @@ import aiohttp
 import msgspec
 import structlog
 
-from service.invokeai.answers import Total
-from service.invokeai.events import ImageDTO, ImagePage
+from service.invokeai.answers import ImageNames, ListedImages, NamedImage, Newest, Total
+from service.invokeai.events import LONGEST_NAME, ImageDTO, ImagePage, UnreadableImage
 from service.invokeai.files import RemoteFile
-from service.invokeai.server import Server, quoted
+from service.invokeai.server import Server, one_by_one, quoted
 
 log = structlog.get_logger()
 
@@ -28,11 +28,22 @@ class ImageCalls(Server):
         return await self._call("GET", _path(name), ImageDTO)
 
     async def images_by_names(self, names: Sequence[str]) -> list[ImageDTO]:
-        """Unknown names are left out."""
+        """Unknown names are left out, and those whose records cannot be read or kept."""
         path = "/api/v1/images/images_by_names"
-        if path not in (await self._info()).routes:
-            return await self._found(self.image, names)
-        return await self._in_pieces(path, "image_names", names, IMAGES_PER_CALL, list[ImageDTO])
+        return await self._by(path, lambda: self._read_images(path, names), lambda: self._found(self.image, names))
+
+    async def _read_images(self, path: str, names: Sequence[str]) -> list[ImageDTO]:
+        records = await self._in_pieces(path, "image_names", names, IMAGES_PER_CALL, list[msgspec.Raw])
+        images, unreadable = _images(records)
+        for image in unreadable:
+            log.warning("image_not_readable", image_name=image.name, reason=image.why)
+        return images
+
+    async def image_names(self, *, categories: Sequence[str] = ()) -> list[str]:
+        """Of all images that are not intermediate, newest first. Raises InvokeNoSuchRoute before 6.0."""
+        query = [("is_intermediate", "false"), ("starred_first", "false"), ("order_dir", "DESC")]
+        query += [("categories", category) for category in categories]
+        return (await self._call("GET", "/api/v1/images/names", ImageNames, query=query)).image_names
 
     async def images_page(
         self,
@@ -43,13 +54,25 @@ class ImageCalls(Server):
         categories: Sequence[str] = (),
         starred_first: bool = True,
         order: Literal["ASC", "DESC"] = "DESC",
+        retry: bool = True,
     ) -> ImagePage:
         query = [("limit", str(limit)), ("offset", str(offset)), ("order_dir", order)]
         query += [("starred_first", _flag(starred_first))]
         query += [("categories", category) for category in categories]
         if is_intermediate is not None:
             query += [("is_intermediate", _flag(is_intermediate))]
-        return await self._call("GET", "/api/v1/images/", ImagePage, query=query)
+        answer = await self._call("GET", "/api/v1/images/", ListedImages, query=query, idempotent=retry)
+        images, unreadable = _images(answer.items)
+        return ImagePage(
+            items=images, unreadable=unreadable, total=answer.total, limit=answer.limit, offset=answer.offset
+        )
+
+    async def newest_images(self, limit: int) -> Newest:
+        """The names of the newest finished images, and how many there are: no more of a page than it takes to see
+        that something is new."""
+        query = [("limit", str(limit)), ("offset", "0"), ("order_dir", "DESC"), ("starred_first", "false")]
+        query += [("is_intermediate", "false")]
+        return await self._call("GET", "/api/v1/images/", Newest, query=query)
 
     async def videos_total(self) -> int:
         """How many videos there are; 0 on servers that know none (before 6.14)."""
@@ -96,6 +119,20 @@ class ImageCalls(Server):
     async def open_thumbnail(self, name: str) -> AsyncIterator[RemoteFile]:
         async with self._transport.stream(_path(name, "thumbnail")) as response:
             yield RemoteFile(response)
+
+
+def _images(records: Sequence[msgspec.Raw]) -> tuple[list[ImageDTO], list[UnreadableImage]]:
+    images, refused = one_by_one(records, ImageDTO)
+    return images, [UnreadableImage(_name(record), why) for record, why in refused]
+
+
+def _name(record: msgspec.Raw) -> str:
+    """As far as it can be told, and fit for a sentence."""
+    try:
+        name = msgspec.json.decode(record, type=NamedImage).image_name
+    except (ValueError, RecursionError):
+        return "an image without a name"
+    return "".join(letter if letter.isprintable() else "?" for letter in name[:LONGEST_NAME])
 
 
 def _path(name: str, route: str = "") -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
+import structlog
 
-from service.errors import InvokeFailed, InvokeNotFound
+from service.errors import InvokeFailed, InvokeNotFound, InvokeUnreadable
 from service.invokeai.answers import Canceled, Enqueued, ItemIds, ListedItem, ListPage, QueueAndProcessor, Retried
 from service.invokeai.events import BatchStatus, EnqueueResult, ItemReading, ItemSummary, QueueItem, QueueStatus
-from service.invokeai.server import Found, Server, quoted
+from service.invokeai.server import Found, Server, one_by_one, quoted
+from service.invokeai.versions import QUEUE
+
+log = structlog.get_logger()
 
 Reading = TypeVar("Reading", bound=ItemReading)
 
@@ -47,27 +51,39 @@ class QueueCalls(Server):
         return await self._about(item_id, self._call("GET", self._queue(f"i/{item_id}"), QueueItem))
 
     async def items(self, item_ids: Sequence[int]) -> list[QueueItem]:
-        """Unknown ids are left out."""
-        return await self._whole_items(item_ids, QueueItem, list[QueueItem])
+        """Unknown ids are left out, and items that cannot be read or kept."""
+        return await self._whole_items(item_ids, QueueItem)
 
     async def summaries(self, item_ids: Sequence[int]) -> list[ItemSummary]:
-        """Unknown ids are left out. Before 6.14 they are read from whole items."""
-        if not await self._has("item_summaries_by_ids"):
-            return await self._whole_items(item_ids, ItemSummary, list[ItemSummary])
-        path = self._queue("item_summaries_by_ids")
-        return await self._in_pieces(path, "item_ids", item_ids, SUMMARIES_PER_CALL, list[ItemSummary])
+        """Unknown ids are left out, and items that cannot be read or kept. Before 6.14 they are read from whole
+        items."""
+        return await self._by(
+            f"{QUEUE}/item_summaries_by_ids",
+            lambda: self._by_ids("item_summaries_by_ids", item_ids, SUMMARIES_PER_CALL, ItemSummary),
+            lambda: self._whole_items(item_ids, ItemSummary),
+        )
 
-    async def _whole_items(
-        self, item_ids: Sequence[int], one: type[Reading], many: type[list[Reading]]
-    ) -> list[Reading]:
-        if await self._has("items_by_ids"):
-            return await self._in_pieces(self._queue("items_by_ids"), "item_ids", item_ids, ITEMS_PER_CALL, many)
+    async def _by_ids(self, route: str, item_ids: Sequence[int], size: int, kind: type[Reading]) -> list[Reading]:
+        parts = await self._in_pieces(self._queue(route), "item_ids", item_ids, size, list[msgspec.Raw])
+        found, refused = one_by_one(parts, kind)
+        for _, why in refused:
+            log.warning("item_not_readable", url=self.url, reason=why)
+        return found
+
+    async def _whole_items(self, item_ids: Sequence[int], one: type[Reading]) -> list[Reading]:
+        return await self._by(
+            f"{QUEUE}/items_by_ids",
+            lambda: self._by_ids("items_by_ids", item_ids, ITEMS_PER_CALL, one),
+            lambda: self._one_by_one(item_ids, one),
+        )
+
+    async def _one_by_one(self, item_ids: Sequence[int], one: type[Reading]) -> list[Reading]:
         found: list[Reading] = []
         known: set[int] | None = None
         for item_id in item_ids:
             try:
                 found.append(await self._call("GET", self._queue(f"i/{item_id}"), one))
-            except InvokeNotFound:
+            except (InvokeNotFound, InvokeUnreadable):
                 continue
             except InvokeFailed:
                 # Old servers answer so for an item they do not know. Their list tells, and is long: asked for once.
@@ -81,29 +97,34 @@ class QueueCalls(Server):
         try:
             return await answer
         except InvokeFailed:
-            if await self._has("item_ids") or item_id in await self.item_ids():
+            if f"{QUEUE}/item_ids" in (await self._info()).routes or item_id in await self.item_ids():
                 raise
             raise InvokeNotFound(404, f"queue item {item_id} not found") from None
 
     async def item_ids(self) -> list[int]:
         """Of all items the queue knows, ended ones too, ascending."""
-        if await self._has("item_ids"):
-            query = [("order_dir", "ASC")]
-            answer = await self._call("GET", self._queue("item_ids"), ItemIds, query=query)
-            return sorted(answer.item_ids)
-        if await self._has("list"):
-            return sorted([item.item_id async for item in self._listed()])
-        return sorted(item.item_id for item in await self._call("GET", self._queue("list_all"), list[ListedItem]))
+        return sorted(await self._by(f"{QUEUE}/item_ids", self._all_ids, self._ids_of_items))
 
-    async def _listed(self) -> AsyncIterator[ListedItem]:
+    async def _all_ids(self) -> list[int]:
+        query = [("order_dir", "ASC")]
+        return (await self._call("GET", self._queue("item_ids"), ItemIds, query=query)).item_ids
+
+    async def _ids_of_items(self) -> list[int]:
+        items = await self._by(f"{QUEUE}/list", self._listed, self._list_all)
+        return [item.item_id for item in items]
+
+    async def _list_all(self) -> list[ListedItem]:
+        return await self._call("GET", self._queue("list_all"), list[ListedItem])
+
+    async def _listed(self) -> list[ListedItem]:
         """Cursor pages, 5.0 to 6.6: the last item's id and priority ask for what follows it."""
+        items: list[ListedItem] = []
         query = [("limit", str(LIST_PAGE))]
         while True:
             page = await self._call("GET", self._queue("list"), ListPage, query=query)
-            for item in page.items:
-                yield item
+            items += page.items
             if not page.has_more or not page.items:
-                return
+                return items
             last = page.items[-1]
             query = [("limit", str(LIST_PAGE)), ("cursor", str(last.item_id)), ("priority", str(last.priority))]
 

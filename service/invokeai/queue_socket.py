@@ -18,6 +18,7 @@ from service.invokeai.transport import describe
 MAX_MESSAGE = 64 * 1024 * 1024
 """aiohttp's own limit of 4 MiB would cut the connection at a large preview or batch."""
 CLOSE_TIMEOUT = 10.0
+REFUSED = (401, 403)
 
 
 class _Json:
@@ -66,12 +67,12 @@ class QueueSocket:
     def _rejected(self, reason: Any = None) -> None:
         """A refusal by InvokeAI is an object; engineio's own failures are text."""
         if isinstance(reason, dict):
-            self._rejection = f"InvokeAI rejected it: {reason.get('message', 'no reason given')}"
+            self._rejection = f"InvokeAI rejected the socket: {reason.get('message', 'no reason given')}"
 
     async def open(self, url: str, token: str | None, queue_id: str, within: float) -> asyncio.Task[None]:
         """Connects and subscribes; what it returns is done when the connection is lost.
 
-        Raises `InvokeUnreachable` or `InvokeInterrupted`.
+        Raises `InvokeUnreachable` or `InvokeInterrupted`, whose words say why there are no live events.
         """
         try:
             async with asyncio.timeout(within):
@@ -90,7 +91,7 @@ class QueueSocket:
         except TimeoutError:
             raise InvokeInterrupted(f"the socket did not answer within {within:g} s") from None
         except (socketio.exceptions.SocketIOError, aiohttp.ClientError, OSError) as error:
-            raise InvokeUnreachable(f"no socket: {self._rejection or describe(_root(error))}") from error
+            raise InvokeUnreachable(self._rejection or _why(_root(error))) from error
         return lost
 
     async def _subscribe(self, queue_id: str, lost: asyncio.Task[None]) -> None:
@@ -112,6 +113,15 @@ class QueueSocket:
                     await self._opener.websocket.close()
                 if reading is not None:
                     await asyncio.wait({reading})
+
+
+def _why(error: BaseException) -> str:
+    """An HTTP answer in the place of the handshake comes from what stands in between: REST answers there."""
+    if isinstance(error, aiohttp.WSServerHandshakeError):
+        if error.status in REFUSED:
+            return f"what stands before InvokeAI refuses the websocket ({error.status})"
+        return "a proxy in between passes no websockets"
+    return describe(error)
 
 
 def _root(error: BaseException) -> BaseException:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import aiohttp
 import msgspec
+import structlog
 
-from service.errors import InvokeNotFound
+from service.errors import InvokeError, InvokeNoSuchRoute, InvokeNotFound, InvokeUnreachable, InvokeUnreadable
 from service.invokeai.answers import AuthStatus, Models, OpenAPI, ServerInfo, Version
-from service.invokeai.events import Model
+from service.invokeai.events import Model, Said
 from service.invokeai.transport import Credentials, Transport
+from service.invokeai.versions import AUTH_STATUS, routes_of
+
+log = structlog.get_logger()
+
+log = structlog.get_logger()
 
 Found = TypeVar("Found")
 Key = TypeVar("Key")
 
+LONGEST_VERSION = 100
+LONGEST_OPENAPI = 4 * 1024 * 1024
+OPENAPI_SECONDS = 10.0
 CLOCK_STEP = timedelta(seconds=1)
 """What HTTP's `Date` cannot tell apart (RFC 9110)."""
 
@@ -60,32 +70,64 @@ class Server:
         """Now on the server's clock, to the second; None before the first answer."""
         return self._transport.server_time()
 
-    def clock_offset(self) -> timedelta:
-        """How far the server's clock is ahead of ours, give or take CLOCK_STEP; none before the first answer."""
-        now = datetime.now(UTC)
-        return (self.server_time() or now) - now
-
-    async def connect(self) -> ServerInfo:
-        """Reads version and routes, and logs in where the server wants it."""
+    async def connect(self, *, again: bool = False) -> ServerInfo:
+        """Reads version and routes, and logs in where the server wants it. `again`: it has answered all the time, so
+        the routes are those of the last connect, unless the version is another."""
         version = await self._version()
-        openapi = await self._call("GET", "/openapi.json", OpenAPI)
-        routes = frozenset(openapi.paths)
-        multiuser = False
-        if "/api/v1/auth/status" in routes:
-            multiuser = (await self._call("GET", "/api/v1/auth/status", AuthStatus)).multiuser_enabled
-        if multiuser:
-            await self._call("GET", self._queue("status"), msgspec.Raw)  # answers 401 unless our token is good
-        self.info = ServerInfo(version.version, routes, multiuser, version.demo)
+        known = self.info
+        if again and known is not None and known.version == version.version:
+            routes, listed = known.routes, known.listed
+        else:
+            routes, listed = await self._routes(version.version)
+        multiuser = await self._log_in(routes, listed)
+        self.info = ServerInfo(version.version, routes, multiuser, version.demo, listed)
         return self.info
 
     async def version(self) -> str:
         return (await self._version()).version
 
     async def _version(self) -> Version:
-        return await self._call("GET", "/api/v1/app/version", Version)
+        answer = await self._call("GET", "/api/v1/app/version", Version)
+        kept = "".join(filter(str.isprintable, answer.version))[:LONGEST_VERSION]  # no database keeps a NUL
+        return Version(kept, answer.demo)
+
+    async def _routes(self, version: str) -> tuple[frozenset[str], bool]:
+        """All there are, and True; or those that its version has, and False, when it cannot say: one custom node makes
+        /openapi.json a 500, and a proxy may pass /api alone."""
+        try:
+            async with asyncio.timeout(OPENAPI_SECONDS):
+                content = await self._transport.read("/openapi.json", most=LONGEST_OPENAPI, tries=1)
+            return frozenset(msgspec.json.decode(content, type=OpenAPI).paths), True
+        except InvokeUnreachable:
+            raise
+        except (InvokeError, TimeoutError, ValueError, RecursionError) as error:
+            log.info("routes_by_version", url=self.url, version=version, error=str(error) or "no answer")
+            return routes_of(version), False
+
+    async def _log_in(self, routes: frozenset[str], listed: bool) -> bool:
+        """Whether it has users. Raises `InvokeUnauthorized` when it does not let us in."""
+        multiuser = False
+        if AUTH_STATUS in routes:
+            try:
+                multiuser = (await self._call("GET", AUTH_STATUS, AuthStatus)).multiuser_enabled
+            except InvokeUnreachable:
+                raise
+            except InvokeError as error:
+                log.info("login_by_trying", url=self.url, error=str(error))
+            else:
+                if not multiuser:
+                    return False
+        elif listed:
+            return False
+        await self._call("GET", self._queue("status"), msgspec.Raw)  # answers 401 unless our token is good
+        return multiuser or self.token is not None
 
     async def models(self) -> list[Model]:
-        return (await self._call("GET", "/api/v2/models/", Models)).models
+        """Without those that cannot be read or kept."""
+        found, refused = one_by_one((await self._call("GET", "/api/v2/models/", Models)).models, Model)
+        for _, why in refused:
+            log.warning("model_not_readable", url=self.url, reason=why)
+        return found
 
     async def _in_pieces(
         self, path: str, key: str, values: Sequence[Any], size: int, many: type[list[Found]]
@@ -97,12 +139,12 @@ class Server:
         return found
 
     async def _found(self, read: Callable[[Key], Awaitable[Found]], keys: Sequence[Key]) -> list[Found]:
-        """One by one, for servers without the bulk route; leaves out what does not exist."""
+        """One by one, for servers without the bulk route; leaves out what does not exist or cannot be read."""
         found: list[Found] = []
         for key in keys:
             try:
                 found.append(await read(key))
-            except InvokeNotFound:
+            except (InvokeNotFound, InvokeUnreadable):
                 continue
         return found
 
@@ -112,8 +154,31 @@ class Server:
     async def _info(self) -> ServerInfo:
         return self.info or await self.connect()
 
-    async def _has(self, route: str) -> bool:
-        return f"/api/v1/queue/{{queue_id}}/{route}" in (await self._info()).routes
+    async def _by(
+        self, route: str, ask: Callable[[], Awaitable[Found]], otherwise: Callable[[], Awaitable[Found]]
+    ) -> Found:
+        """Asks by that route, an OpenAPI path, where the server has it. A route that is only assumed from its version
+        and is not there is not asked for again."""
+        info = await self._info()
+        if route in info.routes:
+            try:
+                return await ask()
+            except InvokeNoSuchRoute:
+                if info.listed:
+                    raise
+                self.info = msgspec.structs.replace(info, routes=info.routes - {route})
+        return await otherwise()
+
+
+def one_by_one(parts: Sequence[msgspec.Raw], kind: type[Said]) -> tuple[list[Any], list[tuple[msgspec.Raw, str]]]:
+    """The parts of an answer that can be read, and the others with what is wrong with each: one spoils no other."""
+    found, refused = [], []
+    for part in parts:
+        try:
+            found.append(msgspec.json.decode(part, type=kind))
+        except (ValueError, RecursionError) as error:
+            refused.append((part, str(error)))
+    return found, refused
 
 
 def quoted(part: str) -> str:

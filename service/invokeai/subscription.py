@@ -1,21 +1,22 @@
-"""InvokeAI's queue events for as long as Darkroom runs: our own reconnect loop around one socket at a time."""
+"""InvokeAI's queue events for as long as Darkroom runs: whether REST answers, and one socket at a time beside it."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
-from service.errors import InvokeError, InvokeUnauthorized
+from service.errors import InvokeError, InvokeUnauthorized, InvokeUnrecognised
 from service.invokeai.client import InvokeClient
 from service.invokeai.events import EVENTS
 from service.invokeai.queue_socket import QueueSocket
+from service.waiting import happened
 
 
 class SubscriptionState(StrEnum):
@@ -23,26 +24,38 @@ class SubscriptionState(StrEnum):
     CONNECTED = "connected"
     UNREACHABLE = "unreachable"
     UNAUTHORIZED = "unauthorized"
+    UNRECOGNISED = "unrecognised"
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """Seconds. Waits double from `first_wait` to `longest_wait` until a connection has lasted `settled`; a socket
-    silent for `quiet` is checked by REST."""
+    """Seconds. Waits double from `first_wait` to `longest_wait`: those between attempts to reach the server until it
+    answers, those between sockets until one has heard an event or has lasted `settled`. A server that answers counts as
+    connected once its socket is open, or after `head_start`. A socket silent for `quiet` is checked by REST."""
 
     first_wait: float = 0.5
     longest_wait: float = 30.0
-    settled: float = 10.0
+    settled: float = 0.5
+    head_start: float = 2.0
     quiet: float = 60.0
 
 
 PACE = Pace()
 UNANSWERED = 2
 """Liveness checks in a row after which a silent socket is given up."""
+DROPPED = 3
+"""Sockets dropped at once, in a row, after which there are as good as none."""
+
+
+async def _anyone() -> None:
+    """Admits every server."""
 
 
 class Subscription:
-    """Hands over `(name, payload)` of the events we use, of our queue only, in order. Nothing is replayed after a
-    reconnect: whoever hears CONNECTED reads by REST (rule 1). Both callbacks are plain functions that neither raise nor
+    """Hands over `(name, payload)` of the events we use, of our queue only, in order. The state tells of REST alone;
+    `on_socket` is called with None when a socket has subscribed, and with the reason when there is none although REST
+    answers. Nothing is replayed: after each subscribing, and each time the state becomes CONNECTED, the listener reads
+    by REST (rule 1). `admit` is awaited before CONNECTED is entered, and each time the server is asked again before a
+    new socket; it raises an `InvokeError` to refuse. The other callbacks are plain functions that neither raise nor
     wait."""
 
     def __init__(
@@ -50,18 +63,30 @@ class Subscription:
         client: InvokeClient,
         on_event: Callable[[str, Any], None],
         on_state: Callable[[SubscriptionState, str | None], None],
+        on_socket: Callable[[str | None], None] = lambda _: None,
         *,
+        admit: Callable[[], Awaitable[None]] = _anyone,
         pace: Pace = PACE,
+        wait: Callable[[asyncio.Event, float], Awaitable[object]] = happened,
     ) -> None:
         self.state = SubscriptionState.CONNECTING
+        self.listening = False
+        """Whether a socket has subscribed and is not lost."""
         self.last_event_at: datetime | None = None
         self._client = client
         self._on_event = on_event
         self._on_state = on_state
+        self._on_socket = on_socket
+        self._admit = admit
         self._pace = pace
+        self._wait = wait
         self._poked = asyncio.Event()
-        self._heard_at = 0.0
-        self._connected_at: float | None = None
+        self._rest_wait = self._socket_wait = pace.first_wait
+        self._answered = False
+        self._dropped = 0
+        """Sockets in a row that neither heard anything nor lasted."""
+        self._opened_at = self._heard_at = 0.0
+        self._head_start: asyncio.TimerHandle | None = None
 
     def poke(self) -> None:
         """Ends the present wait between attempts, e.g. after credentials changed."""
@@ -69,33 +94,87 @@ class Subscription:
 
     async def run(self) -> None:
         """Connects again and again until cancelled."""
-        wait = self._pace.first_wait
         self._enter(SubscriptionState.CONNECTING)
-        while True:
-            try:
-                await self._connection()
-            except InvokeUnauthorized as error:
-                self._enter(SubscriptionState.UNAUTHORIZED, error.words)
-                wait = self._pace.longest_wait
-            except InvokeError as error:
-                self._enter(SubscriptionState.UNREACHABLE, str(error))
-            if self._settled():
-                wait = self._pace.first_wait
-            await self._pause(wait)
-            wait = min(2 * wait, self._pace.longest_wait)
+        try:
+            while True:
+                await self._attempt()
+        finally:
+            self._cancel_head_start()
 
-    async def _connection(self) -> None:
-        """One connection, from login to loss."""
-        self._connected_at = None
-        await self._client.connect()
+    async def _attempt(self) -> None:
+        """One socket, where the server answers, and the wait before the next attempt."""
+        if await self._answers_us():
+            failure = await self._listen()
+            if await self._answers_us():
+                if failure is not None:
+                    self._on_socket(failure)
+                self._enter(SubscriptionState.CONNECTED)
+                await self._pause(self._socket_wait)
+                self._socket_wait = min(2 * self._socket_wait, self._pace.longest_wait)
+                return
+        await self._pause(self._rest_wait)
+        self._rest_wait = min(2 * self._rest_wait, self._pace.longest_wait)
+
+    # --- REST ---
+
+    async def _answers_us(self) -> bool:
+        """Whether the server answers, lets us in and is admitted; if not, the state tells why."""
+        answered, self._answered = self._answered, False
+        try:
+            await self._client.connect(again=answered)
+            await self._admit()
+        except InvokeUnauthorized as error:
+            self._rest_wait = self._pace.longest_wait
+            self._enter(SubscriptionState.UNAUTHORIZED, error.words)
+        except InvokeUnrecognised as error:
+            self._enter(SubscriptionState.UNRECOGNISED, str(error))
+        except InvokeError as error:
+            self._enter(SubscriptionState.UNREACHABLE, str(error))
+        else:
+            self._answered = True
+            self._rest_wait = self._pace.first_wait
+            if self.state is not SubscriptionState.CONNECTED and self._head_start is None:
+                loop = asyncio.get_running_loop()
+                self._head_start = loop.call_later(self._pace.head_start, self._enter, SubscriptionState.CONNECTED)
+            return True
+        return False
+
+    def _cancel_head_start(self) -> None:
+        if self._head_start is not None:
+            self._head_start.cancel()
+            self._head_start = None
+
+    def _enter(self, state: SubscriptionState, why: str | None = None) -> None:
+        self._cancel_head_start()
+        if state is SubscriptionState.CONNECTED and self.state is state:
+            return
+        self.state = state
+        self._on_state(state, why)
+
+    # --- the socket ---
+
+    async def _listen(self) -> str | None:
+        """One socket from its opening to its end; why none can be had, or None when this one could."""
         socket = QueueSocket(self._client.session, self._hear)
         try:
             lost = await socket.open(self._client.url, self._client.token, self._client.queue_id, self._client.timeout)
-            self._connected_at = self._heard_at = time.monotonic()
+            self._opened_at = self._heard_at = time.monotonic()
+            self.listening = True
+            self._on_socket(None)
             self._enter(SubscriptionState.CONNECTED)
-            self._enter(SubscriptionState.CONNECTING, await self._until_lost(lost))
+            why = await self._until_lost(lost)
+            self.listening = False
+            if self._worked():
+                self._socket_wait, self._dropped = self._pace.first_wait, 0
+            else:
+                self._dropped += 1
+            self._enter(SubscriptionState.CONNECTING, why)
+        except InvokeError as error:
+            return str(error)
         finally:
+            self.listening = False
             await socket.close()
+        return "each socket breaks off at once" if self._dropped >= DROPPED else None
 
     def _hear(self, name: str, payload: Any) -> None:
         self._heard_at = time.monotonic()
@@ -124,18 +203,10 @@ class Subscription:
         finally:
             asking.cancel()
 
-    def _settled(self) -> bool:
-        return self._connected_at is not None and time.monotonic() - self._connected_at >= self._pace.settled
-
-    def _enter(self, state: SubscriptionState, why: str | None = None) -> None:
-        self.state = state
-        self._on_state(state, why)
+    def _worked(self) -> bool:
+        """Whether the socket that has just ended heard something or lasted; a server may accept and drop at once."""
+        return self._heard_at > self._opened_at or time.monotonic() - self._opened_at >= self._pace.settled
 
     async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds * random.uniform(0.5, 1.0)):
-                await self._poked.wait()
-        except TimeoutError:
-            return
-        finally:
-            self._poked.clear()
+        await self._wait(self._poked, seconds * random.uniform(0.5, 1.0))
+        self._poked.clear()

@@ -25,6 +25,7 @@ from service.errors import (
     InvokeRefused,
     InvokeUnauthorized,
     InvokeUnreachable,
+    InvokeUnreadable,
 )
 from service.invokeai.refusals import raise_for
 
@@ -67,6 +68,9 @@ class _Request(msgspec.Struct, frozen=True):
     query: Query = ()
     json: bytes | None = None
     form: Callable[[], aiohttp.FormData] | None = None
+    most: int | None = None
+    """Bytes of its answer; None: MAX_ANSWER."""
+    tries: int = TRIES
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -121,9 +125,9 @@ class Transport:
         request = _Request(method, path, query, None if body is None else msgspec.json.encode(body), form)
         return _decoded(request, await self._content(request, idempotent=idempotent), answer)
 
-    async def read(self, path: str) -> bytes:
+    async def read(self, path: str, *, most: int | None = None, tries: int = TRIES) -> bytes:
         """The body as it came, where nobody promises that it can be decoded."""
-        return await self._content(_Request("GET", path), idempotent=True)
+        return await self._content(_Request("GET", path, most=most, tries=tries), idempotent=True)
 
     async def _content(self, request: _Request, *, idempotent: bool) -> bytes:
         try:
@@ -133,7 +137,7 @@ class Transport:
             raise InvokeInterrupted(f"{request}: no answer within {self.timeout:g} s") from None
 
     async def _retried(self, request: _Request) -> bytes:
-        for _ in range(TRIES - 1):
+        for _ in range(request.tries - 1):
             try:
                 return await self._authorized(self.session, request)
             except (InvokeInterrupted, InvokeFailed, InvokeConflict):
@@ -240,7 +244,7 @@ class Transport:
         if date := response.headers.get("Date"):
             try:
                 self._clock = (parsedate_to_datetime(date).astimezone(UTC), time.monotonic())
-            except ValueError:
+            except (ValueError, OverflowError):
                 self._clock = None
         if self.token and (token := response.headers.get("X-Refreshed-Token")):
             self.token = token
@@ -248,11 +252,11 @@ class Transport:
 
 async def _whole(request: _Request, response: aiohttp.ClientResponse) -> bytes:
     """The body, unpacked piece by piece, so that nothing larger than may be kept comes into being."""
-    content = bytearray()
+    content, most = bytearray(), request.most or MAX_ANSWER
     async for piece in response.content.iter_any():
         content += piece
-        if len(content) > MAX_ANSWER:
-            raise InvokeInterrupted(f"{request}: the answer is longer than {MAX_ANSWER // 2**20} MB")
+        if len(content) > most:
+            raise InvokeInterrupted(f"{request}: the answer is longer than {most // 2**20} MB")
     return bytes(content)
 
 
@@ -261,7 +265,7 @@ def _decoded(request: _Request, content: bytes, answer: type[T]) -> T:
     try:
         return msgspec.json.decode(content, type=answer)
     except (ValueError, RecursionError) as error:  # no JSON of that type, no UTF-8, or nested without end
-        raise InvokeInterrupted(f"{request}: unreadable answer: {error}") from error
+        raise InvokeUnreadable(f"{request}: unreadable answer: {error}") from error
 
 
 @contextmanager

@@ -22,6 +22,7 @@ MAX_VALUES = 50
 MAX_TEXT = 500
 MAX_PIXELS = 2**31 - 1
 MAX_SEED = 10**20 - 1
+BOUNDS = {"rating_min": 5, **dict.fromkeys(("width_min", "width_max", "height_min", "height_max"), MAX_PIXELS)}
 TRASHED = "deleted_at IS NOT NULL AND purged_at IS NULL"
 
 T = TypeVar("T")
@@ -215,5 +216,9 @@ def _check(filters: PhotoFilters) -> None:
         for one in values:
             if isinstance(one, str) and (len(one) > MAX_TEXT or not storable(one)):
                 raise ValidationError(f"{name}: at most {MAX_TEXT} characters of text")
+    for name, most in BOUNDS.items():
+        number = getattr(filters, name)
+        if number is not None and not 0 <= number <= most:
+            raise ValidationError(f"{name}: not between 0 and {most}")
     if any(not 0 <= seed <= MAX_SEED for seed in filters.seed or ()):
         raise ValidationError("seed: not a seed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Final
@@ -18,6 +19,8 @@ BACKLOG: Final = 64
 """Messages that wait for one browser, at most."""
 PASSING_INTERVAL: Final = 0.1
 """Seconds between two passing messages of one key."""
+VISIT: Final = 30.0
+"""Seconds for which a browser without a feed counts as open after it has asked."""
 STOPPED_READING: Final = 4408
 SESSION_ENDED: Final = 4401
 READY_FRAMES: Final = "darkroom.ready_frames"
@@ -115,11 +118,21 @@ class Hub:
         self.seq = 0
         self._clients: set[Client] = set()
         self._paces: dict[tuple[str, Hashable], _Pace] = {}
+        self._visited_at = -VISIT
         self._encoder = msgspec.json.Encoder()
 
     @property
     def client_count(self) -> int:
         return len(self._clients)
+
+    def visited(self) -> None:
+        """A browser has asked for the snapshot, as those do again and again that have no feed."""
+        self._visited_at = time.monotonic()
+
+    @property
+    def watched(self) -> bool:
+        """Whether a browser is open."""
+        return bool(self._clients) or time.monotonic() - self._visited_at < VISIT
 
     def subscribe(self, session: str | None = None) -> Client:
         """A client that misses nothing from here on; read the snapshot after this, and `unsubscribe` in the end."""

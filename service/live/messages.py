@@ -178,10 +178,10 @@ class QueueCounts(Resource, frozen=True, kw_only=True):
 
 
 class Trouble(Resource, frozen=True, kw_only=True):
-    """What is wrong with a server though it answers, until it is right again."""
+    """What is wrong with Darkroom itself, or with a server though it answers, until it is right again."""
 
     code: str
-    """Stable, for programs: e.g. `no_events`."""
+    """Stable, for programs: e.g. `no_events`, `disk_full`."""
     since: datetime
     words: str
     """One sentence for the owner."""
@@ -205,6 +205,8 @@ class Backend(Resource, frozen=True, kw_only=True):
     last_event_at: datetime | None
     videos: int
     """Videos seen there, which this release does not retrieve (rule 6)."""
+    older_images: int
+    """Images there from before Darkroom watched it: they stay there, to be brought by Import (rule 6)."""
     error: str | None
     troubles: list[Trouble]
     """Oldest first; empty when all is well."""
@@ -218,6 +220,13 @@ class Model(Resource, frozen=True, kw_only=True):
     base: str
     type: str
     format: str | None
+    variant: str | None
+    submodels: NullableJson
+    expert: str | None
+    latent_channels: int | None
+    provider_id: str | None
+    capabilities: NullableJson
+    """What an API provider's model can do."""
     description: str | None
     default_settings: NullableJson
     seen_at: datetime
@@ -251,6 +260,14 @@ class Hello(Resource, frozen=True, kw_only=True):
     steps: list[Step]
     items: list[Item]
     ledger: Ledger
+
+
+class HelloMessage(Resource, frozen=True, kw_only=True):
+    """The feed's first message, as REST answers it."""
+
+    type: Literal["hello"]
+    seq: int
+    data: Hello
 
 
 DURABLE = frozenset(

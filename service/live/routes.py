@@ -1,4 +1,4 @@
-"""The feed's websocket, and the previews it points to."""
+"""The feed's websocket, its snapshot for those who poll, and the previews it points to."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from service.access.visitor import Visitor
-from service.errors import NotFound
+from service.errors import DatabaseAway, NotFound
 from service.live.hub import READY_FRAMES, SESSION_ENDED, STOPPED_READING, Client, Frame, Hub
-from service.live.messages import Hello
+from service.live.messages import Hello, HelloMessage
 from service.live.patience import Patience
 from service.live.previews import Previews
 
@@ -71,6 +71,15 @@ async def feed(
                 task.cancel()
 
 
+@get("/api/v1/feed/snapshot", operation_id="get_feed_snapshot")
+async def get_feed_snapshot(hub: NamedDependency[Hub], snapshots: NamedDependency[Snapshots]) -> HelloMessage:
+    """The feed's `hello`, for a browser whose proxy passes no websockets: poll it. Another `seq` or `epoch` than the
+    last one: something has changed, refetch by REST."""
+    # Read before the snapshot: what changes during the reading shows as another `seq` in the next answer.
+    seq = hub.seq
+    return HelloMessage(type="hello", seq=seq, data=await snapshots.read())
+
+
 @contextmanager
 def _subscribed(hub: Hub, visitor: Visitor) -> Iterator[Client]:
     client = hub.subscribe(visitor.session)
@@ -85,13 +94,21 @@ async def _close_when_it_ends(client: Client, visitor: Visitor, sessions: Sessio
     expires_at = visitor.expires_at
     while expires_at is not None:
         await asyncio.sleep(max(0.0, (expires_at - datetime.now(UTC)).total_seconds()))
-        expires_at = await sessions.expires_at(visitor.session) if visitor.session is not None else None
+        try:
+            expires_at = await sessions.expires_at(visitor.session) if visitor.session is not None else None
+        except DatabaseAway:
+            client.close(TRY_AGAIN_LATER)
+            return
     client.close(SESSION_ENDED)
 
 
 async def _write(socket: Socket, hub: Hub, client: Client, snapshots: Snapshots) -> None:
     try:
         frame: Frame | None = hub.hello(client, await snapshots.read())
+    except (DatabaseAway, TimeoutError) as error:
+        log.warning("no snapshot for the feed", error=repr(error.__cause__ or error))
+        await socket.close(TRY_AGAIN_LATER)
+        return
     except Exception:
         log.exception("no snapshot for the feed")
         await socket.close(TRY_AGAIN_LATER)
@@ -142,4 +159,4 @@ async def get_preview(
     return Response(preview.jpeg, media_type="image/jpeg", headers=headers)
 
 
-routes = [feed, get_preview]
+routes = [feed, get_feed_snapshot, get_preview]

@@ -9,37 +9,25 @@ import errno
 import math
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from io import BufferedReader, FileIO
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 
 from service.errors import StartupError
 from service.media.layout import PHOTOS
+from service.media.leftovers import TEMPORARY, Leftovers, Stray, stray
 
 log = structlog.get_logger()
 
 MARKER = ".darkroom"
-TEMPORARY = ".part"
+SYNC_NOT_POSSIBLE = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+TRIAL = ".trial"
 RESERVE = 512 * 1024 * 1024
 """Bytes that pictures leave free on their disk, or a quarter of a small one: the embedded database, which is there too,
 ends when it can write no more."""
-
-
-class Stray(NamedTuple):
-    """A temporary file that was found, and whose token its name carries."""
-
-    path: Path
-    token: UUID
-
-    @property
-    def final_name(self) -> str:
-        """The name the file was to have."""
-        return self.path.name.removeprefix(".").removesuffix(TEMPORARY).rpartition(".")[0]
 
 
 class LocalStorage:
@@ -47,6 +35,7 @@ class LocalStorage:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
+        self.leftovers = Leftovers()
         self._library_id: UUID | None = None
 
     # --- Whose folder this is ---
@@ -122,7 +111,7 @@ class LocalStorage:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(self.path(relative))
-        _sync_folder(temporary.parent)
+        sync_folder(temporary.parent)
 
     def replace(self, relative: str, content: bytes, token: UUID) -> None:
         """Writes `content` under the name, whole and durable."""
@@ -134,8 +123,22 @@ class LocalStorage:
             self.discard(relative, token)
 
     def discard(self, relative: str, token: UUID) -> None:
-        """Removes the temporary file, if it is still there."""
-        self.temporary(relative, token).unlink(missing_ok=True)
+        """Removes the temporary file, if it is still there. One that cannot be removed now is remembered."""
+        self.remove_stray(Stray(self.temporary(relative, token), token))
+
+    def remove_stray(self, stray: Stray) -> None:
+        """As `discard`. Of one that is missing while its disk is away nothing is known: it is remembered, too."""
+        try:
+            stray.path.unlink()
+        except OSError as error:
+            # A disk that is read-only says so of files that are not there, too.
+            if not isinstance(error, FileNotFoundError) and not _is_absent(stray.path):
+                self.leftovers.add(stray)
+                raise
+            try:
+                self.check_mounted()
+            except OSError:
+                self.leftovers.add(stray)
 
     def link(self, existing: str, relative: str) -> None:
         """A second name for the same bytes; harmless when it exists already."""
@@ -146,7 +149,7 @@ class LocalStorage:
         except FileExistsError:
             if not source.samefile(target):
                 raise
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
     def unlink(self, relative: str) -> None:
         """Removes the name, if it is there."""
@@ -191,11 +194,14 @@ class LocalStorage:
         if usage.free < reserve:
             raise OSError(errno.ENOSPC, f"less than {reserve // 2**20} MB are free on its disk")
 
-    def check_writable(self) -> None:
-        """Raises `OSError` when the folder cannot be written, or is another one by now."""
+    def try_out(self) -> None:
+        """Does with a small file what is done with each picture, and removes it. Raises `OSError` when that fails, when
+        the disk is nearly full, or when the folder is another one by now."""
         self.check_mounted()
-        with tempfile.TemporaryFile(dir=self.root):
-            pass
+        self.check_room()
+        name = f"{PHOTOS}/{TRIAL}" if (self.root / PHOTOS).is_dir() else TRIAL
+        self.replace(name, b"\n", uuid4())
+        self.unlink(name)
 
     def strays(self, relatives: Iterable[str]) -> Iterator[Stray]:
         """The temporary files of these names, whoever wrote them. Reads each folder once."""
@@ -204,17 +210,17 @@ class LocalStorage:
             wanted.setdefault(final.parent, set()).add(final.name)
         for folder, finals in wanted.items():
             for path in _listed(folder):
-                stray = _stray(path)
-                if stray is not None and stray.final_name in finals:
-                    yield stray
+                found = stray(path)
+                if found is not None and found.final_name in finals:
+                    yield found
 
     def all_strays(self, before: float) -> Iterator[Stray]:
         """Every temporary file last written before that moment (seconds since 1970). Walks the whole library."""
         for folder, _, names in os.walk(self.root / PHOTOS):
             for name in names:
-                stray = _stray(Path(folder, name))
-                if stray is not None and _last_written(stray.path) < before:
-                    yield stray
+                found = stray(Path(folder, name))
+                if found is not None and _last_written(found.path) < before:
+                    yield found
 
 
 def _write_all(file: FileIO, content: bytes) -> None:
@@ -240,14 +246,15 @@ def _last_written(path: Path) -> float:
         return math.inf
 
 
-def _stray(path: Path) -> Stray | None:
-    """None for a file that is no temporary one of ours."""
-    if not path.name.endswith(TEMPORARY):
-        return None
+def _is_absent(path: Path) -> bool:
+    """Whether nothing has that name, for certain."""
     try:
-        return Stray(path, UUID(path.name.removesuffix(TEMPORARY).rpartition(".")[2]))
-    except ValueError:
-        return None
+        path.lstat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _make_folder(folder: Path) -> None:
@@ -258,12 +265,17 @@ def _make_folder(folder: Path) -> None:
         folder = folder.parent
     for new in reversed(missing):
         new.mkdir(exist_ok=True)
-        _sync_folder(new.parent)
+        sync_folder(new.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Makes the names in it durable, where the file system can: network shares often sync no folders, and PostgreSQL
+    goes on there too."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in SYNC_NOT_POSSIBLE:
+            raise
     finally:
         os.close(descriptor)

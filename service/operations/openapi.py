@@ -45,4 +45,5 @@ def _common(handler: HTTPRouteHandler, *, names_something: bool) -> list[int]:
         *([404] if names_something else []),
         *([413] if "data" in taken else []),
         500,
+        503,
     ]

@@ -12,7 +12,8 @@ from service.backends.registry import Registry
 from service.database.engine import Database
 from service.library.photo_pass import PassReport, PhotoPass
 from service.live.hub import Hub
-from service.live.messages import Backend, Ledger, Resource
+from service.live.messages import Backend, Ledger, Resource, Trouble
+from service.operations.readiness import Readiness
 from service.runtime_settings import Patch, RuntimeSettings, Values
 from service.supervisor import Supervisor, TaskReport
 
@@ -25,6 +26,8 @@ class Status(Resource, frozen=True):
     tasks: list[TaskReport]
     backends: list[Backend]
     ledger: Ledger
+    troubles: list[Trouble]
+    """What keeps Darkroom from bringing pictures home; empty when nothing does."""
     photo_pass: PassReport
 
 
@@ -33,11 +36,12 @@ async def get_status(
     hub: NamedDependency[Hub],
     supervisor: NamedDependency[Supervisor],
     registry: NamedDependency[Registry],
+    readiness: NamedDependency[Readiness],
     photo_pass: NamedDependency[PhotoPass],
     started_at: NamedDependency[datetime],
 ) -> Status:
-    """Version, tasks with their last run and result, backends, the ledger of all of them, and how far the background
-    pass over photos has come."""
+    """Version, tasks with their last run and result, backends, the ledger of all of them, troubles, and how far the
+    background pass over photos has come."""
     backends, ledger = await registry.resources_and_ledger()
     return Status(
         version=hub.version,
@@ -46,6 +50,7 @@ async def get_status(
         tasks=supervisor.report(),
         backends=backends,
         ledger=ledger,
+        troubles=await readiness.troubles(),
         photo_pass=photo_pass.report(),
     )
 

@@ -127,8 +127,10 @@ def publish(
 
 def remove(storage: LocalStorage, path: str, token: UUID) -> None:
     """Temporary files of photo and thumbnail, if there are any (blocks)."""
-    for name in (path, thumbnail_path(path)):
-        storage.discard(name, token)
+    try:
+        storage.discard(path, token)
+    finally:
+        storage.discard(thumbnail_path(path), token)
 
 
 @contextmanager

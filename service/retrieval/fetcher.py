@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+from uuid import UUID
 
 import asyncpg
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from service.database.engine import Connection, Database
-from service.errors import InvokeError, InvokeInterrupted
+from service.errors import DatabaseAway, InvokeError, InvokeInterrupted
 from service.invokeai.client import InvokeClient
 from service.live.announce import Announcer
 from service.media.imaging import Imaging, Thumbnail
@@ -23,8 +23,8 @@ from service.media.png import Damaged, Png
 from service.media.storage import LocalStorage
 from service.retrieval import queue
 from service.retrieval.derive import NOTHING, Derived, derive
-from service.retrieval.download import Arrived, examine, in_place, largest, likeness, publish, remove, save
-from service.retrieval.faults import DatabaseTrouble, Failure, Faults, Gone, Postponed, StorageTrouble, Verdict
+from service.retrieval.download import Arrived, examine, in_place, largest, likeness, publish, save
+from service.retrieval.faults import Absent, Failure, Faults, Postponed, StorageTrouble, Verdict
 from service.retrieval.queue import Claimed, Home
 from service.retrieval.unbroken import unbroken
 
@@ -64,6 +64,9 @@ class Fetcher:
         announcer: Announcer,
         limits: Callable[[], Limits],
         faults: Faults,
+        *,
+        missing_gap: float,
+        gone: Callable[[UUID], None],
     ) -> None:
         self._database = database
         self._storage = storage
@@ -71,12 +74,14 @@ class Fetcher:
         self._announcer = announcer
         self._limits = limits
         self._faults = faults
+        self._missing_gap = missing_gap
+        self._gone = gone
 
     async def bring_home(self, claimed: Claimed, client: InvokeClient | None) -> None:
         """Cancelled before the file is published, it gives the photo back; after that, the row is written first."""
         try:
             verdict = await self._try(claimed, client)
-            if isinstance(verdict, Gone | Failure) and client is not None:
+            if isinstance(verdict, Absent | Failure) and client is not None:
                 verdict = await self._look_here(claimed, client, verdict)
             if verdict is not None:
                 await unbroken(self._settle(claimed, verdict))
@@ -91,7 +96,7 @@ class Fetcher:
         try:
             fetched = await self._fetch(claimed, client)
             await unbroken(self._finish(claimed, fetched))
-        except (InvokeError, Damaged, StorageTrouble, DatabaseTrouble) as error:
+        except (InvokeError, Damaged, StorageTrouble, DatabaseAway) as error:
             return await self._faults.judge(claimed, error, client)
         except Exception as error:
             log.exception("retrieval failed unexpectedly", photo=str(claimed.id))
@@ -112,7 +117,7 @@ class Fetcher:
         except Damaged as error:
             log.warning("file in place is damaged", photo=str(claimed.id), reason=str(error))
             return verdict
-        except (StorageTrouble, DatabaseTrouble) as error:
+        except (StorageTrouble, DatabaseAway) as error:
             return await self._faults.judge(claimed, error, client)
         except Exception as error:
             log.exception("picture that is here not taken", photo=str(claimed.id))
@@ -151,7 +156,7 @@ class Fetcher:
             log.warning("no thumbnail either", photo=str(claimed.id), reason=str(error))
             return None
         finally:
-            await unbroken(asyncio.to_thread(self._storage.discard, path, claimed.claim))
+            await unbroken(self._discard(path, claimed))
 
     async def _derive(self, claimed: Claimed, client: InvokeClient, png: Png) -> Derived:
         """With the metadata as InvokeAI has them now; a picture never waits for its description."""
@@ -171,12 +176,11 @@ class Fetcher:
         )
         thumbhash = fetched.thumbnail.thumbhash if fetched.thumbnail else None
         home = Home(fetched.arrived.size, fetched.arrived.sha256, path, thumbhash)
-        with _our_trouble():
-            finished, wanted = await self._complete(claimed, home, fetched.derived)
+        finished, wanted = await self._complete(claimed, home, fetched.derived)
         if not wanted:
             await asyncio.to_thread(self._remove_published, claimed)
         if finished:
-            self._faults.succeeded(claimed.backend_id)
+            self._faults.succeeded(claimed.backend_id, claimed.id)
             self._announcer.photos_ready([claimed.id])
             self._announcer.ledger_changed(claimed.backend_id)
             if claimed.sha256 not in (None, home.sha256):
@@ -200,15 +204,22 @@ class Fetcher:
     async def _settle(self, claimed: Claimed, verdict: Verdict) -> None:
         """Removes what has come, writes the outcome, and tells of what others can see."""
         await self._remove_temporary(claimed)
+        status: str | None
         async with self._database.connection() as connection:
             match verdict:
-                case Gone(reason):
-                    status = "gone" if await queue.gone(connection, claimed, reason) else None
+                case Absent(reason):
+                    minutes = math.ceil(self._missing_gap / 60)
+                    waiting = f"InvokeAI does not have this image; it is asked once more in {minutes} minutes"
+                    status = await queue.miss(
+                        connection, claimed, gone=reason, waiting=waiting, gap_seconds=self._missing_gap
+                    )
                 case Failure(reason):
                     attempts = self._limits().retrieval_max_attempts
                     status = await queue.fail(connection, claimed, reason, attempts)
-                case Postponed(reason, delay):
-                    released = await queue.release(connection, claimed, error=reason or None, delay_seconds=delay)
+                case Postponed(reason, delay, forget_missing):
+                    released = await queue.release(
+                        connection, claimed, error=reason or None, delay_seconds=delay, forget_missing=forget_missing
+                    )
                     status = "postponed" if released else None
         if status is None:
             return
@@ -218,12 +229,18 @@ class Fetcher:
         elif status != "postponed":
             self._announcer.photos_failed([claimed.id])
             self._announcer.ledger_changed(claimed.backend_id)
+        if status == "gone":
+            self._gone(claimed.backend_id)
 
     async def _remove_temporary(self, claimed: Claimed) -> None:
+        for path in (claimed.path, thumbnail_path(claimed.path)):
+            await self._discard(path, claimed)
+
+    async def _discard(self, path: str, claimed: Claimed) -> None:
         try:
-            await asyncio.to_thread(remove, self._storage, claimed.path, claimed.claim)
+            await asyncio.to_thread(self._storage.discard, path, claimed.claim)
         except OSError as error:
-            # The first sweep of the next start finds it; the outcome matters more.
+            # Later sweeps remove it; the outcome matters more.
             log.warning("temporary file not removed", photo=str(claimed.id), reason=str(error))
 
 
@@ -231,26 +248,3 @@ async def _write(connection: Connection, claimed: Claimed, home: Home, known: De
     """The whole file is in its place: the row says so, also when the claim was taken from us and nobody has one now."""
     finished = await queue.finish(connection, claimed, home, known)
     return finished or await queue.adopt(connection, claimed, home, known)
-
-
-_OUT_OF_SERVICE = (
-    SQLAlchemyError,  # no connection to be had
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-)
-
-
-@contextmanager
-def _our_trouble() -> Iterator[None]:
-    """The file is here already: a database that goes away now is not what keeps it from coming home."""
-    try:
-        yield
-    except _OUT_OF_SERVICE as error:
-        if isinstance(error, ValueError):  # the driver's word for a value it cannot send
-            raise
-        raise DatabaseTrouble(f"the database: {str(error) or type(error).__name__}") from error

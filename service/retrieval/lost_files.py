@@ -17,7 +17,7 @@ HAS_SOURCE = "backend_id IS NOT NULL AND invoke_id IS NOT NULL"
 # A file that cannot be fetched again may still be put back by hand.
 REOPEN = f"""
     UPDATE photos SET retrieval_status = CASE WHEN {HAS_SOURCE} THEN 'pending' ELSE 'failed' END,
-           retrieval_attempts = 0, file_size = NULL,
+           retrieval_attempts = 0, missing_since = NULL, file_size = NULL,
            retrieval_error = $4 || CASE WHEN {HAS_SOURCE} THEN '' ELSE $5 END,
            next_retrieval_attempt = CASE WHEN NOT ({HAS_SOURCE}) THEN NULL WHEN $6 THEN {FRONT} ELSE now() END
      WHERE {HAD} AND retrieval_status = 'completed'
@@ -26,7 +26,7 @@ REOPEN = f"""
 NO_SOURCE = ", and there is no server to fetch it from again"
 COMPLETE_AGAIN = f"""
     UPDATE photos SET retrieval_status = 'completed', file_size = $4, retrieval_error = NULL, retrieval_attempts = 0,
-           next_retrieval_attempt = NULL
+           missing_since = NULL, next_retrieval_attempt = NULL
      WHERE {HAD} AND retrieval_status IN ('pending', 'failed', 'gone')
     RETURNING id
 """

@@ -19,6 +19,8 @@ from service.retrieval.derive import NOTHING, Derived
 
 LEASE_SECONDS = 60.0
 FIRST_DELAY, GROWTH, LONGEST_DELAY = 2.0, 3.0, 600.0
+LONGEST_WAIT = 2 * LONGEST_DELAY
+"""Seconds; a later moment was written before the database's clock was set back."""
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -92,7 +94,7 @@ LET_GO = "retrieval_claim = NULL, retrieval_lease_until = NULL"
 
 COMPLETE = f"""
     UPDATE photos SET retrieval_status = 'completed', {LET_GO}, next_retrieval_attempt = NULL, retrieval_error = NULL,
-           file_size = $3, sha256 = $4, local_thumbnail_path = $5, thumbhash = $6,
+           missing_since = NULL, file_size = $3, sha256 = $4, local_thumbnail_path = $5, thumbhash = $6,
            generation_params = coalesce(generation_params, $7::jsonb),
            generation_prompt = coalesce(generation_prompt, $8),
            generation_negative_prompt = coalesce(generation_negative_prompt, $9),
@@ -108,16 +110,23 @@ ADOPT = f"""{COMPLETE}
 """
 FAIL = f"""
     UPDATE photos SET retrieval_status = CASE WHEN retrieval_attempts + 1 < $4 THEN 'pending' ELSE 'failed' END,
-           retrieval_attempts = retrieval_attempts + 1, retrieval_error = $3, {LET_GO},
+           retrieval_attempts = retrieval_attempts + 1, retrieval_error = $3, missing_since = NULL, {LET_GO},
            next_retrieval_attempt = CASE WHEN retrieval_attempts + 1 < $4 THEN now() + $5 * interval '1 second' END
      {HELD} RETURNING retrieval_status
 """
-GONE = f"""
-    UPDATE photos SET retrieval_status = 'gone', {LET_GO}, next_retrieval_attempt = NULL, retrieval_error = $3
-     {HELD} RETURNING id
+PROVED = "coalesce(missing_since <= now() - $5 * interval '1 second', false)"
+# A moment in the future is of a clock that was set back since. `last_retrieval_attempt` tells when it became gone.
+MISS = f"""
+    UPDATE photos SET retrieval_status = CASE WHEN {PROVED} THEN 'gone' ELSE 'pending' END, {LET_GO},
+           retrieval_error = CASE WHEN {PROVED} THEN $3 ELSE $4 END, last_retrieval_attempt = now(),
+           missing_since = least(missing_since, now()),
+           next_retrieval_attempt =
+               CASE WHEN NOT {PROVED} THEN least(missing_since, now()) + $5 * interval '1 second' END
+     {HELD} RETURNING retrieval_status
 """
 RELEASE = f"""
     UPDATE photos SET retrieval_status = 'pending', {LET_GO}, retrieval_error = coalesce($3, retrieval_error),
+           missing_since = CASE WHEN NOT $5 THEN missing_since END,
            next_retrieval_attempt = now() + $4 * interval '1 second'
      {HELD} RETURNING id
 """
@@ -132,7 +141,8 @@ FRONT = """(
      WHERE other.backend_id = photos.backend_id AND other.retrieval_status = 'pending' AND other.purged_at IS NULL
 )"""
 RETRY = f"""
-    UPDATE photos SET retrieval_status = 'pending', retrieval_attempts = 0, next_retrieval_attempt = {FRONT}
+    UPDATE photos SET retrieval_status = 'pending', retrieval_attempts = 0, missing_since = NULL,
+           next_retrieval_attempt = {FRONT}
      WHERE id = $1 AND retrieval_status IN ('pending', 'failed', 'gone')
        AND purged_at IS NULL AND backend_id IS NOT NULL
     RETURNING id
@@ -150,6 +160,16 @@ TAKE_BACK = f"""
     UPDATE photos SET retrieval_status = 'pending', {LET_GO}, next_retrieval_attempt = now()
      WHERE retrieval_claim = $1 AND retrieval_status = 'retrieving' AND (NOT $2 OR retrieval_lease_until < now())
     RETURNING id
+"""
+CUT_WAITS = """
+    UPDATE photos SET next_retrieval_attempt = now()
+     WHERE id IN (SELECT id FROM photos WHERE retrieval_status = 'pending' AND purged_at IS NULL
+                     AND next_retrieval_attempt > now() + $1 * interval '1 second' ORDER BY id FOR UPDATE)
+"""
+CUT_LEASES = """
+    UPDATE photos SET retrieval_lease_until = now() + $1 * interval '1 second'
+     WHERE id IN (SELECT id FROM photos WHERE retrieval_status = 'retrieving'
+                     AND retrieval_lease_until > now() + 2 * $1 * interval '1 second' ORDER BY id FOR UPDATE)
 """
 IS_WANTED = "SELECT purged_at IS NULL FROM photos WHERE id = $1"
 
@@ -220,23 +240,37 @@ async def fail(
     connection: Connection, claimed: Claimed, error: str, max_attempts: int
 ) -> Literal["pending", "failed"] | None:
     """retrieving → pending with a growing delay, or → failed at the last attempt. None when the claim holds no more."""
-    delay = min(FIRST_DELAY * GROWTH**claimed.attempts, LONGEST_DELAY) * random.uniform(0.75, 1.25)
+    # One that failed for good is tried once a day, for years perhaps.
+    delay = min(FIRST_DELAY * GROWTH ** min(claimed.attempts, 10), LONGEST_DELAY) * random.uniform(0.75, 1.25)
     status: Literal["pending", "failed"] | None = await connection.fetchval(
         FAIL, claimed.id, claimed.claim, error, max_attempts, delay
     )
     return status
 
 
-async def gone(connection: Connection, claimed: Claimed, error: str) -> bool:
-    """retrieving → gone: InvokeAI has deleted it. False when the claim no longer holds."""
-    return await connection.fetchval(GONE, claimed.id, claimed.claim, error) is not None
+async def miss(
+    connection: Connection, claimed: Claimed, *, gone: str, waiting: str, gap_seconds: float
+) -> Literal["pending", "gone"] | None:
+    """retrieving → gone when InvokeAI had no record of it that long ago already, else → pending until then. `gone` and
+    `waiting` are the words for either. None when the claim no longer holds."""
+    status: Literal["pending", "gone"] | None = await connection.fetchval(
+        MISS, claimed.id, claimed.claim, gone, waiting, gap_seconds
+    )
+    return status
 
 
 async def release(
-    connection: Connection, claimed: Claimed, *, error: str | None = None, delay_seconds: float = 0
+    connection: Connection,
+    claimed: Claimed,
+    *,
+    error: str | None = None,
+    delay_seconds: float = 0,
+    forget_missing: bool = False,
 ) -> bool:
-    """retrieving → pending without an attempt counted. False when the claim no longer holds."""
-    return await connection.fetchval(RELEASE, claimed.id, claimed.claim, error, delay_seconds) is not None
+    """retrieving → pending without an attempt counted; with `forget_missing`, that InvokeAI had no record of
+    it proves nothing any more. False when the claim no longer holds."""
+    released = await connection.fetchval(RELEASE, claimed.id, claimed.claim, error, delay_seconds, forget_missing)
+    return released is not None
 
 
 async def make_due(connection: Connection, backend_id: UUID) -> None:
@@ -261,6 +295,12 @@ async def leases(connection: Connection, *, expired_only: bool) -> list[Lease]:
 async def take_back(connection: Connection, claim: UUID, *, expired_only: bool) -> bool:
     """retrieving → pending, whoever holds the claim; costs no attempt. False when it holds no more, or holds again."""
     return await connection.fetchval(TAKE_BACK, claim, expired_only) is not None
+
+
+async def cut_waits(connection: Connection) -> None:
+    """After the database's clock was set back: no wait and no lease is longer than any can be."""
+    await connection.execute(CUT_WAITS, LONGEST_WAIT)
+    await connection.execute(CUT_LEASES, LEASE_SECONDS)
 
 
 async def is_wanted(connection: Connection, photo_id: UUID) -> bool:

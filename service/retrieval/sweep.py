@@ -13,7 +13,8 @@ import structlog
 
 from service.database.engine import Database
 from service.media.layout import thumbnail_path
-from service.media.storage import LocalStorage, Stray
+from service.media.leftovers import Stray
+from service.media.storage import LocalStorage
 from service.retrieval import queue
 from service.retrieval.download import remove
 from service.retrieval.queue import Lease
@@ -21,13 +22,16 @@ from service.retrieval.queue import Lease
 log = structlog.get_logger()
 
 BATCH = 500
+BEING_WRITTEN = 60.0
+"""Seconds; what was written to since then may belong to somebody who has no claim."""
 # Longer than a worker needs to notice that its claim is gone: it may still be about to publish the file.
-PURGED_LONG_AGO = "now() - interval '2 minutes'"
+NOT_JUST_PURGED = "(purged_at < now() - interval '2 minutes' OR purged_at > now() + interval '2 minutes')"
+"""The latter was written before the database's clock was set back."""
 PURGED_FILES = f"""
     SELECT id, purged_at, local_storage_path AS path, local_thumbnail_path AS thumbnail,
            retrieval_status = 'completed' AS was_home
       FROM photos
-     WHERE purged_at < {PURGED_LONG_AGO} AND local_storage_path IS NOT NULL AND (purged_at, id) > ($1, $2)
+     WHERE {NOT_JUST_PURGED} AND local_storage_path IS NOT NULL AND (purged_at, id) > ($1, $2)
      ORDER BY purged_at, id LIMIT {BATCH}
 """
 BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0)
@@ -57,22 +61,22 @@ async def take_back(database: Database, storage: LocalStorage, *, expired_only: 
 
 
 class Sweep:
-    """For the supervisor, every minute. The first also walks the library for temporary files of earlier processes."""
+    """For the supervisor, every minute. The first also walks the library for temporary files of earlier processes;
+    later ones try those again that could not be removed, as on a disk that was read-only."""
 
     def __init__(self, database: Database, storage: LocalStorage, wake_retrieval: Callable[[], None]) -> None:
         self._database = database
         self._storage = storage
         self._wake_retrieval = wake_retrieval
-        self._began = time.time()
-        self._walked = False
+        self._walk_before: float | None = time.time()
 
     async def run(self) -> None:
+        async with self._database.connection() as connection:
+            await queue.cut_waits(connection)
         await take_back(self._database, self._storage, expired_only=True)
         self._wake_retrieval()
         await self._purged_files()
-        if not self._walked:
-            await self._strays()
-            self._walked = True
+        await self._strays()
 
     async def _purged_files(self) -> None:
         """A purge removes the files itself; this finishes one that was cut short, and forgets the paths (rule 11). What
@@ -85,11 +89,30 @@ class Sweep:
             behind = rows[-1]["purged_at"], rows[-1]["id"]
 
     async def _strays(self) -> None:
-        strays = await asyncio.to_thread(lambda: list(self._storage.all_strays(before=self._began)))
-        for start in range(0, len(strays), BATCH):
-            some = strays[start : start + BATCH]
-            held = {row["retrieval_claim"] for row in await self._fetch(HELD_CLAIMS, [stray.token for stray in some])}
-            await asyncio.to_thread(_unlink, [stray for stray in some if stray.token not in held])
+        try:
+            await asyncio.to_thread(self._storage.check_mounted)
+        except OSError:
+            return  # what is missing now may be there again with its disk
+        leftovers = self._storage.leftovers
+        await self._remove(leftovers.take())
+        if self._walk_before is None and leftovers.have_overflowed():
+            self._walk_before = time.time() - BEING_WRITTEN
+        if (before := self._walk_before) is not None:
+            await self._remove(await asyncio.to_thread(lambda: list(self._storage.all_strays(before=before))))
+            self._walk_before = None
+
+    async def _remove(self, strays: Sequence[Stray]) -> None:
+        """Those whose claims nobody holds. What cannot be removed is remembered for the next sweep."""
+        done = 0
+        try:
+            while some := strays[done : done + BATCH]:
+                tokens = [stray.token for stray in some]
+                held = {row["retrieval_claim"] for row in await self._fetch(HELD_CLAIMS, tokens)}
+                done += len(some)
+                await asyncio.to_thread(_unlink, self._storage, [stray for stray in some if stray.token not in held])
+        finally:
+            for stray in strays[done:]:
+                self._storage.leftovers.add(stray)
 
     async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         """No connection is kept while threads are at work on files."""
@@ -102,7 +125,7 @@ def _remove_temporaries(storage: LocalStorage, leases: Iterable[Lease]) -> None:
         try:
             remove(storage, lease.path, lease.claim)
         except OSError as error:
-            # The first sweep of the next start finds it; that the photo is tried again matters more.
+            # Later sweeps remove it; that the photo is tried again matters more.
             log.warning("temporary file not removed", path=lease.path, reason=str(error))
 
 
@@ -110,7 +133,7 @@ def _remove_purged(storage: LocalStorage, rows: Sequence[asyncpg.Record]) -> lis
     """Those whose files are gone now."""
     # Where a file has its name, nothing was left half written; and looking for it means reading a whole folder.
     unfinished = [row for row in rows if not row["was_home"]]
-    _unlink(storage.strays(name for row in unfinished for name in _names(row)))
+    _unlink(storage, storage.strays(name for row in unfinished for name in _names(row)))
     return [row["id"] for row in rows if storage.unlink_all(_names(row))]
 
 
@@ -119,10 +142,16 @@ def _names(row: asyncpg.Record) -> set[str]:
     return {path, thumbnail_path(path), thumbnail or path}
 
 
-def _unlink(strays: Iterable[Stray]) -> None:
+def _unlink(storage: LocalStorage, strays: Iterable[Stray]) -> None:
+    removed, refused, reason = 0, 0, ""
     for stray in strays:
         try:
-            stray.path.unlink(missing_ok=True)
-            log.info("temporary file removed", name=stray.path.name)
+            storage.remove_stray(stray)
+            removed += 1
         except OSError as error:
-            log.warning("temporary file not removed", name=stray.path.name, reason=str(error))
+            refused += 1
+            reason = error.strerror or str(error)
+    if removed:
+        log.info("temporary files removed", files=removed)
+    if refused:
+        log.warning("temporary files not removed", files=refused, reason=reason)

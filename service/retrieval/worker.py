@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -11,15 +12,18 @@ from uuid import UUID
 
 import structlog
 
+from service.backends.signal import Signal
 from service.database.engine import Database
 from service.invokeai.client import InvokeClient
 from service.live.announce import Announcer
 from service.media.imaging import Imaging
 from service.media.storage import LocalStorage
 from service.retrieval import queue
-from service.retrieval.faults import Faults
+from service.retrieval.evidence import Evidence
+from service.retrieval.faults import Faults, Timing
 from service.retrieval.fetcher import Fetcher, Limits
 from service.retrieval.queue import Claimed
+from service.retrieval.retries import retry_failed
 from service.retrieval.sweep import take_back
 
 log = structlog.get_logger()
@@ -27,6 +31,7 @@ log = structlog.get_logger()
 LONGEST_WAIT = 60.0
 SHORTEST_WAIT = 0.1
 RENEW_TIMEOUT = 15.0
+DAY = 86_400.0
 
 
 class Retrieval:
@@ -38,7 +43,7 @@ class Retrieval:
 
     lease_seconds = queue.LEASE_SECONDS
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what it works with, and how patiently)
         self,
         database: Database,
         storage: LocalStorage,
@@ -49,16 +54,35 @@ class Retrieval:
         announcer: Announcer,
         limits: Callable[[], Limits],
         workers: int,
+        timing: Timing | None = None,
     ) -> None:
+        self.trouble: Signal[UUID, str, str | None] = Signal()
+        """A backend's trouble by code, in words; None when it has ended."""
+        self.gone: Signal[UUID] = Signal()
+        """A photo of this backend's is gone."""
         self._database = database
         self._storage = storage
         self._clients = clients
         self._reachable = reachable
         self._workers = workers
-        self._faults = Faults()
-        self._fetcher = Fetcher(database, storage, imaging, announcer, limits, self._faults)
+        self._announcer = announcer
+        self._timing = timing or Timing()
+        self._faults = Faults(Evidence(database), self.trouble, self._healed, self._timing)
+        self._fetcher = Fetcher(
+            database,
+            storage,
+            imaging,
+            announcer,
+            limits,
+            self._faults,
+            missing_gap=self._timing.missing_gap,
+            gone=self.gone,
+        )
         self._wake = asyncio.Event()
         self._reconnected: set[UUID] = set()
+        self._failed_due: set[UUID] = set()
+        """Backends whose failed photos are to have one attempt."""
+        self._failed_retried_at: dict[UUID, float] = {}
         self._working: dict[UUID, asyncio.Task[None]] = {}
         self._busy_with: Counter[UUID] = Counter()
         self._newest_first = False
@@ -70,8 +94,18 @@ class Retrieval:
         self._wake.set()
 
     def reconnected(self, backend_id: UUID) -> None:
-        """Everything that waits for this backend is due at once."""
+        """Everything that waits for this backend is due at once, and what failed has one attempt."""
         self._reconnected.add(backend_id)
+        self._failed_due.add(backend_id)
+        self.wake()
+
+    def confirmed(self, backend_id: UUID) -> None:
+        """The owner has said which images were deleted there."""
+        self._faults.forget_missing(backend_id)
+
+    def _healed(self, backend_id: UUID) -> None:
+        """Its files come whole again."""
+        self._failed_due.add(backend_id)
         self.wake()
 
     @property
@@ -88,6 +122,7 @@ class Retrieval:
             while True:
                 self._wake.clear()
                 await self._make_due()
+                await self._retry_failed()
                 for claimed in await self._claim():
                     self._working[claimed.claim] = tasks.create_task(self._work(claimed), name=f"retrieve {claimed.id}")
                     self._working[claimed.claim].add_done_callback(partial(self._ended, claimed))
@@ -103,6 +138,30 @@ class Retrieval:
                 await queue.make_due(connection, backend_id)
             self._reconnected.discard(backend_id)
             self._faults.reconnected(backend_id)
+
+    async def _retry_failed(self) -> None:
+        """However often a backend reconnects, only so often."""
+        for backend_id in list(self._failed_due):
+            if self._gap_left(backend_id) <= 0:
+                self._failed_retried_at[backend_id] = time.monotonic()
+                await self._retry(backend_id)
+                self._failed_due.discard(backend_id)
+
+    def _gap_left(self, backend_id: UUID) -> float:
+        last = self._failed_retried_at.get(backend_id)
+        return 0.0 if last is None else last + self._timing.reconnect_gap - time.monotonic()
+
+    async def retry_daily(self) -> None:
+        """For the supervisor, more often than daily: what failed and was not tried for a day has one attempt."""
+        for backend_id in self._reachable():
+            await self._retry(backend_id, untried_for=DAY)
+
+    async def _retry(self, backend_id: UUID, *, untried_for: float | None = None) -> None:
+        if retried := await retry_failed(self._database, backend_id, untried_for=untried_for):
+            log.info("failed photos are tried once more", backend_id=str(backend_id), photos=len(retried))
+            self._announcer.photos_updated(retried)
+            self._announcer.ledger_changed(backend_id)
+            self.wake()
 
     async def _claim(self) -> list[Claimed]:
         """Fresh images first, as somebody watches them; every other time the longest due, so that nothing starves."""
@@ -125,7 +184,12 @@ class Retrieval:
         reachable = self._reachable()
         at_most = max(1, self._workers - 1) if len(reachable) > 1 else self._workers
         free = self._workers - len(self._working)
-        rooms = {backend_id: min(free, at_most - self._busy_with[backend_id]) for backend_id in reachable}
+        rooms = {
+            backend_id: min(
+                free, (1 if self._faults.is_on_trial(backend_id) else at_most) - self._busy_with[backend_id]
+            )
+            for backend_id in reachable
+        }
         return {id: room for id, room in rooms.items() if room > 0 and not self._faults.pause_left(id)}
 
     async def _seconds_to_wait(self) -> float:
@@ -133,11 +197,21 @@ class Retrieval:
         if len(self._working) >= self._workers:
             return LONGEST_WAIT
         waits = [pause for backend_id in self._reachable() if (pause := self._faults.pause_left(backend_id))]
+        waits += [self._gap_left(backend_id) for backend_id in self._failed_due]
+        await self._forget_troubles()
         if room := self._room():
             async with self._database.connection() as connection:
                 due = await queue.next_due(connection, list(room))
             waits += [] if due is None else [due]
         return max(SHORTEST_WAIT, min(waits, default=LONGEST_WAIT))
+
+    async def _forget_troubles(self) -> None:
+        """Of servers for which nothing waits any more: no download will end them."""
+        for backend_id in self._faults.suspected:
+            if not self._busy_with[backend_id]:
+                async with self._database.connection() as connection:
+                    if await queue.next_due(connection, [backend_id]) is None:
+                        self._faults.reconnected(backend_id)
 
     async def _keep_leases(self) -> None:
         while True:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from functools import partial
+from typing import Any, Final
 from uuid import UUID
 
+import asyncpg
 import msgspec
 import structlog
 
@@ -22,18 +24,39 @@ log = structlog.get_logger()
 DEBOUNCE = 2.0
 """Seconds; an install of a starter bundle ends in many events."""
 FIRST_RETRY, LONGEST_RETRY = 5.0, 300.0
+PATIENCE = 20.0
+"""Seconds in which a client that waits is told of a server that does not answer."""
+UNSTORABLE: Final = (asyncpg.DataError, asyncpg.ProgramLimitExceededError)
+"""A NUL in a text, or a key that is too long for its index."""
 
-UPSERT = """
-    INSERT INTO models AS known (backend_id, key, hash, name, base, type, format, description, default_settings)
-    SELECT $1, m.key, m.hash, m.name, m.base, m.type, m.format, m.description, m.default_settings
-      FROM jsonb_to_recordset($2::jsonb) AS m(key text, hash text, name text, base text, type text, format text,
-                                              description text, default_settings jsonb)
-    ON CONFLICT (backend_id, key) DO UPDATE SET
-           hash = excluded.hash, name = excluded.name, base = excluded.base, type = excluded.type,
-           format = excluded.format, description = excluded.description, default_settings = excluded.default_settings
-     WHERE (known.hash, known.name, known.base, known.type, known.format, known.description, known.default_settings)
-           IS DISTINCT FROM (excluded.hash, excluded.name, excluded.base, excluded.type, excluded.format,
-                             excluded.description, excluded.default_settings)
+COLUMNS = {
+    "hash": "text",
+    "name": "text",
+    "base": "text",
+    "type": "text",
+    "format": "text",
+    "variant": "text",
+    "submodels": "jsonb",
+    "expert": "text",
+    "latent_channels": "int",
+    "provider_id": "text",
+    "capabilities": "jsonb",
+    "description": "text",
+    "default_settings": "jsonb",
+}
+"""What is kept of a model beside its key, as InvokeAI names it."""
+
+
+def _each(form: str) -> str:
+    return ", ".join(form.format(column=column, kind=kind) for column, kind in COLUMNS.items())
+
+
+UPSERT = f"""
+    INSERT INTO models AS known (backend_id, key, {_each("{column}")})
+    SELECT $1, m.key, {_each("m.{column}")}
+      FROM jsonb_to_recordset($2::jsonb) AS m(key text, {_each("{column} {kind}")})
+    ON CONFLICT (backend_id, key) DO UPDATE SET {_each("{column} = excluded.{column}")}
+     WHERE ({_each("known.{column}")}) IS DISTINCT FROM ({_each("excluded.{column}")})
     RETURNING 1
 """
 REMOVE = "DELETE FROM models WHERE backend_id = $1 AND NOT (key = ANY($2::text[])) RETURNING 1"
@@ -68,13 +91,29 @@ async def find_model(
 
 
 async def store_models(connection: Connection, backend_id: UUID, models: Iterable[Model]) -> bool:
-    """Makes the cache what the backend has, inside the caller's transaction; True when that changed anything."""
-    by_key = {model.key: model for model in models}
-    content = msgspec.json.encode(list(by_key.values())).decode()
-    changed = await connection.fetch(UPSERT, backend_id, content)
-    removed = await connection.fetch(REMOVE, backend_id, list(by_key))
+    """Makes the cache what the backend has, inside the caller's transaction; True when that changed anything. A model
+    that cannot be stored is left out."""
+    stored, changed = await _upsert(connection, backend_id, list({model.key: model for model in models}.values()))
+    removed = await connection.fetch(REMOVE, backend_id, stored)
     await connection.execute(SEEN, backend_id)
-    return bool(changed or removed)
+    return changed or bool(removed)
+
+
+async def _upsert(connection: Connection, backend_id: UUID, models: list[Model]) -> tuple[list[str], bool]:
+    """The keys that are stored, and whether that changed anything. What is refused as a whole is tried in halves, until
+    the one that no database can keep is found."""
+    try:
+        async with connection.transaction():
+            changed = await connection.fetch(UPSERT, backend_id, msgspec.json.encode(models).decode())
+        return [model.key for model in models], bool(changed)
+    except UNSTORABLE as error:
+        if len(models) == 1:
+            log.warning("model_not_storable", backend_id=str(backend_id), name=models[0].name[:100], error=str(error))
+            return [], False
+    half = len(models) // 2
+    first, changed_first = await _upsert(connection, backend_id, models[:half])
+    second, changed_second = await _upsert(connection, backend_id, models[half:])
+    return first + second, changed_first or changed_second
 
 
 class ModelCache:
@@ -89,6 +128,7 @@ class ModelCache:
         self._debounce = debounce
         self._due: dict[UUID, float] = {}
         self._tries: dict[UUID, int] = {}
+        self._reading: set[UUID] = set()
         self._changed = asyncio.Event()
 
     def connected(self, backend_id: UUID) -> None:
@@ -100,14 +140,24 @@ class ModelCache:
         self._read_in(self._debounce, backend_id)
 
     async def run(self) -> None:
-        """Reads what is due; a failed reading is tried again while the backend is connected."""
+        """Reads what is due, each backend for itself; a failed reading is tried again while it is connected."""
         clock = asyncio.get_running_loop().time
-        while True:
-            self._changed.clear()
-            due = [backend_id for backend_id, at in self._due.items() if at <= clock()]
-            await asyncio.gather(*map(self._read_or_retry, due))
-            next_due = min(self._due.values(), default=None)
-            await happened(self._changed, None if next_due is None else next_due - clock())
+        self._reading.clear()
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._changed.clear()
+                waiting = {id: at for id, at in self._due.items() if id not in self._reading}
+                for backend_id in [id for id, at in waiting.items() if at <= clock()]:
+                    del waiting[backend_id]
+                    self._reading.add(backend_id)
+                    task = tasks.create_task(self._read_or_retry(backend_id), name=f"models of {backend_id}")
+                    task.add_done_callback(partial(self._has_read, backend_id))
+                next_due = min(waiting.values(), default=None)
+                await happened(self._changed, None if next_due is None else next_due - clock())
+
+    def _has_read(self, backend_id: UUID, _: asyncio.Task[None]) -> None:
+        self._reading.discard(backend_id)
+        self._changed.set()
 
     async def refresh(self, backend_id: UUID) -> None:
         """Reads one backend's models now; raises an `InvokeError`."""
@@ -127,9 +177,13 @@ class ModelCache:
 
         async def attempt(backend_id: UUID) -> str | None:
             try:
-                await self.refresh(backend_id)
+                async with asyncio.timeout(PATIENCE):
+                    await self.refresh(backend_id)
             except InvokeError as error:
                 return str(error)
+            except TimeoutError:
+                self._read_in(0, backend_id)
+                return f"no answer within {PATIENCE:g} s; what it answers later is taken then"
             return None
 
         ids = list(backend_ids)
@@ -139,10 +193,9 @@ class ModelCache:
         """The daily reading."""
         async with self._database.connection() as connection:
             rows = await connection.fetch("SELECT id FROM backends WHERE enabled")
-        connected = [row["id"] for row in rows if client_of(self._connections, row["id"])]
-        for backend_id, problem in (await self.refresh_all(connected)).items():
-            if problem:
-                log.warning("models_not_read", backend_id=str(backend_id), error=problem)
+        for row in rows:
+            if client_of(self._connections, row["id"]):
+                self._read_in(0, row["id"])
 
     def _read_in(self, seconds: float, backend_id: UUID) -> None:
         self._tries.pop(backend_id, None)
@@ -157,11 +210,17 @@ class ModelCache:
         except InvokeError as error:
             log.warning("models_not_read", backend_id=str(backend_id), error=str(error))
             if client_of(self._connections, backend_id) is not None:  # else it is read when it connects
-                tries = self._tries[backend_id] = self._tries.get(backend_id, 0) + 1
-                pause = min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** min(tries - 1, 8))
+                pause = self._next_pause(backend_id)
+        except Exception:
+            log.exception("models_not_read", backend_id=str(backend_id))  # ours, e.g. the database: the others go on
+            pause = self._next_pause(backend_id)
         if self._due[backend_id] != at:
             return  # It has changed again meanwhile.
         if pause is None:
             del self._due[backend_id]
         else:
             self._due[backend_id] = asyncio.get_running_loop().time() + pause
+
+    def _next_pause(self, backend_id: UUID) -> float:
+        tries = self._tries[backend_id] = self._tries.get(backend_id, 0) + 1
+        return min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** min(tries - 1, 8))

@@ -12,12 +12,12 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from service.web import DIST
-from tests.browser.visitors import Visitors
+from tests.browser.watched_pages import WatchedPages
 from tests.chromium import ARGUMENTS, executable
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom, running, settings_for
 
-Visit = Callable[..., Awaitable[Page]]
+OpenPage = Callable[..., Awaitable[Page]]
 
 PATIENCE_MS = 20_000
 FAILED = pytest.StashKey[bool]()
@@ -45,30 +45,30 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def visitors(chromium: Browser, request: pytest.FixtureRequest) -> AsyncIterator[Visitors]:
-    """The test fails on any error in a visitor's console; failing, it leaves pictures in test-artifacts/."""
-    visitors = Visitors(chromium)
-    yield visitors
-    complaints = visitors.complaints()
-    if complaints or request.node.stash.get(FAILED, True):
-        await visitors.photograph(re.sub(r"[^\w-]+", "-", request.node.name))
-    await visitors.leave()
-    if complaints:
-        pytest.fail("the page complained:\n" + "\n".join(complaints), pytrace=False)
+async def watched_pages(chromium: Browser, request: pytest.FixtureRequest) -> AsyncIterator[WatchedPages]:
+    """The test fails on any error in a page's console; failing, it leaves pictures in test-artifacts/."""
+    watched_pages = WatchedPages(chromium)
+    yield watched_pages
+    errors = watched_pages.errors()
+    if errors or request.node.stash.get(FAILED, True):
+        await watched_pages.screenshot(re.sub(r"[^\w-]+", "-", request.node.name))
+    await watched_pages.close()
+    if errors:
+        pytest.fail("the page complained:\n" + "\n".join(errors), pytrace=False)
 
 
 @pytest.fixture
-async def invokeai(place: Path) -> AsyncIterator[ScriptedInvokeAI]:
-    server = ScriptedInvokeAI(place / "invokeai")
+async def invokeai(public_folder: Path) -> AsyncIterator[ScriptedInvokeAI]:
+    server = ScriptedInvokeAI(public_folder / "invokeai")
     await server.start()
     yield server
     await server.stop()
 
 
 @pytest.fixture
-async def darkroom(place: Path, database_url: str, invokeai: ScriptedInvokeAI) -> AsyncIterator[Darkroom]:
+async def darkroom(public_folder: Path, database_url: str, invokeai: ScriptedInvokeAI) -> AsyncIterator[Darkroom]:
     """Connected to the InvokeAI."""
-    async with running(settings_for(place / "data", database_url, invokeai_url=invokeai.url)) as darkroom:
+    async with running(settings_for(public_folder / "data", database_url, invokeai_url=invokeai.url)) as darkroom:
         await _until_connected(darkroom)
         yield darkroom
 
@@ -84,6 +84,6 @@ async def _until_connected(darkroom: Darkroom) -> None:
 
 
 @pytest.fixture
-def visit(darkroom: Darkroom, visitors: Visitors) -> Visit:
+def open_page(darkroom: Darkroom, watched_pages: WatchedPages) -> OpenPage:
     """Opens a path of this Darkroom for one more person."""
-    return partial(visitors.visit, darkroom.url)
+    return partial(watched_pages.open, darkroom.url)

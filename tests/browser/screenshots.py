@@ -24,7 +24,7 @@ from service import first_backend
 from service.demo import DemoServer
 from service.demo.batch import BatchRequest
 from service.demo.events import Event
-from tests.browser.visitors import DESKTOP, PHONE
+from tests.browser.watched_pages import DESKTOP, PHONE
 from tests.chromium import ARGUMENTS, executable
 from tests.fakes import batches
 from tests.fakes.darkroom import Darkroom, running, settings_for
@@ -178,8 +178,8 @@ async def furnished() -> AsyncIterator[Owner]:
         Path(folder).chmod(0o755)  # as root, the database's user is another
         demos: list[PacedDemo] = []
 
-        def demo(place: Path) -> PacedDemo:
-            demos.append(PacedDemo(place))
+        def demo(public_folder: Path) -> PacedDemo:
+            demos.append(PacedDemo(public_folder))
             demos[0].age = timedelta(days=2)
             return demos[0]
 

@@ -6,10 +6,10 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser import audit
-from tests.browser.conftest import Visit
+from tests.browser.conftest import OpenPage
 from tests.browser.pictures import enqueue, make, pictures
-from tests.browser.places import each_place, furnish
-from tests.browser.visitors import PHONE
+from tests.browser.views import each_view, fill_library
+from tests.browser.watched_pages import PHONE
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
 
@@ -21,8 +21,8 @@ FAULTY = """<!doctype html><title>Faults</title><style>:focus { outline: none }<
 <p id=a style="color: #999; background: #bbb">pale</p></main>"""
 
 
-async def test_the_audits_find_what_they_look_for(visit: Visit) -> None:
-    page = await visit("about:blank")
+async def test_the_audits_find_what_they_look_for(open_page: OpenPage) -> None:
+    page = await open_page("about:blank")
     await page.set_content(FAULTY)
     assert {fault.split(":")[0] for fault in await audit.nameless(page)} == {"button", "textbox", "image"}
     structure = " ".join(await audit.structure(page))
@@ -35,24 +35,24 @@ async def test_the_audits_find_what_they_look_for(visit: Visit) -> None:
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
 async def test_in_every_place_all_has_a_name_and_all_text_can_be_read(
-    theme: str, visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    theme: str, open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
-    session = await furnish(invokeai, darkroom)
-    page = await visit("/", color_scheme=theme, reduced_motion="reduce")
+    session = await fill_library(invokeai, darkroom)
+    page = await open_page("/", color_scheme=theme, reduced_motion="reduce")
     faults = []
-    async for place in each_place(page, session):
+    async for place in each_view(page, session):
         found = await audit.nameless(page) + await audit.structure(page) + await audit.pale(page)
         faults += [f"{place}: {fault}" for fault in found]
     assert faults == []
 
 
 async def test_tab_goes_through_everything_and_always_shows_where_it_is(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
-    session = await furnish(invokeai, darkroom)
-    page = await visit("/")
+    session = await fill_library(invokeai, darkroom)
+    page = await open_page("/")
     faults = []
-    async for place in each_place(page, session):
+    async for place in each_view(page, session):
         await page.evaluate("document.activeElement.blur()")
         stops, found = await audit.tab_through(page)
         faults += [f"{place}: {fault}" for fault in found]
@@ -60,8 +60,8 @@ async def test_tab_goes_through_everything_and_always_shows_where_it_is(
     assert faults == []
 
 
-async def test_a_dialog_keeps_the_focus_and_gives_it_back(visit: Visit) -> None:
-    page = await visit("/activity")
+async def test_a_dialog_keeps_the_focus_and_gives_it_back(open_page: OpenPage) -> None:
+    page = await open_page("/activity")
     await page.get_by_role("button", name="Add a server").focus()
     await page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog", name="Add a server")
@@ -77,9 +77,9 @@ async def test_a_dialog_keeps_the_focus_and_gives_it_back(visit: Visit) -> None:
 
 @pytest.mark.parametrize(("theme", "ground"), [("dark", "rgb(14, 15, 17)"), ("light", "rgb(246, 246, 244)")])
 async def test_the_theme_is_the_systems_until_one_is_chosen_and_then_that(
-    visit: Visit, theme: str, ground: str
+    open_page: OpenPage, theme: str, ground: str
 ) -> None:
-    page = await visit("/settings", color_scheme=theme)
+    page = await open_page("/settings", color_scheme=theme)
     body = page.locator("body")
     await expect(body).to_have_css("background-color", ground)
     other = {"rgb(14, 15, 17)": ("Light", "rgb(246, 246, 244)"), "rgb(246, 246, 244)": ("Dark", "rgb(14, 15, 17)")}
@@ -101,9 +101,9 @@ MOVING = """() => {
 }"""
 
 
-async def test_nothing_moves_for_whoever_asks_for_that(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+async def test_nothing_moves_for_whoever_asks_for_that(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
     await make(invokeai, 1, 2)
-    page = await visit("/", reduced_motion="reduce")
+    page = await open_page("/", reduced_motion="reduce")
     await expect(pictures(page)).to_have_count(2)
     hold = invokeai.hold("output")
     await enqueue(invokeai, 3, 4)
@@ -119,11 +119,13 @@ async def test_nothing_moves_for_whoever_asks_for_that(visit: Visit, invokeai: S
     assert moving == []
 
 
-async def test_on_a_phone_all_has_a_name_too(visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> None:
-    session = await furnish(invokeai, darkroom)
-    page = await visit("/", **PHONE)
+async def test_on_a_phone_all_has_a_name_too(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    session = await fill_library(invokeai, darkroom)
+    page = await open_page("/", **PHONE)
     faults = []
-    async for place in each_place(page, session):
+    async for place in each_view(page, session):
         found = await audit.nameless(page) + await audit.structure(page) + await audit.pale(page)
         faults += [f"{place}: {fault}" for fault in found]
     assert faults == []

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import OpenPage
 from tests.browser.pictures import enqueue, make
 from tests.fakes import ScriptedInvokeAI
 
 pytestmark = pytest.mark.browser
 
 
-async def test_what_runs_is_told_with_the_servers_name(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
-    page = await visit("/activity")
+async def test_what_runs_is_told_with_the_servers_name(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
+    page = await open_page("/activity")
     server = page.get_by_test_id("server")
     name = await server.get_by_role("heading").inner_text()
     hold = invokeai.hold("output")
@@ -24,10 +24,10 @@ async def test_what_runs_is_told_with_the_servers_name(visit: Visit, invokeai: S
 
 
 async def test_of_the_ledgers_numbers_only_the_digits_that_change_are_drawn_anew(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
     await make(invokeai, *range(11))
-    page = await visit("/activity")
+    page = await open_page("/activity")
     ledger = page.get_by_test_id("ledger")
     await expect(ledger).to_have_text("11 made · 11 home")
     await expect(ledger.locator(".new-digit")).to_have_count(0)

@@ -9,17 +9,17 @@ import re
 import pytest
 from playwright.async_api import Page, Request, Route, WebSocketRoute, expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import OpenPage
 from tests.browser.pictures import enqueue, make, pictures
-from tests.browser.places import begin_session
-from tests.browser.visitors import LOST_CONNECTION
+from tests.browser.views import create_session
+from tests.browser.watched_pages import LOST_CONNECTION
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
 
 pytestmark = pytest.mark.browser
 
 
-class Line:
+class FeedProxy:
     """Between a page and its feed. Closes new feeds while `refuses`; passes nothing on while `deaf`."""
 
     def __init__(self, *, refuses: bool = False) -> None:
@@ -67,14 +67,16 @@ class Line:
             await socket.close()
 
 
-async def through(line: Line, page: Page, path: str = "/") -> None:
+async def through(line: FeedProxy, page: Page, path: str = "/") -> None:
     await page.context.route_web_socket("**/api/v1/feed", line.listen)
     await page.goto(path)
 
 
-async def test_what_was_made_before_the_feed_first_opened_is_there(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
-    page, other = await visit("/settings", tolerated=(LOST_CONNECTION,)), await visit("/")
-    line = Line(refuses=True)
+async def test_what_was_made_before_the_feed_first_opened_is_there(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
+) -> None:
+    page, other = await open_page("/settings", tolerated=(LOST_CONNECTION,)), await open_page("/")
+    line = FeedProxy(refuses=True)
     await through(line, page)
     await expect(page.get_by_role("heading", name="Your library is ready")).to_be_visible()
     await make(invokeai, 1)
@@ -85,11 +87,11 @@ async def test_what_was_made_before_the_feed_first_opened_is_there(visit: Visit,
 
 
 async def test_a_library_that_could_not_be_read_is_read_once_the_feed_is_open(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
     await make(invokeai, 1)
-    page = await visit("/settings", tolerated=(LOST_CONNECTION,))
-    line = Line(refuses=True)
+    page = await open_page("/settings", tolerated=(LOST_CONNECTION,))
+    line = FeedProxy(refuses=True)
     failing = True
 
     async def answer(route: Route) -> None:
@@ -103,10 +105,10 @@ async def test_a_library_that_could_not_be_read_is_read_once_the_feed_is_open(
     await expect(pictures(page)).to_have_count(1)
 
 
-async def test_many_gaps_are_not_as_many_readings(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+async def test_many_gaps_are_not_as_many_readings(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
     await make(invokeai, 1)
-    page = await visit("/settings")
-    line = Line()
+    page = await open_page("/settings")
+    line = FeedProxy()
     await through(line, page)
     await expect(pictures(page)).to_have_count(1)
     await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
@@ -125,10 +127,10 @@ async def test_many_gaps_are_not_as_many_readings(visit: Visit, invokeai: Script
 
 
 async def test_after_a_gap_nothing_seems_to_run_that_has_ended(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
-    page, other = await visit("/settings"), await visit("/")
-    line = Line()
+    page, other = await open_page("/settings"), await open_page("/")
+    line = FeedProxy()
     await through(line, page)
     hold = invokeai.hold("output")
     await enqueue(invokeai, 1)
@@ -144,10 +146,10 @@ async def test_after_a_gap_nothing_seems_to_run_that_has_ended(
     await expect(page.get_by_test_id("tray")).to_be_hidden()
 
 
-async def test_one_feed_is_open_however_often_it_was_tried(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
-    page = await visit("/settings", tolerated=(LOST_CONNECTION,))
+async def test_one_feed_is_open_however_often_it_was_tried(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
+    page = await open_page("/settings", tolerated=(LOST_CONNECTION,))
     await page.clock.install()
-    line = Line(refuses=True)
+    line = FeedProxy(refuses=True)
     await through(line, page)
     for tries in range(1, 5):
         await line.tried(tries)
@@ -163,11 +165,11 @@ async def test_one_feed_is_open_however_often_it_was_tried(visit: Visit, invokea
 
 
 async def test_pictures_that_failed_while_darkroom_was_away_come_with_it(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
     await make(invokeai, 1, 2)
-    page = await visit("/settings", tolerated=(LOST_CONNECTION,))
-    line = Line()
+    page = await open_page("/settings", tolerated=(LOST_CONNECTION,))
+    line = FeedProxy()
     away = True
 
     async def answer(route: Route) -> None:
@@ -182,11 +184,11 @@ async def test_pictures_that_failed_while_darkroom_was_away_come_with_it(
 
 
 async def test_nothing_is_said_to_be_nearly_ready_while_nothing_is_heard_of_it(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
-    session = await begin_session(invokeai, darkroom, 64, 64)
-    page = await visit("/settings", tolerated=(LOST_CONNECTION,))
-    line = Line()
+    session = await create_session(invokeai, darkroom, 64, 64)
+    page = await open_page("/settings", tolerated=(LOST_CONNECTION,))
+    line = FeedProxy()
     await through(line, page, f"/studio/{session}")
     await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))
     # Held before it says a word of its own on how far it is.
@@ -212,6 +214,7 @@ async def test_nothing_is_said_to_be_nearly_ready_while_nothing_is_heard_of_it(
     line.say("queue.status", counts | {"backend_id": server, "in_progress": 1}, seq=line.seq)
     await expect(tile).to_have_accessible_name(re.compile("30 s left"))
     line.refuses = True
+    await page.route("**/feed/snapshot", lambda route: route.abort())
     await line.hang_up()
     await expect(foot).to_have_text("Darkroom does not answer just now")
     await expect(tile).not_to_have_accessible_name(re.compile("left"))

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import OpenPage
 from tests.browser.pictures import enqueue, make, pictures, tiles
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
@@ -16,12 +16,12 @@ pytestmark = pytest.mark.browser
 
 
 async def test_a_retrieval_that_fails_says_why_and_retry_brings_it_home(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
     async with darkroom.http.patch("/api/v1/settings", json={"retrieval_max_attempts": 1}) as response:
         assert response.status == 200
     rule = invokeai.break_file("truncated", times=None)
-    page, library = await visit("/activity"), await visit("/")
+    page, library = await open_page("/activity"), await open_page("/")
     await make(invokeai, 1)
 
     row = page.get_by_test_id("retrievals").get_by_role("row").nth(1)
@@ -42,12 +42,12 @@ async def test_a_retrieval_that_fails_says_why_and_retry_brings_it_home(
 
 
 async def test_a_retrieval_that_is_tried_again_is_shown_while_it_is(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
     async with darkroom.http.patch("/api/v1/settings", json={"retrieval_max_attempts": 5}) as response:
         assert response.status == 200
     rule = invokeai.break_file("truncated", times=None)
-    page = await visit("/activity")
+    page = await open_page("/activity")
     await make(invokeai, 1)
     retrievals = page.get_by_test_id("retrievals")
     await expect(retrievals.get_by_role("row").nth(1)).to_contain_text(re.compile(r"[1-4] of 5, next "))
@@ -59,11 +59,13 @@ async def test_a_retrieval_that_is_tried_again_is_shown_while_it_is(
     await expect(page.get_by_test_id("ledger")).to_have_text("1 made · 1 home")
 
 
-async def test_retry_stands_on_the_tile_too(visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> None:
+async def test_retry_stands_on_the_tile_too(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
     async with darkroom.http.patch("/api/v1/settings", json={"retrieval_max_attempts": 1}) as response:
         assert response.status == 200
     rule = invokeai.break_file("corrupted", times=None)
-    page = await visit("/")
+    page = await open_page("/")
     await make(invokeai, 1)
     await expect(tiles(page)).to_have_attribute("data-status", "failed")
     rule.remove()
@@ -72,9 +74,9 @@ async def test_retry_stands_on_the_tile_too(visit: Visit, invokeai: ScriptedInvo
 
 
 async def test_a_lost_server_is_said_to_be_lost_and_comes_back_by_itself(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
-    page = await visit("/activity")
+    page = await open_page("/activity")
     server = page.get_by_test_id("server")
     await expect(server).to_have_attribute("data-state", "connected")
     await invokeai.kill()
@@ -87,8 +89,8 @@ async def test_a_lost_server_is_said_to_be_lost_and_comes_back_by_itself(
     await expect(page.get_by_test_id("ledger")).to_have_text("1 made · 1 home")
 
 
-async def test_activity_shows_the_queue_and_what_runs(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
-    page = await visit("/activity")
+async def test_activity_shows_the_queue_and_what_runs(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
+    page = await open_page("/activity")
     hold = invokeai.hold("output")
     await enqueue(invokeai, 1, 2, 3)
     await expect(page.get_by_test_id("running")).to_contain_text("From InvokeAI's own page")
@@ -101,8 +103,8 @@ async def test_activity_shows_the_queue_and_what_runs(visit: Visit, invokeai: Sc
     await expect(page.get_by_test_id("ledger")).to_have_text("3 made · 3 home")
 
 
-async def test_a_server_is_added_tested_and_removed(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
-    page = await visit("/activity", tolerated=("status of (400|409|502)",))
+async def test_a_server_is_added_tested_and_removed(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
+    page = await open_page("/activity", tolerated=("status of (400|409|502)",))
     await page.get_by_role("button", name="Add a server").click()
     dialog = page.get_by_role("dialog", name="Add a server")
     await dialog.get_by_label("Address").fill("http://127.0.0.1:9")

@@ -9,20 +9,22 @@ from pathlib import Path
 import pytest
 from playwright.async_api import WebSocketRoute, expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import OpenPage
 from tests.browser.pictures import make, pictures, tiles
-from tests.browser.visitors import LOST_CONNECTION, Visitors
+from tests.browser.watched_pages import LOST_CONNECTION, WatchedPages
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
 from tests.fakes.process import DarkroomProcess
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("processes")]
 
 
 @pytest.fixture
-async def process(place: Path, database_url: str, invokeai: ScriptedInvokeAI) -> AsyncIterator[DarkroomProcess]:
+async def process(public_folder: Path, database_url: str, invokeai: ScriptedInvokeAI) -> AsyncIterator[DarkroomProcess]:
     """A Darkroom that can be killed."""
-    process = DarkroomProcess(place / "data", DARKROOM_DATABASE_URL=database_url, DARKROOM_INVOKEAI_URL=invokeai.url)
+    process = DarkroomProcess(
+        public_folder / "data", DARKROOM_DATABASE_URL=database_url, DARKROOM_INVOKEAI_URL=invokeai.url
+    )
     await process.start()
     await process.connected()
     yield process
@@ -30,10 +32,10 @@ async def process(place: Path, database_url: str, invokeai: ScriptedInvokeAI) ->
 
 
 async def test_killed_and_started_again_darkroom_and_the_page_catch_up_by_themselves(
-    process: DarkroomProcess, visitors: Visitors, invokeai: ScriptedInvokeAI
+    process: DarkroomProcess, watched_pages: WatchedPages, invokeai: ScriptedInvokeAI
 ) -> None:
     await make(invokeai, 1)
-    page = await visitors.visit(process.url, tolerated=(LOST_CONNECTION,))
+    page = await watched_pages.open(process.url, tolerated=(LOST_CONNECTION,))
     await expect(pictures(page)).to_have_count(1)
     await page.evaluate("window.stayed = true")
 
@@ -48,11 +50,12 @@ async def test_killed_and_started_again_darkroom_and_the_page_catch_up_by_themse
     assert await page.evaluate("window.stayed")
 
 
-async def test_a_page_that_stays_cut_off_says_so_and_tries_at_once_when_asked(visit: Visit) -> None:
+async def test_a_page_that_stays_cut_off_says_so_and_tries_at_once_when_asked(open_page: OpenPage) -> None:
     sockets: list[WebSocketRoute] = []
-    page = await visit("/settings")
+    page = await open_page("/settings", tolerated=(LOST_CONNECTION,))
     await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
     await page.context.route_web_socket("**/api/v1/feed", lambda socket: refuse(socket, sockets))
+    await page.route("**/feed/snapshot", lambda route: route.abort())
     await page.reload()
     await expect(page.get_by_test_id("offline-note")).to_contain_text("Darkroom does not answer")
     tries = len(sockets)
@@ -88,10 +91,10 @@ class Deaf:
 
 
 async def test_a_gap_in_the_feed_is_noticed_and_read_after(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
     feed = Deaf()
-    page, other = await visit("/studio"), await visit("/")
+    page, other = await open_page("/studio"), await open_page("/")
     await page.context.route_web_socket("**/api/v1/feed", feed.listen)
     await page.goto("/")
     await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
@@ -106,9 +109,11 @@ async def test_a_gap_in_the_feed_is_noticed_and_read_after(
     await expect(pictures(page)).to_have_count(1)
 
 
-async def test_a_passing_message_reveals_what_was_missed_before_it(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+async def test_a_passing_message_reveals_what_was_missed_before_it(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
+) -> None:
     feed = Deaf("ledger")
-    page = await visit("/settings")
+    page = await open_page("/settings")
     await page.context.route_web_socket("**/api/v1/feed", feed.listen)
     await page.goto("/")
     await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
@@ -119,10 +124,10 @@ async def test_a_passing_message_reveals_what_was_missed_before_it(visit: Visit,
 
 
 async def test_new_pictures_wait_behind_a_pill_while_one_looks_further_down(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
     await make(invokeai, *range(24))
-    page = await visit("/", viewport={"width": 1000, "height": 500})
+    page = await open_page("/", viewport={"width": 1000, "height": 500})
     await expect(pictures(page).first).to_be_visible()
     grid = page.get_by_test_id("grid")
     await grid.hover()

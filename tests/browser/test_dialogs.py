@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import OpenPage
 from tests.browser.pictures import make, pictures
 from tests.fakes import ScriptedInvokeAI
 
@@ -33,8 +33,8 @@ async def drag(page: Page, *ways: tuple[float, float]) -> None:
     await page.mouse.up()
 
 
-async def test_only_a_press_that_begins_and_ends_beside_a_dialog_closes_it(visit: Visit) -> None:
-    page = await visit("/activity")
+async def test_only_a_press_that_begins_and_ends_beside_a_dialog_closes_it(open_page: OpenPage) -> None:
+    page = await open_page("/activity")
     dialog = await add_a_server(page)
     box = await dialog.bounding_box()
     field = await dialog.get_by_label("Address").bounding_box()
@@ -52,16 +52,16 @@ async def test_only_a_press_that_begins_and_ends_beside_a_dialog_closes_it(visit
     await expect(dialog).to_be_hidden()
 
 
-async def test_cancel_gives_the_focus_back(visit: Visit) -> None:
-    page = await visit("/activity")
+async def test_cancel_gives_the_focus_back(open_page: OpenPage) -> None:
+    page = await open_page("/activity")
     dialog = await add_a_server(page)
     await dialog.get_by_role("button", name="Cancel").click()
     await expect(dialog).to_be_hidden()
     await expect(page.get_by_role("button", name="Add a server")).to_be_focused()
 
 
-async def test_save_gives_the_focus_back(visit: Visit) -> None:
-    page = await visit("/activity")
+async def test_save_gives_the_focus_back(open_page: OpenPage) -> None:
+    page = await open_page("/activity")
     edit = page.get_by_role("button", name="Edit")
     await edit.click()
     dialog = page.get_by_role("dialog")
@@ -72,9 +72,9 @@ async def test_save_gives_the_focus_back(visit: Visit) -> None:
     await expect(edit).to_be_focused()
 
 
-async def test_keep_gives_the_focus_back(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+async def test_keep_gives_the_focus_back(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
     await make(invokeai, 1)
-    page = await visit("/")
+    page = await open_page("/")
     await expect(pictures(page)).to_have_count(1)
     await page.get_by_role("button", name="Select all").click()
     await page.keyboard.press("Delete")
@@ -87,10 +87,10 @@ async def test_keep_gives_the_focus_back(visit: Visit, invokeai: ScriptedInvokeA
 
 
 async def test_enter_held_down_does_not_answer_what_it_made_darkroom_ask(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
     await make(invokeai, 1)
-    page = await visit("/")
+    page = await open_page("/")
     await expect(pictures(page)).to_have_count(1)
     await page.get_by_role("button", name="Select all").click()
     await page.keyboard.press("Delete")
@@ -105,8 +105,8 @@ async def test_enter_held_down_does_not_answer_what_it_made_darkroom_ask(
     await expect(pictures(page)).to_have_count(1)
 
 
-async def test_a_double_click_opens_a_dialog_and_does_not_answer_it(visit: Visit) -> None:
-    page = await visit("/activity")
+async def test_a_double_click_opens_a_dialog_and_does_not_answer_it(open_page: OpenPage) -> None:
+    page = await open_page("/activity")
     await page.get_by_role("button", name="Add a server").dblclick(delay=HAND_MS)
     dialog = page.get_by_role("dialog")
     await expect(dialog.get_by_label("Address")).to_be_focused()

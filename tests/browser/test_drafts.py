@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, Route, WebSocketRoute, expect
 
-from tests.browser.conftest import Visit
-from tests.browser.places import furnish
+from tests.browser.conftest import OpenPage
+from tests.browser.views import fill_library
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
 
@@ -25,9 +25,9 @@ async def compose(page: Page, prompt: str) -> None:
     await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))
 
 
-async def test_a_draft_outlives_a_reload(visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> None:
-    session = await furnish(invokeai, darkroom)
-    page = await visit(f"/studio/{session}")
+async def test_a_draft_outlives_a_reload(open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> None:
+    session = await fill_library(invokeai, darkroom)
+    page = await open_page(f"/studio/{session}")
     prompt = page.get_by_label("Prompt", exact=True)
     await expect(prompt).to_have_value("dunes at dusk")
     await prompt.fill("dunes at dawn")
@@ -44,10 +44,10 @@ async def test_a_draft_outlives_a_reload(visit: Visit, invokeai: ScriptedInvokeA
 
 
 async def test_what_is_typed_while_a_step_is_being_sent_is_an_edit_of_its_own(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
-    session = await furnish(invokeai, darkroom)
-    page = await visit(f"/studio/{session}")
+    session = await fill_library(invokeai, darkroom)
+    page = await open_page(f"/studio/{session}")
     prompt, nodes = page.get_by_label("Prompt", exact=True), page.get_by_test_id("tree-node")
     await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))
     go_on = asyncio.Event()
@@ -70,9 +70,9 @@ async def test_what_is_typed_while_a_step_is_being_sent_is_an_edit_of_its_own(
 
 
 async def test_a_model_that_vanishes_leaves_the_owners_numbers_and_a_choice(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
-    page = await visit("/studio")
+    page = await open_page("/studio")
     await compose(page, "a lake")
     gone = invokeai.main_model("sdxl")
     model, steps = page.get_by_label("Model", exact=True), page.get_by_role("spinbutton", name="Steps")
@@ -91,9 +91,9 @@ async def test_a_model_that_vanishes_leaves_the_owners_numbers_and_a_choice(
 
 
 @pytest.fixture
-async def second(place: Path, darkroom: Darkroom) -> AsyncIterator[str]:
+async def second(public_folder: Path, darkroom: Darkroom) -> AsyncIterator[str]:
     """Another server, connected; its id."""
-    server = ScriptedInvokeAI(place / "second")
+    server = ScriptedInvokeAI(public_folder / "second")
     await server.start()
     async with darkroom.http.post("/api/v1/backends", json={"url": server.url}) as response:
         found: str = (await response.json())["id"]
@@ -112,16 +112,16 @@ async def models_of_two_servers(darkroom: Darkroom) -> None:
 
 
 async def test_a_new_draft_waits_for_a_server_that_can_be_reached(
-    second: str, visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    second: str, open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
     await models_of_two_servers(darkroom)
-    watching = await visit("/activity")
+    watching = await open_page("/activity")
     states = watching.get_by_test_id("server")
     await expect(states.nth(1)).to_have_attribute("data-state", "connected")
     await invokeai.kill()
     await expect(states.nth(0)).to_have_attribute("data-state", "unreachable")
 
-    page = await visit("/studio")
+    page = await open_page("/studio")
     told, may_hear = [], asyncio.Event()
 
     def listen(socket: WebSocketRoute) -> None:

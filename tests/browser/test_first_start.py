@@ -8,30 +8,30 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import Visit
-from tests.browser.visitors import Visitors
-from tests.fakes.darkroom import NOBODY, Darkroom, running, settings_for
+from tests.browser.conftest import OpenPage
+from tests.browser.watched_pages import WatchedPages
+from tests.fakes.darkroom import NO_SERVER, Darkroom, running, settings_for
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-async def demo(place: Path, database_url: str) -> AsyncIterator[Darkroom]:
-    async with running(settings_for(place / "data", database_url), demo=True) as darkroom:
+async def demo(public_folder: Path, database_url: str) -> AsyncIterator[Darkroom]:
+    async with running(settings_for(public_folder / "data", database_url), demo=True) as darkroom:
         yield darkroom
 
 
 @pytest.fixture
-async def alone(place: Path, database_url: str) -> AsyncIterator[Darkroom]:
+async def alone(public_folder: Path, database_url: str) -> AsyncIterator[Darkroom]:
     """No InvokeAI answers it."""
-    async with running(settings_for(place / "data", database_url, invokeai_url=NOBODY)) as darkroom:
+    async with running(settings_for(public_folder / "data", database_url, invokeai_url=NO_SERVER)) as darkroom:
         yield darkroom
 
 
 async def test_a_demo_says_so_and_leads_from_the_empty_library_to_a_first_picture(
-    demo: Darkroom, visitors: Visitors
+    demo: Darkroom, watched_pages: WatchedPages
 ) -> None:
-    page = await visitors.visit(demo.url)
+    page = await watched_pages.open(demo.url)
     await expect(page.get_by_test_id("demo-note")).to_contain_text("Demo")
     await expect(page.get_by_role("heading", name="Your library is ready")).to_be_visible()
     await expect(page.get_by_test_id("blank")).to_contain_text("the demo InvokeAI")
@@ -45,15 +45,17 @@ async def test_a_demo_says_so_and_leads_from_the_empty_library_to_a_first_pictur
     await expect(page.get_by_test_id("ledger")).to_have_text("Nothing made yet")
 
 
-async def test_with_a_server_of_ones_own_nothing_says_demo(visit: Visit) -> None:
-    page = await visit("/")
+async def test_with_a_server_of_ones_own_nothing_says_demo(open_page: OpenPage) -> None:
+    page = await open_page("/")
     await expect(page.get_by_role("heading", name="Your library is ready")).to_be_visible()
     await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
     await expect(page.get_by_text("demo")).to_have_count(0)
 
 
-async def test_without_a_server_the_library_says_what_it_waits_for(alone: Darkroom, visitors: Visitors) -> None:
-    page = await visitors.visit(alone.url)
+async def test_without_a_server_the_library_says_what_it_waits_for(
+    alone: Darkroom, watched_pages: WatchedPages
+) -> None:
+    page = await watched_pages.open(alone.url)
     await expect(page.get_by_role("heading", name="Waiting for InvokeAI")).to_be_visible()
     await page.get_by_role("link", name="See the servers").click()
     await expect(page.get_by_test_id("server")).to_have_attribute("data-state", "unreachable")
@@ -61,7 +63,7 @@ async def test_without_a_server_the_library_says_what_it_waits_for(alone: Darkro
 
 
 @pytest.mark.parametrize("path", ["/trash", "/activity", "/settings", "/studio", "/no-such-place"])
-async def test_every_place_has_something_to_say_while_there_is_nothing(visit: Visit, path: str) -> None:
-    page = await visit(path)
+async def test_every_place_has_something_to_say_while_there_is_nothing(open_page: OpenPage, path: str) -> None:
+    page = await open_page(path)
     await expect(page.get_by_role("main").locator("h1, h2").first).to_be_visible()
     await expect(page.get_by_role("main").locator("p").first).not_to_be_empty()

@@ -7,17 +7,17 @@ import re
 import pytest
 from playwright.async_api import Page, Request, expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import OpenPage
 from tests.browser.pictures import make, pictures, tiles
-from tests.browser.places import begin_session
+from tests.browser.views import create_session
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
 
 pytestmark = pytest.mark.browser
 
 
-async def test_the_keys_lead_everywhere_and_the_question_mark_lists_them(visit: Visit) -> None:
-    page = await visit("/")
+async def test_the_keys_lead_everywhere_and_the_question_mark_lists_them(open_page: OpenPage) -> None:
+    page = await open_page("/")
     await expect(page.get_by_role("heading", name="Your library is ready")).to_be_visible()
     for keys, place in (("gs", "Make something"), ("ga", "Activity"), ("gt", "Trash"), ("gl", "Your library is ready")):
         for key in keys:
@@ -31,9 +31,11 @@ async def test_the_keys_lead_everywhere_and_the_question_mark_lists_them(visit: 
     await expect(keys_dialog).to_be_hidden()
 
 
-async def test_keys_that_are_typed_into_a_field_do_nothing_else(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+async def test_keys_that_are_typed_into_a_field_do_nothing_else(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
+) -> None:
     await make(invokeai, 1)
-    page = await visit("/")
+    page = await open_page("/")
     await expect(pictures(page)).to_have_count(1)
     await page.keyboard.press("/")
     await page.keyboard.type("hills gs?x")
@@ -43,9 +45,9 @@ async def test_keys_that_are_typed_into_a_field_do_nothing_else(visit: Visit, in
     await expect(page.get_by_role("searchbox")).not_to_be_focused()
 
 
-async def test_a_picture_is_found_viewed_favoured_and_trashed(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+async def test_a_picture_is_found_viewed_favoured_and_trashed(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
     await make(invokeai, 1, 2, 3)
-    page = await visit("/")
+    page = await open_page("/")
     await expect(pictures(page)).to_have_count(3)
     await page.keyboard.press("ArrowRight")
     await page.keyboard.press("ArrowRight")
@@ -72,9 +74,9 @@ async def test_a_picture_is_found_viewed_favoured_and_trashed(visit: Visit, invo
     await expect(page.get_by_test_id("toast").last).to_contain_text("1 photo moved to the trash")
 
 
-async def test_several_are_chosen_and_let_go(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+async def test_several_are_chosen_and_let_go(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
     await make(invokeai, 1, 2, 3, 4)
-    page = await visit("/")
+    page = await open_page("/")
     await expect(pictures(page)).to_have_count(4)
     await page.keyboard.press("ArrowRight")
     await page.keyboard.press("Control+Space")
@@ -99,10 +101,10 @@ async def hold_down(page: Page, key: str) -> None:
 
 
 async def test_a_key_that_is_held_down_is_one_press_and_an_arrow_walks_on(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
     await make(invokeai, 1, 2, 3, 4)
-    page = await visit("/")
+    page = await open_page("/")
     await expect(pictures(page)).to_have_count(4)
     changes: list[str] = []
 
@@ -126,10 +128,10 @@ async def test_a_key_that_is_held_down_is_one_press_and_an_arrow_walks_on(
 
 
 async def test_the_focus_is_on_the_next_photo_once_the_bar_has_trashed_one(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
     await make(invokeai, 1, 2, 3)
-    page = await visit("/")
+    page = await open_page("/")
     await expect(pictures(page)).to_have_count(3)
     await page.keyboard.press("ArrowRight")
     await page.keyboard.press("ArrowRight")
@@ -142,10 +144,10 @@ async def test_the_focus_is_on_the_next_photo_once_the_bar_has_trashed_one(
 
 
 async def test_the_focus_stays_on_the_one_button_while_generate_becomes_cancel_and_generate_again(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
-    session = await begin_session(invokeai, darkroom, 64, 64)
-    page = await visit(f"/studio/{session}")
+    session = await create_session(invokeai, darkroom, 64, 64)
+    page = await open_page(f"/studio/{session}")
     await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))
     hold = invokeai.hold("output")
     await page.get_by_test_id("generate").focus()
@@ -164,9 +166,9 @@ async def test_the_focus_stays_on_the_one_button_while_generate_becomes_cancel_a
 
 
 async def test_the_tree_of_steps_is_walked_with_the_arrows(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
-    session = await begin_session(invokeai, darkroom, 64, 64)
+    session = await create_session(invokeai, darkroom, 64, 64)
     async with darkroom.http.get(f"/api/v1/sessions/{session}") as response:
         first = (await response.json())["steps"][0]
     model = invokeai.main_model()
@@ -180,7 +182,7 @@ async def test_the_tree_of_steps_is_walked_with_the_arrows(
         }
         async with darkroom.http.post(f"/api/v1/sessions/{session}/steps", json=step) as response:
             assert response.status == 201
-    page = await visit(f"/studio/{session}/{first['id']}")
+    page = await open_page(f"/studio/{session}/{first['id']}")
     nodes = page.get_by_role("treeitem")
     await expect(nodes).to_have_count(3)
     await expect(nodes.nth(0)).to_have_attribute("aria-selected", "true")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import Visit
-from tests.browser.visitors import Visitors
+from tests.browser.conftest import OpenPage
+from tests.browser.watched_pages import WatchedPages
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom, running, settings_for
 
@@ -20,8 +20,8 @@ REFUSED = (r"status of 401", r"WebSocket connection to .* failed: HTTP Authentic
 
 
 @pytest.fixture
-async def locked(place: Path, database_url: str, invokeai: ScriptedInvokeAI) -> AsyncIterator[Darkroom]:
-    settings = settings_for(place / "data", database_url, invokeai_url=invokeai.url, password=PASSWORD)
+async def locked(public_folder: Path, database_url: str, invokeai: ScriptedInvokeAI) -> AsyncIterator[Darkroom]:
+    settings = settings_for(public_folder / "data", database_url, invokeai_url=invokeai.url, password=PASSWORD)
     async with running(settings) as darkroom:
         yield darkroom
 
@@ -32,8 +32,8 @@ async def enter(page: Page) -> None:
     await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
 
 
-async def test_only_the_password_opens_the_library(locked: Darkroom, visitors: Visitors) -> None:
-    page = await visitors.visit(locked.url, "/activity", tolerated=REFUSED)
+async def test_only_the_password_opens_the_library(locked: Darkroom, watched_pages: WatchedPages) -> None:
+    page = await watched_pages.open(locked.url, "/activity", tolerated=REFUSED)
     await expect(page.get_by_label("Password")).to_be_focused()
     await expect(page.get_by_role("navigation")).to_have_count(0)
 
@@ -48,8 +48,8 @@ async def test_only_the_password_opens_the_library(locked: Darkroom, visitors: V
     await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
 
 
-async def test_signing_out_closes_every_window_of_this_browser(locked: Darkroom, visitors: Visitors) -> None:
-    page = await visitors.visit(locked.url, "/settings", tolerated=REFUSED)
+async def test_signing_out_closes_every_window_of_this_browser(locked: Darkroom, watched_pages: WatchedPages) -> None:
+    page = await watched_pages.open(locked.url, "/settings", tolerated=REFUSED)
     await enter(page)
     other = await page.context.new_page()
     await other.goto("/")
@@ -62,8 +62,8 @@ async def test_signing_out_closes_every_window_of_this_browser(locked: Darkroom,
     await expect(page.get_by_label("Password")).to_be_visible()
 
 
-async def test_a_session_that_ends_takes_no_draft_with_it(locked: Darkroom, visitors: Visitors) -> None:
-    page = await visitors.visit(locked.url, "/studio", tolerated=REFUSED)
+async def test_a_session_that_ends_takes_no_draft_with_it(locked: Darkroom, watched_pages: WatchedPages) -> None:
+    page = await watched_pages.open(locked.url, "/studio", tolerated=REFUSED)
     await enter(page)
     await page.get_by_role("button", name="New session").first.click()
     await page.get_by_label("Prompt", exact=True).fill("a lake by night")
@@ -74,7 +74,7 @@ async def test_a_session_that_ends_takes_no_draft_with_it(locked: Darkroom, visi
     await expect(page.get_by_label("Prompt", exact=True)).to_have_value("a lake by night")
 
 
-async def test_without_a_password_there_is_nothing_to_sign_out_of(visit: Visit) -> None:
-    page = await visit("/settings")
+async def test_without_a_password_there_is_nothing_to_sign_out_of(open_page: OpenPage) -> None:
+    page = await open_page("/settings")
     await expect(page.get_by_role("heading", name="About")).to_be_visible()
     await expect(page.get_by_role("button", name="Sign out")).to_have_count(0)

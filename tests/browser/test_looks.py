@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import FloatRect, Locator, WebSocketRoute, expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import OpenPage
 from tests.browser.pictures import enqueue, make, tiles
-from tests.browser.places import begin_session, furnish
+from tests.browser.views import create_session, fill_library
+from tests.browser.watched_pages import LOST_CONNECTION
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.darkroom import Darkroom
 
@@ -29,41 +30,43 @@ def within(inner: FloatRect, outer: FloatRect) -> bool:
 
 
 async def test_each_of_many_tall_pictures_fits_the_view(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
-    session = await begin_session(invokeai, darkroom, 64, 512, batch=6)
-    page = await visit(f"/studio/{session}")
+    session = await create_session(invokeai, darkroom, 64, 512, batch=6)
+    page = await open_page(f"/studio/{session}")
     slots = page.get_by_test_id("slot")
     await expect(slots).to_have_count(6)
     view = await box_of(page.locator(".alternatives"))
     assert all([within(await box_of(slot), view) for slot in await slots.all()])
 
 
-async def test_in_a_low_box_its_words_stand_whole(visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> None:
+async def test_in_a_low_box_its_words_stand_whole(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
     hold = invokeai.hold("loader")
-    session = await begin_session(invokeai, darkroom, 2048, 64)
-    page = await visit(f"/studio/{session}")
+    session = await create_session(invokeai, darkroom, 2048, 64)
+    page = await open_page(f"/studio/{session}")
     slot = page.locator("[data-testid=slot][data-state=in_progress]")
     assert within(await box_of(slot.get_by_test_id("slot-progress")), await box_of(slot))
     hold.release()
 
 
 async def test_retry_stands_within_the_narrowest_tile(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
     async with darkroom.http.patch("/api/v1/settings", json={"retrieval_max_attempts": 1}) as response:
         assert response.status == 200
     broken = invokeai.break_file("corrupted", times=None)
     await make(invokeai, 1, size=(64, 512))
-    page = await visit("/")
+    page = await open_page("/")
     await expect(tiles(page)).to_have_attribute("data-status", "failed")
     retry = tiles(page).get_by_role("button", name="Retry")
     assert within(await box_of(retry), await box_of(tiles(page)))
     broken.remove()
 
 
-async def test_a_long_refusal_is_read_to_its_end_by_keyboard(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
-    page = await visit("/studio", viewport={"width": 1100, "height": 400})
+async def test_a_long_refusal_is_read_to_its_end_by_keyboard(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
+    page = await open_page("/studio", viewport={"width": 1100, "height": 400})
     invokeai.on("/enqueue_batch$", answers.status(422, LONG_REFUSAL), method="POST")
     await page.get_by_role("list", name="Example prompts").get_by_role("button").first.click()
     await expect(page.get_by_test_id("generate")).to_be_enabled()
@@ -81,10 +84,10 @@ async def test_a_long_refusal_is_read_to_its_end_by_keyboard(visit: Visit, invok
 
 @pytest.mark.parametrize("width", [620, 880])
 async def test_a_retrievals_row_is_no_wider_than_its_card_and_its_reason_is_read_whole(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom, width: int
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom, width: int
 ) -> None:
-    await furnish(invokeai, darkroom)
-    page = await visit("/activity", viewport={"width": width, "height": 800})
+    await fill_library(invokeai, darkroom)
+    page = await open_page("/activity", viewport={"width": width, "height": 800})
     retrievals = page.get_by_test_id("retrievals")
     reason = retrievals.locator("td.wide > span")
     await expect(reason).to_be_visible()
@@ -94,11 +97,12 @@ async def test_a_retrievals_row_is_no_wider_than_its_card_and_its_reason_is_read
 
 
 async def test_offline_is_said_above_the_step_and_over_nothing(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
-    session = await begin_session(invokeai, darkroom, 64, 64)
-    page = await visit("/settings")
+    session = await create_session(invokeai, darkroom, 64, 64)
+    page = await open_page("/settings", tolerated=(LOST_CONNECTION,))
     await page.context.route_web_socket("**/api/v1/feed", refuse)
+    await page.route("**/feed/snapshot", lambda route: route.abort())
     await page.goto(f"/studio/{session}")
     note, title = page.get_by_test_id("offline-note"), page.get_by_role("heading", name="Dunes at dusk")
     await expect(note).to_be_visible()
@@ -111,8 +115,10 @@ async def refuse(socket: WebSocketRoute) -> None:
     await socket.close()
 
 
-async def test_without_motion_unknown_progress_does_not_look_done(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
-    page = await visit("/activity", reduced_motion="reduce")
+async def test_without_motion_unknown_progress_does_not_look_done(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
+) -> None:
+    page = await open_page("/activity", reduced_motion="reduce")
     hold = invokeai.hold("model_loader")
     await enqueue(invokeai, 1)
     await hold.reached()
@@ -125,9 +131,9 @@ async def test_without_motion_unknown_progress_does_not_look_done(visit: Visit, 
 
 
 async def test_in_the_light_the_ring_of_what_has_no_preview_yet_is_dark(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
-    page = await visit("/", color_scheme="light")
+    page = await open_page("/", color_scheme="light")
     hold = invokeai.hold("model_loader")
     await enqueue(invokeai, 1)
     await hold.reached()

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Locator, Page, Route, expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import OpenPage
 from tests.browser.pictures import enqueue, make, pictures, tiles
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.darkroom import Darkroom
@@ -42,9 +42,9 @@ async def generate(page: Page, *, batch: int) -> None:
 
 
 async def test_an_example_prompt_becomes_pictures_here_and_in_every_other_window_without_a_reload(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
-    library, page = await visit("/"), await visit("/studio")
+    library, page = await open_page("/"), await open_page("/studio")
     await library.evaluate("window.stayed = true")
     later = invokeai.drop_events("invocation_progress", lambda event: (event.payload["percentage"] or 0) > 0.5)
     hold = invokeai.hold("output")
@@ -76,8 +76,8 @@ async def test_an_example_prompt_becomes_pictures_here_and_in_every_other_window
     assert await library.evaluate("window.stayed")
 
 
-async def test_the_next_step_branches_from_the_chosen_one(visit: Visit) -> None:
-    page = await visit("/studio")
+async def test_the_next_step_branches_from_the_chosen_one(open_page: OpenPage) -> None:
+    page = await open_page("/studio")
     await begin(page, batch=1)
     await expect(slots_that_are(page, "photo")).to_have_count(1)
     await expect(page.get_by_test_id("generate")).to_be_visible()
@@ -93,9 +93,9 @@ async def test_the_next_step_branches_from_the_chosen_one(visit: Visit) -> None:
 
 
 async def test_a_picture_made_in_invokeai_appears_by_itself_while_it_is_made_and_after(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
-    page = await visit("/")
+    page = await open_page("/")
     await expect(page.get_by_role("heading", name="Your library is ready")).to_be_visible()
     hold = invokeai.hold("output")
     await enqueue(invokeai, 7, prompt="islands at noon")
@@ -107,9 +107,9 @@ async def test_a_picture_made_in_invokeai_appears_by_itself_while_it_is_made_and
 
 
 async def test_a_step_is_canceled_while_it_runs_and_made_after_all_by_retry(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
-    page = await visit("/studio")
+    page = await open_page("/studio")
     hold = invokeai.hold("denoise")
     await begin(page, batch=2)
     await hold.reached()
@@ -123,8 +123,8 @@ async def test_a_step_is_canceled_while_it_runs_and_made_after_all_by_retry(
     await expect(page.get_by_test_id("step-trouble")).to_be_hidden()
 
 
-async def test_what_is_being_typed_stands_while_news_comes_in(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
-    page = await visit("/studio")
+async def test_what_is_being_typed_stands_while_news_comes_in(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
+    page = await open_page("/studio")
     hold = invokeai.hold("output")
     await begin(page, batch=2)
     await hold.reached()
@@ -141,16 +141,18 @@ async def test_what_is_being_typed_stands_while_news_comes_in(visit: Visit, invo
     await expect(prompt).to_have_value(re.compile(" and more$"))
 
 
-async def test_a_refused_step_says_invokeais_words(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
-    page = await visit("/studio")
+async def test_a_refused_step_says_invokeais_words(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
+    page = await open_page("/studio")
     invokeai.on("/enqueue_batch$", answers.status(422, REFUSAL), method="POST")
     await begin(page, batch=1)
     await expect(page.get_by_test_id("step-trouble")).to_contain_text(REFUSAL)
     await expect(page.get_by_test_id("tree-node")).to_have_attribute("data-status", "failed")
 
 
-async def test_an_answer_that_is_older_than_the_news_changes_nothing(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
-    page = await visit("/studio")
+async def test_an_answer_that_is_older_than_the_news_changes_nothing(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
+) -> None:
+    page = await open_page("/studio")
     invokeai.on("/enqueue_batch$", answers.status(422, REFUSAL), method="POST")
     told = asyncio.Event()
 
@@ -175,9 +177,9 @@ async def test_an_answer_that_is_older_than_the_news_changes_nothing(visit: Visi
 
 
 async def test_a_step_that_fails_while_it_runs_says_invokeais_words_and_can_be_retried(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
-    page = await visit("/studio")
+    page = await open_page("/studio")
     hold = invokeai.hold("loader")
     await begin(page, batch=1)
     item = await hold.reached()
@@ -192,10 +194,10 @@ async def test_a_step_that_fails_while_it_runs_says_invokeais_words_and_can_be_r
     await expect(slots_that_are(page, "photo").locator("img.front.shown")).to_have_count(1)
 
 
-async def test_a_prompt_is_text_and_never_markup(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+async def test_a_prompt_is_text_and_never_markup(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
     prompt = '<img src=x onerror=window.hacked=1> hills &amp; "quotes" <script>window.hacked=1</script>'
     await make(invokeai, 1, prompt=prompt)
-    page = await visit("/")
+    page = await open_page("/")
     await tiles(page).get_by_role("link").click()
     await page.keyboard.press("i")
     await expect(page.get_by_test_id("inspector")).to_contain_text(prompt)
@@ -211,8 +213,10 @@ async def test_a_prompt_is_text_and_never_markup(visit: Visit, invokeai: Scripte
 
 
 @pytest.mark.parametrize("width", [1440, 800])
-async def test_the_line_about_a_server_is_no_wider_than_its_panel(visit: Visit, darkroom: Darkroom, width: int) -> None:
-    page = await visit("/studio", viewport={"width": width, "height": 900})
+async def test_the_line_about_a_server_is_no_wider_than_its_panel(
+    open_page: OpenPage, darkroom: Darkroom, width: int
+) -> None:
+    page = await open_page("/studio", viewport={"width": width, "height": 900})
     await page.get_by_role("button", name="New session").first.click()
     async with darkroom.http.get("/api/v1/backends") as response:
         server = (await response.json())["items"][0]["id"]
@@ -226,9 +230,9 @@ async def test_the_line_about_a_server_is_no_wider_than_its_panel(visit: Visit, 
 
 
 async def test_a_double_click_on_generate_begins_one_step_and_cancels_nothing(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
-    page = await visit("/studio")
+    page = await open_page("/studio")
     hold = invokeai.hold("output")
     await begin(page, batch=1)
     # The hand was so slow that the second click comes when Cancel is there.
@@ -243,8 +247,8 @@ async def test_a_double_click_on_generate_begins_one_step_and_cancels_nothing(
     await expect(page.get_by_test_id("tree-node")).to_have_attribute("data-status", "completed")
 
 
-async def test_whoever_has_left_before_a_step_is_begun_is_not_called_back(visit: Visit) -> None:
-    page = await visit("/studio")
+async def test_whoever_has_left_before_a_step_is_begun_is_not_called_back(open_page: OpenPage) -> None:
+    page = await open_page("/studio")
     go_on = asyncio.Event()
 
     async def answer_late(route: Route) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import OpenPage
 from tests.browser.pictures import make, pictures, tiles
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
@@ -37,10 +37,10 @@ class Pages:
 
 
 async def test_a_photo_trashed_while_its_page_is_under_way_stays_away(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
     await make(invokeai, *range(7))
-    page = await visit("/settings")
+    page = await open_page("/settings")
     pages = Pages()
     await pages.serve(page)
     await page.goto("/")
@@ -61,10 +61,10 @@ async def test_a_photo_trashed_while_its_page_is_under_way_stays_away(
 
 
 async def test_where_all_that_was_read_is_trashed_the_next_page_follows(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
     await make(invokeai, *range(6))
-    page = await visit("/settings")
+    page = await open_page("/settings")
     pages = Pages()
     await pages.serve(page)
     await page.goto("/")

@@ -7,10 +7,10 @@ import re
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import OpenPage
 from tests.browser.pictures import make, pictures, tiles
-from tests.browser.places import begin_session, each_place, furnish
-from tests.browser.visitors import LOST_CONNECTION, PHONE
+from tests.browser.views import create_session, each_view, fill_library
+from tests.browser.watched_pages import LOST_CONNECTION, PHONE
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
 
@@ -32,8 +32,8 @@ async def assert_no_sideways_scroll(page: Page, place: str) -> None:
     assert width <= PHONE["viewport"]["width"], f"{place} is {width} px wide"
 
 
-async def test_the_tabs_lead_everywhere_and_fit_a_thumb(visit: Visit) -> None:
-    page = await visit("/", **PHONE)
+async def test_the_tabs_lead_everywhere_and_fit_a_thumb(open_page: OpenPage) -> None:
+    page = await open_page("/", **PHONE)
     for name, place in (("Studio", "/studio"), ("Activity", "/activity"), ("More", "/settings"), ("Library", "/")):
         await (await tabs(page)).filter(has_text=name).tap()
         await expect(page).to_have_url(re.compile(f"{place}$"))
@@ -48,17 +48,17 @@ async def test_the_tabs_lead_everywhere_and_fit_a_thumb(visit: Visit) -> None:
     await expect(page.get_by_role("heading", name="The trash is empty")).to_be_visible()
 
 
-async def test_no_place_scrolls_sideways(visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> None:
-    session = await furnish(invokeai, darkroom)
-    page = await visit("/", **PHONE)
-    async for place in each_place(page, session):
+async def test_no_place_scrolls_sideways(open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> None:
+    session = await fill_library(invokeai, darkroom)
+    page = await open_page("/", **PHONE)
+    async for place in each_view(page, session):
         await assert_no_sideways_scroll(page, place)
 
 
 async def test_a_step_is_composed_on_a_sheet_and_its_pictures_come_first(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
-    page = await visit("/studio", **PHONE)
+    page = await open_page("/studio", **PHONE)
     await page.get_by_role("list", name="Example prompts").get_by_role("button").nth(1).tap()
     compose = page.get_by_role("button", name="Compose", exact=True)
     await compose.tap()
@@ -80,9 +80,11 @@ async def test_a_step_is_composed_on_a_sheet_and_its_pictures_come_first(
     await expect(page.locator("[data-testid=slot][data-state=photo] img.front.shown")).to_have_count(2)
 
 
-async def test_a_tap_opens_a_picture_and_its_facts_come_as_a_sheet(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+async def test_a_tap_opens_a_picture_and_its_facts_come_as_a_sheet(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
+) -> None:
     await make(invokeai, 1, 2)
-    page = await visit("/", **PHONE)
+    page = await open_page("/", **PHONE)
     await expect(pictures(page)).to_have_count(2)
     await tiles(page).first.tap()
     viewer = page.get_by_test_id("viewer")
@@ -107,10 +109,10 @@ async def assert_fit_a_thumb(controls: Locator) -> None:
 
 
 async def test_what_is_pressed_in_activity_and_on_the_sheet_fits_a_thumb(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
-    session = await furnish(invokeai, darkroom)
-    page = await visit("/activity", **PHONE)
+    session = await fill_library(invokeai, darkroom)
+    page = await open_page("/activity", **PHONE)
     await expect(page.get_by_test_id("retrievals").get_by_role("row")).to_have_count(1)
     await assert_fit_a_thumb(page.get_by_test_id("retrievals").locator("a, button").filter(visible=True))
     await assert_fit_a_thumb(page.get_by_role("link", name="see why"))
@@ -121,10 +123,10 @@ async def test_what_is_pressed_in_activity_and_on_the_sheet_fits_a_thumb(
 
 
 async def test_the_sheet_is_no_wider_than_the_narrowest_phone(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
-    session = await begin_session(invokeai, darkroom, 64, 64)
-    page = await visit(f"/studio/{session}", **NARROWEST)
+    session = await create_session(invokeai, darkroom, 64, 64)
+    page = await open_page(f"/studio/{session}", **NARROWEST)
     await page.get_by_role("button", name="Compose", exact=True).tap()
     await expect(page.get_by_label("Height", exact=True)).to_be_visible()
     fields = page.locator(".compose-fields")
@@ -132,10 +134,10 @@ async def test_the_sheet_is_no_wider_than_the_narrowest_phone(
 
 
 async def test_a_message_that_stays_is_in_the_way_of_no_button_below(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
-    session = await begin_session(invokeai, darkroom, 64, 64)
-    page = await visit(f"/studio/{session}", tolerated=(LOST_CONNECTION,), **PHONE)
+    session = await create_session(invokeai, darkroom, 64, 64)
+    page = await open_page(f"/studio/{session}", tolerated=(LOST_CONNECTION,), **PHONE)
     compose, generate = page.get_by_role("button", name="Compose", exact=True), page.get_by_test_id("generate")
     await compose.tap()
     await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))
@@ -148,9 +150,9 @@ async def test_a_message_that_stays_is_in_the_way_of_no_button_below(
     await expect(page.get_by_test_id("toast")).to_be_visible()
 
 
-async def test_a_whole_day_is_chosen_with_a_tap(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+async def test_a_whole_day_is_chosen_with_a_tap(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
     await make(invokeai, 1, 2)
-    page = await visit("/", **PHONE)
+    page = await open_page("/", **PHONE)
     await expect(pictures(page)).to_have_count(2)
     every = page.get_by_role("button", name="Select all")
     await expect(every).to_have_css("opacity", "1")
@@ -159,9 +161,11 @@ async def test_a_whole_day_is_chosen_with_a_tap(visit: Visit, invokeai: Scripted
 
 
 @pytest.mark.parametrize("corner", ["left", "right"])
-async def test_a_picture_held_at_its_corner_is_chosen(visit: Visit, invokeai: ScriptedInvokeAI, corner: str) -> None:
+async def test_a_picture_held_at_its_corner_is_chosen(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, corner: str
+) -> None:
     await make(invokeai, 1)
-    page = await visit("/", **PHONE)
+    page = await open_page("/", **PHONE)
     await expect(pictures(page)).to_have_count(1)
     box = await pictures(page).bounding_box()
     assert box is not None

@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import OpenPage
 from tests.browser.pictures import make, pictures, tiles
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
@@ -53,9 +53,9 @@ async def go_down(page: Page) -> tuple[str, float, float]:
     return photo, found["below"], found["width"]
 
 
-async def test_it_is_kept_through_sizes_and_the_inspector(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+async def test_it_is_kept_through_sizes_and_the_inspector(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
     await fill(invokeai)
-    page = await visit("/", viewport=WINDOW)
+    page = await open_page("/", viewport=WINDOW)
     photo, below, width = await go_down(page)
     await page.keyboard.press("i")
     await page.wait_for_function(STANDS, arg=[photo, below, width])
@@ -68,10 +68,10 @@ async def test_it_is_kept_through_sizes_and_the_inspector(visit: Visit, invokeai
 
 
 async def test_it_is_kept_as_photos_above_it_come_and_go(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
     await fill(invokeai)
-    page = await visit("/", viewport=WINDOW)
+    page = await open_page("/", viewport=WINDOW)
     await expect(tiles(page).nth(2)).to_be_visible()
     above = [str(await tiles(page).nth(number).get_attribute("data-photo")) for number in (1, 2)]
     photo, below, _ = await go_down(page)
@@ -88,9 +88,9 @@ async def test_it_is_kept_as_photos_above_it_come_and_go(
     await expect(page.get_by_test_id("new-pill")).to_be_hidden()
 
 
-async def test_it_is_found_again_after_a_visit_elsewhere(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+async def test_it_is_found_again_after_a_visit_elsewhere(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
     await fill(invokeai)
-    page = await visit("/", viewport=WINDOW)
+    page = await open_page("/", viewport=WINDOW)
     photo, below, _ = await go_down(page)
     await page.get_by_role("link", name="Activity").click()
     await expect(page.get_by_role("heading", name="Activity")).to_be_visible()
@@ -101,9 +101,11 @@ async def test_it_is_found_again_after_a_visit_elsewhere(visit: Visit, invokeai:
     await page.wait_for_function(STANDS, arg=[photo, below, None])
 
 
-async def test_what_is_on_screen_is_not_drawn_anew_as_rows_scroll_in(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+async def test_what_is_on_screen_is_not_drawn_anew_as_rows_scroll_in(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
+) -> None:
     await fill(invokeai)
-    page = await visit("/", viewport=WINDOW)
+    page = await open_page("/", viewport=WINDOW)
     photo, _, _ = await go_down(page)
     tile = page.locator(f"[data-photo='{photo}']")
     await tile.evaluate("tile => { tile.dataset.same = 'yes' }")
@@ -114,10 +116,10 @@ async def test_what_is_on_screen_is_not_drawn_anew_as_rows_scroll_in(visit: Visi
 
 
 async def test_photos_stay_on_show_until_those_of_another_filter_are_read(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
     await make(invokeai, 1, 2)
-    page = await visit("/")
+    page = await open_page("/")
     await expect(pictures(page)).to_have_count(2)
     gate = asyncio.Event()
 
@@ -136,10 +138,10 @@ async def test_photos_stay_on_show_until_those_of_another_filter_are_read(
 
 
 async def test_a_selection_lets_go_of_what_leaves_elsewhere(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
     await make(invokeai, 1, 2, 3)
-    page = await visit("/")
+    page = await open_page("/")
     await expect(pictures(page)).to_have_count(3)
     await page.keyboard.press("ArrowRight")
     await page.keyboard.press("Shift+ArrowRight")

@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.async_api import Route, expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import OpenPage
 from tests.browser.pictures import make, pictures, tiles
 from tests.fakes import ScriptedInvokeAI
 
@@ -16,11 +16,11 @@ pytestmark = pytest.mark.browser
 
 
 async def test_a_pause_between_two_words_takes_nothing_of_what_was_typed(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
     await make(invokeai, 1, prompt="red boats")
     await make(invokeai, 2, prompt="red roofs")
-    page = await visit("/")
+    page = await open_page("/")
     await expect(tiles(page)).to_have_count(2)
     box = page.get_by_role("searchbox", name="Search")
     await box.press_sequentially("red ")
@@ -31,9 +31,11 @@ async def test_a_pause_between_two_words_takes_nothing_of_what_was_typed(
     await expect(tiles(page)).to_have_count(1)
 
 
-async def test_the_field_follows_an_address_that_changes_elsewhere(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+async def test_the_field_follows_an_address_that_changes_elsewhere(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
+) -> None:
     await make(invokeai, 1)
-    page = await visit("/?q=nothing+like+it")
+    page = await open_page("/?q=nothing+like+it")
     box = page.get_by_role("searchbox", name="Search")
     await expect(box).to_have_value("nothing like it")
     await page.get_by_role("button", name="Show all photos").click()
@@ -45,11 +47,11 @@ async def test_the_field_follows_an_address_that_changes_elsewhere(visit: Visit,
 
 
 async def test_a_search_that_ends_while_one_views_a_photo_leaves_that_on_show(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
     await make(invokeai, 1, prompt="a harbour")
     await make(invokeai, 2, prompt="a forest")
-    page = await visit("/")
+    page = await open_page("/")
     await expect(pictures(page)).to_have_count(2)
     go_on = asyncio.Event()
 

@@ -8,8 +8,8 @@ import re
 import pytest
 from playwright.async_api import Route, expect
 
-from tests.browser.conftest import Visit
-from tests.browser.places import begin_session
+from tests.browser.conftest import OpenPage
+from tests.browser.views import create_session
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
 
@@ -19,12 +19,12 @@ MANY = 405
 
 
 async def test_the_oldest_of_many_sessions_is_reached_and_stays_there_after_a_look_elsewhere(
-    visit: Visit, darkroom: Darkroom
+    open_page: OpenPage, darkroom: Darkroom
 ) -> None:
     for number in range(MANY):
         async with darkroom.http.post("/api/v1/sessions", json={"name": f"Session {number}"}) as response:
             assert response.status == 201
-    page = await visit("/studio")
+    page = await open_page("/studio")
     cards = page.get_by_test_id("session-card")
     older = page.get_by_role("button", name="Older sessions")
     await expect(cards).to_have_count(200)
@@ -41,8 +41,8 @@ async def test_the_oldest_of_many_sessions_is_reached_and_stays_there_after_a_lo
             await page.get_by_role("link", name="Studio").click()
 
 
-async def test_a_double_click_on_an_example_begins_one_session(visit: Visit) -> None:
-    page = await visit("/studio")
+async def test_a_double_click_on_an_example_begins_one_session(open_page: OpenPage) -> None:
+    page = await open_page("/studio")
     begun: list[str] = []
 
     async def count(route: Route) -> None:
@@ -58,11 +58,11 @@ async def test_a_double_click_on_an_example_begins_one_session(visit: Visit) -> 
 
 
 async def test_a_session_that_is_deleted_elsewhere_says_so_where_it_is_open(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
-    session = await begin_session(invokeai, darkroom, 64, 64)
+    session = await create_session(invokeai, darkroom, 64, 64)
     # Where the feed opens late, the page reads once more, and finds none.
-    page = await visit(f"/studio/{session}", tolerated=("status of 404",))
+    page = await open_page(f"/studio/{session}", tolerated=("status of 404",))
     await expect(page.get_by_test_id("tree-node")).to_have_count(1)
     async with darkroom.http.delete(f"/api/v1/sessions/{session}") as response:
         assert response.status == 204
@@ -71,10 +71,10 @@ async def test_a_session_that_is_deleted_elsewhere_says_so_where_it_is_open(
 
 
 async def test_a_session_that_turns_out_to_be_gone_says_so_when_a_step_is_begun(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
-    session = await begin_session(invokeai, darkroom, 64, 64)
-    page = await visit(f"/studio/{session}", tolerated=("status of 404",))
+    session = await create_session(invokeai, darkroom, 64, 64)
+    page = await open_page(f"/studio/{session}", tolerated=("status of 404",))
     await expect(page.locator("[data-testid=slot][data-state=photo]")).to_have_count(2)
     # The news of it does not come through.
     await page.context.route_web_socket("**/api/v1/feed", lambda socket: None)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from playwright.async_api import Route, expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import OpenPage
 from tests.fakes.darkroom import Darkroom
 
 pytestmark = pytest.mark.browser
@@ -19,8 +19,8 @@ async def settings(darkroom: Darkroom) -> dict[str, int]:
         return found
 
 
-async def test_what_is_refused_stands_to_be_mended(visit: Visit, darkroom: Darkroom) -> None:
-    page = await visit("/settings")
+async def test_what_is_refused_stands_to_be_mended(open_page: OpenPage, darkroom: Darkroom) -> None:
+    page = await open_page("/settings")
     quality = page.get_by_label("Thumbnail quality")
     before = (await settings(darkroom))["thumbnail_quality"]
     await quality.fill("1000")
@@ -36,8 +36,8 @@ async def test_what_is_refused_stands_to_be_mended(visit: Visit, darkroom: Darkr
     assert (await settings(darkroom))["thumbnail_quality"] == 100
 
 
-async def test_a_late_answer_leaves_what_is_typed_meanwhile(visit: Visit, darkroom: Darkroom) -> None:
-    page = await visit("/settings")
+async def test_a_late_answer_leaves_what_is_typed_meanwhile(open_page: OpenPage, darkroom: Darkroom) -> None:
+    page = await open_page("/settings")
     go_on = asyncio.Event()
     await page.route("**/api/v1/settings", lambda route: answer_later(route, go_on))
     tries = page.get_by_label("Tries per photo")

@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import Visit
-from tests.browser.visitors import PHONE
+from tests.browser.conftest import OpenPage
+from tests.browser.watched_pages import PHONE
 from tests.fakes import ScriptedInvokeAI
 
 pytestmark = pytest.mark.browser
@@ -24,8 +24,8 @@ SECOND_TAP = """() => new MutationObserver((_, observer) => {
 """A tap on Cancel as soon as it is there; a browser counts it as a first one."""
 
 
-async def test_escape_and_back_close_the_sheet_before_they_leave_the_session(visit: Visit) -> None:
-    page = await visit("/studio", **PHONE)
+async def test_escape_and_back_close_the_sheet_before_they_leave_the_session(open_page: OpenPage) -> None:
+    page = await open_page("/studio", **PHONE)
     await page.get_by_role("list", name="Example prompts").get_by_role("button").first.tap()
     await expect(page).to_have_url(re.compile(r"/studio/[0-9a-f-]{36}$"))
     session = page.url
@@ -42,9 +42,9 @@ async def test_escape_and_back_close_the_sheet_before_they_leave_the_session(vis
 
 
 async def test_a_second_tap_on_generate_does_not_cancel_what_the_first_began(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
-    page = await visit("/studio", **PHONE)
+    page = await open_page("/studio", **PHONE)
     await page.get_by_role("list", name="Example prompts").get_by_role("button").first.tap()
     await page.get_by_role("button", name="Compose", exact=True).tap()
     await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))

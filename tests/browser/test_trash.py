@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import OpenPage
 from tests.browser.pictures import make, pictures, tiles
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
@@ -13,9 +13,9 @@ from tests.fakes.darkroom import Darkroom
 pytestmark = pytest.mark.browser
 
 
-async def test_a_trashed_picture_is_back_with_undo(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+async def test_a_trashed_picture_is_back_with_undo(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
     await make(invokeai, 1, 2)
-    page, other = await visit("/"), await visit("/")
+    page, other = await open_page("/"), await open_page("/")
     await expect(pictures(page)).to_have_count(2)
     await tiles(page).first.hover()
     await tiles(page).first.get_by_role("checkbox").click()
@@ -29,10 +29,10 @@ async def test_a_trashed_picture_is_back_with_undo(visit: Visit, invokeai: Scrip
 
 
 async def test_the_trash_shows_what_is_in_it_gives_it_back_and_deletes_it_for_good(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
     await make(invokeai, 1, 2, 3)
-    page = await visit("/")
+    page = await open_page("/")
     await expect(pictures(page)).to_have_count(3)
     await page.get_by_role("button", name="Select all").click()
     await page.keyboard.press("Delete")
@@ -63,10 +63,10 @@ async def test_the_trash_shows_what_is_in_it_gives_it_back_and_deletes_it_for_go
 
 
 async def test_an_emptied_library_shows_again_what_comes_back_and_what_is_new(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
     await make(invokeai, 1)
-    page = await visit("/")
+    page = await open_page("/")
     await expect(pictures(page)).to_have_count(1)
     await pictures(page).first.get_by_role("link").click()
     await expect(page.get_by_test_id("viewer").locator("img.pswp__img").first).to_be_visible()
@@ -79,9 +79,9 @@ async def test_an_emptied_library_shows_again_what_comes_back_and_what_is_new(
     await expect(pictures(page)).to_have_count(2)
 
 
-async def test_emptied_from_further_down_it_shows_what_is_new(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+async def test_emptied_from_further_down_it_shows_what_is_new(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
     await make(invokeai, *range(8))
-    page = await visit("/", viewport={"width": 700, "height": 300})
+    page = await open_page("/", viewport={"width": 700, "height": 300})
     await expect(page.get_by_text("8 photos")).to_be_visible()
     await page.get_by_test_id("grid").evaluate("grid => grid.scrollTo(0, 200)")
     await expect(page.get_by_test_id("grid")).not_to_have_js_property("scrollTop", 0)
@@ -92,9 +92,9 @@ async def test_emptied_from_further_down_it_shows_what_is_new(visit: Visit, invo
     await expect(pictures(page)).to_have_count(1)
 
 
-async def test_each_deletion_has_an_undo_of_its_own(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+async def test_each_deletion_has_an_undo_of_its_own(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
     await make(invokeai, 1, 2, 3)
-    page = await visit("/")
+    page = await open_page("/")
     await expect(pictures(page)).to_have_count(3)
     await page.keyboard.press("ArrowRight")
     await page.keyboard.press("Delete")
@@ -110,10 +110,10 @@ async def test_each_deletion_has_an_undo_of_its_own(visit: Visit, invokeai: Scri
 
 
 async def test_delete_pressed_twice_in_the_viewer_trashes_two_and_never_gives_back(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
     await make(invokeai, 1, 2, 3)
-    page = await visit("/")
+    page = await open_page("/")
     await expect(pictures(page)).to_have_count(3)
     await pictures(page).first.get_by_role("link").click()
     viewer = page.get_by_test_id("viewer")
@@ -128,9 +128,9 @@ async def test_delete_pressed_twice_in_the_viewer_trashes_two_and_never_gives_ba
         assert (await response.json())["total"] == 1
 
 
-async def test_a_held_delete_trashes_one(visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> None:
+async def test_a_held_delete_trashes_one(open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> None:
     await make(invokeai, 1, 2, 3)
-    page = await visit("/")
+    page = await open_page("/")
     await expect(pictures(page)).to_have_count(3)
     await pictures(page).first.get_by_role("link").click()
     await expect(page.get_by_test_id("viewer").get_by_text("1 of 3")).to_be_visible()
@@ -156,10 +156,10 @@ async def refuse(page: Page, method: str, photo: str) -> None:
     await page.route(f"**/api/v1/photos/{photo}", answer)
 
 
-async def visit_with_a_stubborn_one(visit: Visit, invokeai: ScriptedInvokeAI, method: str) -> tuple[Page, str]:
+async def visit_with_a_stubborn_one(open_page: OpenPage, invokeai: ScriptedInvokeAI, method: str) -> tuple[Page, str]:
     """Three pictures, of which the middle one refuses `method`, and all are chosen; that one's id."""
     await make(invokeai, 1, 2, 3)
-    page = await visit("/", tolerated=("status of 500",))
+    page = await open_page("/", tolerated=("status of 500",))
     await expect(pictures(page)).to_have_count(3)
     stubborn = await tiles(page).nth(1).get_attribute("data-photo")
     assert stubborn is not None
@@ -171,9 +171,9 @@ async def visit_with_a_stubborn_one(visit: Visit, invokeai: ScriptedInvokeAI, me
 
 
 async def test_where_one_of_several_cannot_be_trashed_only_that_one_stays(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
-    page, stubborn = await visit_with_a_stubborn_one(visit, invokeai, "DELETE")
+    page, stubborn = await visit_with_a_stubborn_one(open_page, invokeai, "DELETE")
     await page.keyboard.press("Delete")
     toast = page.get_by_test_id("toast")
     await expect(toast).to_contain_text("2 photos moved to the trash, 1 not. The disk is full.")
@@ -184,9 +184,9 @@ async def test_where_one_of_several_cannot_be_trashed_only_that_one_stays(
 
 
 async def test_where_one_of_several_cannot_be_a_favourite_only_that_one_is_none(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
-    page, _ = await visit_with_a_stubborn_one(visit, invokeai, "PATCH")
+    page, _ = await visit_with_a_stubborn_one(open_page, invokeai, "PATCH")
     await page.keyboard.press("f")
     await expect(page.get_by_test_id("toast")).to_contain_text("2 photos changed, 1 not. The disk is full.")
     await page.keyboard.press("Escape")

@@ -7,10 +7,10 @@ import re
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import OpenPage
 from tests.browser.pictures import enqueue
-from tests.browser.places import furnish
-from tests.browser.visitors import PHONE
+from tests.browser.views import fill_library
+from tests.browser.watched_pages import PHONE
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
 
@@ -31,10 +31,10 @@ async def assert_apart(one: Locator, other: Locator) -> None:
 
 
 async def test_the_studio_shows_what_is_made_elsewhere_and_once_only_what_it_makes(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
-    session = await furnish(invokeai, darkroom)
-    page, other = await visit(f"/studio/{session}"), await visit("/studio")
+    session = await fill_library(invokeai, darkroom)
+    page, other = await open_page(f"/studio/{session}"), await open_page("/studio")
     await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))
     await expect(page.locator("[data-testid=slot][data-state=photo]")).to_have_count(2)
     hold = invokeai.hold("output")
@@ -54,11 +54,11 @@ async def test_the_studio_shows_what_is_made_elsewhere_and_once_only_what_it_mak
     "size", [(1440, 900), (1100, 700), (800, 700), None], ids=["wide", "narrow", "tablet", "phone"]
 )
 async def test_the_tray_is_over_no_button_of_the_studio(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom, size: tuple[int, int] | None
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom, size: tuple[int, int] | None
 ) -> None:
-    session = await furnish(invokeai, darkroom)
+    session = await fill_library(invokeai, darkroom)
     screen = PHONE if size is None else {"viewport": {"width": size[0], "height": size[1]}}
-    page = await visit(f"/studio/{session}", **screen)
+    page = await open_page(f"/studio/{session}", **screen)
     await expect(page.locator("[data-testid=slot][data-state=photo]")).to_have_count(2)
     invokeai.hold("output")
     await enqueue(invokeai, 7)

@@ -7,9 +7,9 @@ import re
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import Visit
-from tests.browser.on_show import assert_on_show, shown_file
+from tests.browser.conftest import OpenPage
 from tests.browser.pictures import make, pictures, tiles
+from tests.browser.viewer import assert_viewer_shows, shown_file
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
 
@@ -21,11 +21,11 @@ async def ids(page: Page) -> list[str]:
 
 
 async def test_enter_opens_arrows_walk_the_inspector_tells_and_escape_returns(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
     for number, prompt in enumerate(("a valley at dawn", "a lake at noon", "dunes at night")):
         await make(invokeai, 100 + number, prompt=prompt)
-    page = await visit("/")
+    page = await open_page("/")
     await expect(pictures(page)).to_have_count(3)
 
     await page.keyboard.press("ArrowRight")
@@ -59,9 +59,9 @@ async def test_enter_opens_arrows_walk_the_inspector_tells_and_escape_returns(
     await expect(page.get_by_role("link", name="a lake at noon")).to_be_focused()
 
 
-async def test_escape_pressed_twice_goes_back_once(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+async def test_escape_pressed_twice_goes_back_once(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
     await make(invokeai, 1)
-    page = await visit("/studio")
+    page = await open_page("/studio")
     await page.get_by_role("link", name="Library").click()
     for _ in range(2):
         await pictures(page).first.get_by_role("link").click()
@@ -78,10 +78,10 @@ async def test_escape_pressed_twice_goes_back_once(visit: Visit, invokeai: Scrip
 
 
 async def test_a_link_to_a_picture_opens_it_survives_a_reload_and_back_closes_it(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
     await make(invokeai, 1, 2)
-    first = await visit("/")
+    first = await open_page("/")
     await pictures(first).first.get_by_role("link").click()
     await expect(first.get_by_test_id("viewer")).to_be_visible()
     address = first.url
@@ -91,7 +91,7 @@ async def test_a_link_to_a_picture_opens_it_survives_a_reload_and_back_closes_it
 
     photo = re.search(r"photo=([0-9a-f-]{36})", address)
     assert photo is not None
-    page = await visit(address)
+    page = await open_page(address)
     for _ in range(2):
         await expect(page.get_by_test_id("viewer")).to_have_attribute("data-photo", photo[1])
         await expect(page.locator("img.pswp__img[src*='/file']").first).to_have_js_property("naturalWidth", 96)
@@ -101,8 +101,8 @@ async def test_a_link_to_a_picture_opens_it_survives_a_reload_and_back_closes_it
     await expect(pictures(page)).to_have_count(2)
 
 
-async def test_a_picture_that_does_not_exist_says_so_and_leads_to_the_library(visit: Visit) -> None:
-    page = await visit("/?photo=019a0000-0000-7000-8000-000000000000", tolerated=("status of 404",))
+async def test_a_picture_that_does_not_exist_says_so_and_leads_to_the_library(open_page: OpenPage) -> None:
+    page = await open_page("/?photo=019a0000-0000-7000-8000-000000000000", tolerated=("status of 404",))
     await expect(page.get_by_test_id("viewer")).to_contain_text("This photo is gone")
     await page.get_by_test_id("viewer").get_by_role("link", name="To the library").click()
     await expect(page.get_by_test_id("viewer")).to_be_hidden()
@@ -110,10 +110,10 @@ async def test_a_picture_that_does_not_exist_says_so_and_leads_to_the_library(vi
 
 
 async def test_a_picture_finished_while_one_looks_at_another_changes_neither_it_nor_its_place(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
     await make(invokeai, 1, 2)
-    page = await visit("/")
+    page = await open_page("/")
     await pictures(page).nth(1).get_by_role("link").click()
     viewer = page.get_by_test_id("viewer")
     await expect(viewer.get_by_text("2 of 2")).to_be_visible()
@@ -126,17 +126,17 @@ async def test_a_picture_finished_while_one_looks_at_another_changes_neither_it_
 
 
 async def test_photos_that_leave_elsewhere_leave_every_other_in_its_place(
-    visit: Visit, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
     await make(invokeai, *range(6), size=(1024, 768))
-    page = await visit("/", viewport={"width": 800, "height": 600})
+    page = await open_page("/", viewport={"width": 800, "height": 600})
     await expect(page.get_by_text("6 photos")).to_be_visible()
     await page.get_by_role("slider", name="Size of the pictures").fill("120")
     await expect(pictures(page)).to_have_count(6)
     photos = await ids(page)
     viewer = page.get_by_test_id("viewer")
     await pictures(page).nth(1).get_by_role("link").click()
-    await assert_on_show(page, photos[1])
+    await assert_viewer_shows(page, photos[1])
     await page.keyboard.press("z")
     await expect(shown_file(page)).to_have_css("width", "1024px")
 
@@ -148,21 +148,21 @@ async def test_photos_that_leave_elsewhere_leave_every_other_in_its_place(
     await expect(viewer.get_by_text("1 of 4")).to_be_visible()
     await expect(shown_file(page)).to_have_css("width", "1024px")
     for photo in (photos[1], photos[2], photos[4], photos[5]):
-        await assert_on_show(page, photo)
+        await assert_viewer_shows(page, photo)
         await page.keyboard.press("ArrowRight")
     async with darkroom.http.delete(f"/api/v1/photos/{photos[5]}") as response:
         assert response.status == 204
-    await assert_on_show(page, photos[4])
+    await assert_viewer_shows(page, photos[4])
     async with darkroom.http.post(f"/api/v1/photos/{photos[5]}/restore") as response:
         assert response.ok
     await expect(viewer.get_by_text("3 of 4")).to_be_visible()
     await page.keyboard.press("ArrowRight")
-    await assert_on_show(page, photos[5])
+    await assert_viewer_shows(page, photos[5])
 
 
-async def test_tab_stays_within_the_viewer(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+async def test_tab_stays_within_the_viewer(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
     await make(invokeai, 1, 2)
-    page = await visit("/")
+    page = await open_page("/")
     await expect(pictures(page)).to_have_count(2)
     await pictures(page).first.get_by_role("link").click()
     viewer = page.get_by_test_id("viewer")
@@ -184,10 +184,10 @@ async def test_tab_stays_within_the_viewer(visit: Visit, invokeai: ScriptedInvok
     await expect(page.get_by_role("heading", name="Make something")).to_be_visible()
 
 
-async def test_the_filter_and_the_search_stand_in_the_address(visit: Visit, invokeai: ScriptedInvokeAI) -> None:
+async def test_the_filter_and_the_search_stand_in_the_address(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
     await make(invokeai, 1, prompt="a harbour at dusk")
     await make(invokeai, 2, prompt="a forest in winter")
-    page = await visit("/")
+    page = await open_page("/")
     await expect(pictures(page)).to_have_count(2)
     await page.keyboard.press("/")
     await expect(page.get_by_role("searchbox", name="Search")).to_be_focused()
@@ -204,10 +204,10 @@ async def test_the_filter_and_the_search_stand_in_the_address(visit: Visit, invo
 
 
 async def test_a_double_click_shows_every_pixel_and_another_the_whole_picture(
-    visit: Visit, invokeai: ScriptedInvokeAI
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
     await make(invokeai, 1, size=(1024, 768))
-    page = await visit("/", viewport={"width": 800, "height": 600})
+    page = await open_page("/", viewport={"width": 800, "height": 600})
     await expect(pictures(page)).to_have_count(1)
     await pictures(page).first.get_by_role("link").click()
     await expect(shown_file(page)).to_have_css("width", "800px")

@@ -9,50 +9,50 @@ import pytest
 from service.correlation import consumer as consumer_module
 from service.correlation import tracking as tracking_module
 from service.database.engine import Database
-from tests.fakes.consuming import House, house_of
-from tests.fakes.heard import next_message
+from tests.fakes.consumer_harness import ConsumerHarness, consumer_harness
+from tests.fakes.hub_messages import next_message
 
 
 @pytest.fixture
-async def house(database: Database) -> House:
-    return await house_of(database)
+async def harness(database: Database) -> ConsumerHarness:
+    return await consumer_harness(database)
 
 
-async def test_a_malformed_event_is_reported_and_does_not_stop_the_next(house: House) -> None:
-    task = asyncio.create_task(house.consumer.run())
-    house.consumer.offer("queue_item_status_changed", {"queue_id": 3})
-    house.consumer.offer("queue_item_status_changed", house.ids(status="in_progress", status_sequence=1))
+async def test_a_malformed_event_is_reported_and_does_not_stop_the_next(harness: ConsumerHarness) -> None:
+    task = asyncio.create_task(harness.consumer.run())
+    harness.consumer.offer("queue_item_status_changed", {"queue_id": 3})
+    harness.consumer.offer("queue_item_status_changed", harness.ids(status="in_progress", status_sequence=1))
     async with asyncio.timeout(5):
-        await house.consumer.settle_queue()
-    assert house.requests.read_all == 1
-    assert await house.row() is not None
+        await harness.consumer.settle_queue()
+    assert harness.requests.read_all == 1
+    assert await harness.row() is not None
     task.cancel()
 
 
 async def test_when_full_progress_is_dropped_first_then_everything_is_to_be_read(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: ConsumerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumer_module, "PROGRESS_LIMIT", 2)
     monkeypatch.setattr(consumer_module, "QUEUE_LIMIT", 3)
     for name in ("invocation_progress",) * 4 + ("queue_item_status_changed",) * 2:
-        house.consumer.offer(name, house.ids(message="", status="in_progress"))
-    assert (house.consumer.dropped_progress, house.consumer.dropped_events) == (2, 1)
-    assert house.requests.read_all == 1
+        harness.consumer.offer(name, harness.ids(message="", status="in_progress"))
+    assert (harness.consumer.dropped_progress, harness.consumer.dropped_events) == (2, 1)
+    assert harness.requests.read_all == 1
 
 
-async def test_a_browser_that_reads_at_once_misses_nothing_however_much_comes_at_once(house: House) -> None:
+async def test_a_browser_that_reads_at_once_misses_nothing_however_much_comes_at_once(harness: ConsumerHarness) -> None:
     heard: list[int] = []
 
     async def browse() -> None:
         while True:
-            heard.append((await next_message(house.ear))["seq"])
+            heard.append((await next_message(harness.feed))["seq"])
 
-    browsing, running = asyncio.create_task(browse()), asyncio.create_task(house.consumer.run())
+    browsing, running = asyncio.create_task(browse()), asyncio.create_task(harness.consumer.run())
     for item_id in range(100, 300):
-        said = house.ids(item_id, batch_id="theirs", origin="webui", destination="gallery")
+        said = harness.ids(item_id, batch_id="theirs", origin="webui", destination="gallery")
         said |= {"status": "in_progress", "status_sequence": 1}
-        house.consumer.offer("queue_item_status_changed", said)
-    await house.consumer.settle_queue()
+        harness.consumer.offer("queue_item_status_changed", said)
+    await harness.consumer.settle_queue()
     await asyncio.sleep(0.05)
     for task in (browsing, running):
         task.cancel()
@@ -60,35 +60,37 @@ async def test_a_browser_that_reads_at_once_misses_nothing_however_much_comes_at
     assert heard == list(range(heard[0], heard[0] + 200))
 
 
-async def test_progress_that_cannot_be_understood_has_nothing_read(house: House) -> None:
-    running = asyncio.create_task(house.consumer.run())
-    house.consumer.offer("invocation_progress", house.ids(image={"width": 8, "height": 8, "dataURL": None}))
-    await house.consumer.settle_queue()
-    assert house.requests.read_all == 0
-    house.consumer.offer("queue_item_status_changed", house.ids(status=3))
-    await house.consumer.settle_queue()
-    assert house.requests.read_all == 1
+async def test_progress_that_cannot_be_understood_has_nothing_read(harness: ConsumerHarness) -> None:
+    running = asyncio.create_task(harness.consumer.run())
+    harness.consumer.offer("invocation_progress", harness.ids(image={"width": 8, "height": 8, "dataURL": None}))
+    await harness.consumer.settle_queue()
+    assert harness.requests.read_all == 0
+    harness.consumer.offer("queue_item_status_changed", harness.ids(status=3))
+    await harness.consumer.settle_queue()
+    assert harness.requests.read_all == 1
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_reading_waits_while_the_queue_is_full(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumer_module, "QUEUE_LIMIT", 1)
-    house = await house_of(database)
-    house.consumer.offer("queue_item_status_changed", house.ids(status="in_progress", status_sequence=1))
-    waiting = asyncio.create_task(house.consumer.settle_queue())
+    harness = await consumer_harness(database)
+    harness.consumer.offer("queue_item_status_changed", harness.ids(status="in_progress", status_sequence=1))
+    waiting = asyncio.create_task(harness.consumer.settle_queue())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert not waiting.done()
-    running = asyncio.create_task(house.consumer.run())
+    running = asyncio.create_task(harness.consumer.run())
     await asyncio.wait_for(waiting, 5)
     running.cancel()
     await asyncio.wait({running})
 
 
-async def test_only_so_many_ended_items_are_remembered(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_so_many_ended_items_are_remembered(
+    harness: ConsumerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tracking_module, "ENDED_LIMIT", 2)
     for item_id in (1, 2, 3):
-        await house.status("completed", 2, item_id, batch_id="theirs", origin=None, destination=None)
-    assert house.tracking.get("theirs", 1) is None
-    assert house.tracking.get("theirs", 3) is not None
+        await harness.status("completed", 2, item_id, batch_id="theirs", origin=None, destination=None)
+    assert harness.tracking.get("theirs", 1) is None
+    assert harness.tracking.get("theirs", 3) is not None

@@ -11,83 +11,85 @@ import pytest
 from service.correlation import items
 from service.database.engine import Database
 from service.retrieval import queue as retrieval_queue
-from tests.fakes.consuming import AT, House, house_of
+from tests.fakes.consumer_harness import AT, ConsumerHarness, consumer_harness
 from tests.fakes.rows import add_alternative, add_photo
 
 
 @pytest.fixture
-async def house(database: Database) -> House:
-    return await house_of(database)
+async def harness(database: Database) -> ConsumerHarness:
+    return await consumer_harness(database)
 
 
-async def test_an_item_that_learns_its_session_adopts_photos_already_here(house: House) -> None:
-    async with house.database.connection() as connection:
-        photo = await add_photo(connection, invoke_session_id="session-7", backend_id=house.backend_id)
-    await house.read(7, status="in_progress", seed=42)
-    async with house.database.connection() as connection:
+async def test_an_item_that_learns_its_session_adopts_photos_already_here(harness: ConsumerHarness) -> None:
+    async with harness.database.connection() as connection:
+        photo = await add_photo(connection, invoke_session_id="session-7", backend_id=harness.backend_id)
+    await harness.read(7, status="in_progress", seed=42)
+    async with harness.database.connection() as connection:
         alternative = await connection.fetchrow("SELECT * FROM step_alternatives")
         source = await connection.fetchval("SELECT source FROM photos WHERE id = $1", photo)
     assert alternative is not None
-    assert (alternative["step_id"], alternative["photo_id"], source) == (house.step_id, photo, "generated")
+    assert (alternative["step_id"], alternative["photo_id"], source) == (harness.step_id, photo, "generated")
 
 
-async def test_an_image_that_claims_to_be_of_a_step_with_an_enormous_seed_stops_nothing(house: House) -> None:
-    async with house.database.connection() as connection:
-        photo = await add_photo(connection, backend_id=house.backend_id, seed=10**19)
-        await add_alternative(connection, house.step_id, photo)
-    await house.status("in_progress", 1)
-    assert (await house.step())["status"] == "processing"
+async def test_an_image_that_claims_to_be_of_a_step_with_an_enormous_seed_stops_nothing(
+    harness: ConsumerHarness,
+) -> None:
+    async with harness.database.connection() as connection:
+        photo = await add_photo(connection, backend_id=harness.backend_id, seed=10**19)
+        await add_alternative(connection, harness.step_id, photo)
+    await harness.status("in_progress", 1)
+    assert (await harness.step())["status"] == "processing"
 
 
-async def test_learning_an_items_session_and_a_reconnect_do_not_deadlock(house: House) -> None:
+async def test_learning_an_items_session_and_a_reconnect_do_not_deadlock(harness: ConsumerHarness) -> None:
     """Photos are recorded newest first, and locked in the order of their ids."""
     later = datetime.now(UTC) + timedelta(hours=1)
-    waiting = {"home": False, "backend_id": house.backend_id, "next_retrieval_attempt": later}
+    waiting = {"home": False, "backend_id": harness.backend_id, "next_retrieval_attempt": later}
     photos = []
-    async with house.database.connection() as connection:
+    async with harness.database.connection() as connection:
         for age, session in ((0, "session-7"), (1, None), (2, "session-7")):
             made = datetime.now(UTC) - timedelta(seconds=age)
             photos.append(await add_photo(connection, created_at=made, invoke_session_id=session, **waiting))
 
     async def make_due() -> None:
-        async with house.database.connection() as connection:
-            await retrieval_queue.make_due(connection, house.backend_id)
+        async with harness.database.connection() as connection:
+            await retrieval_queue.make_due(connection, harness.backend_id)
 
-    async with house.database.transaction() as worker:
+    async with harness.database.transaction() as worker:
         await worker.execute("SELECT FROM photos WHERE id = $1 FOR UPDATE", photos[1])
         reconnecting = asyncio.create_task(make_due())
-        await house.until_waiting_for_a_lock()
-        learning = asyncio.create_task(house.status("in_progress", 1))
-        await house.until_waiting_for_a_lock(2)
+        await harness.until_waiting_for_a_lock()
+        learning = asyncio.create_task(harness.status("in_progress", 1))
+        await harness.until_waiting_for_a_lock(2)
     async with asyncio.timeout(10):
         await asyncio.gather(reconnecting, learning)
 
 
-async def test_an_adopted_photo_is_told_of_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_adopted_photo_is_told_of_again(harness: ConsumerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Any] = []
-    monkeypatch.setattr(house.consumer._announcer, "photos_updated", told.extend)
-    async with house.database.connection() as connection:
-        photo = await add_photo(connection, invoke_session_id="session-7", backend_id=house.backend_id)
-    await house.status("in_progress", 1)
+    monkeypatch.setattr(harness.consumer._announcer, "photos_updated", told.extend)
+    async with harness.database.connection() as connection:
+        photo = await add_photo(connection, invoke_session_id="session-7", backend_id=harness.backend_id)
+    await harness.status("in_progress", 1)
     assert told == [photo]
 
 
-async def test_a_tombstone_is_not_adopted(house: House) -> None:
-    async with house.database.connection() as connection:
+async def test_a_tombstone_is_not_adopted(harness: ConsumerHarness) -> None:
+    async with harness.database.connection() as connection:
         await add_photo(
-            connection, invoke_session_id="session-7", backend_id=house.backend_id, deleted_at=AT, purged_at=AT
+            connection, invoke_session_id="session-7", backend_id=harness.backend_id, deleted_at=AT, purged_at=AT
         )
-        await house.status("in_progress", 1)
+        await harness.status("in_progress", 1)
         assert await connection.fetchval("SELECT count(*) FROM step_alternatives") == 0
 
 
-async def test_a_session_is_not_learned_while_an_image_is_being_recorded(house: House) -> None:
+async def test_a_session_is_not_learned_while_an_image_is_being_recorded(harness: ConsumerHarness) -> None:
     """Else neither would find the other (rule 4)."""
-    async with house.database.transaction() as recording:
+    async with harness.database.transaction() as recording:
         await recording.execute(items.RECORDING)
-        learning = asyncio.create_task(house.status("in_progress", 1))
-        await house.until_waiting_for_a_lock()
-        photo = await add_photo(recording, invoke_session_id="session-7", backend_id=house.backend_id)
+        learning = asyncio.create_task(harness.status("in_progress", 1))
+        await harness.until_waiting_for_a_lock()
+        photo = await add_photo(recording, invoke_session_id="session-7", backend_id=harness.backend_id)
     await learning
-    async with house.database.connection() as connection:
+    async with harness.database.connection() as connection:
         assert await connection.fetchval("SELECT photo_id FROM step_alternatives") == photo

@@ -23,6 +23,8 @@ from sqlalchemy import make_url
 from service.database.embedded import EmbeddedPostgres
 from service.errors import StartupError
 
+pytestmark = pytest.mark.xdist_group("processes")
+
 
 async def connect(url: str) -> Any:
     parts = make_url(url)
@@ -99,15 +101,15 @@ def servers_of(folder: Path) -> list[int]:
     return [pid for pid, parent in found.items() if parent not in found]
 
 
-async def test_what_was_written_is_there_after_a_restart(place: Path) -> None:
-    async with started(place / "db") as url:
+async def test_what_was_written_is_there_after_a_restart(public_folder: Path) -> None:
+    async with started(public_folder / "db") as url:
         await run(url, "CREATE TABLE kept (n int)", "INSERT INTO kept VALUES (7) RETURNING n")
-    async with started(place / "db") as url:
+    async with started(public_folder / "db") as url:
         assert await run(url, "SELECT n FROM kept") == 7
 
 
-async def test_stop_leaves_no_process_and_no_socket_and_may_be_repeated(place: Path) -> None:
-    postgres = EmbeddedPostgres(place / "db")
+async def test_stop_leaves_no_process_and_no_socket_and_may_be_repeated(public_folder: Path) -> None:
+    postgres = EmbeddedPostgres(public_folder / "db")
     await postgres.stop()
     url = await postgres.start()
     sockets = Path(str(make_url(url).query["host"]))
@@ -117,12 +119,12 @@ async def test_stop_leaves_no_process_and_no_socket_and_may_be_repeated(place: P
     await postgres.stop()
     assert await postgres.exited == 0
     assert not sockets.exists()
-    assert not servers_of(place / "db")
+    assert not servers_of(public_folder / "db")
     connection.terminate()
 
 
-async def test_it_listens_on_no_network_and_uses_the_settings_measured_best(place: Path) -> None:
-    async with started(place / "db") as url:
+async def test_it_listens_on_no_network_and_uses_the_settings_measured_best(public_folder: Path) -> None:
+    async with started(public_folder / "db") as url:
         connection = await connect(url)
         wanted = {
             "listen_addresses": "",
@@ -136,57 +138,57 @@ async def test_it_listens_on_no_network_and_uses_the_settings_measured_best(plac
         await connection.close()
 
 
-async def test_killed_without_warning_no_server_is_left_behind(place: Path) -> None:
-    async with held_elsewhere(place / "db") as (process, _):
-        assert servers_of(place / "db")
+async def test_killed_without_warning_no_server_is_left_behind(public_folder: Path) -> None:
+    async with held_elsewhere(public_folder / "db") as (process, _):
+        assert servers_of(public_folder / "db")
         process.kill()
-        assert await no_server_alive(place / "db")
+        assert await no_server_alive(public_folder / "db")
 
 
-async def test_after_a_kill_the_next_start_finds_what_was_committed(place: Path) -> None:
-    async with held_elsewhere(place / "db") as (process, url):
+async def test_after_a_kill_the_next_start_finds_what_was_committed(public_folder: Path) -> None:
+    async with held_elsewhere(public_folder / "db") as (process, url):
         await run(url, "CREATE TABLE kept (n int)", "INSERT INTO kept VALUES (7) RETURNING n")
         old_sockets = Path(str(make_url(url).query["host"]))
         process.kill()
-        async with started(place / "db") as url:  # while the old server may still be shutting down
+        async with started(public_folder / "db") as url:  # while the old server may still be shutting down
             assert await run(url, "SELECT n FROM kept") == 7
-            assert len(servers_of(place / "db")) == 1
+            assert len(servers_of(public_folder / "db")) == 1
             assert not old_sockets.exists()
 
 
-async def test_a_server_that_survived_its_killed_darkroom_is_ended_first(place: Path) -> None:
-    async with held_elsewhere(place / "db", "--no-death-signal") as (process, url):
+async def test_a_server_that_survived_its_killed_darkroom_is_ended_first(public_folder: Path) -> None:
+    async with held_elsewhere(public_folder / "db", "--no-death-signal") as (process, url):
         await run(url, "CREATE TABLE kept (n int)", "INSERT INTO kept VALUES (7) RETURNING n")
-        (leftover,) = servers_of(place / "db")
+        (leftover,) = servers_of(public_folder / "db")
         process.kill()
         await process.wait()
-        async with started(place / "db") as url:
+        async with started(public_folder / "db") as url:
             assert await run(url, "SELECT n FROM kept") == 7
-            assert leftover not in servers_of(place / "db")
+            assert leftover not in servers_of(public_folder / "db")
 
 
-async def test_a_second_darkroom_on_the_folder_is_refused_and_harms_nothing(place: Path) -> None:
-    async with started(place / "db") as url:
+async def test_a_second_darkroom_on_the_folder_is_refused_and_harms_nothing(public_folder: Path) -> None:
+    async with started(public_folder / "db") as url:
         with pytest.raises(StartupError, match="another Darkroom"):
-            await EmbeddedPostgres(place / "db").start()
+            await EmbeddedPostgres(public_folder / "db").start()
         assert await run(url, "SELECT 1") == 1
 
 
-async def test_the_servers_own_end_is_told_and_the_next_start_recovers(place: Path) -> None:
-    postgres = EmbeddedPostgres(place / "db")
+async def test_the_servers_own_end_is_told_and_the_next_start_recovers(public_folder: Path) -> None:
+    postgres = EmbeddedPostgres(public_folder / "db")
     url = await postgres.start()
     await run(url, "CREATE TABLE kept (n int)", "INSERT INTO kept VALUES (7) RETURNING n")
-    (server,) = servers_of(place / "db")
+    (server,) = servers_of(public_folder / "db")
     os.kill(server, signal.SIGKILL)
     assert await postgres.exited == -signal.SIGKILL
     await postgres.stop()
-    async with started(place / "db") as url:
+    async with started(public_folder / "db") as url:
         assert await run(url, "SELECT n FROM kept") == 7
 
 
 @pytest.mark.parametrize("kind", ["alive", "zombie", "dead", "nonsense"])
-async def test_a_stale_pid_file_does_not_keep_it_from_starting(place: Path, kind: str) -> None:
-    async with started(place / "db"):
+async def test_a_stale_pid_file_does_not_keep_it_from_starting(public_folder: Path, kind: str) -> None:
+    async with started(public_folder / "db"):
         pass
     with subprocess.Popen(["sleep", "60"]) as reused:
         if kind in ("zombie", "dead"):
@@ -194,11 +196,13 @@ async def test_a_stale_pid_file_does_not_keep_it_from_starting(place: Path, kind
             os.waitid(os.P_PID, reused.pid, os.WEXITED | os.WNOWAIT)
         if kind == "dead":
             reused.wait()
-        pid_file = place / "db" / "cluster" / "postmaster.pid"
+        pid_file = public_folder / "db" / "cluster" / "postmaster.pid"
         pid_file.write_text(
-            "" if kind == "nonsense" else f"{reused.pid}\n{place / 'db' / 'cluster'}\n1700000000\n5432\n/tmp\n\n1 1\n"
+            ""
+            if kind == "nonsense"
+            else f"{reused.pid}\n{public_folder / 'db' / 'cluster'}\n1700000000\n5432\n/tmp\n\n1 1\n"
         )
-        async with started(place / "db") as url:
+        async with started(public_folder / "db") as url:
             assert await run(url, "SELECT 1") == 1
         if kind == "alive":
             assert reused.poll() is None  # a stranger that got the number is left alone
@@ -206,7 +210,7 @@ async def test_a_stale_pid_file_does_not_keep_it_from_starting(place: Path, kind
 
 
 async def test_the_environments_locale_and_postgresql_variables_mean_nothing(
-    place: Path, monkeypatch: pytest.MonkeyPatch
+    public_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strange = {
         "LANG": "xx_YY.UTF-8",
@@ -226,7 +230,7 @@ async def test_the_environments_locale_and_postgresql_variables_mean_nothing(
     }
     for name, value in strange.items():
         monkeypatch.setenv(name, value)
-    async with started(place / "db") as url:
+    async with started(public_folder / "db") as url:
         connection = await connect(url)
         row = await connection.fetchrow(
             "SELECT datcollate, datlocprovider, datlocale FROM pg_database WHERE datname = 'postgres'"
@@ -236,78 +240,78 @@ async def test_the_environments_locale_and_postgresql_variables_mean_nothing(
         await connection.close()
 
 
-async def test_a_path_longer_than_a_socket_may_have_works(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    long = place / ("a" * 120) / ("ü b" * 30) / "db"
-    long_temporary = place / ("t" * 120)
+async def test_a_path_longer_than_a_socket_may_have_works(public_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = public_folder / ("a" * 120) / ("ü b" * 30) / "db"
+    long_temporary = public_folder / ("t" * 120)
     long_temporary.mkdir(parents=True)
     monkeypatch.setattr(tempfile, "tempdir", str(long_temporary))
     async with started(long) as url:
         assert await run(url, "SELECT 1") == 1
 
 
-async def test_a_user_without_a_name_is_told_what_to_do(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_user_without_a_name_is_told_what_to_do(public_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As `docker run --user 12345`: PostgreSQL's initdb would say that it could not look it up."""
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with pytest.raises(StartupError, match=r"user 12345 has no name .* DARKROOM_DATABASE_URL"):
-        await EmbeddedPostgres(place / "db").start()
+        await EmbeddedPostgres(public_folder / "db").start()
 
 
-async def test_an_interrupted_initdb_is_done_again(place: Path) -> None:
-    partial = place / "db" / "cluster.partial"
+async def test_an_interrupted_initdb_is_done_again(public_folder: Path) -> None:
+    partial = public_folder / "db" / "cluster.partial"
     partial.mkdir(parents=True)
     (partial / "PG_VERSION").write_text("18\n")
-    async with started(place / "db") as url:
+    async with started(public_folder / "db") as url:
         assert await run(url, "SELECT 1") == 1
     assert not partial.exists()
 
 
-async def test_killed_in_the_middle_of_initdb_the_next_start_makes_a_whole_cluster(place: Path) -> None:
+async def test_killed_in_the_middle_of_initdb_the_next_start_makes_a_whole_cluster(public_folder: Path) -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.database.holder", str(place / "db"), stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "tests.database.holder", str(public_folder / "db"), stdout=asyncio.subprocess.PIPE
     )
-    while not (place / "db" / "cluster.partial" / "global").exists():
+    while not (public_folder / "db" / "cluster.partial" / "global").exists():
         await asyncio.sleep(0.005)
     process.kill()
     await process.wait()
-    assert not (place / "db" / "cluster").exists()
-    async with started(place / "db") as url:
+    assert not (public_folder / "db" / "cluster").exists()
+    async with started(public_folder / "db") as url:
         assert await run(url, "SELECT 1") == 1
 
 
-async def test_another_major_versions_cluster_is_refused_naming_both(place: Path) -> None:
-    async with started(place / "db"):
+async def test_another_major_versions_cluster_is_refused_naming_both(public_folder: Path) -> None:
+    async with started(public_folder / "db"):
         pass
-    version = place / "db" / "cluster" / "PG_VERSION"
+    version = public_folder / "db" / "cluster" / "PG_VERSION"
     version.write_text("16\n")
     with pytest.raises(StartupError, match=r"PostgreSQL 16.*PostgreSQL 18"):
-        await EmbeddedPostgres(place / "db").start()
+        await EmbeddedPostgres(public_folder / "db").start()
     version.write_text("18\n")
-    async with started(place / "db") as url:  # refused, not damaged, and the folder let go
+    async with started(public_folder / "db") as url:  # refused, not damaged, and the folder let go
         assert await run(url, "SELECT 1") == 1
 
 
-async def test_a_server_that_will_not_start_says_why(place: Path) -> None:
+async def test_a_server_that_will_not_start_says_why(public_folder: Path) -> None:
     with pytest.raises(StartupError, match="no_such_option"):
-        await EmbeddedPostgres(place / "db", {"no_such_option": "1"}).start()
-    async with started(place / "db") as url:
+        await EmbeddedPostgres(public_folder / "db", {"no_such_option": "1"}).start()
+    async with started(public_folder / "db") as url:
         assert await run(url, "SELECT 1") == 1
 
 
-async def test_a_start_that_is_cancelled_leaves_nothing_running(place: Path) -> None:
-    start = asyncio.create_task(EmbeddedPostgres(place / "db").start())
-    while not (place / "db" / "cluster.partial").exists():
+async def test_a_start_that_is_cancelled_leaves_nothing_running(public_folder: Path) -> None:
+    start = asyncio.create_task(EmbeddedPostgres(public_folder / "db").start())
+    while not (public_folder / "db" / "cluster.partial").exists():
         await asyncio.sleep(0.005)
     start.cancel()
     with pytest.raises(asyncio.CancelledError):
         await start
-    assert not servers_of(place / "db")
-    async with started(place / "db") as url:
+    assert not servers_of(public_folder / "db")
+    async with started(public_folder / "db") as url:
         assert await run(url, "SELECT 1") == 1
 
 
-async def test_it_is_not_started_from_a_thread_whose_end_would_end_the_server(place: Path) -> None:
+async def test_it_is_not_started_from_a_thread_whose_end_would_end_the_server(public_folder: Path) -> None:
     def in_thread() -> None:
-        asyncio.run(EmbeddedPostgres(place / "db").start())
+        asyncio.run(EmbeddedPostgres(public_folder / "db").start())
 
     with pytest.raises(RuntimeError, match="main thread"):
         await asyncio.to_thread(in_thread)

@@ -5,14 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
 from service.backends import ledger
+from service.backends.home import Looked
 from service.database.engine import Connection
 from service.live.messages import BackendLedger
 from tests.fakes.rows import add_alternative, add_backend, add_batch, add_item, add_photo, add_session, add_step
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+READ = Looked(reachable=True, worked_at=1, queue_read_from=2, gallery_read_from=2, mirrors=True)
+NOTHING = BackendLedger(expected=0, made=0, retrieved=0, waiting=0, failed=0, gone=0, home=True)
 
 
 @pytest.fixture
@@ -21,8 +25,9 @@ async def backend(connection: Connection) -> UUID:
 
 
 async def of(connection: Connection, backend: UUID, foreign: int = 0) -> BackendLedger:
-    read = await ledger.read(connection, {backend: foreign} if foreign else {})
-    assert read.total == ledger.total(read.backends.values())
+    """Of a backend on which everything was read."""
+    read = await ledger.read(connection, {backend: foreign} if foreign else {}, {backend: READ})
+    assert read.total == ledger.total(read.backends.values(), read.backends.values())
     return read.backends[str(backend)]
 
 
@@ -40,7 +45,7 @@ async def waiting_photo(connection: Connection, backend: UUID, status: str, sess
 async def test_made_is_the_sum_of_every_state_and_home_means_none_waits_or_failed(
     connection: Connection, backend: UUID
 ) -> None:
-    assert await of(connection, backend) == ledger.EMPTY
+    assert await of(connection, backend) == NOTHING
     await add_photo(connection, backend_id=backend)
     await waiting_photo(connection, backend, "gone")
     assert (await of(connection, backend)).home
@@ -72,10 +77,24 @@ async def test_photos_of_no_backend_and_of_others_are_not_a_backends_business(
     other = await add_backend(connection)
     await add_photo(connection, source="uploaded")
     await add_photo(connection, backend_id=other)
-    read = await ledger.read(connection, {other: 2})
-    assert read.backends[str(backend)] == ledger.EMPTY
+    read = await ledger.read(connection, {other: 2}, {backend: READ})
+    assert read.backends[str(backend)] == NOTHING
     assert read.backends[str(other)].expected == 3
     assert (read.total.made, read.total.expected) == (1, 3)
+
+
+async def test_the_total_is_home_when_each_enabled_backend_is(connection: Connection, backend: UUID) -> None:
+    other = await add_backend(connection)
+
+    async def is_home(*read: UUID) -> bool:
+        return (await ledger.read(connection, {}, dict.fromkeys(read, READ))).total.home
+
+    assert await is_home(backend, other)
+    assert not await is_home(backend)
+    await connection.execute("UPDATE backends SET enabled = false WHERE id = $1", other)
+    assert await is_home(backend)
+    await waiting_photo(connection, other, "pending")
+    assert not await is_home(backend), "it waits all the same"
 
 
 async def test_a_removed_backends_memory_is_left_out(connection: Connection, backend: UUID) -> None:
@@ -90,7 +109,7 @@ async def test_expected_is_the_batch_size_at_every_stage_of_a_generation(connect
 
     async def expected() -> int:
         one = await ledger.read_step(connection, step)
-        assert one == await of(connection, backend)
+        assert one == msgspec.structs.replace(await of(connection, backend), home=one.home)
         return one.expected
 
     assert await expected() == 3  # prepared
@@ -140,7 +159,7 @@ async def test_nothing_more_is_wanted_of_refused_batches_and_of_steps_that_ended
     await add_batch(connection, refused, backend, wanted=2, state="refused")
     ended = await add_step(connection, session, status="canceled")
     await add_batch(connection, ended, backend, wanted=2, state="enqueued", enqueued=2)
-    assert await of(connection, backend) == ledger.EMPTY
+    assert await of(connection, backend) == NOTHING
 
 
 async def test_a_retried_item_does_not_hide_one_never_seen(connection: Connection, backend: UUID) -> None:
@@ -167,7 +186,7 @@ async def test_it_is_read_from_its_index_alone(connection: Connection, backend: 
 async def test_nothing_more_is_wanted_of_a_deleted_step(connection: Connection, backend: UUID) -> None:
     step = await add_step(connection, await add_session(connection), status="processing", batch_size=2, deleted_at=NOW)
     await add_batch(connection, step, backend, wanted=2, state="posted", posted_at=NOW)
-    assert await of(connection, backend) == ledger.EMPTY
+    assert await of(connection, backend) == NOTHING
 
 
 async def test_a_steps_ledger_is_its_own_and_without_tombstones(connection: Connection, backend: UUID) -> None:

@@ -14,7 +14,7 @@ from service.correlation.record import Recorder
 from service.database.engine import Database
 from service.invokeai.events import ImageDTO
 from service.live.announce import Announcer, Readers
-from tests.fakes.consuming import House, house_of, no_ledger, none
+from tests.fakes.consumer_harness import ConsumerHarness, consumer_harness, no_ledger, none
 
 
 class Server:
@@ -25,25 +25,25 @@ class Server:
 
 
 @pytest.fixture
-async def house(database: Database) -> House:
-    return await house_of(database)
+async def harness(database: Database) -> ConsumerHarness:
+    return await consumer_harness(database)
 
 
-def recorder_of(house: House) -> Recorder:
+def recorder_of(harness: ConsumerHarness) -> Recorder:
     return Recorder(
-        house.backend_id,
+        harness.backend_id,
         Server(),  # type: ignore[arg-type]
-        house.database,
-        Announcer(house.hub, Readers(none, none, none, none, no_ledger)),
+        harness.database,
+        Announcer(harness.hub, Readers(none, none, none, none, no_ledger)),
         mirror=True,
         photos_recorded=lambda: None,
         batch_seen=lambda _: None,
-        settled=house.tracking.settled,
+        settled=harness.tracking.settled,
     )
 
 
 async def test_a_place_learned_while_its_image_is_recorded_is_the_images(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: ConsumerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     locking, go_on = asyncio.Event(), asyncio.Event()
     lock_step = record.lock_step
@@ -67,13 +67,13 @@ async def test_a_place_learned_while_its_image_is_recorded_is_the_images(
         },
         ImageDTO,
     )
-    await house.status("in_progress", 1)
-    recording = asyncio.create_task(recorder_of(house).record([image]))
+    await harness.status("in_progress", 1)
+    recording = asyncio.create_task(recorder_of(harness).record([image]))
     await locking.wait()
-    await house.read(seed=42, status="completed", status_sequence=2)
+    await harness.read(seed=42, status="completed", status_sequence=2)
     go_on.set()
     await recording
-    async with house.database.connection() as connection:
+    async with harness.database.connection() as connection:
         row = await connection.fetchrow(
             "SELECT a.position & 0xffffffff AS place, p.seed::int"
             "  FROM step_alternatives a JOIN photos p ON p.id = a.photo_id"

@@ -186,12 +186,65 @@ async def test_the_last_failure_is_final(connection: Connection, backend: UUID) 
     assert await queue.claim(connection, [backend], 10) == []
 
 
-async def test_gone_is_final(connection: Connection, backend: UUID) -> None:
+async def missed(connection: Connection, backend: UUID) -> str | None:
+    claimed = await one(connection, backend)
+    return await queue.miss(connection, claimed, gone="deleted", waiting="missing", gap_seconds=180)
+
+
+async def test_a_missing_image_is_gone_at_the_second_look_minutes_later_and_that_is_final(
+    connection: Connection, backend: UUID
+) -> None:
     photo = await waiting(connection, backend)
-    assert await queue.gone(connection, await one(connection, backend), "deleted")
+    assert await missed(connection, backend) == "pending"
+    found = await row(connection, photo)
+    assert (found["retrieval_error"], found["retrieval_attempts"]) == ("missing", 0)
+    assert 170 < (await queue.next_due(connection, [backend]) or 0) <= 180
+    await queue.make_due(connection, backend)  # a reconnect: too soon to prove anything
+    assert await missed(connection, backend) == "pending"
+    assert (await row(connection, photo))["missing_since"] == found["missing_since"]
+    await connection.execute(
+        "UPDATE photos SET missing_since = missing_since - interval '181 seconds', next_retrieval_attempt = now()"
+    )
+    assert await missed(connection, backend) == "gone"
     found = await row(connection, photo)
     assert (found["retrieval_status"], found["retrieval_error"]) == ("gone", "deleted")
     assert await queue.next_due(connection, [backend]) is None
+
+
+async def test_a_first_look_in_the_future_of_a_clock_set_back_begins_anew(
+    connection: Connection, backend: UUID
+) -> None:
+    photo = await waiting(connection, backend, missing_since=datetime.now(UTC) + timedelta(days=1))
+    assert await missed(connection, backend) == "pending"
+    assert (await row(connection, photo))["missing_since"] <= datetime.now(UTC)
+    assert 170 < (await queue.next_due(connection, [backend]) or 0) <= 180
+
+
+@pytest.mark.parametrize("outcome", ["release", "fail", "finish", "retry"])
+async def test_what_shows_that_the_image_is_there_forgets_the_first_look(
+    connection: Connection, backend: UUID, outcome: str
+) -> None:
+    photo = await waiting(connection, backend, missing_since=datetime.now(UTC))
+    claimed = await one(connection, backend)
+    match outcome:
+        case "release":
+            await queue.release(connection, claimed)
+            assert (await row(connection, photo))["missing_since"] is not None, "it was not asked for"
+            await queue.release(connection, await one(connection, backend), forget_missing=True)
+        case "fail":
+            await queue.fail(connection, claimed, "no file", 5)
+        case "finish":
+            await queue.finish(connection, claimed, HOME, None)
+        case "retry":
+            await queue.release(connection, claimed)
+            await queue.retry(connection, photo)
+    assert (await row(connection, photo))["missing_since"] is None
+
+
+async def test_a_photo_that_failed_every_day_for_years_still_has_a_delay(connection: Connection, backend: UUID) -> None:
+    await waiting(connection, backend, retrieval_attempts=5000)
+    assert await queue.fail(connection, await one(connection, backend), "again", 10_000) == "pending"
+    assert (await queue.next_due(connection, [backend]) or 0) < 800
 
 
 async def test_a_release_costs_nothing(connection: Connection, backend: UUID) -> None:
@@ -219,7 +272,7 @@ async def test_without_the_claim_no_outcome_changes_anything(connection: Connect
     before = await row(connection, photo)
     assert not await queue.finish(connection, claimed, HOME, None)
     assert await queue.fail(connection, claimed, "late", 5) is None
-    assert not await queue.gone(connection, claimed, "late")
+    assert await queue.miss(connection, claimed, gone="late", waiting="late", gap_seconds=0) is None
     assert not await queue.release(connection, claimed, error="late")
     assert await row(connection, photo) == before
 

@@ -18,14 +18,14 @@ from service.correlation.sightings import Sightings
 from service.database.engine import Database
 from service.invokeai.events import ImageDTO, QueueItem
 from service.studio.batches import enter_items
-from tests.fakes.consuming import House, house_of
+from tests.fakes.consumer_harness import ConsumerHarness, consumer_harness
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 Json = dict[str, Any]
 Rows = dict[str, list[tuple[Any, ...]]]
 
 
-class Life(msgspec.Struct, frozen=True):
+class ItemHistory(msgspec.Struct, frozen=True):
     """What truly became of one item."""
 
     item_id: int
@@ -52,43 +52,43 @@ class Life(msgspec.Struct, frozen=True):
 
 
 @st.composite
-def lives(draw: st.DrawFn) -> list[Life]:
+def lives(draw: st.DrawFn) -> list[ItemHistory]:
     """Two items, and perhaps a retry of the second."""
     sequences = draw(st.booleans())
-    made: list[Life] = []
+    made: list[ItemHistory] = []
     for item_id in (1, 2):
         end = draw(st.sampled_from(("completed", "failed", "canceled")))
         echoes = any(life.finals for life in made) and draw(st.booleans())
-        made.append(Life(item_id, 40 + item_id, end, draw(st.integers(0, 2)), echoes, sequences))
+        made.append(ItemHistory(item_id, 40 + item_id, end, draw(st.integers(0, 2)), echoes, sequences))
     if made[1].end != "completed" and draw(st.booleans()):
         made.append(msgspec.structs.replace(made[1], item_id=3, end="completed", finals=1, retry_of=2))
     return made
 
 
-class World:
+class Simulation:
     """One step of ours over the real database, and the images InvokeAI has of it."""
 
-    def __init__(self, house: House, lives: Sequence[Life], tag: str, *, named: bool) -> None:
-        self.house, self.lives, self.tag = house, lives, tag
+    def __init__(self, harness: ConsumerHarness, lives: Sequence[ItemHistory], tag: str, *, named: bool) -> None:
+        self.harness, self.lives, self.tag = harness, lives, tag
         self.named = named
         """Whether the images' metadata name their batch."""
         self.sightings = self._sightings()
 
     def _sightings(self) -> Sightings:
         recorder = Recorder(
-            self.house.backend_id,
+            self.harness.backend_id,
             self,  # type: ignore[arg-type]
-            self.house.database,
-            self.house.consumer._announcer,
+            self.harness.database,
+            self.harness.consumer._announcer,
             mirror=True,
             photos_recorded=lambda: None,
             batch_seen=lambda _: None,
-            settled=self.house.tracking.settled,
+            settled=self.harness.tracking.settled,
         )
         self.recorder = recorder
         sightings = Sightings(self, recorder, lambda: None)  # type: ignore[arg-type]
-        self.house.requests.sight = sightings.sight  # type: ignore[method-assign]
-        self.house.requests.settle = sightings.settle  # type: ignore[method-assign]
+        self.harness.requests.sight = sightings.sight  # type: ignore[method-assign]
+        self.harness.requests.settle = sightings.settle  # type: ignore[method-assign]
         return sightings
 
     # --- InvokeAI, as far as it is asked ---
@@ -97,15 +97,15 @@ class World:
         return [self._image(life, name) for life in self.lives for name in life.names if self._is(life, name, names)]
 
     async def metadata(self, name: str) -> Json:
-        return {"darkroom_batch": self.house.batch_id} if self.named else {}
+        return {"darkroom_batch": self.harness.batch_id} if self.named else {}
 
     def server_time(self) -> datetime:
         return datetime.now(UTC)
 
-    def _is(self, life: Life, name: str, names: Sequence[str]) -> bool:
+    def _is(self, life: ItemHistory, name: str, names: Sequence[str]) -> bool:
         return name.startswith(f"{life.item_id}-") and self.tag + name in names
 
-    def _image(self, life: Life, name: str) -> ImageDTO:
+    def _image(self, life: ItemHistory, name: str) -> ImageDTO:
         return ImageDTO(
             image_name=self.tag + name,
             image_category="general",
@@ -119,8 +119,8 @@ class World:
 
     # --- what is said ---
 
-    def ids(self, life: Life) -> Json:
-        return self.house.ids(life.item_id, session_id=self.tag + life.session)
+    def ids(self, life: ItemHistory) -> Json:
+        return self.harness.ids(life.item_id, session_id=self.tag + life.session)
 
     def events(self) -> list[tuple[str, Json]]:
         """All of them, as they truly came."""
@@ -134,11 +134,11 @@ class World:
             said.append(("queue_item_status_changed", self._status(life, life.end, 2)))
         return said
 
-    def _status(self, life: Life, status: str, sequence: int) -> Json:
+    def _status(self, life: ItemHistory, status: str, sequence: int) -> Json:
         error = {"error_type": "ValueError", "error_message": "no"} if status == "failed" else {}
         return {**self.ids(life), "status": status, "status_sequence": sequence if life.sequences else None, **error}
 
-    def reading(self, life: Life, status: str) -> QueueItem:
+    def reading(self, life: ItemHistory, status: str) -> QueueItem:
         results = {"node": {"images": [{"image_name": self.tag + name} for name in life.names]}}
         ended = status == life.end
         values = [{"node_path": "seed", "field_name": "value", "value": life.seed}]
@@ -157,12 +157,12 @@ class World:
     async def hear(self, k: int) -> None:
         said = self.events()
         name, payload = said[k % len(said)]
-        await self.house.consumer.apply(SocketEvent(name, payload))
+        await self.harness.consumer.apply(SocketEvent(name, payload))
 
     async def read(self, k: int) -> None:
         life = self.lives[k % len(self.lives)]
         status = ("pending", "in_progress", life.end)[k % 3]
-        await self.house.consumer.apply(ItemReading(self.reading(life, status)))
+        await self.harness.consumer.apply(ItemReading(self.reading(life, status)))
 
     async def look_up(self, _: int) -> None:
         if self.sightings._names or self.sightings._settlings:
@@ -173,24 +173,26 @@ class World:
 
     async def begin_anew(self, _: int) -> None:
         """The process was killed: only the database remembers."""
-        self.house = House(self.house.database, self.house.backend_id, self.house.step_id, self.house.batch_id)
+        self.harness = ConsumerHarness(
+            self.harness.database, self.harness.backend_id, self.harness.step_id, self.harness.batch_id
+        )
         self.sightings = self._sightings()
-        await self.house.consumer._ours.load()
+        await self.harness.consumer._ours.load()
 
     async def answer(self, _: int) -> None:
         """The POST's answer names the items."""
-        async with self.house.database.transaction() as connection:
-            await enter_items(connection, self.house.batch_id, self.house.step_id, [1, 2], 2)
+        async with self.harness.database.transaction() as connection:
+            await enter_items(connection, self.harness.batch_id, self.harness.step_id, [1, 2], 2)
 
     async def read_the_rest(self) -> None:
         for life in self.lives:
-            await self.house.consumer.apply(ItemReading(self.reading(life, life.end)))
+            await self.harness.consumer.apply(ItemReading(self.reading(life, life.end)))
         await self.look_up(0)
 
     async def rows(self) -> Rows:
         """Everything that is kept, without what differs from run to run."""
-        step = self.house.step_id
-        async with self.house.database.connection() as connection:
+        step = self.harness.step_id
+        async with self.harness.database.connection() as connection:
             found = {
                 "items": await connection.fetch(ROWS["items"], step),
                 "step": await connection.fetch(ROWS["step"], step),
@@ -211,23 +213,25 @@ STEPS = ("hear", "hear", "hear", "read", "look_up", "read_gallery", "begin_anew"
 happenings = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 99)), max_size=25)
 
 
-async def told(database: Database, lives: Sequence[Life], happened: Sequence[tuple[str, int]], named: bool) -> Rows:
-    world = World(await house_of(database), lives, f"{uuid4()}-", named=named)
+async def told(
+    database: Database, lives: Sequence[ItemHistory], happened: Sequence[tuple[str, int]], named: bool
+) -> Rows:
+    simulation = Simulation(await consumer_harness(database), lives, f"{uuid4()}-", named=named)
     for what, k in happened:
-        await getattr(world, what)(k)
-    await world.read_the_rest()
-    return await world.rows()
+        await getattr(simulation, what)(k)
+    await simulation.read_the_rest()
+    return await simulation.rows()
 
 
 @given(lives=lives(), happened=happenings, named=st.booleans())
 @example(  # the answer, late, tells the place of an item whose image is here, and the process is killed
-    lives=[Life(1, 41, "completed", 1, False, False), Life(2, 42, "completed", 0, False, False)],
+    lives=[ItemHistory(1, 41, "completed", 1, False, False), ItemHistory(2, 42, "completed", 0, False, False)],
     happened=[("hear", 40), ("read_gallery", 0), ("answer", 0), ("begin_anew", 0)],
     named=False,
 )
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_a_last_reading_leads_to_the_same_rows_whatever_happened_before(
-    database: Database, lives: list[Life], happened: list[tuple[str, int]], named: bool
+    database: Database, lives: list[ItemHistory], happened: list[tuple[str, int]], named: bool
 ) -> None:
     events = sum(len(life.names) + 3 for life in lives)
     quiet = await told(database, lives, [("answer", 0), *(("hear", k) for k in range(events))], named)

@@ -19,7 +19,7 @@ from service.app import create_app
 from service.serving import listen, server_for
 from service.settings import Settings
 
-NOBODY = "http://127.0.0.1:9"
+NO_SERVER = "http://127.0.0.1:9"
 """A port where no InvokeAI answers."""
 
 
@@ -72,7 +72,7 @@ class Feed:
 
 
 def settings_for(folder: Path, database_url: str | None, **options: Any) -> Settings:
-    return Settings(**{"data": folder, "database_url": database_url, "port": 0, "invokeai_url": NOBODY} | options)
+    return Settings(**{"data": folder, "database_url": database_url, "port": 0, "invokeai_url": NO_SERVER} | options)
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ class Listener:
 
     def __init__(self, url: str, *, token: str | None = None) -> None:
         self._url, self._token = url, token
-        self.heard: list[tuple[str, Json]] = []
+        self.events: list[tuple[str, Json]] = []
         self.goodbye: str | None = None
         self._client = socketio.AsyncClient(reconnection=False)
         self._client.on("*", self._on_any)
@@ -35,7 +35,7 @@ class Listener:
         await self._client.disconnect()
 
     async def _on_any(self, name: str, payload: Json) -> None:
-        self.heard.append((name, payload))
+        self.events.append((name, payload))
         self._changed.set()
 
     async def _on_disconnect(self, reason: str) -> None:
@@ -43,13 +43,13 @@ class Listener:
         self._changed.set()
 
     def names(self) -> list[str]:
-        return [name for name, _ in self.heard]
+        return [name for name, _ in self.events]
 
     def statuses(self, item_id: int | None = None) -> list[str]:
         """The statuses told of an item, or of all."""
         return [
             payload["status"]
-            for name, payload in self.heard
+            for name, payload in self.events
             if name == "queue_item_status_changed" and item_id in (None, payload["item_id"])
         ]
 

@@ -15,7 +15,7 @@ from service.library.photo_pass import PhotoPass
 from service.library.thumbnails import Thumbnails
 from service.media.imaging import Imaging
 from tests.fakes.pictures import png_of
-from tests.fakes.retrieving import Retrieving
+from tests.fakes.retrieval_harness import RetrievalHarness
 
 A_SECOND = 1 / 86_400
 """As `patrol_days`."""
@@ -23,7 +23,7 @@ A_SECOND = 1 / 86_400
 
 @dataclass
 class Passing:
-    at_work: Retrieving
+    harness: RetrievalHarness
     integrity: Integrity
     photo_pass: PhotoPass
     patrol_days: float
@@ -40,28 +40,28 @@ class Passing:
 
 @asynccontextmanager
 async def passing(
-    at_work: Retrieving, *, patrol_days: float = A_SECOND, quiet_seconds: float = 0
+    harness: RetrievalHarness, *, patrol_days: float = A_SECOND, quiet_seconds: float = 0
 ) -> AsyncIterator[Passing]:
     """At work at once, and behind retrieval, as in the service."""
-    imaging = Imaging(at_work.max_pixels)
+    imaging = Imaging(harness.max_pixels)
     integrity = Integrity(
-        at_work.database,
-        at_work.storage,
+        harness.database,
+        harness.storage,
         imaging,
         Thumbnails(),
-        at_work.told,  # type: ignore[arg-type]
-        wake_retrieval=at_work.retrieval.wake,
+        harness.announced,  # type: ignore[arg-type]
+        wake_retrieval=harness.retrieval.wake,
         thumbnail_quality=lambda: 85,
     )
     photo_pass = PhotoPass(
-        at_work.database,
+        harness.database,
         integrity,
-        at_work.told,  # type: ignore[arg-type]
-        busy=lambda: at_work.retrieval.in_flight > 0,
+        harness.announced,  # type: ignore[arg-type]
+        busy=lambda: harness.retrieval.in_flight > 0,
         patrol_days=lambda: made.patrol_days,
         quiet_seconds=quiet_seconds,
     )
-    made = Passing(at_work, integrity, photo_pass, patrol_days)
+    made = Passing(harness, integrity, photo_pass, patrol_days)
     running = asyncio.create_task(photo_pass.run(), name="photo pass")
     try:
         yield made
@@ -72,31 +72,31 @@ async def passing(
         imaging.close()
 
 
-def add_image(at_work: Retrieving, shade: int = 128, texts: Mapping[str, Any] | None = None) -> Image:
+def add_image(harness: RetrievalHarness, shade: int = 128, texts: Mapping[str, Any] | None = None) -> Image:
     """An image of the server's whose file holds these texts."""
     content = png_of(32, 32, shade=shade, texts=texts)
-    return at_work.server.images.add(content, content, Source())
+    return harness.server.images.add(content, content, Source())
 
 
-async def bring_home(at_work: Retrieving, count: int) -> dict[UUID, Image]:
+async def bring_home(harness: RetrievalHarness, count: int) -> dict[UUID, Image]:
     """So many photos, each with its image; retrieval runs from here on."""
-    images = [add_image(at_work, shade=number % 256) for number in range(count)]
-    photos = {await at_work.photo(image): image for image in images}
-    at_work.start()
+    images = [add_image(harness, shade=number % 256) for number in range(count)]
+    photos = {await harness.photo(image): image for image in images}
+    harness.start()
     for photo in photos:
-        await at_work.until_status(photo, "completed", seconds=120)
+        await harness.until_status(photo, "completed", seconds=120)
     return photos
 
 
-async def until_home(at_work: Retrieving, photos: Mapping[UUID, Image], seconds: float = 60) -> None:
+async def until_home(harness: RetrievalHarness, photos: Mapping[UUID, Image], seconds: float = 60) -> None:
     """Each of them completed, byte for byte as its server has it."""
     async with asyncio.timeout(seconds):
         for photo, image in photos.items():
-            content = at_work.original(image)
+            content = harness.original(image)
             while True:
-                row = await at_work.row(photo)
-                path = at_work.file(row)
+                row = await harness.row(photo)
+                path = harness.file(row)
                 if row["retrieval_status"] == "completed" and path.exists() and path.read_bytes() == content:
                     break
                 await asyncio.sleep(0.02)
-            at_work.assert_home(row, image)
+            harness.assert_home(row, image)

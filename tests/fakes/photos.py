@@ -10,7 +10,7 @@ from uuid import UUID
 import aiohttp
 
 from service.live.hub import Hub
-from tests.fakes.heard import next_message
+from tests.fakes.hub_messages import next_message
 
 ORIGINAL = bytes(range(256)) * 4000
 THUMBNAIL = b"RIFF\x08\0\0\0WEBPVP8 "

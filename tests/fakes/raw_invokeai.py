@@ -27,7 +27,7 @@ SINCE_6_14 = (
 
 
 @dataclass
-class Heard:
+class ReceivedRequest:
     """A request as it arrived."""
 
     method: str
@@ -46,7 +46,7 @@ class RawInvokeAI:
     """`on(path, …)` writes the answers to a path: one for each request, the last for all that follow."""
 
     url: str = ""
-    heard: list[Heard] = field(default_factory=list)
+    received: list[ReceivedRequest] = field(default_factory=list)
     _answers: dict[str, list[Answer]] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -60,19 +60,19 @@ class RawInvokeAI:
     def on(self, path: str, *answers: Answer) -> None:
         self._answers[path] = list(answers)
 
-    def knows(self, *routes: str, version: str = "6.14.2", **more: Any) -> None:
+    def serves(self, *routes: str, version: str = "6.14.2", **more: Any) -> None:
         """The version and the OpenAPI paths it tells."""
         self.on("/api/v1/app/version", json({"version": version} | more))
         self.on("/openapi.json", json({"openapi": "3.1.0", "paths": {route: {"get": {}} for route in routes}}))
 
-    def to(self, path: str) -> list[Heard]:
-        return [request for request in self.heard if request.path == path]
+    def to(self, path: str) -> list[ReceivedRequest]:
+        return [request for request in self.received if request.path == path]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         path = request.raw_path.split("?")[0]
         peer = request.transport and request.transport.get_extra_info("peername")
         query, headers = list(request.query.items()), dict(request.headers)
-        self.heard.append(Heard(request.method, path, query, headers, await request.read(), peer))
+        self.received.append(ReceivedRequest(request.method, path, query, headers, await request.read(), peer))
         self._changed.set()
         answers = self._answers.get(path, [page])
         answer = answers.pop(0) if len(answers) > 1 else answers[0]

@@ -33,7 +33,7 @@ class Connection:
     ended: bool = False
 
     @property
-    def said_goodbye(self) -> bool:
+    def client_disconnected(self) -> bool:
         """The client closed the websocket, rather than just went."""
         return self.socket.close_code == WSCloseCode.OK
 

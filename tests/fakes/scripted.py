@@ -22,10 +22,11 @@ from service.demo.batch import BatchRequest
 from service.demo.clock import stamp
 from service.demo.events import Event
 from service.demo.graph import Prepared
-from service.demo.http import Handler, Problem, answer_like_invokeai, json_answer, query_int
+from service.demo.http import Handler, Problem, answer_like_invokeai, json_answer, query_int, read_field
 from service.demo.images import Image, Source
 from service.demo.items import Item
 from service.demo.server import refuse_polling
+from service.invokeai.events import image_names
 from tests.fakes import answers, extra_nodes
 from tests.fakes.multiuser import MultiUser
 from tests.fakes.rules import Answer, EventRule, RouteRule, Where
@@ -56,7 +57,7 @@ class Hold:
 class ScriptedInvokeAI(DemoServer):
     """InvokeAI for tests. `produced` is every event it had to tell, sent or not; `requests` every request it got.
 
-    `version` emulates an older server (FACTS §11); `multiuser` asks for accounts (FACTS §9).
+    `version` emulates an older server (FACTS §11) or "7" (FACTS §12); `multiuser` asks for accounts (FACTS §9).
     """
 
     labelled = False
@@ -73,6 +74,7 @@ class ScriptedInvokeAI(DemoServer):
         super().__init__(folder, step_seconds=step_seconds, max_queue_size=max_queue_size)
         extra_nodes.install()
         self.version: Version = VERSIONS[version]
+        self.devices = 2 if self.version.is_seven else 1
         if multiuser is not None:
             self.access = multiuser
         self.clock_offset = timedelta(0)
@@ -140,14 +142,32 @@ class ScriptedInvokeAI(DemoServer):
             if problem.status == 404 and "item_id" in request.match_info and not self.version.knows_unknown_items:
                 return web.Response(status=500, text="Internal Server Error")
             raise
-        if self.version.unknown and isinstance(response, web.Response) and response.content_type == "application/json":
+        if not isinstance(response, web.Response) or response.content_type != "application/json":
+            return response
+        if self.version.is_seven and "/queue/" in request.path:
+            response.body = msgspec.json.encode(self._as_seven(request, msgspec.json.decode(response.body or b"null")))
+        if self.version.unknown:
             data = self.version.stripped(msgspec.json.decode(response.body or b"null"))
             if request.path.endswith("/enqueue_batch") and not self.version.answers_item_ids:
                 data.pop("item_ids", None)
             response.body = msgspec.json.encode(data)
         return response
 
+    def _as_seven(self, request: web.Request, data: Any) -> Any:
+        """Item ids ascend in the answer to a POST, and whole items have no result that names a deleted image."""
+        if request.path.endswith("/enqueue_batch") and "item_ids" in data:
+            data["item_ids"].sort()
+        for item in data if isinstance(data, list) else [data]:
+            if isinstance(item, dict) and item.get("session"):
+                results = item["session"]["results"]
+                there = {key for key, result in results.items() if all(map(self.images.find, image_names(result)))}
+                item["session"]["results"] = {key: results[key] for key in results if key in there}
+        return data
+
     def add_routes(self, app: web.Application) -> None:
+        if self.version.is_seven:
+            app.router.add_post("/api/v1/images/copy", self._copy)
+            app.router.add_get("/api/v1/projects/", self._projects, allow_head=False)
         if self.version.name != "6.14.2":
             app.router.add_get("/api/v1/app/version", self._version, allow_head=False)
             app.router.add_get("/openapi.json", self._openapi, allow_head=False)
@@ -170,6 +190,14 @@ class ScriptedInvokeAI(DemoServer):
         for item in items:
             del item["session"], item["workflow"]
         return json_answer({"limit": limit, "has_more": len(found) > limit, "items": items})
+
+    async def _copy(self, request: web.Request) -> web.Response:
+        """Files and metadata byte for byte, with new names and without a session."""
+        names = await read_field(request, "image_names")
+        return json_answer({name: self.add_copy(self.images.get(name)).image_name for name in names}, 201)
+
+    async def _projects(self, request: web.Request) -> web.Response:
+        return json_answer([])
 
     # -- events
 
@@ -332,3 +360,18 @@ class ScriptedInvokeAI(DemoServer):
     def add_canvas_save(self, **options: Any) -> Image:
         """Canvas "Save to Gallery": category general, session null: mirrored (FACTS §10)."""
         return self.add_image(category="general", origin="external", **options)
+
+    def add_layer(self, **options: Any) -> Image:
+        """What 7's canvas keeps of its own: category other, not intermediate, session null: not mirrored."""
+        return self.add_image(category="other", origin="external", **options)
+
+    def add_copy(self, image: Image) -> Image:
+        """As `POST /images/copy` does when a project is duplicated (FACTS §12)."""
+        data, thumbnail = (
+            path(image.image_name).read_bytes() for path in (self.images.path, self.images.thumbnail_path)
+        )
+        return self.images.add(data, thumbnail, Source(category=image.image_category))
+
+    def promote(self, image: Image) -> None:
+        """7's "save to gallery" of a canvas candidate: a PATCH of its record, of which no event tells."""
+        self.images.update(image, is_intermediate=False, image_category="general")

@@ -1,4 +1,4 @@
-"""Older InvokeAIs: the routes and fields they lack (FACTS §11)."""
+"""Other InvokeAIs: the routes and fields older ones lack (FACTS §11), and what 7 does differently (FACTS §12)."""
 
 from __future__ import annotations
 
@@ -40,6 +40,8 @@ class Version:
     knows_unknown_items: bool = True
     """Whether it answers 404 for an item it does not have, and not 500."""
     emits_items_canceled: bool = True
+    is_seven: bool = False
+    """Ascending `item_ids`, `POST /images/copy`, projects, no results of deleted images, two items at once."""
 
     def lacks(self, request: web.Request) -> bool:
         resource = request.match_info.route.resource
@@ -67,7 +69,10 @@ class Version:
         return {"version": self.name} | ({"highlights": None} if self.name < "6.1" else {})
 
 
-VERSIONS = {
+SEVEN = Version("6.14.0-alpha", is_seven=True)
+"""It still calls itself so (FACTS §12)."""
+
+VERSIONS = {"7": SEVEN} | {
     version.name: version
     for version in (
         Version(

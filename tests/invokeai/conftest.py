@@ -35,8 +35,8 @@ async def invokeai() -> AsyncIterator[RealInvokeAI]:
 
 
 @pytest.fixture
-async def darkroom(invokeai: RealInvokeAI, place: Path) -> AsyncIterator[DarkroomProcess]:
-    process = DarkroomProcess(place / "data", DARKROOM_INVOKEAI_URL=invokeai.url)
+async def darkroom(invokeai: RealInvokeAI, public_folder: Path) -> AsyncIterator[DarkroomProcess]:
+    process = DarkroomProcess(public_folder / "data", DARKROOM_INVOKEAI_URL=invokeai.url)
     await process.start()
     await process.connected()
     yield process

@@ -13,9 +13,9 @@ from tests.invokeai.test_real_server import fresh_seed
 pytestmark = [pytest.mark.invokeai, pytest.mark.timeout(600)]
 
 
-async def test_a_batch_comes_home_from_a_server_that_wants_a_login(place: Path) -> None:
+async def test_a_batch_comes_home_from_a_server_that_wants_a_login(public_folder: Path) -> None:
     darkroom = DarkroomProcess(
-        place / "data",
+        public_folder / "data",
         DARKROOM_INVOKEAI_URL=os.environ["INVOKEAI_MULTIUSER_URL"],
         DARKROOM_INVOKEAI_EMAIL=os.environ["INVOKEAI_MULTIUSER_EMAIL"],
         DARKROOM_INVOKEAI_PASSWORD=os.environ["INVOKEAI_MULTIUSER_PASSWORD"],
@@ -32,9 +32,9 @@ async def test_a_batch_comes_home_from_a_server_that_wants_a_login(place: Path) 
         await darkroom.stop()
 
 
-async def test_a_wrong_password_is_told_as_unauthorized(place: Path) -> None:
+async def test_a_wrong_password_is_told_as_unauthorized(public_folder: Path) -> None:
     darkroom = DarkroomProcess(
-        place / "data",
+        public_folder / "data",
         DARKROOM_INVOKEAI_URL=os.environ["INVOKEAI_MULTIUSER_URL"],
         DARKROOM_INVOKEAI_EMAIL=os.environ["INVOKEAI_MULTIUSER_EMAIL"],
         DARKROOM_INVOKEAI_PASSWORD="not the password",

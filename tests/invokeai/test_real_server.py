@@ -306,9 +306,9 @@ async def test_the_ledger_is_home_at_the_end(darkroom: DarkroomProcess) -> None:
 
 
 async def test_a_second_darkroom_over_the_same_server_takes_our_images_as_other_peoples(
-    darkroom: DarkroomProcess, invokeai: RealInvokeAI, place: Path
+    darkroom: DarkroomProcess, invokeai: RealInvokeAI, public_folder: Path
 ) -> None:
-    other = DarkroomProcess(place / "other", DARKROOM_INVOKEAI_URL=invokeai.url)
+    other = DarkroomProcess(public_folder / "other", DARKROOM_INVOKEAI_URL=invokeai.url)
     await other.start()
     await other.connected()
     try:

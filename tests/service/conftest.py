@@ -10,8 +10,8 @@ import pytest
 
 from service.database.engine import Database
 from tests.fakes import ScriptedInvokeAI
-from tests.fakes.correlated import Correlated, correlated
-from tests.fakes.studio import StudioHouse, studio_house
+from tests.fakes.correlation_harness import CorrelationHarness, correlation_harness
+from tests.fakes.studio_harness import StudioHarness, studio_harness
 
 
 @pytest.fixture
@@ -23,10 +23,10 @@ async def invokeai(tmp_path: Path) -> AsyncIterator[ScriptedInvokeAI]:
 
 
 @pytest.fixture
-async def house(database: Database, invokeai: ScriptedInvokeAI) -> AsyncIterator[Correlated]:
+async def harness(database: Database, invokeai: ScriptedInvokeAI) -> AsyncIterator[CorrelationHarness]:
     """Connected and reconciled."""
-    async with correlated(database, invokeai) as house:
-        yield house
+    async with correlation_harness(database, invokeai) as harness:
+        yield harness
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ async def http(invokeai: ScriptedInvokeAI) -> AsyncIterator[aiohttp.ClientSessio
 
 
 @pytest.fixture
-async def studio(database: Database, invokeai: ScriptedInvokeAI) -> AsyncIterator[StudioHouse]:
+async def studio(database: Database, invokeai: ScriptedInvokeAI) -> AsyncIterator[StudioHarness]:
     """Connected, its models known."""
-    async with studio_house(database, invokeai) as studio:
+    async with studio_harness(database, invokeai) as studio:
         yield studio

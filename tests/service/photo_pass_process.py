@@ -16,7 +16,7 @@ from service.library.photo_pass import PhotoPass
 from service.library.thumbnails import Thumbnails
 from service.media.imaging import Imaging
 from service.media.storage import LocalStorage
-from tests.fakes.retrieving import Told
+from tests.fakes.retrieval_harness import AnnouncerRecorder
 
 
 class Counting(Integrity):
@@ -34,7 +34,7 @@ class Counting(Integrity):
 
 
 async def main(database_url: str, folder: str, patrol_days: str, stands_still_at: str) -> None:
-    told = Told()
+    told = AnnouncerRecorder()
     database = Database(create_engine(database_url))
     integrity = Counting(
         database,

@@ -24,7 +24,7 @@ from service.media.imaging import Imaging
 from service.media.storage import LocalStorage
 from service.retrieval import fetcher, queue
 from service.retrieval.worker import Retrieval
-from tests.fakes.retrieving import Told
+from tests.fakes.retrieval_harness import AnnouncerRecorder
 
 
 def stand_still() -> None:
@@ -96,7 +96,7 @@ async def main(database_url: str, folder: str, url: str, backend: str, step: str
             Imaging(2_000_000),
             lambda _: client,
             lambda: [backend_id],
-            announcer=Told(),  # type: ignore[arg-type]
+            announcer=AnnouncerRecorder(),  # type: ignore[arg-type]
             limits=lambda: limits,
             workers=4,
         )

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
 
 import aiohttp
 import psutil
@@ -18,8 +16,7 @@ import pytest
 from aiohttp import web
 
 from service import __main__ as command
-from service import data_folder, foundation
-from service.database.embedded import EmbeddedPostgres
+from service import data_folder
 from service.database.engine import Connection
 from service.errors import StartupError
 from service.live.messages import Hello
@@ -29,6 +26,8 @@ from service.settings import Settings
 from tests.fakes.darkroom import running, settings_for
 from tests.fakes.process import ROOT, DarkroomProcess
 from tests.fakes.rows import add_photo
+
+pytestmark = pytest.mark.xdist_group("processes")
 
 PATIENCE = 60
 
@@ -172,14 +171,14 @@ async def test_the_demo_has_a_folder_and_a_database_of_its_own(tmp_path: Path) -
 
 
 @pytest.fixture
-async def usual_place(monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int) -> str:
+async def default_url(monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int) -> str:
     url = f"http://127.0.0.1:{unused_tcp_port}"
     monkeypatch.setattr(command, "HOME_INVOKEAI", url)
     return url
 
 
 async def test_the_demo_stands_in_only_where_there_is_neither_a_server_nor_a_library(
-    tmp_path: Path, usual_place: str
+    tmp_path: Path, default_url: str
 ) -> None:
     bare = Settings(data=tmp_path)
     assert await command._falls_back(bare)
@@ -295,98 +294,6 @@ async def test_after_a_kill_it_starts_again_at_once_with_its_own_database(tmp_pa
         assert process.process.returncode == 0
     finally:
         await process.kill()
-
-
-async def test_when_its_database_dies_it_gives_up_rather_than_limp_on(tmp_path: Path) -> None:
-    process = DarkroomProcess(tmp_path / "data", DARKROOM_INVOKEAI_URL="http://127.0.0.1:9")
-    try:
-        await process.start()
-        assert process.process is not None
-        servers = _databases(process.process.pid)
-        assert servers
-        servers[0].kill()
-        async with asyncio.timeout(PATIENCE):
-            assert await process.process.wait() == 1
-        assert "database server ended by itself" in process.log.read_text()
-    finally:
-        await process.kill()
-
-
-@pytest.mark.parametrize("how", ["it is shutting down", "its socket was removed"])
-async def test_when_its_database_admits_nobody_new_it_gives_up_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
-    monkeypatch.setattr(foundation, "KNOCK_SECONDS", 0.1)
-    async with running(settings_for(tmp_path, None)) as darkroom:
-        database = darkroom.app.state["database"]
-        sockets = Path(database.engine.url.query["host"])
-        async with database.connection() as held, asyncio.timeout(PATIENCE):
-            await asyncio.sleep(0.3)
-            assert not darkroom.reasons
-            if how == "it is shutting down":
-                os.kill(int((sockets / ".s.PGSQL.5432.lock").read_text().split()[0]), signal.SIGTERM)
-            else:
-                shutil.rmtree(sockets)
-            while not darkroom.reasons:
-                assert await held.fetchval("SELECT 1") == 1
-                await asyncio.sleep(0.05)
-        assert "admits no new connection" in darkroom.reasons[0]
-
-
-async def test_a_database_that_is_away_for_a_moment_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers, reasons = [True, False, True, True, False, False], []
-
-    class Postgres:
-        async def admits(self) -> bool:
-            assert not reasons
-            return answers.pop(0)
-
-    monkeypatch.setattr(foundation, "KNOCK_SECONDS", 0)
-    await foundation._knock(cast(EmbeddedPostgres, Postgres()), reasons.append)
-    assert (answers, len(reasons)) == ([], 1)
-
-
-async def test_a_database_that_dies_while_it_starts_ends_it_with_a_failure_too(
-    tmp_path: Path, unused_tcp_port: int
-) -> None:
-    """A supervisor of services starts again only what ended with a failure."""
-    data = tmp_path / "data"
-    process = DarkroomProcess(data, DARKROOM_INVOKEAI_URL="http://127.0.0.1:9")
-    await process.start()
-    await process.stop()
-
-    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-        await writer.wait_closed()
-        left.set()
-
-    left = asyncio.Event()
-    silent = await asyncio.start_server(say_nothing, "127.0.0.1", unused_tcp_port)
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("DARKROOM_")}
-    moved = {"DARKROOM_DATA": str(data), "DARKROOM_INVOKEAI_URL": f"http://127.0.0.1:{unused_tcp_port}"}
-    starting = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "service", "serve"), cwd=ROOT, env={**clean, **moved}, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while not _asks(starting.pid, unused_tcp_port):  # deciding, and not yet serving
-                await asyncio.sleep(0.01)
-            _databases(starting.pid)[0].kill()
-            assert await starting.wait() == 1
-            await left.wait()
-    finally:
-        if starting.returncode is None:
-            starting.kill()
-        silent.close()
-
-
-def _databases(pid: int) -> list[psutil.Process]:
-    return [child for child in psutil.Process(pid).children() if "postgres" in child.name().lower()]
-
-
-def _asks(pid: int, port: int) -> bool:
-    return any(found.raddr and found.raddr.port == port for found in psutil.Process(pid).net_connections())
 
 
 async def test_the_openapi_document_is_printed_without_starting_anything(tmp_path: Path) -> None:

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from tests.fakes import answers
-from tests.fakes.correlated import Correlated
+from tests.fakes.correlation_harness import CorrelationHarness
 
 
-async def until_videos(house: Correlated, count: int) -> None:
-    await house.registry.refresh()
+async def until_videos(harness: CorrelationHarness, count: int) -> None:
+    harness.connection.look()
 
     async def met() -> bool:
-        return (await house.registry.resource(house.backend_id)).videos == count
+        return (await harness.registry.resource(harness.backend_id)).videos == count
 
-    await house.until(met)
+    await harness.until(met)
 
 
-async def test_videos_are_counted_and_shown_and_never_taken(house: Correlated) -> None:
-    rule = house.invokeai.on("/videos/$", answers.body(b'{"limit":1,"offset":0,"total":3,"items":[{}]}'), times=None)
-    await until_videos(house, 3)
-    await house.connection.gallery.read()
-    assert await house.fetch("SELECT FROM photos") == []
+async def test_videos_are_counted_and_shown_and_never_taken(harness: CorrelationHarness) -> None:
+    rule = harness.invokeai.on("/videos/$", answers.body(b'{"limit":1,"offset":0,"total":3,"items":[{}]}'), times=None)
+    await until_videos(harness, 3)
+    await harness.connection.gallery.read()
+    assert await harness.fetch("SELECT FROM photos") == []
     rule.remove()
-    await until_videos(house, 0)
+    await until_videos(harness, 0)
 
 
-async def test_a_server_that_cannot_count_its_videos_is_shown_all_the_same(house: Correlated) -> None:
-    house.invokeai.on("/videos/$", answers.status(500), times=None)
-    await house.registry.refresh()
-    backend = await house.registry.resource(house.backend_id)
+async def test_a_server_that_cannot_count_its_videos_is_shown_all_the_same(harness: CorrelationHarness) -> None:
+    failing = harness.invokeai.on("/videos/$", answers.status(500), times=None)
+    harness.connection.look()
+    await failing.wait()
+    backend = await harness.registry.resource(harness.backend_id)
     assert (backend.state, backend.videos) == ("connected", 0)

@@ -77,7 +77,8 @@ async def test_a_new_backend_connects_and_shows_how_it_is(
     assert created["url"] == invokeai.url
     assert created["name"] == invokeai.url.removeprefix("http://")
     assert (created["kind"], created["mirror"], created["enabled"]) == ("server", "all", True)
-    connected = await until(client, created["id"], lambda now: now["state"] == "connected" and now["version"])
+    connected = await until(client, created["id"], lambda now: now["version"] and now["ledger"]["home"])
+    assert connected["state"] == "connected"
     assert connected["last_seen_at"] is not None
     assert connected["ledger"] == {
         "expected": 0,

@@ -58,7 +58,7 @@ OWNER = Credentials("owner@example.com", "a secret")
 
 @pytest.fixture
 def owner(server: RawInvokeAI, session: aiohttp.ClientSession) -> InvokeClient:
-    server.knows(*SINCE_6_14, AUTH_STATUS)
+    server.serves(*SINCE_6_14, AUTH_STATUS)
     server.on(AUTH_STATUS, json({"multiuser_enabled": True, "setup_required": False}))
     server.on(LOGIN, json({"token": "t1", "expires_in": 604800}), json({"token": "t2"}))
     return InvokeClient(server.url, credentials=OWNER, timeout=5, session=session)
@@ -99,7 +99,7 @@ async def test_files_need_the_token_too(server: RawInvokeAI, owner: InvokeClient
     server.on("/api/v1/images/i/a.png/full", NO_AUTH, data(b"png"))
     async with owner.open_file("a.png") as file:
         assert b"".join([chunk async for chunk in file.iter()]) == b"png"
-    assert server.heard[-1].headers["Authorization"] == "Bearer t1"
+    assert server.received[-1].headers["Authorization"] == "Bearer t1"
 
 
 async def test_calls_rejected_together_log_in_once(server: RawInvokeAI, owner: InvokeClient) -> None:

@@ -50,7 +50,7 @@ def dto(name: str) -> dict[str, Any]:
 @pytest.fixture
 async def server() -> AsyncIterator[RawInvokeAI]:
     async with raw_invokeai() as server:
-        server.knows(*SINCE_6_14)
+        server.serves(*SINCE_6_14)
         yield server
 
 
@@ -70,7 +70,7 @@ async def test_connecting_tells_version_routes_and_kind(server: RawInvokeAI, cli
     assert (info.version, info.multiuser, info.demo) == ("6.14.2", False, False)
     assert "/api/v1/queue/{queue_id}/item_ids" in info.routes
     assert client.info is info
-    server.knows(version="6.13.0", demo=True, highlights=None)
+    server.serves(version="6.13.0", demo=True, highlights=None)
     info = await client.connect()
     assert (info.version, info.demo, info.routes) == ("6.13.0", True, frozenset())
 
@@ -137,7 +137,7 @@ async def test_nothing_asked_for_asks_nothing(server: RawInvokeAI, client: Invok
     assert await client.items([]) == []
     assert await client.images_by_names([]) == []
     assert await client.summaries([]) == []
-    assert {request.method for request in server.heard} == {"GET"}
+    assert {request.method for request in server.received} == {"GET"}
 
 
 async def test_summaries_come_from_their_own_route(server: RawInvokeAI, client: InvokeClient) -> None:
@@ -147,13 +147,13 @@ async def test_summaries_come_from_their_own_route(server: RawInvokeAI, client: 
 
 
 async def test_before_6_14_summaries_come_from_items(server: RawInvokeAI, client: InvokeClient) -> None:
-    server.knows("/api/v1/queue/{queue_id}/items_by_ids", "/api/v1/queue/{queue_id}/item_ids")
+    server.serves("/api/v1/queue/{queue_id}/items_by_ids", "/api/v1/queue/{queue_id}/item_ids")
     server.on(f"{QUEUE}/items_by_ids", json([item(3, session={"results": {}})]))
     assert [summary.item_id for summary in await client.summaries([3])] == [3]
 
 
 async def test_before_6_9_items_are_read_one_by_one(server: RawInvokeAI, client: InvokeClient) -> None:
-    server.knows("/api/v1/queue/{queue_id}/list_all")
+    server.serves("/api/v1/queue/{queue_id}/list_all")
     server.on(f"{QUEUE}/i/2", json(item(2)))
     server.on(f"{QUEUE}/i/4", json({"detail": "Queue item with id 4 not found in queue default"}, 404))
     assert [found.item_id for found in await client.items([2, 4])] == [2]
@@ -163,7 +163,7 @@ async def test_before_6_9_items_are_read_one_by_one(server: RawInvokeAI, client:
 async def test_in_5_15_several_unknown_items_cost_one_look_at_the_list(
     server: RawInvokeAI, client: InvokeClient
 ) -> None:
-    server.knows("/api/v1/queue/{queue_id}/list")
+    server.serves("/api/v1/queue/{queue_id}/list")
     server.on(f"{QUEUE}/list", json({"limit": 500, "has_more": False, "items": [item(1), item(5)]}))
     server.on(f"{QUEUE}/i/1", json(item(1)))
     for path in (f"{QUEUE}/i/2", f"{QUEUE}/i/3", f"{QUEUE}/i/5"):
@@ -176,7 +176,7 @@ async def test_in_5_15_several_unknown_items_cost_one_look_at_the_list(
 
 async def test_in_5_15_an_unknown_item_is_told_from_a_failure(server: RawInvokeAI, client: InvokeClient) -> None:
     """It answers both with 500 and plain text."""
-    server.knows("/api/v1/queue/{queue_id}/list")
+    server.serves("/api/v1/queue/{queue_id}/list")
     server.on(f"{QUEUE}/list", json({"limit": 500, "has_more": False, "items": [item(1)]}))
     for path in (f"{QUEUE}/i/1", f"{QUEUE}/i/2", f"{QUEUE}/i/2/cancel"):
         server.on(path, text("Internal Server Error", 500))
@@ -201,7 +201,7 @@ async def test_all_ids_ascend_whatever_the_server_thinks(server: RawInvokeAI, cl
 
 
 async def test_up_to_6_6_all_ids_come_in_cursor_pages(server: RawInvokeAI, client: InvokeClient) -> None:
-    server.knows("/api/v1/queue/{queue_id}/list", "/api/v1/queue/{queue_id}/list_all")
+    server.serves("/api/v1/queue/{queue_id}/list", "/api/v1/queue/{queue_id}/list_all")
     first = {"limit": 2, "has_more": True, "items": [item(9, priority=1), item(1)]}
     server.on(f"{QUEUE}/list", json(first), json({"limit": 2, "has_more": False, "items": [item(2)]}))
     assert await client.item_ids() == [1, 2, 9]
@@ -209,13 +209,13 @@ async def test_up_to_6_6_all_ids_come_in_cursor_pages(server: RawInvokeAI, clien
 
 
 async def test_a_page_that_promises_more_and_has_none_ends_the_list(server: RawInvokeAI, client: InvokeClient) -> None:
-    server.knows("/api/v1/queue/{queue_id}/list")
+    server.serves("/api/v1/queue/{queue_id}/list")
     server.on(f"{QUEUE}/list", json({"has_more": True, "items": []}))
     assert await client.item_ids() == []
 
 
 async def test_from_6_7_to_6_8_all_ids_come_from_whole_items(server: RawInvokeAI, client: InvokeClient) -> None:
-    server.knows("/api/v1/queue/{queue_id}/list_all")
+    server.serves("/api/v1/queue/{queue_id}/list_all")
     server.on(f"{QUEUE}/list_all", json([item(3, session={"graph": {}}), item(1)]))
     assert await client.item_ids() == [1, 3]
 
@@ -227,7 +227,7 @@ async def test_cancelling_and_retrying(server: RawInvokeAI, client: InvokeClient
     await client.cancel_item(5)
     assert await client.cancel_batches(["a", "b"]) == 3
     assert await client.retry_items([5, 6]) == [5]
-    sent = {request.path: (request.method, request.body) for request in server.heard}
+    sent = {request.path: (request.method, request.body) for request in server.received}
     assert sent[f"{QUEUE}/i/5/cancel"] == ("PUT", b"")
     assert sent[f"{QUEUE}/cancel_by_batch_ids"] == ("PUT", b'{"batch_ids":["a","b"]}')
     assert sent[f"{QUEUE}/retry_items_by_id"] == ("PUT", b"[5,6]")
@@ -238,7 +238,7 @@ async def test_images_are_read_by_names_or_one_by_one(server: RawInvokeAI, clien
     server.on(by_names, json([dto("a.png")]))
     assert [found.image_name for found in await client.images_by_names(["a.png", "b.png"])] == ["a.png"]
     assert server.to(by_names)[0].json() == {"image_names": ["a.png", "b.png"]}
-    server.knows()
+    server.serves()
     await client.connect()
     server.on("/api/v1/images/i/a.png", json(dto("a.png")))
     server.on("/api/v1/images/i/b.png", json({"detail": "Not Found"}, 404))
@@ -284,7 +284,7 @@ async def test_a_file_is_streamed_unpacked_with_its_length(server: RawInvokeAI, 
         chunks = [chunk async for chunk in file.iter(65_536)]
     assert b"".join(chunks) == b"\x89PNG" * 100_000
     assert max(map(len, chunks)) <= 65_536
-    assert server.heard[-1].headers["Accept-Encoding"] == "identity"
+    assert server.received[-1].headers["Accept-Encoding"] == "identity"
 
 
 async def test_a_proxy_that_packs_files_all_the_same_tells_no_length(server: RawInvokeAI, client: InvokeClient) -> None:

@@ -10,7 +10,7 @@ import pytest
 from service.correlation import reconcile
 from service.database.engine import Database
 from tests.fakes import ScriptedInvokeAI, batches
-from tests.fakes.correlated import Correlated, correlated
+from tests.fakes.correlation_harness import CorrelationHarness, correlation_harness
 from tests.fakes.multiuser import Account, MultiUser
 
 OWNER, OTHER = Account("owner@example.com", "secret"), Account("other@example.com", "private")
@@ -18,34 +18,36 @@ OLDER = ["5.15.0", "6.0.2", "6.9.0", "6.12.0"]
 
 
 @pytest.fixture(params=OLDER)
-async def older(request: pytest.FixtureRequest, database: Database, tmp_path: Path) -> AsyncIterator[Correlated]:
+async def older(
+    request: pytest.FixtureRequest, database: Database, tmp_path: Path
+) -> AsyncIterator[CorrelationHarness]:
     server = ScriptedInvokeAI(tmp_path / "old", version=request.param)
     await server.start()
-    async with correlated(database, server) as house:
-        yield house
+    async with correlation_harness(database, server) as harness:
+        yield harness
     await server.stop()
 
 
 @pytest.fixture
-async def shared(database: Database, tmp_path: Path) -> AsyncIterator[Correlated]:
+async def shared(database: Database, tmp_path: Path) -> AsyncIterator[CorrelationHarness]:
     server = ScriptedInvokeAI(tmp_path / "shared", multiuser=MultiUser([OWNER, OTHER]))
     await server.start()
     credentials = {"email": OWNER.email, "password": OWNER.password}
-    async with correlated(database, server, credentials=credentials) as house:
-        yield house
+    async with correlation_harness(database, server, credentials=credentials) as harness:
+        yield harness
     await server.stop()
 
 
-async def test_older_servers_are_followed_by_what_they_have(older: Correlated) -> None:
-    step, _ = await older.ours(batches.blank(), items=2)
-    await older.theirs(batches.blank())
+async def test_older_servers_are_followed_by_what_they_have(older: CorrelationHarness) -> None:
+    step, _ = await older.enqueue_own(batches.blank(), items=2)
+    await older.enqueue_foreign(batches.blank())
     await older.until_step(step, "completed")
     await older.until_photos(3)
 
 
-async def test_with_every_event_lost_older_servers_are_read_to_the_same_end(older: Correlated) -> None:
+async def test_with_every_event_lost_older_servers_are_read_to_the_same_end(older: CorrelationHarness) -> None:
     older.invokeai.drop_events()
-    step, ids = await older.ours(batches.several_images(2), items=2)
+    step, ids = await older.enqueue_own(batches.several_images(2), items=2)
     await older.invokeai.until_ended(*ids)
     older.registry.request_reading(older.backend_id)
     await older.until_step(step, "completed")
@@ -53,12 +55,12 @@ async def test_with_every_event_lost_older_servers_are_read_to_the_same_end(olde
 
 
 async def test_where_a_bulk_cancel_is_not_told_of_pending_items_a_reading_finds_them(
-    older: Correlated, monkeypatch: pytest.MonkeyPatch
+    older: CorrelationHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconcile, "QUIET", 0.3)
     older.registry.request_reading(older.backend_id)
     hold = older.invokeai.hold("img")
-    step, ids = await older.ours(batches.blank(), items=3)
+    step, ids = await older.enqueue_own(batches.blank(), items=3)
     await hold.reached()
 
     async def all_known() -> bool:
@@ -71,7 +73,7 @@ async def test_where_a_bulk_cancel_is_not_told_of_pending_items_a_reading_finds_
     await older.until_step(step, "canceled")
 
 
-async def test_what_other_users_do_is_neither_shown_nor_taken(shared: Correlated) -> None:
+async def test_what_other_users_do_is_neither_shown_nor_taken(shared: CorrelationHarness) -> None:
     """Of their items only ids and states are told, and their images are not listed (FACTS §9)."""
     hold = shared.invokeai.hold("img")
     for _ in range(2):
@@ -90,7 +92,7 @@ async def test_what_other_users_do_is_neither_shown_nor_taken(shared: Correlated
     assert photo["step_id"] == step
 
 
-async def test_a_session_that_expires_while_connected_interrupts_nothing(shared: Correlated) -> None:
+async def test_a_session_that_expires_while_connected_interrupts_nothing(shared: CorrelationHarness) -> None:
     access = shared.invokeai.access
     assert isinstance(access, MultiUser)
     access.expire()

@@ -63,7 +63,7 @@ async def test_a_bulk_cancel_names_to_each_user_only_the_own_items(multiuser):
         await server.queue.cancel_where("default", lambda item: True)
         for listener, ids in ((owner, [1]), (other, [])):
             await listener.until(lambda listener=listener: "queue_items_canceled" in listener.names())
-            assert listener.heard[-1][1]["canceled_item_ids"] == ids
+            assert listener.events[-1][1]["canceled_item_ids"] == ids
 
 
 async def test_others_items_arrive_redacted_and_their_images_are_forbidden(multiuser):
@@ -79,7 +79,7 @@ async def test_others_items_arrive_redacted_and_their_images_are_forbidden(multi
         await other.until_ended(item_id)
         assert "invocation_complete" in owner.names()
         assert set(other.names()) == {"batch_enqueued", "queue_item_status_changed"}
-        for _, payload in other.heard:
+        for _, payload in other.events:
             assert (payload["batch_id"], payload["user_id"], payload["origin"]) == ("redacted", "redacted", None)
         image = server.images.select(Filter())[0]
         bearer = {"Authorization": f"Bearer {access.token(bob)}"}

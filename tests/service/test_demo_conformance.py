@@ -52,7 +52,7 @@ async def play(invokeai: ScriptedInvokeAI) -> list[tuple[str, Json]]:
         await listener.until_ended(max(invokeai.queue.items))
         await invokeai.queue.clear("default", None)
         await listener.until(lambda: "queue_cleared" in listener.names())
-        return listener.heard
+        return listener.events
 
 
 def recorded_shapes() -> dict[tuple[str, str], list[Any]]:

@@ -13,9 +13,9 @@ async def test_failed_is_told_before_the_nodes_error_and_what_was_saved_stays(in
         await invokeai.enqueue(batches.batch(batches.failing(after_image=True)))
         await listener.until(lambda: "invocation_error" in listener.names())
         assert listener.names()[-2:] == ["queue_item_status_changed", "invocation_error"]
-        told = listener.heard[-2][1]
+        told = listener.events[-2][1]
         assert (told["status"], told["error_type"]) == ("failed", "ImageRecordNotFoundException")
-        assert told["error_message"] == listener.heard[-1][1]["error_message"] == "Image record not found"
+        assert told["error_message"] == listener.events[-1][1]["error_message"] == "Image record not found"
     assert [image.is_intermediate for image in invokeai.images.select(Filter())] == [False]
 
 
@@ -44,10 +44,10 @@ async def test_cached_nodes_report_the_same_image_again_and_show_no_progress(inv
         ids = await run(invokeai, graph)
         ids += await run(invokeai, graph)
         await listener.until_ended(*ids)
-        names = [p["result"]["image"]["image_name"] for n, p in listener.heard if n == "invocation_complete"]
+        names = [p["result"]["image"]["image_name"] for n, p in listener.events if n == "invocation_complete"]
         assert len(names) == 2
         assert len(set(names)) == 1
-        assert not [p for n, p in listener.heard if n == "invocation_progress" and p["item_id"] == ids[1]]
+        assert not [p for n, p in listener.events if n == "invocation_progress" and p["item_id"] == ids[1]]
     (image,) = invokeai.images.select(Filter())
     assert image.session_id == invokeai.queue.items[ids[0]].session_id
     invokeai.images.remove([image.image_name])
@@ -60,7 +60,7 @@ async def test_one_item_makes_several_images_and_collect_repeats_their_names(inv
     async with Listener(invokeai.url) as listener:
         (item_id,) = await run(invokeai, batches.several_images(3))
         await listener.until_ended(item_id)
-        results = [p["result"] for n, p in listener.heard if n == "invocation_complete"]
+        results = [p["result"] for n, p in listener.events if n == "invocation_complete"]
     made = [result["image"] for result in results if "image" in result]
     collected = next(result["collection"] for result in results if result["type"] == "collect_output")
     assert [invokeai.images.get(image["image_name"]).width for image in made] == [64, 128, 192]

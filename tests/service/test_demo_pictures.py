@@ -81,7 +81,7 @@ async def test_a_generated_file_is_what_the_painter_paints_and_carries_metadata_
         async with http.post("/api/v1/queue/default/enqueue_batch", json=batches.batch(graph)) as response:
             assert response.status == 200
         await listener.until_ended(1)
-        results = [p["result"] for n, p in listener.heard if n == "invocation_complete"]
+        results = [p["result"] for n, p in listener.events if n == "invocation_complete"]
         (name,) = [result["image"]["image_name"] for result in results if "image" in result]
         async with http.get(f"/api/v1/images/i/{name}/full") as response:
             data = await response.read()
@@ -104,7 +104,7 @@ async def test_previews_are_jpegs_at_an_eighth_under_the_final_size(server):
         async with http.post("/api/v1/queue/default/enqueue_batch", json=batches.batch(graph)) as response:
             assert response.status == 200
         await listener.until_ended(1)
-        shown = [p for n, p in listener.heard if n == "invocation_progress" and p["image"]]
+        shown = [p for n, p in listener.events if n == "invocation_progress" and p["image"]]
     assert [payload["percentage"] for payload in shown] == [0, 1 / 3, 2 / 3, 1]
     for payload in shown:
         image = payload["image"]

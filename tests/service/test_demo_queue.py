@@ -85,9 +85,9 @@ async def test_bulk_cancel_tells_of_the_running_item_and_names_the_pending_ones_
         await listener.until(lambda: "queue_items_canceled" in listener.names())
         assert listener.statuses(1) == ["in_progress", "canceled"]
         assert listener.statuses(2) == listener.statuses(3) == []
-        canceled = next(payload for name, payload in listener.heard if name == "queue_items_canceled")
+        canceled = next(payload for name, payload in listener.events if name == "queue_items_canceled")
         assert canceled["canceled_item_ids"] == [2, 3]
-        running = [payload for name, payload in listener.heard if payload.get("status") == "canceled"]
+        running = [payload for name, payload in listener.events if payload.get("status") == "canceled"]
         assert running[0]["batch_status"]["canceled"] == 3
         sequences = [invokeai.queue.items[item_id].status_sequence for item_id in (1, 2, 3)]
         assert sequences == [2, 1, 1]
@@ -187,7 +187,7 @@ async def test_events_reach_sockets_that_never_subscribed_and_name_their_queue(i
         await listener._client.emit("unsubscribe_queue", {"queue_id": "default"})
         await invokeai.enqueue(batches.batch(batches.blank()), queue_id="other")
         await listener.until(lambda: "completed" in listener.statuses())
-        assert {payload["queue_id"] for _, payload in listener.heard} == {"other"}
+        assert {payload["queue_id"] for _, payload in listener.events} == {"other"}
 
 
 async def test_the_polling_transport_fails_with_500(http):

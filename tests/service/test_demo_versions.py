@@ -38,7 +38,7 @@ async def test_an_older_version_lacks_its_routes_and_fields(tmp_path, version, m
                 answer = await response.json()
             assert ("item_ids" in answer) is (version != "5.15.0")
             await listener.until_ended(1)
-            for _, payload in listener.heard:
+            for _, payload in listener.events:
                 assert not {"status_sequence", "user_id", "device"} & payload.keys()
             async with http.get(f"{QUEUE}/i/1") as response:
                 item = await response.json()

@@ -21,7 +21,7 @@ from service.settings import ROOT
 from tests.fakes.darkroom import Darkroom, running, settings_for
 from tests.fakes.served import served
 
-NOBODY = UUID(int=0)
+NO_ID = UUID(int=0)
 CODES = {
     400: {"validation_error", "invokeai_generation_error"},
     401: {"unauthorized"},
@@ -75,14 +75,14 @@ def test_every_code_is_documented() -> None:
         ("GET", "/missing.png", None, 404),
         ("PUT", "/api/v1/status", b"{}", 405),
         ("POST", "/health/live", b"{}", 405),
-        ("GET", f"/api/v1/photos/{NOBODY}", None, 404),
+        ("GET", f"/api/v1/photos/{NO_ID}", None, 404),
         ("GET", "/api/v1/photos/not-a-uuid", None, 404),
-        ("GET", f"/api/v1/photos/{NOBODY}/file", None, 404),
-        ("GET", f"/api/v1/photos/{NOBODY}/thumbnail", None, 404),
-        ("GET", f"/api/v1/steps/{NOBODY}", None, 404),
-        ("GET", f"/api/v1/sessions/{NOBODY}", None, 404),
-        ("GET", f"/api/v1/backends/{NOBODY}", None, 404),
-        ("GET", f"/api/v1/previews/{NOBODY}/1", None, 404),
+        ("GET", f"/api/v1/photos/{NO_ID}/file", None, 404),
+        ("GET", f"/api/v1/photos/{NO_ID}/thumbnail", None, 404),
+        ("GET", f"/api/v1/steps/{NO_ID}", None, 404),
+        ("GET", f"/api/v1/sessions/{NO_ID}", None, 404),
+        ("GET", f"/api/v1/backends/{NO_ID}", None, 404),
+        ("GET", f"/api/v1/previews/{NO_ID}/1", None, 404),
         ("GET", "/api/v1/photos?limit=0", None, 400),
         ("GET", "/api/v1/photos?limit=201", None, 400),
         ("GET", "/api/v1/photos?limit=many", None, 400),

@@ -14,14 +14,13 @@ from jsonschema import Draft202012Validator
 
 from service.access.password import FAILURES_ALLOWED
 from service.media.storage import MARKER
-from tests.fakes.darkroom import NOBODY as NO_SERVER
-from tests.fakes.darkroom import Darkroom, running, settings_for
+from tests.fakes.darkroom import NO_SERVER, Darkroom, running, settings_for
 from tests.fakes.rows import add_photo
-from tests.fakes.studio import MODEL, eventually
+from tests.fakes.studio_harness import MODEL, eventually
 
-NOBODY = str(UUID(int=0))
+NO_ID = str(UUID(int=0))
 NOWHERE: dict[str, Any] = {
-    **dict.fromkeys(("photo_id", "session_id", "step_id", "backend_id"), NOBODY),
+    **dict.fromkeys(("photo_id", "session_id", "step_id", "backend_id"), NO_ID),
     "item_id": 1,
 }
 PASSWORD = "correct horse"
@@ -36,7 +35,7 @@ ACCEPTABLE: dict[str, Any] = {"create_step": STEP, "update_session": {"name": "x
 OPEN = {"login", "health_live", "head_health_live", "health_ready", "head_health_ready"}
 
 
-class Witness:
+class DocumentedApi:
     """Asks by operation id, and holds every answer against the document."""
 
     def __init__(self, http: aiohttp.ClientSession, document: dict[str, Any]) -> None:
@@ -65,22 +64,22 @@ class Witness:
             if response.content_type != "application/json":
                 return content
             answer = await response.json()
-            assert self.complaints(documented["application/json"]["schema"], answer) == [], name
+            assert self.violations(documented["application/json"]["schema"], answer) == [], name
             return answer
 
-    def complaints(self, schema: dict[str, Any], value: Any) -> list[str]:
+    def violations(self, schema: dict[str, Any], value: Any) -> list[str]:
         validator = Draft202012Validator({**schema, "components": self.document["components"]})
         return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
 
     def takes(self, name: str, body: Any) -> bool:
         """Whether the document lets this body be sent."""
         content = self.operations[name][2]["requestBody"]["content"]
-        return self.complaints(content["application/json"]["schema"], body) == []
+        return self.violations(content["application/json"]["schema"], body) == []
 
 
-async def witness_of(darkroom: Darkroom, **headers: str) -> Witness:
+async def documented_api(darkroom: Darkroom, **headers: str) -> DocumentedApi:
     async with darkroom.http.get("/api/openapi.json", headers=headers) as response:
-        return Witness(darkroom.http, await response.json())
+        return DocumentedApi(darkroom.http, await response.json())
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +90,8 @@ async def darkroom(tmp_path_factory: pytest.TempPathFactory, module_database_url
 
 
 @pytest.fixture
-async def ask(darkroom: Darkroom) -> Witness:
-    return await witness_of(darkroom)
+async def ask(darkroom: Darkroom) -> DocumentedApi:
+    return await documented_api(darkroom)
 
 
 @pytest.fixture
@@ -101,7 +100,7 @@ async def locked(tmp_path: Path, database_url: str) -> AsyncIterator[Darkroom]:
         yield darkroom
 
 
-async def test_from_a_session_to_its_pictures_and_their_files(ask: Witness) -> None:
+async def test_from_a_session_to_its_pictures_and_their_files(ask: DocumentedApi) -> None:
     session = (await ask("create_session", 201, {}))["id"]
     once = STEP | {"correlation_id": "tab-1:42"}
     step = (await ask("create_step", 201, once, session_id=session))["id"]
@@ -135,7 +134,7 @@ async def test_from_a_session_to_its_pictures_and_their_files(ask: Witness) -> N
     await ask("empty_trash", 200)
 
 
-async def test_a_photo_that_is_not_home(ask: Witness, darkroom: Darkroom) -> None:
+async def test_a_photo_that_is_not_home(ask: DocumentedApi, darkroom: Darkroom) -> None:
     async with darkroom.app.state["database"].connection() as connection:
         photo = str(await add_photo(connection, home=False))
     assert (await ask("get_photo", 200, photo_id=photo))["generation_params"] is None
@@ -143,7 +142,7 @@ async def test_a_photo_that_is_not_home(ask: Witness, darkroom: Darkroom) -> Non
         await ask(name, 202, photo_id=photo)
 
 
-async def test_servers_models_and_previews(ask: Witness, darkroom: Darkroom) -> None:
+async def test_servers_models_and_previews(ask: DocumentedApi, darkroom: Darkroom) -> None:
     demo = (await ask("list_backends", 200))["items"][0]["id"]
     for name in ("get_backend", "get_backend_ledger", "get_backend_queue", "test_backend"):
         await ask(name, 200, backend_id=demo)
@@ -162,7 +161,7 @@ async def test_servers_models_and_previews(ask: Witness, darkroom: Darkroom) -> 
     await ask("get_preview", 200, backend_id=demo, item_id=1)
 
 
-async def test_status_settings_and_health(ask: Witness) -> None:
+async def test_status_settings_and_health(ask: DocumentedApi) -> None:
     for name in ("get_status", "get_settings", "health_live", "health_ready", "head_health_live", "head_health_ready"):
         await ask(name, 200)
     await ask("update_settings", 200, {"trash_days": 0})
@@ -170,15 +169,15 @@ async def test_status_settings_and_health(ask: Witness) -> None:
     await ask("logout", 204)
 
 
-async def test_what_is_not_there_is_documented(ask: Witness) -> None:
+async def test_what_is_not_there_is_documented(ask: DocumentedApi) -> None:
     for name, (_, path, operation) in ask.operations.items():
         if "{" in path:
             body = ACCEPTABLE.get(name, {}) if "requestBody" in operation else None
             await ask(name, 404, body, **NOWHERE)
-    await ask("refresh_models", 404, params={"backend_id": NOBODY})
+    await ask("refresh_models", 404, params={"backend_id": NO_ID})
 
 
-async def test_what_clients_do_wrong_is_documented(ask: Witness) -> None:
+async def test_what_clients_do_wrong_is_documented(ask: DocumentedApi) -> None:
     for name in ("list_photos", "list_sessions"):
         await ask(name, 400, params={"limit": 0})
         await ask(name, 400, params={"cursor": "nonsense"})
@@ -201,7 +200,7 @@ async def test_what_clients_do_wrong_is_documented(ask: Witness) -> None:
     ],
 )
 async def test_bounds_of_zero_are_documented(
-    ask: Witness, name: str, field: str, least: float, too_small: float
+    ask: DocumentedApi, name: str, field: str, least: float, too_small: float
 ) -> None:
     def body(value: float) -> dict[str, Any]:
         return STEP | {"parameters": {field: value}} if name == "create_step" else {field: value}
@@ -212,15 +211,15 @@ async def test_bounds_of_zero_are_documented(
     assert field in message
 
 
-async def test_so_are_those_of_queries(ask: Witness) -> None:
+async def test_so_are_those_of_queries(ask: DocumentedApi) -> None:
     for name, parameter in (("list_photos", "rating_min"), ("list_photos", "width_max"), ("list_sessions", "offset")):
         schemas = {found["name"]: found["schema"] for found in ask.operations[name][2]["parameters"]}
-        assert ask.complaints(schemas[parameter], 0) == []
-        assert ask.complaints(schemas[parameter], -1) != []
+        assert ask.violations(schemas[parameter], 0) == []
+        assert ask.violations(schemas[parameter], -1) != []
         await ask(name, 400, params={parameter: -1})
 
 
-async def test_every_documented_error_has_our_shape(ask: Witness) -> None:
+async def test_every_documented_error_has_our_shape(ask: DocumentedApi) -> None:
     for name, (_, _, operation) in ask.operations.items():
         for status, response in operation["responses"].items():
             if status >= "400" and (name.removeprefix("head_"), status) != ("health_ready", "503"):
@@ -228,14 +227,14 @@ async def test_every_documented_error_has_our_shape(ask: Witness) -> None:
                 assert schema == {"$ref": "#/components/schemas/ErrorBody"}, (name, status)
 
 
-async def test_whoever_comes_from_elsewhere_is_answered_as_documented(ask: Witness) -> None:
+async def test_whoever_comes_from_elsewhere_is_answered_as_documented(ask: DocumentedApi) -> None:
     for name in ask.operations:
         await ask(name, 403, headers={"Host": "evil.example"}, **NOWHERE)
 
 
 async def test_exactly_what_the_password_guards_says_so(locked: Darkroom) -> None:
     owner = {"Authorization": f"Bearer {PASSWORD}"}
-    ask = await witness_of(locked, **owner)
+    ask = await documented_api(locked, **owner)
     schemes = ask.document["components"]["securitySchemes"]
     for name, (_, _, operation) in ask.operations.items():
         if name in OPEN:
@@ -248,7 +247,7 @@ async def test_exactly_what_the_password_guards_says_so(locked: Darkroom) -> Non
 
 
 async def test_guessing_the_password_is_answered_as_documented(locked: Darkroom) -> None:
-    ask = await witness_of(locked, Authorization=f"Bearer {PASSWORD}")
+    ask = await documented_api(locked, Authorization=f"Bearer {PASSWORD}")
     await ask("login", 204, {"password": PASSWORD})
     for _ in range(FAILURES_ALLOWED):
         await ask("login", 401, {"password": "guess"})
@@ -258,7 +257,7 @@ async def test_guessing_the_password_is_answered_as_documented(locked: Darkroom)
 
 
 async def test_what_is_not_ready_is_answered_as_documented(locked: Darkroom, tmp_path: Path) -> None:
-    ask = await witness_of(locked, Authorization=f"Bearer {PASSWORD}")
+    ask = await documented_api(locked, Authorization=f"Bearer {PASSWORD}")
     (tmp_path / MARKER).unlink()
     await ask("health_ready", 503)
     await ask("head_health_ready", 503)

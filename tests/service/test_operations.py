@@ -28,7 +28,10 @@ async def test_health_follows_database_and_data_folder_but_no_backend(darkroom: 
     async with darkroom.http.get("/health/live") as response:
         assert (response.status, await response.json()) == (200, {"status": "ok"})
     async with darkroom.http.get("/health/ready") as response:
-        assert (response.status, await response.json()) == (200, {"status": "ok", "database": "ok", "data": "ok"})
+        assert (response.status, await response.json()) == (
+            200,
+            {"status": "ok", "database": "ok", "data": "ok", "details": []},
+        )
     (tmp_path / MARKER).unlink()
     async with darkroom.http.get("/health/ready") as response:
         assert (response.status, (await response.json())["data"]) == (503, "failing")
@@ -64,6 +67,7 @@ async def test_status_tells_version_tasks_backends_and_ledger(darkroom: Darkroom
     assert set(tasks["retrieval"]) == {"name", "state", "last_run", "last_result", "last_error", "restarts"}
     assert [backend["state"] for backend in status["backends"]] in (["unreachable"], ["connecting"])
     assert set(status["ledger"]) == {"total", "backends"}
+    assert status["troubles"] == []
 
 
 async def test_settings_change_at_once_and_outlive_a_restart(tmp_path: Path, database_url: str) -> None:

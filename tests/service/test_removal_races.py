@@ -17,8 +17,8 @@ from service.retrieval import queue
 from service.studio import steps
 from service.studio.schemas import StepCreate
 from tests.fakes import batches
-from tests.fakes.correlated import Correlated
-from tests.fakes.feed import listening, until_item
+from tests.fakes.correlation_harness import CorrelationHarness
+from tests.fakes.feed_client import subscribe_to_feed, until_item
 from tests.fakes.locks import until_waiting_for_a_lock
 from tests.fakes.rows import add_backend, add_batch, add_photo, add_session, add_step
 
@@ -58,15 +58,15 @@ async def backend_of(connection: Connection, step_id: UUID) -> Any:
     )
 
 
-async def confirmed(house: Correlated) -> None:
-    await remove(house.database, house.registry, house.registry._announcer, house.backend_id, confirmed=True)
+async def confirmed(harness: CorrelationHarness) -> None:
+    await remove(harness.database, harness.registry, harness.registry._announcer, harness.backend_id, confirmed=True)
 
 
 # --- what begins while a removal gives up what it found ---
 
 
 @pytest.fixture
-def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Awaitable[object]]], None]:
+def during_removal(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Awaitable[object]]], None]:
     """Has something done once, while a removal is at photos."""
 
     def arrange(do: Callable[[], Awaitable[object]]) -> None:
@@ -83,43 +83,43 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Awaitab
 
 
 async def test_a_step_made_there_meanwhile_is_given_up_too(
-    house: Correlated, connection: Connection, session_id: UUID, meanwhile: Any
+    harness: CorrelationHarness, connection: Connection, session_id: UUID, during_removal: Any
 ) -> None:
-    meanwhile(lambda: create(house.database, session_id, house.backend_id))
-    await confirmed(house)
+    during_removal(lambda: create(harness.database, session_id, harness.backend_id))
+    await confirmed(harness)
     [step] = await connection.fetch("SELECT id, status, error_message FROM generation_steps")
     assert (step["status"], step["error_message"]) == ("failed", "backend removed")
     elsewhere = await add_backend(connection)
-    await retry(house.database, step["id"])
+    await retry(harness.database, step["id"])
     assert tuple(await backend_of(connection, step["id"])) == ("pending", None, elsewhere, elsewhere)
 
 
 async def test_a_step_retried_there_meanwhile_is_given_up_too(
-    house: Correlated, connection: Connection, session_id: UUID, meanwhile: Any
+    harness: CorrelationHarness, connection: Connection, session_id: UUID, during_removal: Any
 ) -> None:
-    step = await failed_step(connection, session_id, house.backend_id)
-    meanwhile(lambda: retry(house.database, step))
-    await confirmed(house)
+    step = await failed_step(connection, session_id, harness.backend_id)
+    during_removal(lambda: retry(harness.database, step))
+    await confirmed(harness)
     assert tuple(await backend_of(connection, step)) == ("failed", "backend removed", None, None)
 
 
 async def test_a_photo_asked_for_again_meanwhile_is_given_up_too(
-    house: Correlated, connection: Connection, meanwhile: Any
+    harness: CorrelationHarness, connection: Connection, during_removal: Any
 ) -> None:
-    photo = await add_photo(connection, home=False, backend_id=house.backend_id, retrieval_status="failed")
-    meanwhile(lambda: queue.retry(connection, photo))
-    await confirmed(house)
+    photo = await add_photo(connection, home=False, backend_id=harness.backend_id, retrieval_status="failed")
+    during_removal(lambda: queue.retry(connection, photo))
+    await confirmed(harness)
     [row] = await connection.fetch("SELECT retrieval_status, backend_id FROM photos")
     assert tuple(row) == ("failed", None)
 
 
 async def test_a_step_whose_making_is_not_committed_yet_is_waited_for(
-    house: Correlated, connection: Connection, session_id: UUID
+    harness: CorrelationHarness, connection: Connection, session_id: UUID
 ) -> None:
-    async with house.database.transaction() as making:
-        asked = StepCreate(prompt="a lighthouse", model_key="key", model_hash="hash", backend_id=house.backend_id)
+    async with harness.database.transaction() as making:
+        asked = StepCreate(prompt="a lighthouse", model_key="key", model_hash="hash", backend_id=harness.backend_id)
         created = await steps.create_step(making, session_id, asked)
-        removing = asyncio.create_task(confirmed(house))
+        removing = asyncio.create_task(confirmed(harness))
         await until_waiting_for_a_lock(connection)
     await removing
     assert tuple(await backend_of(connection, created.step_id))[:2] == ("failed", "backend removed")
@@ -162,18 +162,18 @@ async def test_a_step_retried_at_the_moment_its_backend_goes_is_made_elsewhere(
 # --- what browsers have ---
 
 
-async def test_open_pages_read_again_what_named_it(house: Correlated) -> None:
-    hub = house.registry._hub
+async def test_open_pages_read_again_what_named_it(harness: CorrelationHarness) -> None:
+    hub = harness.registry._hub
     before = hub.seq
-    await confirmed(house)
+    await confirmed(harness)
     assert hub.seq > before
 
 
-async def test_its_items_end_on_open_pages(house: Correlated) -> None:
-    ear, hold = listening(house.registry._hub), house.invokeai.hold("img")
-    _, [item_id] = await house.ours(batches.blank())
+async def test_its_items_end_on_open_pages(harness: CorrelationHarness) -> None:
+    feed, hold = subscribe_to_feed(harness.registry._hub), harness.invokeai.hold("img")
+    _, [item_id] = await harness.enqueue_own(batches.blank())
     await hold.reached()
-    await until_item(ear, item_id, "in_progress")
-    await confirmed(house)
-    await until_item(ear, item_id, "gone")
+    await until_item(feed, item_id, "in_progress")
+    await confirmed(harness)
+    await until_item(feed, item_id, "gone")
     hold.release()

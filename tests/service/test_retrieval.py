@@ -15,7 +15,7 @@ import pyvips
 
 from service.database.engine import Database
 from tests.fakes import answers
-from tests.fakes.retrieving import Retrieving, retrieving
+from tests.fakes.retrieval_harness import RetrievalHarness, retrieval_harness
 from tests.unit.test_imaging import END, chunk, handmade, header
 
 METADATA = {
@@ -29,28 +29,28 @@ METADATA = {
 
 
 @pytest.fixture
-async def at_work(database: Database, tmp_path: Path) -> AsyncIterator[Retrieving]:
-    async with retrieving(database, tmp_path, timeout=5) as made:
+async def harness(database: Database, tmp_path: Path) -> AsyncIterator[RetrievalHarness]:
+    async with retrieval_harness(database, tmp_path, timeout=5) as made:
         yield made
 
 
-async def test_an_image_comes_home_byte_for_byte_and_is_told_of(at_work: Retrieving) -> None:
-    image = at_work.server.add_image(size=(400, 300))
-    photo = await at_work.photo(image)
-    at_work.start()
-    row = await at_work.until_status(photo, "completed")
-    at_work.assert_home(row, image)
-    assert at_work.files() == sorted([row["local_storage_path"], row["local_thumbnail_path"]])
-    assert at_work.told.said == [("ready", photo)]
-    assert at_work.told.ledgers[at_work.backend_id] == 1
+async def test_an_image_comes_home_byte_for_byte_and_is_told_of(harness: RetrievalHarness) -> None:
+    image = harness.server.add_image(size=(400, 300))
+    photo = await harness.photo(image)
+    harness.start()
+    row = await harness.until_status(photo, "completed")
+    harness.assert_home(row, image)
+    assert harness.files() == sorted([row["local_storage_path"], row["local_thumbnail_path"]])
+    assert harness.announced.messages == [("ready", photo)]
+    assert harness.announced.ledgers[harness.backend_id] == 1
     assert (row["retrieval_attempts"], row["last_retrieval_attempt"] is not None) == (0, True)
 
 
-async def test_its_parameters_are_read_from_invokeai_and_kept_whole(at_work: Retrieving) -> None:
-    image = at_work.server.add_image(metadata=METADATA)
-    photo = await at_work.photo(image)
-    at_work.start()
-    row = await at_work.until_status(photo, "completed")
+async def test_its_parameters_are_read_from_invokeai_and_kept_whole(harness: RetrievalHarness) -> None:
+    image = harness.server.add_image(metadata=METADATA)
+    photo = await harness.photo(image)
+    harness.start()
+    row = await harness.until_status(photo, "completed")
     assert row["generation_params"] == METADATA
     assert (row["generation_prompt"], row["generation_negative_prompt"]) == ("a lighthouse at dusk", "blurry")
     assert (row["model_key"], row["model_hash"]) == ("k", "blake3:h")
@@ -58,42 +58,42 @@ async def test_its_parameters_are_read_from_invokeai_and_kept_whole(at_work: Ret
     assert (row["loras"], row["seed"]) == (["ink", "lk"], Decimal(4294967295))
 
 
-async def test_what_the_row_knows_already_stays(at_work: Retrieving) -> None:
-    image = at_work.server.add_image(metadata=METADATA)
-    photo = await at_work.photo(image, generation_prompt="as it was asked for", seed=Decimal(5))
-    at_work.start()
-    row = await at_work.until_status(photo, "completed")
+async def test_what_the_row_knows_already_stays(harness: RetrievalHarness) -> None:
+    image = harness.server.add_image(metadata=METADATA)
+    photo = await harness.photo(image, generation_prompt="as it was asked for", seed=Decimal(5))
+    harness.start()
+    row = await harness.until_status(photo, "completed")
     assert (row["generation_prompt"], row["seed"], row["model_name"]) == ("as it was asked for", 5, "tiny")
 
 
-async def test_metadata_that_are_known_are_not_asked_for(at_work: Retrieving) -> None:
-    image = at_work.server.add_image(metadata=METADATA)
-    photo = await at_work.photo(image, generation_params='{"seed": 1}')
-    at_work.start()
-    row = await at_work.until_status(photo, "completed")
+async def test_metadata_that_are_known_are_not_asked_for(harness: RetrievalHarness) -> None:
+    image = harness.server.add_image(metadata=METADATA)
+    photo = await harness.photo(image, generation_params='{"seed": 1}')
+    harness.start()
+    row = await harness.until_status(photo, "completed")
     assert row["generation_params"] == {"seed": 1}
-    assert not [path for _, path in at_work.server.requests if path.endswith("/metadata")]
+    assert not [path for _, path in harness.server.requests if path.endswith("/metadata")]
 
 
 @pytest.mark.parametrize("answer", [answers.status(500), answers.html(), answers.status(404), answers.cut()])
 async def test_a_picture_does_not_wait_for_its_metadata_but_takes_them_from_the_file(
-    at_work: Retrieving, answer: answers.Answer
+    harness: RetrievalHarness, answer: answers.Answer
 ) -> None:
-    image = at_work.server.add_image(metadata=METADATA)
-    at_work.server.on("/metadata$", answer, times=None)
-    photo = await at_work.photo(image)
-    at_work.start()
-    row = await at_work.until_status(photo, "completed")
+    image = harness.server.add_image(metadata=METADATA)
+    harness.server.on("/metadata$", answer, times=None)
+    photo = await harness.photo(image)
+    harness.start()
+    row = await harness.until_status(photo, "completed")
     assert row["generation_params"] == METADATA
 
 
-async def test_metadata_no_database_can_hold_do_not_keep_the_image_away(at_work: Retrieving) -> None:
-    image = at_work.server.add_image()
+async def test_metadata_no_database_can_hold_do_not_keep_the_image_away(harness: RetrievalHarness) -> None:
+    image = harness.server.add_image()
     hostile = {"positive_prompt": "a\0b" + "long " * 300_000, "seed": 10**40, "model": "text", "loras": {"a": 1}}
-    at_work.server.on("/metadata$", answers.body(msgspec.json.encode(hostile | {"seed": -5})))
-    photo = await at_work.photo(image)
-    at_work.start()
-    row = await at_work.until_status(photo, "completed")
+    harness.server.on("/metadata$", answers.body(msgspec.json.encode(hostile | {"seed": -5})))
+    photo = await harness.photo(image)
+    harness.start()
+    row = await harness.until_status(photo, "completed")
     assert row["generation_prompt"].startswith("ablong")
     assert (row["seed"], row["model_name"], row["loras"]) == (None, None, None)
 
@@ -108,150 +108,152 @@ async def test_metadata_no_database_can_hold_do_not_keep_the_image_away(at_work:
     ],
     ids=["number", "text", "deep", "deeper"],
 )
-async def test_metadata_nobody_can_read_count_as_none(at_work: Retrieving, metadata: bytes) -> None:
-    image = at_work.server.add_image()
-    at_work.server.on("/metadata$", answers.body(metadata), times=None)
-    photo = await at_work.photo(image)
-    at_work.start()
-    row = await at_work.until_tried(photo)
-    at_work.assert_home(row, image)
+async def test_metadata_nobody_can_read_count_as_none(harness: RetrievalHarness, metadata: bytes) -> None:
+    image = harness.server.add_image()
+    harness.server.on("/metadata$", answers.body(metadata), times=None)
+    photo = await harness.photo(image)
+    harness.start()
+    row = await harness.until_tried(photo)
+    harness.assert_home(row, image)
     assert (row["retrieval_attempts"], row["generation_params"]) == (0, None)
 
 
-async def test_names_longer_than_an_index_can_hold_do_not_keep_the_image_away(at_work: Retrieving) -> None:
+async def test_names_longer_than_an_index_can_hold_do_not_keep_the_image_away(harness: RetrievalHarness) -> None:
     names = [random.randbytes(3000).hex() for _ in range(6)]
     model = dict(zip(("key", "hash", "name", "base"), names, strict=False))
-    image = at_work.server.add_image(
+    image = harness.server.add_image(
         metadata={"model": model, "loras": [{"model": {"key": names[4], "name": names[5]}}]}
     )
-    photo = await at_work.photo(image)
-    at_work.start()
-    row = await at_work.until_tried(photo)
-    at_work.assert_home(row, image)
+    photo = await harness.photo(image)
+    harness.start()
+    row = await harness.until_tried(photo)
+    harness.assert_home(row, image)
     assert (row["model_name"], row["loras"]) == (names[2][:500], [names[5][:500], names[4][:500]])
     assert row["generation_params"]["model"] == model
 
 
-async def test_a_description_the_database_refuses_is_left_out(at_work: Retrieving) -> None:
+async def test_a_description_the_database_refuses_is_left_out(harness: RetrievalHarness) -> None:
     """Each hyphenated word is searched whole and in its parts: together more than a search vector holds."""
     digits = {ord(str(n)): chr(0x4E2D + n) for n in range(10)}
     words = [f"{n:05d}-{n + 50_000:05d}".translate(digits) for n in range(16_000)]
-    image = at_work.server.add_image()
+    image = harness.server.add_image()
     prompts = {"positive_prompt": " ".join(words[:8000]), "negative_prompt": " ".join(words[8000:])}
-    at_work.server.on("/metadata$", answers.body(msgspec.json.encode(prompts)), times=None)
-    photo = await at_work.photo(image)
-    at_work.start()
-    row = await at_work.until_tried(photo)
-    at_work.assert_home(row, image)
+    harness.server.on("/metadata$", answers.body(msgspec.json.encode(prompts)), times=None)
+    photo = await harness.photo(image)
+    harness.start()
+    row = await harness.until_tried(photo)
+    harness.assert_home(row, image)
     assert row["generation_prompt"] is None
 
 
-async def test_an_image_without_metadata_comes_home(at_work: Retrieving) -> None:
-    photo = await at_work.photo(at_work.server.add_image())
-    at_work.start()
-    row = await at_work.until_status(photo, "completed")
+async def test_an_image_without_metadata_comes_home(harness: RetrievalHarness) -> None:
+    photo = await harness.photo(harness.server.add_image())
+    harness.start()
+    row = await harness.until_status(photo, "completed")
     assert row["generation_params"] is None
 
 
-async def test_a_trashed_photo_is_still_retrieved(at_work: Retrieving) -> None:
-    image = at_work.server.add_image()
-    photo = await at_work.photo(image, deleted_at=datetime.now(UTC))
-    at_work.start()
-    at_work.assert_home(await at_work.until_status(photo, "completed"), image)
+async def test_a_trashed_photo_is_still_retrieved(harness: RetrievalHarness) -> None:
+    image = harness.server.add_image()
+    photo = await harness.photo(image, deleted_at=datetime.now(UTC))
+    harness.start()
+    harness.assert_home(await harness.until_status(photo, "completed"), image)
 
 
-async def test_a_purged_photo_is_never_retrieved(at_work: Retrieving) -> None:
-    purged = await at_work.photo(at_work.server.add_image(), purged_at=datetime.now(UTC))
-    live = await at_work.photo(at_work.server.add_image())
-    at_work.start()
-    await at_work.until_status(live, "completed")
-    assert (await at_work.row(purged))["last_retrieval_attempt"] is None
+async def test_a_purged_photo_is_never_retrieved(harness: RetrievalHarness) -> None:
+    purged = await harness.photo(harness.server.add_image(), purged_at=datetime.now(UTC))
+    live = await harness.photo(harness.server.add_image())
+    harness.start()
+    await harness.until_status(live, "completed")
+    assert (await harness.row(purged))["last_retrieval_attempt"] is None
 
 
 PURGE = "purged_at = now(), retrieval_status = 'gone', retrieval_claim = NULL, retrieval_lease_until = NULL"
 
 
-async def test_a_photo_purged_during_its_download_leaves_no_file(at_work: Retrieving) -> None:
+async def test_a_photo_purged_during_its_download_leaves_no_file(harness: RetrievalHarness) -> None:
     gate = asyncio.Event()
-    held = at_work.server.on("/full$", answers.stalled_body(gate))
-    photo = await at_work.photo(at_work.server.add_image())
-    at_work.start()
+    held = harness.server.on("/full$", answers.stalled_body(gate))
+    photo = await harness.photo(harness.server.add_image())
+    harness.start()
     await held.wait()
-    await at_work.change(photo, PURGE)
+    await harness.change(photo, PURGE)
     gate.set()
     async with asyncio.timeout(10):
-        while at_work.retrieval.in_flight:
+        while harness.retrieval.in_flight:
             await asyncio.sleep(0.01)
-    assert at_work.files() == []
-    assert (await at_work.row(photo))["retrieval_status"] == "gone"
-    assert at_work.told.said == []
+    assert harness.files() == []
+    assert (await harness.row(photo))["retrieval_status"] == "gone"
+    assert harness.announced.messages == []
 
 
-async def test_a_row_that_is_no_more_leaves_no_file(at_work: Retrieving) -> None:
+async def test_a_row_that_is_no_more_leaves_no_file(harness: RetrievalHarness) -> None:
     gate = asyncio.Event()
-    held = at_work.server.on("/full$", answers.stalled_body(gate))
-    photo = await at_work.photo(at_work.server.add_image())
-    at_work.start()
+    held = harness.server.on("/full$", answers.stalled_body(gate))
+    photo = await harness.photo(harness.server.add_image())
+    harness.start()
     await held.wait()
-    async with at_work.database.connection() as connection:
+    async with harness.database.connection() as connection:
         await connection.execute("DELETE FROM photos WHERE id = $1", photo)
     gate.set()
     async with asyncio.timeout(10):
-        while at_work.retrieval.in_flight:
+        while harness.retrieval.in_flight:
             await asyncio.sleep(0.01)
-    assert at_work.files() == []
+    assert harness.files() == []
 
 
-async def test_a_file_already_there_is_replaced_and_stays_one(at_work: Retrieving) -> None:
-    image = at_work.server.add_image()
-    photo = await at_work.photo(image)
-    path = (await at_work.row(photo))["local_storage_path"]
-    at_work.storage.append(path, photo, [b"left by a process that died before the row was written"])
-    at_work.storage.publish(path, photo)
-    at_work.start()
-    row = await at_work.until_status(photo, "completed")
-    at_work.assert_home(row, image)
-    assert len(at_work.files()) == 2
+async def test_a_file_already_there_is_replaced_and_stays_one(harness: RetrievalHarness) -> None:
+    image = harness.server.add_image()
+    photo = await harness.photo(image)
+    path = (await harness.row(photo))["local_storage_path"]
+    harness.storage.append(path, photo, [b"left by a process that died before the row was written"])
+    harness.storage.publish(path, photo)
+    harness.start()
+    row = await harness.until_status(photo, "completed")
+    harness.assert_home(row, image)
+    assert len(harness.files()) == 2
 
 
 async def test_an_image_above_the_pixel_limit_comes_home_with_invokeais_thumbnail(
     database: Database, tmp_path: Path
 ) -> None:
-    async with retrieving(database, tmp_path, max_pixels=10_000) as at_work:
-        image = at_work.server.add_image(size=(400, 300))
-        at_work.server.on("/thumbnail$", answers.body(small_webp(), "image/webp"))
-        photo = await at_work.photo(image)
-        at_work.start()
-        row = await at_work.until_status(photo, "completed")
-        at_work.assert_home(row, image)
-        thumbnail = pyvips.Image.new_from_file(str(at_work.storage.path(row["local_thumbnail_path"])))
+    async with retrieval_harness(database, tmp_path, max_pixels=10_000) as harness:
+        image = harness.server.add_image(size=(400, 300))
+        harness.server.on("/thumbnail$", answers.body(small_webp(), "image/webp"))
+        photo = await harness.photo(image)
+        harness.start()
+        row = await harness.until_status(photo, "completed")
+        harness.assert_home(row, image)
+        thumbnail = pyvips.Image.new_from_file(str(harness.storage.path(row["local_thumbnail_path"])))
         assert (thumbnail.width, thumbnail.height) == (80, 60)
 
 
 UNDECODABLE = handmade(header(64, 48), chunk(b"IDAT", b"whole, with right checksums, yet no picture"), END)
 
 
-async def test_a_whole_but_undecodable_image_comes_home_with_invokeais_thumbnail(at_work: Retrieving) -> None:
-    image = at_work.server.add_image(size=(64, 48))
-    at_work.server.images.path(image.image_name).write_bytes(UNDECODABLE)
-    photo = await at_work.photo(image)
-    at_work.start()
-    at_work.assert_home(await at_work.until_status(photo, "completed"), image)
+async def test_a_whole_but_undecodable_image_comes_home_with_invokeais_thumbnail(harness: RetrievalHarness) -> None:
+    image = harness.server.add_image(size=(64, 48))
+    harness.server.images.path(image.image_name).write_bytes(UNDECODABLE)
+    photo = await harness.photo(image)
+    harness.start()
+    harness.assert_home(await harness.until_status(photo, "completed"), image)
 
 
 @pytest.mark.parametrize(
     "answer", [answers.status(404), answers.html(), answers.truncated(), answers.body(b"no picture", "image/webp")]
 )
-async def test_without_any_thumbnail_it_comes_home_all_the_same(at_work: Retrieving, answer: answers.Answer) -> None:
-    image = at_work.server.add_image(size=(64, 48))
-    at_work.server.images.path(image.image_name).write_bytes(UNDECODABLE)
-    at_work.server.on("/thumbnail$", answer, times=None)
-    photo = await at_work.photo(image)
-    at_work.start()
-    row = await at_work.until_status(photo, "completed")
-    assert at_work.file(row).read_bytes() == UNDECODABLE
+async def test_without_any_thumbnail_it_comes_home_all_the_same(
+    harness: RetrievalHarness, answer: answers.Answer
+) -> None:
+    image = harness.server.add_image(size=(64, 48))
+    harness.server.images.path(image.image_name).write_bytes(UNDECODABLE)
+    harness.server.on("/thumbnail$", answer, times=None)
+    photo = await harness.photo(image)
+    harness.start()
+    row = await harness.until_status(photo, "completed")
+    assert harness.file(row).read_bytes() == UNDECODABLE
     assert (row["local_thumbnail_path"], row["thumbhash"]) == (None, None)
-    assert at_work.files() == [row["local_storage_path"]]
+    assert harness.files() == [row["local_storage_path"]]
 
 
 def small_webp() -> bytes:

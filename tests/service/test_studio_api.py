@@ -19,7 +19,7 @@ from service.studio.routes import routes
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.rows import add_backend
 from tests.fakes.served import served
-from tests.fakes.studio import MODEL, StudioHouse, eventually
+from tests.fakes.studio_harness import MODEL, StudioHarness, eventually
 
 BEYOND_TIME = cursors.encode(SessionOrder(), Position(uuid4(), "0001-01-01T00:00:00+14:00"))
 STEP = {
@@ -31,7 +31,7 @@ STEP = {
 
 
 @pytest.fixture
-async def api(studio: StudioHouse) -> AsyncIterator[Api]:
+async def api(studio: StudioHarness) -> AsyncIterator[Api]:
     async with served(
         routes,
         database=studio.database,
@@ -65,7 +65,7 @@ class Api:
         return str(answer["error"]["message"])
 
 
-async def test_from_a_session_to_its_pictures(api: Api, studio: StudioHouse) -> None:
+async def test_from_a_session_to_its_pictures(api: Api, studio: StudioHarness) -> None:
     session = await api.session()
     status, step = await api("POST", f"/sessions/{session}/steps", STEP | {"batch_size": 2})
     assert (status, step["status"], step["items"], step["alternatives"]) == (201, "pending", [], [])
@@ -92,7 +92,7 @@ async def test_from_a_session_to_its_pictures(api: Api, studio: StudioHouse) -> 
 
 
 async def test_a_step_is_taken_while_invokeai_is_away(
-    api: Api, studio: StudioHouse, invokeai: ScriptedInvokeAI
+    api: Api, studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     await invokeai.kill()
     session = await api.session()
@@ -235,7 +235,9 @@ async def test_a_session_is_renamed_and_deleted(api: Api) -> None:
     assert session not in [item["id"] for item in page["items"]]
 
 
-async def test_models_are_those_of_the_last_reading(api: Api, studio: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
+async def test_models_are_those_of_the_last_reading(
+    api: Api, studio: StudioHarness, invokeai: ScriptedInvokeAI
+) -> None:
     _, models = await api("GET", "/models", base="sd-1")
     assert MODEL["key"] in [model["key"] for model in models["items"]]
     assert {model["type"] for model in models["items"]} == {"main"}
@@ -254,7 +256,7 @@ async def test_models_are_those_of_the_last_reading(api: Api, studio: StudioHous
     assert (await api("POST", "/models/refresh", backend_id=str(uuid4())))[0] == 404
 
 
-async def test_models_are_read_as_soon_as_their_server_connects(studio: StudioHouse) -> None:
+async def test_models_are_read_as_soon_as_their_server_connects(studio: StudioHarness) -> None:
     patient = ModelCache(studio.database, studio.registry, studio.announcer, debounce=3600.0)
     async with studio.database.connection() as connection:
         await connection.execute("DELETE FROM models")
@@ -264,7 +266,7 @@ async def test_models_are_read_as_soon_as_their_server_connects(studio: StudioHo
 
 
 async def test_models_are_read_again_when_invokeai_has_installed_one(
-    api: Api, studio: StudioHouse, invokeai: ScriptedInvokeAI
+    api: Api, studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     new = MODEL | {"key": "brand-new", "name": "Brand New"}
     failing = invokeai.on("/api/v2/models/$", answers.status(400))

@@ -13,11 +13,11 @@ from service.database.engine import Database
 from service.demo.http import json_answer
 from service.invokeai.client import InvokeClient
 from tests.fakes import ScriptedInvokeAI, answers
-from tests.fakes.studio import MODEL, POST, StudioHouse, eventually, posts, studio_house, until_made
+from tests.fakes.studio_harness import MODEL, POST, StudioHarness, eventually, posts, studio_harness, until_made
 
 
 async def test_a_batch_of_four_is_one_post_with_four_seeds_and_comes_back_as_four_alternatives(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     step_id = await studio.create(MODEL, batch_size=4)
     step = await studio.until_status(step_id, "completed", "failed")
@@ -34,7 +34,7 @@ async def test_a_batch_of_four_is_one_post_with_four_seeds_and_comes_back_as_fou
 
 
 async def test_the_step_is_pending_at_once_and_stays_so_while_the_post_is_out(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     gate = asyncio.Event()
     rule = invokeai.on(POST, answers.after(gate))
@@ -48,7 +48,7 @@ async def test_the_step_is_pending_at_once_and_stays_so_while_the_post_is_out(
 
 
 async def test_a_refusal_is_the_steps_failure_in_invokeais_words(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     invokeai.on(POST, answers.status(400, "queue is closed for the season"))
     step_id = await studio.create(MODEL)
@@ -59,7 +59,7 @@ async def test_a_refusal_is_the_steps_failure_in_invokeais_words(
 
 
 async def test_a_refusal_in_words_no_database_can_hold_is_one_all_the_same(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     invokeai.on(POST, answers.body(b"no\0pe", "text/plain", 400))
     step_id = await studio.create(MODEL)
@@ -68,7 +68,7 @@ async def test_a_refusal_in_words_no_database_can_hold_is_one_all_the_same(
     assert posts(invokeai) == 1
 
 
-async def test_a_long_422_is_told_in_a_few_words(studio: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
+async def test_a_long_422_is_told_in_a_few_words(studio: StudioHarness, invokeai: ScriptedInvokeAI) -> None:
     async def break_graph(request: Any, handler: Any) -> Any:
         detail = [{"type": "x", "loc": ["body", "batch"], "msg": "Input should be valid. " * 500, "input": {"a": 1}}]
         return json_answer({"detail": detail}, 422)
@@ -82,7 +82,7 @@ async def test_a_long_422_is_told_in_a_few_words(studio: StudioHouse, invokeai: 
 
 
 async def test_a_model_invokeai_does_not_have_fails_with_a_reason_and_without_a_post(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     step_id = await studio.create({"key": "no-such-key", "hash": "no-such-hash"}, model_name="Dream 9")
     step = await studio.until_status(step_id, "failed")
@@ -91,7 +91,7 @@ async def test_a_model_invokeai_does_not_have_fails_with_a_reason_and_without_a_
 
 
 async def test_a_model_installed_a_moment_ago_is_found_by_asking(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     async with studio.database.connection() as connection:
         await connection.execute("DELETE FROM models")
@@ -101,7 +101,7 @@ async def test_a_model_installed_a_moment_ago_is_found_by_asking(
 
 
 async def test_a_model_with_another_key_here_is_found_by_its_hash(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     step_id = await studio.create({"key": "its key elsewhere", "hash": MODEL["hash"]})
     await studio.until_status(step_id, "completed")
@@ -111,7 +111,7 @@ async def test_a_model_with_another_key_here_is_found_by_its_hash(
 
 @pytest.mark.parametrize("answer", [answers.status(409, "maintenance"), answers.html()], ids=["409", "html"])
 async def test_what_certainly_had_no_effect_is_sent_again_later(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI, answer: Any
+    studio: StudioHarness, invokeai: ScriptedInvokeAI, answer: Any
 ) -> None:
     invokeai.on(POST, answer)
     step_id = await studio.create(MODEL)
@@ -121,7 +121,7 @@ async def test_what_certainly_had_no_effect_is_sent_again_later(
 
 
 async def test_a_refused_connection_leaves_the_step_pending_until_the_server_is_back(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     await invokeai.refuse()
     step_id = await studio.create(MODEL)
@@ -139,7 +139,7 @@ async def test_a_refused_connection_leaves_the_step_pending_until_the_server_is_
 
 
 async def test_a_post_whose_connection_is_refused_is_prepared_again_and_sent_once(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI, monkeypatch: pytest.MonkeyPatch
+    studio: StudioHarness, invokeai: ScriptedInvokeAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The socket still stands: the listener alone is gone, as with a proxy that begins anew."""
     connection = studio.registry.get(studio.backend_id)
@@ -162,7 +162,7 @@ async def test_a_post_whose_connection_is_refused_is_prepared_again_and_sent_onc
 
 
 async def test_items_are_read_after_enqueuing_so_that_their_sessions_are_known_without_events(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     invokeai.drop_events()
     held = invokeai.hold("denoise")
@@ -178,7 +178,7 @@ async def test_items_are_read_after_enqueuing_so_that_their_sessions_are_known_w
 
 
 async def test_a_disabled_backend_gets_nothing_until_it_is_enabled_again(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     async def enable(enabled: bool) -> None:
         async with studio.database.connection() as connection:
@@ -204,7 +204,7 @@ async def test_older_servers_are_submitted_to_alike(
     invokeai = ScriptedInvokeAI(tmp_path / "older", version=version)
     await invokeai.start()
     try:
-        async with studio_house(database, invokeai) as studio:
+        async with studio_harness(database, invokeai) as studio:
             if cut:
                 invokeai.cut_enqueue("during")
             step_id = await studio.create(MODEL, batch_size=2)

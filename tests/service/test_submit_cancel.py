@@ -9,12 +9,12 @@ import pytest
 from service.database.engine import Database
 from service.errors import Conflict, NotFound
 from tests.fakes import ScriptedInvokeAI, answers
-from tests.fakes.studio import MODEL, POST, StudioHouse, eventually, posts, studio_house, until_made
+from tests.fakes.studio_harness import MODEL, POST, StudioHarness, eventually, posts, studio_harness, until_made
 
 CANCEL = "/cancel_by_batch_ids$"
 
 
-async def test_what_was_never_sent_is_canceled_at_once(studio: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
+async def test_what_was_never_sent_is_canceled_at_once(studio: StudioHarness, invokeai: ScriptedInvokeAI) -> None:
     gate = asyncio.Event()
     out = invokeai.on(POST, answers.after(gate))
     first_id = await studio.create(MODEL)
@@ -30,7 +30,7 @@ async def test_what_was_never_sent_is_canceled_at_once(studio: StudioHouse, invo
 
 
 async def test_a_cancel_while_the_post_is_out_waits_for_its_fate_and_then_cancels(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     gate = asyncio.Event()
     held = invokeai.hold("denoise")
@@ -50,7 +50,7 @@ async def test_a_cancel_while_the_post_is_out_waits_for_its_fate_and_then_cancel
 
 
 async def test_a_cancel_while_the_post_is_in_doubt_never_posts_again(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     invokeai.cut_enqueue("before")
     step_id = await studio.create(MODEL)
@@ -63,7 +63,7 @@ async def test_a_cancel_while_the_post_is_in_doubt_never_posts_again(
 
 
 async def test_a_cancel_in_doubt_cancels_what_arrives_within_the_window(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     gate = asyncio.Event()
     held = invokeai.hold("denoise")
@@ -80,7 +80,7 @@ async def test_a_cancel_in_doubt_cancels_what_arrives_within_the_window(
     assert await studio.states(step_id) == ["enqueued"]
 
 
-async def test_a_cancel_while_it_runs_keeps_what_was_made(studio: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
+async def test_a_cancel_while_it_runs_keeps_what_was_made(studio: StudioHarness, invokeai: ScriptedInvokeAI) -> None:
     held = invokeai.hold("denoise", item_id=2)
     step_id = await studio.create(MODEL, batch_size=4)
     await held.reached()
@@ -94,7 +94,7 @@ async def test_a_cancel_while_it_runs_keeps_what_was_made(studio: StudioHouse, i
     assert [item.status for item in step.items] == ["completed", "canceled", "canceled", "canceled"]
 
 
-async def test_a_cancel_that_fails_is_tried_again(studio: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
+async def test_a_cancel_that_fails_is_tried_again(studio: StudioHarness, invokeai: ScriptedInvokeAI) -> None:
     held = invokeai.hold("denoise")
     failing = invokeai.on(CANCEL, answers.status(500), times=2)
     step_id = await studio.create(MODEL)
@@ -107,7 +107,7 @@ async def test_a_cancel_that_fails_is_tried_again(studio: StudioHouse, invokeai:
 
 
 async def test_pending_items_canceled_without_a_word_are_found_by_the_reading_after_the_cancel(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     """Before 6.14 a bulk cancel gives pending items no event at all (FACTS §11)."""
     held = invokeai.hold("denoise", item_id=1)
@@ -120,7 +120,7 @@ async def test_pending_items_canceled_without_a_word_are_found_by_the_reading_af
     await studio.until_status(step_id, "canceled")
 
 
-async def test_an_ended_step_cannot_be_canceled(studio: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
+async def test_an_ended_step_cannot_be_canceled(studio: StudioHarness, invokeai: ScriptedInvokeAI) -> None:
     step_id = await studio.create(MODEL)
     await studio.until_status(step_id, "completed")
     with pytest.raises(Conflict):
@@ -128,7 +128,7 @@ async def test_an_ended_step_cannot_be_canceled(studio: StudioHouse, invokeai: S
 
 
 async def test_a_deleted_step_is_canceled_and_its_pictures_stay(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     held = invokeai.hold("denoise", item_id=2)
     step_id = await studio.create(MODEL, batch_size=2)
@@ -150,7 +150,7 @@ async def test_a_deleted_step_is_canceled_and_its_pictures_stay(
 
 
 async def test_a_step_deleted_while_its_post_is_out_is_canceled_on_arrival(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     gate = asyncio.Event()
     held = invokeai.hold("denoise")
@@ -168,19 +168,21 @@ async def test_a_step_deleted_while_its_post_is_out_is_canceled_on_arrival(
 
 async def test_a_cancel_survives_a_restart_of_darkroom(database: Database, invokeai: ScriptedInvokeAI) -> None:
     held = invokeai.hold("denoise")
-    async with studio_house(database, invokeai) as studio:
+    async with studio_harness(database, invokeai) as studio:
         step_id = await studio.create(MODEL)
         item = await held.reached()
         await studio.until_status(step_id, "processing")
         await studio.supervisor.stop("submitter")
         await studio.cancel(step_id)
-    async with studio_house(database, invokeai) as studio:
+    async with studio_harness(database, invokeai) as studio:
         await invokeai.until(lambda: item.status == "canceled")
         held.release()
         await studio.until_status(step_id, "canceled")
 
 
-async def test_a_retry_makes_only_the_seeds_that_made_nothing(studio: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
+async def test_a_retry_makes_only_the_seeds_that_made_nothing(
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
+) -> None:
     second, fourth = invokeai.hold("denoise", item_id=2), invokeai.hold("denoise", item_id=4)
     step_id = await studio.create(MODEL, batch_size=4)
     for hold in (second, fourth):
@@ -198,7 +200,7 @@ async def test_a_retry_makes_only_the_seeds_that_made_nothing(studio: StudioHous
 
 
 async def test_a_canceled_step_can_be_retried_and_canceled_again(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     first, second = invokeai.hold("denoise", item_id=1), invokeai.hold("denoise", item_id=2)
     step_id = await studio.create(MODEL)
@@ -221,7 +223,7 @@ async def test_a_canceled_step_can_be_retried_and_canceled_again(
 
 
 async def test_a_canceled_step_whose_retry_is_refused_has_failed(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     held = invokeai.hold("denoise")
     step_id = await studio.create(MODEL)
@@ -236,7 +238,7 @@ async def test_a_canceled_step_whose_retry_is_refused_has_failed(
     assert (step.status, step.error_message) == ("failed", "not today")
 
 
-async def test_a_refused_step_can_be_retried(studio: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
+async def test_a_refused_step_can_be_retried(studio: StudioHarness, invokeai: ScriptedInvokeAI) -> None:
     invokeai.on(POST, answers.status(422, "not today"))
     step_id = await studio.create(MODEL)
     await studio.until_status(step_id, "failed")

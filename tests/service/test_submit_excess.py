@@ -10,10 +10,10 @@ from service.studio.cancellation import unwanted
 from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.rows import add_item
 from tests.fakes.scripted import Hold
-from tests.fakes.studio import MODEL, POST, StudioHouse, eventually, until_made
+from tests.fakes.studio_harness import MODEL, POST, StudioHarness, eventually, until_made
 
 
-async def test_items_beyond_what_was_asked_are_canceled(studio: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
+async def test_items_beyond_what_was_asked_are_canceled(studio: StudioHarness, invokeai: ScriptedInvokeAI) -> None:
     """A proxy that sends a POST twice, cutting the first answer."""
     held = invokeai.hold("denoise")
     invokeai.max_queue_size = invokeai.queue.max_queue_size = 100
@@ -35,7 +35,7 @@ async def test_items_beyond_what_was_asked_are_canceled(studio: StudioHouse, inv
     assert await studio.states(step_id) == ["enqueued"]
 
 
-async def retried_there(studio: StudioHouse, invokeai: ScriptedInvokeAI) -> tuple[UUID, Item, Hold]:
+async def retried_there(studio: StudioHarness, invokeai: ScriptedInvokeAI) -> tuple[UUID, Item, Hold]:
     """A step whose one item was canceled and retried in InvokeAI itself: the retry, running, and what holds it."""
     first, second = invokeai.hold("denoise", item_id=1), invokeai.hold("denoise", item_id=2)
     step_id = await studio.create(MODEL, batch_size=1)
@@ -50,7 +50,7 @@ async def retried_there(studio: StudioHouse, invokeai: ScriptedInvokeAI) -> tupl
 
 
 async def test_an_item_retried_in_invokeais_own_way_is_not_taken_for_excess(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     step_id, retried, second = await retried_there(studio, invokeai)
     studio.submitter.wake()
@@ -62,7 +62,7 @@ async def test_an_item_retried_in_invokeais_own_way_is_not_taken_for_excess(
 
 
 async def test_an_item_retried_in_invokeai_is_canceled_with_its_step(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     step_id, retried, second = await retried_there(studio, invokeai)
     await studio.cancel(step_id)
@@ -72,7 +72,7 @@ async def test_an_item_retried_in_invokeai_is_canceled_with_its_step(
 
 
 async def test_what_is_retried_in_invokeai_after_the_owners_cancel_is_wanted_until_the_next(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     first, second = invokeai.hold("denoise", item_id=1), invokeai.hold("denoise", item_id=2)
     step_id = await studio.create(MODEL, batch_size=1)
@@ -81,8 +81,6 @@ async def test_what_is_retried_in_invokeai_after_the_owners_cancel_is_wanted_unt
     await invokeai.until(lambda: item.status == "canceled")
     first.release()
     await studio.until_status(step_id, "canceled")
-    async with studio.database.connection() as connection:  # not within the second that InvokeAI's clock is unsure of
-        await connection.execute("UPDATE generation_steps SET cancel_requested_at = now() - interval '1 minute'")
     await invokeai.queue.retry("default", [item.item_id])
     retried = await second.reached()
     await studio.until_status(step_id, "processing")
@@ -98,7 +96,7 @@ async def test_what_is_retried_in_invokeai_after_the_owners_cancel_is_wanted_unt
 
 
 async def test_an_item_beyond_what_was_asked_is_not_canceled_in_a_new_database(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     held = invokeai.hold("denoise")
     step_id = await studio.create(MODEL, batch_size=1)
@@ -116,7 +114,7 @@ async def test_an_item_beyond_what_was_asked_is_not_canceled_in_a_new_database(
 
 
 async def test_an_item_beyond_what_was_asked_is_read_after_its_cancel(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     """Every cancel is followed by a reading: nothing depends on the event of its end (rules 1 and 7)."""
     bodies: list[Any] = []

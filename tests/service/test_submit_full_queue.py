@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.rows import add_backend
-from tests.fakes.studio import MODEL, POST, StudioHouse, eventually, until_made
+from tests.fakes.studio_harness import MODEL, POST, StudioHarness, eventually, until_made
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ async def fill(invokeai: ScriptedInvokeAI, count: int) -> Any:
 
 
 async def test_a_full_queue_leaves_the_step_pending_and_it_is_tried_again(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     held = await fill(invokeai, 3)
     step_id = await studio.create(MODEL, batch_size=2)
@@ -51,7 +51,7 @@ async def test_a_full_queue_leaves_the_step_pending_and_it_is_tried_again(
 
 
 async def test_what_a_nearly_full_queue_did_not_take_becomes_another_batch(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     held = await fill(invokeai, 1)
     step_id = await studio.create(MODEL, batch_size=5)
@@ -64,7 +64,7 @@ async def test_what_a_nearly_full_queue_did_not_take_becomes_another_batch(
 
 
 async def test_the_rest_of_a_batch_cut_in_its_answer_becomes_another_too(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     held = await fill(invokeai, 1)
     invokeai.cut_enqueue("during")
@@ -76,7 +76,7 @@ async def test_the_rest_of_a_batch_cut_in_its_answer_becomes_another_too(
 
 
 async def test_a_step_canceled_while_the_queue_is_full_is_not_sent_again(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     held = await fill(invokeai, 3)
     refused = invokeai.on(POST, answers.after(0.0), times=None)
@@ -91,7 +91,7 @@ async def test_a_step_canceled_while_the_queue_is_full_is_not_sent_again(
 
 
 async def test_a_step_whose_models_cannot_be_read_holds_up_no_other(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     broken = invokeai.on("/models/$", answers.status(500), times=None)
     unready = await studio.create({"key": "unheard of", "hash": "blake3:0"})
@@ -105,7 +105,7 @@ async def test_a_step_whose_models_cannot_be_read_holds_up_no_other(
 
 
 async def test_a_silent_backend_does_not_hold_up_another(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI, tmp_path: Path
+    studio: StudioHarness, invokeai: ScriptedInvokeAI, tmp_path: Path
 ) -> None:
     other = ScriptedInvokeAI(tmp_path / "other")
     await other.start()
@@ -126,7 +126,7 @@ async def test_a_silent_backend_does_not_hold_up_another(
         await other.stop()
 
 
-async def test_a_cancel_does_not_wait_for_another_steps_post(studio: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
+async def test_a_cancel_does_not_wait_for_another_steps_post(studio: StudioHarness, invokeai: ScriptedInvokeAI) -> None:
     held = invokeai.hold("denoise")
     running_id = await studio.create(MODEL)
     item = await held.reached()
@@ -143,7 +143,7 @@ async def test_a_cancel_does_not_wait_for_another_steps_post(studio: StudioHouse
 
 
 async def test_a_removed_backend_ends_its_lane_and_nothing_more_is_sent(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     gate = asyncio.Event()
     out = invokeai.on(POST, answers.after(gate))
@@ -164,7 +164,7 @@ async def test_a_removed_backend_ends_its_lane_and_nothing_more_is_sent(
 
 
 async def test_the_announcement_of_a_batch_a_full_queue_took_nothing_of_is_no_arrival(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     held = await fill(invokeai, 3)
     invokeai.cut_enqueue("during")

@@ -9,12 +9,12 @@ import pytest
 
 from service.studio import cancellation
 from tests.fakes import ScriptedInvokeAI, answers
-from tests.fakes.studio import MODEL, POST, StudioHouse, eventually, posts, until_made
+from tests.fakes.studio_harness import MODEL, POST, StudioHarness, eventually, posts, until_made
 
 
 @pytest.mark.parametrize("when", ["during", "after"])
 async def test_a_post_cut_after_its_effect_is_found_by_asking(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI, when: str
+    studio: StudioHarness, invokeai: ScriptedInvokeAI, when: str
 ) -> None:
     invokeai.cut_enqueue(when)
     step_id = await studio.create(MODEL, batch_size=2)
@@ -23,7 +23,7 @@ async def test_a_post_cut_after_its_effect_is_found_by_asking(
     assert posts(invokeai) == 1
 
 
-async def test_a_5xx_is_asked_about_and_not_repeated(studio: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
+async def test_a_5xx_is_asked_about_and_not_repeated(studio: StudioHarness, invokeai: ScriptedInvokeAI) -> None:
     async def effect_then_500(request: Any, handler: Any) -> Any:
         await handler(request)
         return await answers.status(500)(request, handler)
@@ -36,7 +36,7 @@ async def test_a_5xx_is_asked_about_and_not_repeated(studio: StudioHouse, invoke
 
 
 async def test_a_post_without_an_answer_is_asked_about_when_its_time_is_up(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     never = asyncio.Event()
     held = invokeai.hold("denoise")
@@ -57,7 +57,7 @@ async def test_a_post_without_an_answer_is_asked_about_when_its_time_is_up(
 
 
 async def test_a_post_cut_before_its_effect_is_sent_again_only_after_the_window(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     invokeai.cut_enqueue("before")
     step_id = await studio.create(MODEL, batch_size=2)
@@ -73,7 +73,7 @@ async def test_a_post_cut_before_its_effect_is_sent_again_only_after_the_window(
 
 
 async def test_an_effect_within_the_window_never_makes_a_second_batch(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     gate = asyncio.Event()
     invokeai.cut_enqueue("late", gate)
@@ -91,7 +91,7 @@ async def test_an_effect_within_the_window_never_makes_a_second_batch(
 
 
 async def test_an_effect_after_the_window_is_canceled_and_what_it_saved_is_filed(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     gate = asyncio.Event()
     invokeai.cut_enqueue("late", gate)
@@ -121,7 +121,7 @@ async def test_an_effect_after_the_window_is_canceled_and_what_it_saved_is_filed
     assert posts(invokeai) == 2
 
 
-async def test_a_late_effect_is_canceled_at_its_announcement(studio: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
+async def test_a_late_effect_is_canceled_at_its_announcement(studio: StudioHarness, invokeai: ScriptedInvokeAI) -> None:
     gate = asyncio.Event()
     invokeai.cut_enqueue("late", gate)
     step_id = await studio.create(MODEL, batch_size=1)
@@ -137,7 +137,7 @@ async def test_a_late_effect_is_canceled_at_its_announcement(studio: StudioHouse
 
 
 async def test_a_batch_finished_and_pruned_before_it_was_asked_for_is_known_by_its_image(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     """Total 0 again, after it all happened (FACTS §10)."""
     invokeai.on("/b/.*/status$", answers.status(503), times=None)
@@ -153,7 +153,7 @@ async def test_a_batch_finished_and_pruned_before_it_was_asked_for_is_known_by_i
 
 
 async def test_a_batch_whose_first_items_were_pruned_before_it_was_asked_for_is_not_sent_again(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     """Fewer than asked for are there, and not the first ones: a full queue would have taken those."""
     held = invokeai.hold("denoise", item_id=3)
@@ -173,7 +173,9 @@ async def test_a_batch_whose_first_items_were_pruned_before_it_was_asked_for_is_
     assert (batch["enqueued"], batch["seeds"]) == (4, [100, 101, 102, 103])
 
 
-async def test_an_answer_whose_commit_fails_is_found_by_asking(studio: StudioHouse, invokeai: ScriptedInvokeAI) -> None:
+async def test_an_answer_whose_commit_fails_is_found_by_asking(
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
+) -> None:
     gate = asyncio.Event()
     out = invokeai.on(POST, answers.after(gate))
     async with studio.database.transaction() as blocker:
@@ -194,18 +196,18 @@ async def test_an_answer_whose_commit_fails_is_found_by_asking(studio: StudioHou
 
 
 async def test_a_late_effect_is_canceled_though_the_database_was_away_at_its_announcement(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI, monkeypatch: pytest.MonkeyPatch
+    studio: StudioHarness, invokeai: ScriptedInvokeAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate, unwanted = asyncio.Event(), cancellation.unwanted
     invokeai.cut_enqueue("late", gate)
     step_id = await studio.create(MODEL, batch_size=1)
     await studio.until_status(step_id, "completed")
 
-    async def fail_once(connection: Any, backend_id: Any, seen: Any, offset: Any) -> Any:
+    async def fail_once(connection: Any, backend_id: Any, seen: Any) -> Any:
         if seen:
             monkeypatch.setattr(cancellation, "unwanted", unwanted)
             raise ConnectionError("the database is restarting")
-        return await unwanted(connection, backend_id, seen, offset)
+        return await unwanted(connection, backend_id, seen)
 
     monkeypatch.setattr(cancellation, "unwanted", fail_once)
     invokeai.drop_events(where=lambda event: event.name != "batch_enqueued")
@@ -216,7 +218,7 @@ async def test_a_late_effect_is_canceled_though_the_database_was_away_at_its_ann
 
 
 async def test_what_is_heard_of_while_the_gallery_is_looked_through_is_not_posted_again(
-    studio: StudioHouse, invokeai: ScriptedInvokeAI
+    studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     effect, looked, asked = asyncio.Event(), asyncio.Event(), asyncio.Event()
 

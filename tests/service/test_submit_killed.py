@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from service.database.engine import Database
 from tests.fakes import ScriptedInvokeAI, answers
-from tests.fakes.studio import MODEL, POST, StudioHouse, eventually, posts, studio_house, until_made
+from tests.fakes.studio_harness import MODEL, POST, StudioHarness, eventually, posts, studio_harness, until_made
+
+pytestmark = pytest.mark.xdist_group("processes")
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,7 +27,7 @@ async def darkroom(database_url: str, mode: str = "") -> AsyncIterator[asyncio.s
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "tests.fakes.submitting",
+        "tests.fakes.submitter_process",
         database_url,
         mode,
         cwd=ROOT,
@@ -38,12 +42,12 @@ async def darkroom(database_url: str, mode: str = "") -> AsyncIterator[asyncio.s
 
 async def prepared_step(database: Database, invokeai: ScriptedInvokeAI) -> UUID:
     """A step of two that no submitter has seen yet."""
-    async with studio_house(database, invokeai) as studio:
+    async with studio_harness(database, invokeai) as studio:
         await studio.supervisor.stop("submitter")
         return await studio.create(MODEL, batch_size=2)
 
 
-async def assert_one_batch_made(studio: StudioHouse, invokeai: ScriptedInvokeAI, step_id: UUID) -> None:
+async def assert_one_batch_made(studio: StudioHarness, invokeai: ScriptedInvokeAI, step_id: UUID) -> None:
     await until_made(studio, step_id, 100, 101)
     assert await studio.states(step_id) == ["enqueued"]
     assert posts(invokeai) == 1
@@ -59,7 +63,7 @@ async def test_killed_before_sending_the_batch_is_lost_after_the_window_and_made
         async with asyncio.timeout(20):
             while b"posted" not in await process.stdout.readline():
                 assert process.returncode is None
-    async with studio_house(database, invokeai) as studio:
+    async with studio_harness(database, invokeai) as studio:
         assert await studio.states(step_id) == ["posted"]
         await until_made(studio, step_id, 100, 101)
         assert await studio.states(step_id) == ["lost", "enqueued"]
@@ -82,7 +86,7 @@ async def test_killed_while_the_post_is_out_its_effect_is_found(
     async with darkroom(database_url), asyncio.timeout(20):
         await arrived.wait()
     gate.set()
-    async with studio_house(database, invokeai) as studio:
+    async with studio_harness(database, invokeai) as studio:
         await assert_one_batch_made(studio, invokeai, step_id)
 
 
@@ -105,7 +109,7 @@ async def test_killed_between_the_answer_and_its_commit_the_batch_is_found(
         await eventually(answered_and_waiting)
     async with database.connection() as connection:
         assert await connection.fetchval("SELECT state FROM step_batches") == "posted"
-    async with studio_house(database, invokeai) as studio:
+    async with studio_harness(database, invokeai) as studio:
         await assert_one_batch_made(studio, invokeai, step_id)
 
 
@@ -118,7 +122,7 @@ async def test_killed_in_the_middle_of_a_batch_everything_comes_home(
         await held.reached(seconds=20)
     held.release()
     await invokeai.until_ended(1, 2)
-    async with studio_house(database, invokeai) as studio:
+    async with studio_harness(database, invokeai) as studio:
         await assert_one_batch_made(studio, invokeai, step_id)
 
 
@@ -130,7 +134,7 @@ async def test_killed_in_doubt_it_goes_on_asking(
     invokeai.cut_enqueue("late", gate)
     async with darkroom(database_url):
         await invokeai.until(lambda: any("/b/" in path for _, path in invokeai.requests), seconds=20)
-    async with studio_house(database, invokeai) as studio:
+    async with studio_harness(database, invokeai) as studio:
         assert await studio.states(step_id) == ["posted"]
         gate.set()
         await assert_one_batch_made(studio, invokeai, step_id)

@@ -18,7 +18,7 @@ from service.live.announce import Announcer, Readers
 from service.live.hub import BACKLOG, Client, Hub
 from service.live.messages import BackendLedger, Ledger, Session
 from service.media.identity import new_id
-from tests.fakes.heard import next_message
+from tests.fakes.hub_messages import next_message
 
 LONG_AGO = datetime(2025, 6, 15, tzinfo=UTC)
 LEDGER = BackendLedger(expected=3, made=3, retrieved=3, waiting=0, failed=0, gone=0, home=True)

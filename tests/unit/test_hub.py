@@ -13,7 +13,7 @@ from websockets.frames import Opcode
 
 from service.live.hub import BACKLOG, PASSING_INTERVAL, SESSION_ENDED, Client, Hub
 from service.live.messages import BackendLedger, Hello, Item, ItemProgress, Ledger, QueueStatus, Removed
-from tests.fakes.heard import next_message
+from tests.fakes.hub_messages import next_message
 
 BACKEND = UUID(int=1)
 NOTHING = BackendLedger(expected=0, made=0, retrieved=0, waiting=0, failed=0, gone=0, home=True)

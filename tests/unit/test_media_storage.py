@@ -287,11 +287,11 @@ def test_a_disk_that_goes_and_comes_back_is_noticed(storage: LocalStorage) -> No
         with pytest.raises(OSError, match="still mounted"):
             each.check_mounted()
         with pytest.raises(OSError, match="still mounted"):
-            each.check_writable()
+            each.try_out()
     remount(storage, disk)
     for each in (storage, opened):
         each.check_mounted()
-        each.check_writable()
+        each.try_out()
 
 
 @pytest.mark.parametrize("content", [f"{UUID(int=1)}\n", "scribble"])
@@ -330,13 +330,13 @@ def test_room_is_left_for_the_database(
 
 def test_a_folder_that_can_be_written_says_so(storage: LocalStorage) -> None:
     storage.create_marker(uuid4())
-    storage.check_writable()
+    storage.try_out()
     assert [entry.name for entry in storage.root.iterdir()] == [".darkroom"]
 
 
 def test_a_missing_data_folder_is_not_writable(storage: LocalStorage) -> None:
     with pytest.raises(OSError, match="No such file"):
-        storage.check_writable()
+        storage.try_out()
 
 
 def test_a_write_that_takes_less_than_it_was_given_is_gone_on_with(

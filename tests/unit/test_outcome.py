@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from service.correlation.correlate import NO_LONGER_THERE, RESTARTED
-from service.correlation.outcome import NOTHING_MADE, BatchState, ItemState, Outcome, outcome
+from service.correlation.outcome import DELETED, NOTHING_MADE, BatchState, ItemState, Outcome, outcome
 
 
 def batch(state: str = "enqueued", *, wanted: int = 2, name: str = "b", first: int = 1, **more: Any) -> BatchState:
@@ -71,6 +71,13 @@ def test_a_shortfall_is_told_in_invokeais_words() -> None:
 def test_a_shortfall_of_an_owners_cancel_is_told() -> None:
     now = came_to([batch()], [item(1), item(2, "canceled")], canceled=True)
     assert now == Outcome("completed", "1 of 2 made: canceled")
+
+
+def test_a_completed_item_without_its_image_is_a_deletion_and_no_cancel() -> None:
+    """InvokeAI leaves the results of deleted images out (FACTS §12)."""
+    assert came_to([batch()], [item(1), item(2, made=False)]) == Outcome("completed", f"1 of 2 made: {DELETED}")
+    canceled = [item(1, made=False), item(2, "canceled")]
+    assert came_to([batch()], canceled, unplaced=[None]).error_message == "1 of 2 made: canceled in InvokeAI"
 
 
 def test_nothing_made_and_canceled_by_the_owner_or_in_invokeai_is_canceled() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
+from service import VERSION
 from service.database.migrate import configuration
 from service.settings import ROOT
 from service.web import DIST
@@ -22,3 +25,10 @@ def test_the_wheel_brings_the_web_ui_and_cannot_be_built_without() -> None:
     place = str(DIST.relative_to(ROOT))
     assert BUILD["wheel"]["force-include"] == {place: place}
     assert f"/{place}" in BUILD["sdist"]["artifacts"], "or no wheel could be built from the sources of a release"
+
+
+def test_make_setup_leaves_a_darkroom_command_that_works_from_any_folder(tmp_path: Path) -> None:
+    command = Path(sys.executable).with_name("darkroom")
+    assert command.is_file(), "make setup installs it"
+    printed = subprocess.check_output([command, "--version"], cwd=tmp_path, env={}, text=True, timeout=60)
+    assert printed == f"darkroom, version {VERSION}\n"

@@ -27,7 +27,7 @@ SCENARIOS = sorted(path.stem for path in RECORDINGS.glob("*.jsonl"))
 Key = tuple[str, int]
 
 
-class Truth(msgspec.Struct):
+class RecordedItem(msgspec.Struct):
     """What a recording holds of one item, found by looking and not by correlating."""
 
     statuses: list[tuple[int, str]] = []
@@ -58,18 +58,18 @@ def items_read(line: dict[str, Any]) -> Iterator[QueueItem]:
             yield msgspec.convert({**value, "session": None} if trimmed else value, QueueItem)
 
 
-def observed(scenario: str) -> tuple[list[tuple[Key, Observation]], list[tuple[Key, Reading]], dict[Key, Truth]]:
+def observed(scenario: str) -> tuple[list[tuple[Key, Observation]], list[tuple[Key, Reading]], dict[Key, RecordedItem]]:
     """Events by item in order, readings by item in order, and what the recording holds."""
     told: list[tuple[Key, Observation]] = []
     read: list[tuple[Key, Reading]] = []
-    truth: dict[Key, Truth] = {}
+    truth: dict[Key, RecordedItem] = {}
     batch_of: dict[int, str] = {}
     for line in lines(scenario):
         for item in items_read(line):
             key = (item.batch_id, item.item_id)
             batch_of[item.item_id] = item.batch_id
             read.append((key, reading(item)))
-            truth.setdefault(key, Truth()).read.append(item.status)
+            truth.setdefault(key, RecordedItem()).read.append(item.status)
             truth[key].images |= set(item.image_names)
         if line["kind"] != "event":
             continue
@@ -78,12 +78,12 @@ def observed(scenario: str) -> tuple[list[tuple[Key, Observation]], list[tuple[K
             for item_id in event.canceled_item_ids:
                 if item_id in batch_of:
                     told.append(((batch_of[item_id], item_id), Canceled()))
-                    truth.setdefault((batch_of[item_id], item_id), Truth()).canceled_in_bulk = True
+                    truth.setdefault((batch_of[item_id], item_id), RecordedItem()).canceled_in_bulk = True
         elif isinstance(event, AnyItemEvent):
             key = (event.batch_id, event.item_id)
             batch_of[event.item_id] = event.batch_id
             told.append((key, event))
-            known = truth.setdefault(key, Truth())
+            known = truth.setdefault(key, RecordedItem())
             if "status_sequence" in payload:
                 known.statuses.append((payload["status_sequence"], payload["status"]))
             known.images |= set(image_names(payload.get("result")))
@@ -100,7 +100,7 @@ def replay(observations: list[tuple[Key, Observation]]) -> tuple[dict[Key, Known
     return items, sightings
 
 
-def assert_true(items: dict[Key, Known], sightings: dict[Key, list[str]], truth: dict[Key, Truth]) -> None:
+def assert_true(items: dict[Key, Known], sightings: dict[Key, list[str]], truth: dict[Key, RecordedItem]) -> None:
     for key, held in truth.items():
         assert sorted(sightings[key]) == sorted(held.images), f"{key}: each image once, none missing"
         if held.end is not None:

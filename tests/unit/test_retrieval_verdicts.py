@@ -8,10 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
-import asyncpg
 import pytest
 
 from service.errors import (
+    DatabaseAway,
     InvokeConflict,
     InvokeError,
     InvokeFailed,
@@ -23,21 +23,12 @@ from service.errors import (
     InvokeUnreachable,
 )
 from service.media.png import Damaged
-from service.retrieval import fetcher
-from service.retrieval.faults import (
-    BENEFIT_OF_DOUBT,
-    IN_A_ROW,
-    DatabaseTrouble,
-    Failure,
-    Faults,
-    Gone,
-    Postponed,
-    StorageTrouble,
-)
+from service.retrieval.faults import Failure, Faults, Postponed, StorageTrouble, Timing
 from service.retrieval.queue import Claimed
 from service.retrieval.unbroken import unbroken
 
 BACKEND, OTHER = uuid4(), uuid4()
+TIMING = Timing()
 
 
 class Clock:
@@ -52,9 +43,19 @@ def clock() -> Clock:
     return Clock()
 
 
+class NothingElse:
+    """No other image of any server is recorded."""
+
+    async def sample(self, *_: UUID) -> list[Any]:
+        return []
+
+    async def others_wait(self, *_: UUID) -> bool:
+        return False
+
+
 @pytest.fixture
 def faults(clock: Clock) -> Faults:
-    return Faults(clock)
+    return Faults(NothingElse(), lambda *_: None, lambda _: None, TIMING, clock)  # type: ignore[arg-type]
 
 
 def photo(backend: UUID = BACKEND) -> Claimed:
@@ -65,9 +66,10 @@ def server(version: Exception | None = None, image: Exception | None = None) -> 
     """InvokeAI as far as a verdict asks it."""
 
     def answering(error: Exception | None) -> Callable[..., Any]:
-        async def answer(*_: Any) -> None:
+        async def answer(name: str = "") -> Any:
             if error is not None:
                 raise error
+            return SimpleNamespace(image_name=name)
 
         return answer
 
@@ -106,15 +108,16 @@ async def test_a_success_or_a_reconnect_ends_the_pause_and_its_growth(faults: Fa
     for _ in range(6):
         await faults.judge(photo(), InvokeUnreachable("refused"), WELL)
         clock.now += faults.pause_left(BACKEND)
-    getattr(faults, how)(BACKEND)
+    if how == "succeeded":
+        faults.succeeded(BACKEND, uuid4())
+    else:
+        faults.reconnected(BACKEND)
     assert faults.pause_left(BACKEND) == 0
     await faults.judge(photo(), InvokeUnreachable("refused"), WELL)
     assert faults.pause_left(BACKEND) < 3
 
 
-@pytest.mark.parametrize(
-    "trouble", [StorageTrouble("the data folder: No space left on device"), DatabaseTrouble("the database: shut down")]
-)
+@pytest.mark.parametrize("trouble", [StorageTrouble("the data folder: No space left on device"), DatabaseAway()])
 async def test_our_own_trouble_pauses_every_backend_until_something_comes_home(
     faults: Faults, trouble: Exception
 ) -> None:
@@ -122,14 +125,8 @@ async def test_our_own_trouble_pauses_every_backend_until_something_comes_home(
     assert faults.pause_left(BACKEND) == faults.pause_left(OTHER) > 0
     faults.reconnected(BACKEND)
     assert faults.pause_left(BACKEND) > 0
-    faults.succeeded(OTHER)
+    faults.succeeded(OTHER, uuid4())
     assert faults.pause_left(BACKEND) == 0
-
-
-@pytest.mark.parametrize("error", [asyncpg.InternalClientError("got result for unknown protocol state"), OSError()])
-def test_a_database_that_goes_while_a_row_is_written_is_our_own_trouble(error: Exception) -> None:
-    with pytest.raises(DatabaseTrouble), fetcher._our_trouble():
-        raise error
 
 
 async def test_a_conflict_delays_the_photo_and_nothing_else(faults: Faults) -> None:
@@ -154,7 +151,8 @@ async def test_what_a_gateway_refuses_costs_nothing_while_it_refuses_the_version
         assert await faults.judge(photo(), refused, shut) == Postponed(str(refused))
         assert faults.pause_left(BACKEND) > 0
         clock.now += faults.pause_left(BACKEND)
-    assert await faults.judge(photo(), InvokeNotFound(404, "Not Found"), shut) == Postponed(str(refused))
+    missing = InvokeNotFound(404, "Not Found")
+    assert await faults.judge(photo(), missing, shut) == Postponed(str(missing))
 
 
 @pytest.mark.parametrize("error", SUSPICIOUS)
@@ -183,27 +181,21 @@ async def test_another_backends_photo_is_not_in_the_row(faults: Faults) -> None:
     assert isinstance(await faults.judge(photo(), SUSPICIOUS[0], WELL), Failure)
 
 
-@pytest.mark.parametrize("between", ["success", "damage", "conflict", "missing", "time"])
+@pytest.mark.parametrize("between", ["success", "time"])
 async def test_what_breaks_the_row(faults: Faults, clock: Clock, between: str) -> None:
     await faults.judge(photo(), SUSPICIOUS[0], WELL)
     match between:
         case "success":
-            faults.succeeded(BACKEND)
-        case "damage":
-            await faults.judge(photo(), Damaged("cut off"), WELL)
-        case "conflict":
-            await faults.judge(photo(), InvokeConflict(409, "maintenance"), WELL)
-        case "missing":
-            await faults.judge(photo(), InvokeNotFound(404, "Not Found"), WELL)
+            faults.succeeded(BACKEND, uuid4())
         case "time":
-            clock.now += IN_A_ROW + 1
+            clock.now += TIMING.in_a_row + 1
     assert isinstance(await faults.judge(photo(), SUSPICIOUS[0], WELL), Failure)
 
 
 async def test_two_photos_broken_for_good_do_not_wait_for_ever(faults: Faults, clock: Clock) -> None:
     pair = photo(), photo()
     verdicts = []
-    while clock.now < 1000 + 2 * BENEFIT_OF_DOUBT:
+    while clock.now < 1000 + 2 * TIMING.doubt:
         for one in pair:
             verdicts.append(type(await faults.judge(one, SUSPICIOUS[0], WELL)))
             clock.now += 60
@@ -211,14 +203,14 @@ async def test_two_photos_broken_for_good_do_not_wait_for_ever(faults: Faults, c
     assert verdicts[-10:] == [Failure] * 10
 
 
-async def test_missing_is_gone_only_when_the_record_is(faults: Faults) -> None:
+async def test_a_missing_file_is_a_failure_and_a_record_that_cannot_be_asked_for_is_not_missing(faults: Faults) -> None:
     missing = InvokeNotFound(404, "Not Found")
-    assert isinstance(await faults.judge(photo(), missing, server(image=missing)), Gone)
-    assert isinstance(await faults.judge(photo(), missing, WELL), Failure)
+    one = photo()
+    assert isinstance(await faults.judge(one, missing, WELL), Failure)
     unreachable = server(image=InvokeUnreachable("refused"))
-    assert await faults.judge(photo(), missing, unreachable) == Postponed("refused")
+    assert await faults.judge(one, missing, unreachable) == Postponed("refused")
     page = server(image=InvokeNoSuchRoute(404, "nginx"))
-    assert isinstance(await faults.judge(photo(), missing, page), Failure)
+    assert isinstance(await faults.judge(one, missing, page), Failure)
 
 
 async def test_unbroken_work_ends_before_its_cancellation_goes_on() -> None:

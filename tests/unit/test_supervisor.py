@@ -14,7 +14,7 @@ from service.supervisor import Supervisor, TaskReport
 EVER = 3600.0
 
 
-class Naps:
+class RecordedSleeps:
     """Takes the place of `asyncio.sleep`: returns at once, and remembers for how long it was asked to sleep."""
 
     def __init__(self, most: int) -> None:
@@ -45,8 +45,8 @@ async def forever() -> None:
 
 
 async def test_a_failing_task_is_run_again_with_growing_bounded_pauses() -> None:
-    naps = Naps(12)
-    supervisor = Supervisor(sleep=naps)
+    sleeps = RecordedSleeps(12)
+    supervisor = Supervisor(sleep=sleeps)
     runs = 0
 
     async def fail() -> None:
@@ -55,14 +55,14 @@ async def test_a_failing_task_is_run_again_with_growing_bounded_pauses() -> None
         raise ConnectionError("no luck")
 
     supervisor.start("unlucky", fail)
-    await asyncio.wait_for(naps.over.wait(), 5)
+    await asyncio.wait_for(sleeps.over.wait(), 5)
     report = report_of(supervisor, "unlucky")
     assert runs == 12
     assert report.restarts == 11
     assert (report.state, report.last_result, report.last_error) == ("waiting", "failed", "ConnectionError: no luck")
-    assert 0.375 <= naps.taken[0] <= 0.625
-    assert all(later <= earlier * 3.4 for earlier, later in pairwise(naps.taken))
-    assert 22.5 <= naps.taken[-1] <= 37.5
+    assert 0.375 <= sleeps.taken[0] <= 0.625
+    assert all(later <= earlier * 3.4 for earlier, later in pairwise(sleeps.taken))
+    assert 22.5 <= sleeps.taken[-1] <= 37.5
     await supervisor.aclose()
 
 
@@ -71,8 +71,8 @@ async def test_a_task_whose_group_of_tasks_fails_is_run_again_and_can_still_be_s
     periodic: bool,
 ) -> None:
     """Python 3.11's groups leave a cancellation behind in whoever waits for them, though nobody told it to stop."""
-    naps = Naps(3)
-    supervisor = Supervisor(sleep=naps)
+    sleeps = RecordedSleeps(3)
+    supervisor = Supervisor(sleep=sleeps)
 
     async def fail() -> None:
         await asyncio.sleep(0)
@@ -87,7 +87,7 @@ async def test_a_task_whose_group_of_tasks_fails_is_run_again_and_can_still_be_s
         supervisor.every("group", 60, group)
     else:
         supervisor.start("group", group)
-    await asyncio.wait_for(naps.over.wait(), 5)
+    await asyncio.wait_for(sleeps.over.wait(), 5)
     report = report_of(supervisor, "group")
     assert (report.state, report.last_error) == ("waiting", "ConnectionError: no luck")
     await supervisor.aclose()
@@ -95,8 +95,8 @@ async def test_a_task_whose_group_of_tasks_fails_is_run_again_and_can_still_be_s
 
 
 async def test_a_task_that_ends_without_error_is_run_again_unless_told_otherwise() -> None:
-    naps = Naps(3)
-    supervisor = Supervisor(sleep=naps)
+    sleeps = RecordedSleeps(3)
+    supervisor = Supervisor(sleep=sleeps)
     runs = {"again": 0, "once": 0}
 
     async def again() -> None:
@@ -107,15 +107,15 @@ async def test_a_task_that_ends_without_error_is_run_again_unless_told_otherwise
 
     supervisor.start("once", once, restart=False)
     supervisor.start("again", again)
-    await asyncio.wait_for(naps.over.wait(), 5)
+    await asyncio.wait_for(sleeps.over.wait(), 5)
     assert runs == {"again": 3, "once": 1}
     assert report_of(supervisor, "once").state == "stopped"
     await supervisor.aclose()
 
 
 async def test_a_periodic_job_goes_on_after_a_failure_and_reports_the_last_result() -> None:
-    naps = Naps(3)
-    supervisor = Supervisor(sleep=naps)
+    sleeps = RecordedSleeps(3)
+    supervisor = Supervisor(sleep=sleeps)
     results = iter([ValueError("first"), None, None])
 
     async def job() -> None:
@@ -124,8 +124,8 @@ async def test_a_periodic_job_goes_on_after_a_failure_and_reports_the_last_resul
             raise error
 
     supervisor.every("sweep", 60, job, jitter=0.5, at_once=True)
-    await asyncio.wait_for(naps.over.wait(), 5)
-    assert all(30 <= nap <= 90 for nap in naps.taken)
+    await asyncio.wait_for(sleeps.over.wait(), 5)
+    assert all(30 <= nap <= 90 for nap in sleeps.taken)
     report = report_of(supervisor, "sweep")
     assert (report.last_result, report.last_error, report.state) == ("ok", None, "waiting")
     assert report.last_run is not None
@@ -208,8 +208,8 @@ async def test_a_name_is_taken_until_it_is_stopped(supervisor: Supervisor) -> No
 
 
 async def test_a_cancellation_from_within_is_a_failure_like_any_other() -> None:
-    naps = Naps(2)
-    supervisor = Supervisor(sleep=naps)
+    sleeps = RecordedSleeps(2)
+    supervisor = Supervisor(sleep=sleeps)
 
     async def give_up() -> None:
         waited_for = asyncio.get_running_loop().create_future()
@@ -217,7 +217,7 @@ async def test_a_cancellation_from_within_is_a_failure_like_any_other() -> None:
         await waited_for
 
     supervisor.start("canceled by a library", give_up)
-    await asyncio.wait_for(naps.over.wait(), 5)
+    await asyncio.wait_for(sleeps.over.wait(), 5)
     report = report_of(supervisor, "canceled by a library")
     assert (report.last_result, report.restarts) == ("failed", 1)
     await supervisor.aclose()

@@ -3,9 +3,9 @@ import type { Photo } from "../api/types";
 import { useNow } from "../app/use-now";
 import { Picture, RetryRetrieval } from "../library/picture";
 import { Icon } from "../shell/icon";
-import { CircleCheck, Trash2 } from "../shell/icons";
+import { CircleCheck, RotateCcw, Trash2 } from "../shell/icons";
 import { backendName } from "../state/backends";
-import { trashPhotos } from "../state/photo-actions";
+import { retryAll, trashPhotos } from "../state/photo-actions";
 import { canRetry, getPhoto, isTriedAgain, lostReason } from "../state/photos";
 import { moreTroubled, troubled, troubledError } from "../state/retrievals";
 import { settings } from "../state/settings";
@@ -30,7 +30,15 @@ export function RetrievalTable({ addressOf, onOpen }: RetrievalTableProps) {
   ];
   return (
     <section class="card" id="retrievals" data-testid="retrievals">
-      <h2>Retrievals that need a look</h2>
+      <header class="card-head">
+        <h2>Retrievals that need a look</h2>
+        {photos.length > 0 && (
+          <button type="button" class="button compact" onClick={() => void retryAll(photos[0]!.id)}>
+            <Icon of={RotateCcw} />
+            Retry all
+          </button>
+        )}
+      </header>
       {troubledError.value !== null && <p class="bad small">{troubledError.value}</p>}
       {photos.length > 0 && <Table label="Retrievals that need a look" columns={columns} rows={photos} rowKey={(photo) => photo.id} />}
       {moreTroubled.value && <p class="muted small">These are the newest; older ones are not listed.</p>}
@@ -77,11 +85,16 @@ function shortName(filename: string): string {
 }
 
 function Action({ photo }: { photo: Photo }) {
-  if (canRetry(photo) || isTriedAgain(photo)) return <RetryRetrieval photo={photo} />;
+  if (isTriedAgain(photo)) return <RetryRetrieval photo={photo} />;
   return (
-    <button type="button" class="button compact retry" onClick={() => void trashPhotos([photo.id])}>
-      <Icon of={Trash2} />
-      Trash
-    </button>
+    <>
+      {canRetry(photo) && <RetryRetrieval photo={photo} />}
+      {(!canRetry(photo) || photo.retrieval_status === "gone") && (
+        <button type="button" class="button compact retry" onClick={() => void trashPhotos([photo.id])}>
+          <Icon of={Trash2} />
+          Trash
+        </button>
+      )}
+    </>
   );
 }

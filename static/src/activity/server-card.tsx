@@ -1,8 +1,10 @@
 import { useState } from "preact/hooks";
+import { api } from "../api/client";
 import type { Backend } from "../api/types";
-import { ago, count, dateTime, duration } from "../app/format";
-import { IconButton } from "../shell/icon";
-import { Pencil } from "../shell/icons";
+import { ago, count, dateTime, duration, olderImages } from "../app/format";
+import { toast, toastFailure } from "../app/toasts";
+import { Icon, IconButton } from "../shell/icon";
+import { CircleAlert, Pencil, RefreshCw } from "../shell/icons";
 import { ProgressBar } from "../shell/progress-bar";
 import { type LiveItem, runningItems } from "../state/items";
 import { previewOf } from "../state/previews";
@@ -10,7 +12,8 @@ import { getStep } from "../state/steps";
 import { secondsLeft } from "../state/time-left";
 import { Digits } from "./digits";
 import { ServerDialog } from "./server-dialog";
-import { absence, ledgerParts, STATES } from "./words";
+import { TroubleAction } from "./trouble-action";
+import { absence, homeWords, ledgerParts, STATES } from "./words";
 
 /** One server: how it stands, what it makes now, its queue, and the ledger. */
 export function ServerCard({ server }: { server: Backend }) {
@@ -22,13 +25,14 @@ export function ServerCard({ server }: { server: Backend }) {
   return (
     <li class="card server" data-testid="server" data-server={server.id} data-state={server.state}>
       <header>
-        <span class={`dot ${tone}`} />
+        <span class={`dot ${tone === "ok" && server.troubles.length > 0 ? "warn" : tone}`} />
         <h2 class="ellipsis">{server.name}</h2>
         {server.kind === "demo" && <span class="tag demo">Demo</span>}
         <span class={`small server-state ${tone === "ok" ? "muted" : tone}`}>{word}</span>
         <span class="small muted ellipsis server-facts" title={server.url}>
           {facts}
         </span>
+        {server.enabled && <IconButton icon={RefreshCw} label={`Look now at ${server.name}`} onClick={() => lookAt(server)} />}
         <IconButton icon={Pencil} label={`Edit ${server.name}`} onClick={() => edit(true)} />
       </header>
       {server.state === "connected" ? (
@@ -49,6 +53,16 @@ export function ServerCard({ server }: { server: Backend }) {
   );
 }
 
+/** Queue and gallery are read at once; what is found comes by the feed. */
+async function lookAt(server: Backend): Promise<void> {
+  try {
+    await api.post(`/backends/${server.id}/look`);
+    toast(`Looking at ${server.name}`);
+  } catch (failure) {
+    toastFailure("It was not looked at.", failure);
+  }
+}
+
 function hostOf(url: string): string {
   try {
     return new URL(url).host;
@@ -63,10 +77,14 @@ function Troubles({ server }: { server: Backend }) {
     <ul class="troubles">
       {server.troubles.map((trouble) => (
         <li key={trouble.code} class="small" data-testid="server-trouble" data-code={trouble.code}>
-          {trouble.words}{" "}
-          <time class="muted" dateTime={trouble.since} title={dateTime(trouble.since)}>
-            {ago(trouble.since)}
-          </time>
+          <Icon of={CircleAlert} />
+          <span>
+            {trouble.words}{" "}
+            <time class="muted" dateTime={trouble.since} title={dateTime(trouble.since)}>
+              {ago(trouble.since)}
+            </time>{" "}
+            <TroubleAction server={server} code={trouble.code} />
+          </span>
         </li>
       ))}
     </ul>
@@ -121,9 +139,9 @@ function Queue({ server }: { server: Backend }) {
 
 function LedgerLine({ server }: { server: Backend }) {
   return (
-    <footer class="ledger" data-testid="ledger">
-      <span>
-        {server.ledger.made === 0 && <span class="muted">Nothing made yet</span>}
+    <footer class="ledger" data-testid="ledger" data-home={server.ledger.home}>
+      <span title={homeWords(server.ledger)}>
+        {server.ledger.made === 0 && server.older_images === 0 && <span class="muted">Nothing made yet</span>}
         {server.ledger.made > 0 &&
           ledgerParts(server.ledger).map(({ value, word, tone }, index) => (
             <span key={word} class={tone}>
@@ -140,6 +158,11 @@ function LedgerLine({ server }: { server: Backend }) {
           </>
         )}
       </span>
+      {server.older_images > 0 && (
+        <span class="small muted" data-testid="older-images">
+          {olderImages(server.older_images)}
+        </span>
+      )}
       {server.videos > 0 && <span class="small muted">{count(server.videos, "video")} stay there: this release brings home images</span>}
     </footer>
   );

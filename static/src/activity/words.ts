@@ -38,9 +38,16 @@ interface LedgerPart {
   tone: "ok" | "warn" | "bad" | "muted";
 }
 
-/** "214 made · 214 home", "3 on the way", "2 failed": the promise, counted. */
-export function ledgerParts({ made, retrieved, waiting, failed, gone }: BackendLedger): LedgerPart[] {
-  const tone = failed > 0 ? "bad" : waiting > 0 ? "warn" : "ok";
+/** Whether the server may be turned off. */
+export function homeWords({ home, waiting, failed }: BackendLedger): string {
+  if (home) return "All that it made is home: it may be turned off.";
+  if (waiting > 0 || failed > 0) return "Not all that it made is home.";
+  return "It may have made more: it works, or was not read since it worked.";
+}
+
+/** "214 made · 214 home", "3 on the way", "2 failed": the promise, counted. Green only once it may be turned off. */
+export function ledgerParts({ made, retrieved, waiting, failed, gone, home }: BackendLedger): LedgerPart[] {
+  const tone = failed > 0 ? "bad" : waiting > 0 ? "warn" : home ? "ok" : "muted";
   const parts: LedgerPart[] = [
     { value: made, word: "made", tone: tone === "bad" ? "muted" : tone },
     { value: retrieved, word: "home", tone: tone === "bad" ? "muted" : tone },

@@ -8,6 +8,8 @@ export type Photo = Omit<Schemas["Photo"], "generation_params"> & { generation_p
 export type PhotoSource = Photo["source"];
 export type PhotoList = Omit<Schemas["PhotoList"], "items"> & { items: Photo[] };
 
+export type BulkChanged = Schemas["BulkChanged"];
+
 export type Progress = Schemas["Progress"];
 export type Item = Schemas["Item"];
 export type ItemStatus = Item["status"];
@@ -31,4 +33,6 @@ export type Model = Omit<Schemas["Model"], "default_settings"> & { default_setti
 export type ModelsRefreshed = Schemas["ModelsRefreshed"];
 export type RuntimeSettings = Schemas["Values"];
 export type Status = Schemas["Status"];
+export type Ready = Schemas["Ready"];
+export type Trouble = Schemas["Trouble"];
 export type TaskReport = Schemas["TaskReport"];

@@ -4,6 +4,11 @@ export function count(value: number, one: string, many = `${one}s`): string {
   return `${numbers.format(value)} ${value === 1 ? one : many}`;
 }
 
+/** What was made before Darkroom watched a server is not mirrored. */
+export function olderImages(many: number): string {
+  return `${count(many, "older image")} ${many === 1 ? "stays" : "stay"} in InvokeAI; Import brings ${many === 1 ? "it" : "them"} later`;
+}
+
 export function number(value: number): string {
   return numbers.format(value);
 }

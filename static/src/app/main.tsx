@@ -22,11 +22,13 @@ import { render } from "preact";
 import { signedOut } from "../api/client";
 import { closeFeed, openFeed } from "../feed/connection";
 import { dispatch, resync } from "../feed/dispatch";
+import { followHealth } from "../shell/health";
 import { App } from "./app";
 import { listenForKeys } from "./keys";
 
 listenForKeys();
 openFeed({ apply: dispatch, resync });
+followHealth();
 effect(() => {
   if (signedOut.value) closeFeed();
 });

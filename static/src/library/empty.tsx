@@ -1,4 +1,5 @@
 import { Link } from "wouter-preact";
+import { olderImages } from "../app/format";
 import { backends, backendsKnown } from "../state/backends";
 import { Blank } from "../shell/blank";
 import { CloudOff, Images, Search, Trash2 } from "../shell/icons";
@@ -34,6 +35,7 @@ export function Empty({ filter, onShowAll }: { filter: PhotoFilter; onShowAll: (
       </Blank>
     );
   }
+  const older = backends.value.reduce((sum, backend) => sum + backend.older_images, 0);
   const server = connected?.kind === "demo" ? "the demo InvokeAI" : (connected?.name ?? "your InvokeAI");
   return (
     <Blank icon={Images} title="Your library is ready">
@@ -41,6 +43,7 @@ export function Empty({ filter, onShowAll }: { filter: PhotoFilter; onShowAll: (
         Darkroom watches {server}. Every image finished there appears here by itself, whether you make it in the studio or in
         InvokeAI.
       </p>
+      {older > 0 && <p data-testid="older-images">{olderImages(older)}.</p>}
       <Link href="/studio" class="button primary">
         Make the first picture
       </Link>

@@ -1,5 +1,5 @@
 import { api, reasonOf } from "../api/client";
-import type { Photo } from "../api/types";
+import type { BulkChanged, Photo } from "../api/types";
 import { count } from "../app/format";
 import { toast, toastFailure } from "../app/toasts";
 import { photoEvents } from "./feed-events";
@@ -104,6 +104,17 @@ export async function purgeTrash(): Promise<void> {
     toast("The trash is empty");
   } catch (failure) {
     toastFailure("The trash was not emptied.", failure);
+  }
+}
+
+/** All that did not come home, up to the newest that is shown. */
+export async function retryAll(newest: string): Promise<void> {
+  const filter = { status: ["pending", "failed", "gone"] };
+  try {
+    const { changed } = await api.post<BulkChanged>("/photos/bulk", { action: "retry", filter, newest_id: newest });
+    toast(changed > 0 ? `${count(changed, "photo")} tried again` : "Nothing can be tried again: the server was removed");
+  } catch (failure) {
+    toastFailure("Not retried.", failure);
   }
 }
 

@@ -1,6 +1,7 @@
 import { signal, type Signal } from "@preact/signals";
 import type { Photo } from "../api/types";
 import { toldSince } from "./freshness";
+import { isAway } from "./server-alarm";
 
 const photos = new Map<string, Signal<Photo>>();
 
@@ -38,9 +39,9 @@ export function isTriedAgain(photo: Photo): boolean {
   return (photo.retrieval_status === "pending" || photo.retrieval_status === "retrieving") && photo.retrieval_attempts > 0;
 }
 
-/** Given up, but InvokeAI may still have it. */
+/** Given up, but its server may still have it, or have it again. */
 export function canRetry(photo: Photo): boolean {
-  return photo.retrieval_status === "failed";
+  return photo.backend_id !== null && (photo.retrieval_status === "failed" || photo.retrieval_status === "gone");
 }
 
 /** What a reader hears, and what stands under a picture that cannot be shown. */
@@ -56,5 +57,6 @@ export function lostReason(photo: Photo): string {
 
 /** A picture's name, and with it why it cannot be seen. */
 export function spokenName(photo: Photo): string {
-  return isLost(photo) ? `${photoName(photo)}: ${lostReason(photo)}` : photoName(photo);
+  if (isLost(photo)) return `${photoName(photo)}: ${lostReason(photo)}`;
+  return !isHome(photo) && isAway(photo.backend_id) ? `${photoName(photo)}: waiting for the server` : photoName(photo);
 }

@@ -46,7 +46,10 @@ export function Inspector({ photo }: { photo: Signal<Photo> }) {
 
 function Retrieval({ photo }: { photo: Photo }) {
   if (isHome(photo)) return null;
-  if (!isLost(photo)) return <p class="note warn small">On its way home from InvokeAI.</p>;
+  if (!isLost(photo)) {
+    const trouble = photo.retrieval_error !== null ? ` ${lostReason(photo)}.` : "";
+    return <p class="note warn small">On its way home from InvokeAI.{trouble}</p>;
+  }
   return (
     <div class="note small">
       <p class="bad">{lostReason(photo)}</p>

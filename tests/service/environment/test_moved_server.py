@@ -15,9 +15,9 @@ from service.backends.handover import HandedOver, merge
 from service.database.engine import Connection, Database
 from service.invokeai.client import Credentials
 from tests.fakes import ScriptedInvokeAI, batches
-from tests.fakes.correlated import correlated
+from tests.fakes.correlation_harness import correlation_harness
 from tests.fakes.environment import Servers, Start, backends, photo_of, running, until
-from tests.fakes.feed import listening, until_item
+from tests.fakes.feed_client import subscribe_to_feed, until_item
 from tests.fakes.multiuser import Account
 from tests.fakes.rows import add_backend, add_batch, add_item, add_photo, add_session, add_step, insert
 
@@ -210,18 +210,18 @@ async def test_a_step_that_runs_while_its_server_moves_is_completed_where_it_is_
     step = await add_step(connection, await add_session(connection), backend_id=before)
     batch = await add_batch(connection, step, before, state="enqueued", enqueued=1)
     await add_item(connection, batch, step, 1, status="in_progress")
-    async with correlated(database, server) as house:
-        ear, hold = listening(house.registry._hub), server.hold("img")
-        [item_id] = await house.post(batches.blank(), step, batch)
+    async with correlation_harness(database, server) as harness:
+        feed, hold = subscribe_to_feed(harness.registry._hub), server.hold("img")
+        [item_id] = await harness.post(batches.blank(), step, batch)
         assert item_id == 1
-        await until_item(ear, item_id, "in_progress", house.backend_id)
+        await until_item(feed, item_id, "in_progress", harness.backend_id)
         async with database.transaction() as handing_over:
-            handed_over = await merge(handing_over, before, house.backend_id, None)
-        await house.registry.took_over(handed_over)
-        await until_item(ear, item_id, "gone", before)
-        await until_item(ear, item_id, "in_progress", house.backend_id)
+            handed_over = await merge(handing_over, before, harness.backend_id, None)
+        await harness.registry.took_over(handed_over)
+        await until_item(feed, item_id, "gone", before)
+        await until_item(feed, item_id, "in_progress", harness.backend_id)
         hold.release()
-        await until_item(ear, item_id, "completed", house.backend_id)
-        await house.until_step(step, "completed")
-        assert house.registry.get(before).state == "disabled"
+        await until_item(feed, item_id, "completed", harness.backend_id)
+        await harness.until_step(step, "completed")
+        assert harness.registry.get(before).state == "disabled"
     await server.stop()

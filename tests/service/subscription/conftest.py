@@ -15,7 +15,7 @@ from tests.fakes.raw_socket import RawSockets, raw_sockets
 @pytest.fixture
 async def server() -> AsyncIterator[RawSockets]:
     async with raw_sockets() as server:
-        server.rest.knows()
+        server.rest.serves()
         yield server
 
 

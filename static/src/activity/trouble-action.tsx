@@ -1,0 +1,44 @@
+import { useState } from "preact/hooks";
+import { api } from "../api/client";
+import type { Backend } from "../api/types";
+import { toastFailure } from "../app/toasts";
+import { putBackend } from "../state/backends";
+
+interface Action {
+  label: string;
+  /** Asked once more before it is done. */
+  really?: string;
+  path: string;
+  failed: string;
+}
+
+const ACTIONS: Readonly<Record<string, Action>> = {
+  images_gone: { label: "Seen", path: "seen", failed: "Not marked as seen." },
+  images_missing: { label: "They were deleted", really: "Really deleted", path: "confirm-gone", failed: "Not confirmed." },
+};
+
+/** What the owner can say about a server's trouble; nothing for a trouble that ends by itself. */
+export function TroubleAction({ server, code }: { server: Backend; code: string }) {
+  const [busy, setBusy] = useState(false);
+  const [asked, setAsked] = useState(false);
+  const action = ACTIONS[code];
+  if (!action) return null;
+
+  async function press({ really, path, failed }: Action) {
+    if (really !== undefined && !asked) return setAsked(true);
+    setBusy(true);
+    try {
+      putBackend(await api.post<Backend>(`/backends/${server.id}/${path}`));
+    } catch (failure) {
+      toastFailure(failed, failure);
+    }
+    setAsked(false);
+    setBusy(false);
+  }
+
+  return (
+    <button type="button" class="button compact" disabled={busy} onClick={() => void press(action)}>
+      {asked ? action.really : action.label}
+    </button>
+  );
+}

@@ -1,0 +1,88 @@
+"""Every place of the page with something in it, for what must hold everywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+
+from playwright.async_api import Page, expect
+
+from tests.browser.pictures import make, pictures
+from tests.fakes import ScriptedInvokeAI
+from tests.fakes.darkroom import Darkroom
+from tests.fakes.rules import RouteRule
+
+
+async def fill_library(invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> str:
+    """Two pictures of InvokeAI's own, one that will not come home, and a session whose step is over; its id."""
+    async with darkroom.http.patch("/api/v1/settings", json={"retrieval_max_attempts": 1}) as response:
+        assert response.status == 200
+    await make(invokeai, 1, 2, prompt="a valley of layered hills at first light")
+    broken: RouteRule = invokeai.break_file("truncated", times=None)
+    await make(invokeai, 3)
+    await broken.wait()
+    broken.remove()
+    session = await create_session(invokeai, darkroom, 64, 64)
+    async with asyncio.timeout(20):
+        while await status_of_step(darkroom, session) != "completed":
+            await asyncio.sleep(0.05)
+    return session
+
+
+async def status_of_step(darkroom: Darkroom, session: str) -> str:
+    """Of the session's one step."""
+    async with darkroom.http.get(f"/api/v1/sessions/{session}") as response:
+        [step] = (await response.json())["steps"]
+    status: str = step["status"]
+    return status
+
+
+async def create_session(
+    invokeai: ScriptedInvokeAI, darkroom: Darkroom, width: int, height: int, *, batch: int = 2
+) -> str:
+    """A session with a step of as many pictures; its id."""
+    model = invokeai.main_model()
+    async with darkroom.http.post("/api/v1/sessions", json={"name": "Hills"}) as response:
+        session: str = (await response.json())["id"]
+    step = {
+        "prompt": "dunes at dusk",
+        "model_key": model["key"],
+        "model_hash": model["hash"],
+        "batch_size": batch,
+        "parameters": {"width": width, "height": height, "steps": 2},
+    }
+    async with darkroom.http.post(f"/api/v1/sessions/{session}/steps", json=step) as response:
+        assert response.status == 201
+    return session
+
+
+async def each_view(page: Page, session: str) -> AsyncIterator[str]:
+    """Goes from place to place of a furnished Darkroom; what the place is called, once it is all there."""
+    await page.goto("/")
+    await expect(pictures(page)).to_have_count(4)
+    yield "library"
+    await pictures(page).first.get_by_role("link").click()
+    await page.keyboard.press("i")
+    await expect(page.get_by_test_id("viewer").get_by_test_id("inspector")).to_be_visible()
+    yield "viewer"
+    await page.keyboard.press("i")
+    await page.keyboard.press("Escape")
+    # The viewer closes by going back, which would abort a navigation begun before it is over.
+    await expect(page.get_by_test_id("viewer")).to_be_hidden()
+    await page.goto("/studio")
+    await expect(page.get_by_test_id("session-card")).to_be_visible()
+    yield "sessions"
+    await page.goto(f"/studio/{session}")
+    await expect(page.locator("[data-testid=slot][data-state=photo]")).to_have_count(2)
+    await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))
+    yield "studio"
+    await page.goto("/activity")
+    await expect(page.get_by_test_id("retrievals").locator("tbody tr")).to_have_count(1)
+    yield "activity"
+    await page.goto("/settings")
+    await expect(page.get_by_test_id("settings").get_by_role("spinbutton")).to_have_count(3)
+    yield "settings"
+    await page.goto("/trash")
+    await expect(page.get_by_test_id("blank")).to_be_visible()
+    yield "trash"

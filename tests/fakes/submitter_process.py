@@ -1,0 +1,38 @@
+"""Darkroom's submitter in a process of its own: `python -m tests.fakes.submitter_process DATABASE_URL [unsent]`.
+
+With `unsent` it says "posted" and waits for ever where it would send.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+import aiohttp
+
+from service.database.engine import Database, create_engine
+from service.invokeai.client import InvokeClient
+from tests.fakes.studio_harness import StudioHarness
+
+
+async def never_send(client: InvokeClient, body: dict[str, Any]) -> None:
+    sys.stdout.write("posted\n")
+    sys.stdout.flush()
+    await asyncio.Event().wait()
+
+
+async def main(database_url: str, mode: str = "") -> None:
+    if mode == "unsent":
+        InvokeClient.enqueue_batch = never_send  # type: ignore[assignment, method-assign]
+    database = Database(create_engine(database_url))
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
+        harness = StudioHarness(database, http)
+        async with database.connection() as connection:
+            harness.backend_id = await connection.fetchval("SELECT id FROM backends")
+        await harness.start()
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
