@@ -11,6 +11,12 @@ SCHEMA := static/src/api/schema.d.ts
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
 
+# A worker for each core, each with its own PostgreSQL and Chromium.
+PYTEST = $(BIN)/python -m pytest --numprocesses=auto --dist=loadgroup
+
+# Every process that the tests start would compile the service anew.
+export PYTHONDONTWRITEBYTECODE =
+
 # Put before a command that needs Node: the machine's own where it is new enough, else the one that comes as a Python package.
 NODE = if ! node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' \
 	2>/dev/null || ! command -v npm >/dev/null; then \
@@ -21,7 +27,7 @@ NODE = if ! node -e 'const [a, b] = process.versions.node.split("."); process.ex
 # One pip at a time.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: setup run demo test test-invokeai test-faults bench check fmt types lock help chromium
+.PHONY: setup run demo test test-fast test-invokeai test-faults bench check fmt types lock help chromium
 
 setup: $(VENV)/dev.stamp $(VENV)/command.stamp $(UI) ## Virtual environment, pinned dependencies, the darkroom command, the UI built
 
@@ -32,7 +38,10 @@ demo: $(VENV)/command.stamp $(UI) ## Start Darkroom with a demo InvokeAI that ne
 	@exec $(BIN)/python -m service demo
 
 test: $(VENV)/dev.stamp $(VENV)/command.stamp $(UI) chromium ## All tests but those that need a real InvokeAI (ARGS=… goes to pytest)
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
+
+test-fast: $(VENV)/dev.stamp $(VENV)/command.stamp $(UI) ## As test, without the browser
+	$(PYTEST) --ignore=tests/browser $(ARGS)
 
 test-invokeai: $(VENV)/dev.stamp $(UI) ## Tests against a real InvokeAI: make test-invokeai INVOKEAI_URL=http://…
 	@[ -n "$(INVOKEAI_URL)" ] || { echo "give the server: make test-invokeai INVOKEAI_URL=http://127.0.0.1:9090"; exit 2; }
@@ -101,8 +110,9 @@ $(UI): static/node_modules/.package-lock.json $(UI_SOURCES)
 	@$(NODE) npm --prefix static run build
 	@touch $@
 
-# For the browser tests. Where it cannot be installed, they fail and name the command that does.
+# For the browser tests: the headless shell, which costs least, else any Chromium. Where none can be installed, they fail
+# and name the command that does.
 chromium:
-	@command -v chromium || command -v chromium-browser || command -v google-chrome || [ "$$(id -u)" != 0 ] || \
-	! command -v apt-get || { apt-get update -q && \
-	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium fonts-dejavu-core; } || true
+	@command -v chromium-headless-shell || { [ "$$(id -u)" = 0 ] && command -v apt-get && apt-get update -q && \
+	{ $(APT_INSTALL) chromium-headless-shell fonts-dejavu-core || command -v chromium || $(APT_INSTALL) chromium fonts-dejavu-core; }; } || true
+APT_INSTALL = DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends

@@ -36,6 +36,8 @@ from service.first_backend import decide, demo_server, environment_backend
 from service.foundation import Foundation, laid
 from service.invokeai.client import InvokeClient
 from service.library.file_routes import routes as file_routes
+from service.library.integrity import Integrity
+from service.library.photo_pass import PhotoPass
 from service.library.routes import routes as library_routes
 from service.library.thumbnails import Thumbnails
 from service.library.trash import Trash
@@ -90,7 +92,9 @@ PROVIDED: Final = (
     "database",
     "hub",
     "imaging",
+    "integrity",
     "model_cache",
+    "photo_pass",
     "previews",
     "readiness",
     "registry",
@@ -230,6 +234,22 @@ async def opened(
             limits=lambda: foundation.runtime_settings.current,
             workers=settings.retrieval_workers,
         )
+        integrity = Integrity(
+            database,
+            storage,
+            imaging,
+            thumbnails,
+            announcer,
+            wake_retrieval=retrieval.wake,
+            thumbnail_quality=lambda: foundation.runtime_settings.current.thumbnail_quality,
+        )
+        photo_pass = PhotoPass(
+            database,
+            integrity,
+            announcer,
+            busy=lambda: retrieval.in_flight > 0,
+            patrol_days=lambda: foundation.runtime_settings.current.patrol_days,
+        )
 
         _listen_to_each_other(registry, retrieval, model_cache, submitter)
 
@@ -239,6 +259,7 @@ async def opened(
         supervisor.start("model cache", model_cache.run)
         supervisor.start("submission", submitter.run)
         supervisor.start("retrieval", retrieval.run)
+        supervisor.start("photo pass", photo_pass.run)
         supervisor.every("retrieval sweep", MINUTE, Sweep(database, storage, retrieval.wake).run, at_once=True)
         supervisor.every("failed retrievals", HOUR, retrieval.retry_daily)
         supervisor.every("readiness", MINUTE, readiness.watch, at_once=True)
@@ -260,7 +281,9 @@ async def opened(
             database=database,
             hub=hub,
             imaging=imaging,
+            integrity=integrity,
             model_cache=model_cache,
+            photo_pass=photo_pass,
             previews=previews,
             readiness=readiness,
             registry=registry,

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid4
+
+import structlog
 
 from service.database.engine import Database
 from service.errors import StartupError
 from service.media.layout import PHOTOS
 from service.media.storage import LocalStorage
 
+log = structlog.get_logger()
+
 LOCK: Final = "darkroom.lock"
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 LIBRARY_ID: Final = "SELECT (value #>> '{}')::uuid FROM settings WHERE key = 'library_id'"
 NEW_LIBRARY_ID: Final = (
@@ -45,8 +51,14 @@ def held(folder: Path) -> Iterator[None]:
                 f"Darkroom is already running on {folder} (process {holder}):"
                 " use that one, stop it first, or set DARKROOM_DATA to another folder"
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            raise StartupError(
+                f"files in the data folder {folder} cannot be locked ({error.strerror}), so two Darkrooms could use it"
+                " at once: set DARKROOM_DATA to a folder elsewhere, or mount the share with locks"
+            ) from error
+        with suppress(OSError):  # a disk that is full; the number is only told to others
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)
@@ -54,11 +66,37 @@ def held(folder: Path) -> Iterator[None]:
 
 def is_library(folder: Path) -> bool:
     """Whether a library has ever been begun here."""
-    return LocalStorage(folder).marker() is not None
+    with _usable(folder):
+        return LocalStorage(folder).marker() is not None
 
 
 async def claim(database: Database, storage: LocalStorage) -> UUID:
-    """Database and folder belong together, or are both new: an unmounted disk must not pass for an empty library."""
+    """Database and folder belong together, or are both new: an unmounted disk must not pass for an empty library. What
+    pictures need of the folder is tried. StartupError says what is wrong."""
+    with _usable(storage.root):
+        library_id = await _tie(database, storage)
+        try:
+            storage.try_out()
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            # What is here can be looked at; pictures come home once there is room.
+            log.warning("the disk of the data folder is nearly full", reason=error.strerror)
+    return library_id
+
+
+@contextmanager
+def _usable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StartupError(
+            f"pictures cannot be kept in {folder} ({error.strerror or error}): Darkroom must be able to write, sync,"
+            " rename and remove files there. Mend that, or set DARKROOM_DATA to a folder elsewhere"
+        ) from error
+
+
+async def _tie(database: Database, storage: LocalStorage) -> UUID:
     async with database.connection() as connection:
         known: UUID | None = await connection.fetchval(LIBRARY_ID)
         if known is None:

@@ -25,6 +25,7 @@ from service.errors import (
     InvokeRefused,
     NotFound,
     TooManyRequests,
+    Unavailable,
     ValidationError,
 )
 
@@ -43,8 +44,6 @@ CODES: Final = {
     415: "unsupported_media_type",
     429: "too_many_requests",
 }
-
-DATABASE_RETRY_SECONDS: Final = 5
 
 
 class Error(msgspec.Struct, omit_defaults=True):
@@ -71,8 +70,8 @@ def error_body(error: ApiError) -> bytes:
 
 def error_headers(error: ApiError) -> dict[str, str]:
     """What the status asks for beside the body."""
-    if isinstance(error, DatabaseAway):
-        return {"retry-after": str(DATABASE_RETRY_SECONDS)}
+    if isinstance(error, Unavailable):
+        return {"retry-after": str(error.retry_after_seconds)}
     seconds = (error.details or {}).get("retry_after_seconds") if isinstance(error, TooManyRequests) else None
     return {"retry-after": str(seconds)} if seconds is not None else {}
 

@@ -70,11 +70,16 @@ class BackendUnavailable(ApiError):
     status, code = 502, "invokeai_connection_error"
 
 
-class DatabaseAway(ApiError):
-    """The database gives no connection, or broke one off: it is stopped, starting, overloaded or out of reach. Its own
-    words are in `__cause__`, for the log; the answer is the same for everybody."""
+class Unavailable(ApiError):
+    """Something of our own is away; the same request may succeed after `retry_after_seconds`."""
 
     status, code = 503, "unavailable"
+    retry_after_seconds = 5
+
+
+class DatabaseAway(Unavailable):
+    """The database gives no connection, or broke one off: it is stopped, starting, overloaded or out of reach. Its own
+    words are in `__cause__`, for the log; the answer is the same for everybody."""
 
     def __init__(
         self,
@@ -82,6 +87,12 @@ class DatabaseAway(ApiError):
         details: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message, details)
+
+
+class DataFolderAway(Unavailable):
+    """The data folder cannot be read, or is another one by now: its disk may have gone. No photo is to blame."""
+
+    retry_after_seconds = 30
 
 
 class InvokeError(DarkroomError):

@@ -17,6 +17,7 @@ log = structlog.get_logger()
 Attempts = Annotated[int, Meta(ge=1, le=100)]
 Quality = Annotated[int, Meta(ge=1, le=100)]
 Days = Annotated[int, FROM_ZERO, Meta(le=36_500)]
+PatrolDays = Annotated[float, Meta(ge=0.0005, le=36_500)]
 
 READ = "SELECT key, value::text FROM settings WHERE key = ANY($1::text[])"
 WRITE = "INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
@@ -31,6 +32,8 @@ class Values(Resource, frozen=True):
     """WebP quality of new thumbnails."""
     trash_days: Days = 30
     """Days after which trashed photos are purged; 0 keeps them until the trash is emptied by hand."""
+    patrol_days: PatrolDays = 30
+    """Days within which the file of every photo is read once and compared with what came."""
 
 
 class Patch(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -39,6 +42,7 @@ class Patch(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
     retrieval_max_attempts: Attempts | UnsetType = UNSET
     thumbnail_quality: Quality | UnsetType = UNSET
     trash_days: Days | UnsetType = UNSET
+    patrol_days: PatrolDays | UnsetType = UNSET
 
 
 class RuntimeSettings:

@@ -1,4 +1,7 @@
-"""The Chromium that browser tests drive: the machine's own, found on the PATH."""
+"""The Chromium that browser tests drive: the machine's own, found on the PATH.
+
+The headless shell comes first: the same engine without the browser's own windows opens a page at a third of the cost.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import shutil
 
 import pytest
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -23,4 +26,7 @@ def executable() -> str:
         found = shutil.which(name)
         if found:
             return found
-    pytest.fail("no Chromium on the PATH. Install one: apt-get install chromium (or make test as root)", pytrace=False)
+    pytest.fail(
+        "no Chromium on the PATH. Install one: apt-get install chromium-headless-shell (or make test as root)",
+        pytrace=False,
+    )

@@ -1,4 +1,4 @@
-"""One real PostgreSQL for the whole run, and a fresh, migrated database for each test that asks for one."""
+"""One real PostgreSQL for each worker, with one migrated database that is empty whenever a test asks for it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,62 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
+import asyncpg
 import pytest
+from argon2 import PasswordHasher
+from argon2.profiles import CHEAPEST
 from sqlalchemy import NullPool, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from service.access import password
 from service.database.embedded import EmbeddedPostgres
 from service.database.engine import Connection, Database, create_engine
 from service.database.migrate import upgrade
+from service.database.models import Base
 
 # Tests lose nothing in a power cut.
 UNSAFE_BUT_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+TABLES = [table.name for table in reversed(Base.metadata.sorted_tables)]
+# What a killed process or a failed test left connected may hold locks.
+DISCONNECT = """
+    SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
+# Deleting few rows costs a tenth of truncating all tables, and that a tenth of copying a database.
+DELETE_ROWS = f"""
+    DO $$ BEGIN
+      IF (SELECT sum(pg_relation_size(oid)) > 2000000 FROM pg_class WHERE relname = ANY('{{{",".join(TABLES)}}}')) THEN
+        TRUNCATE {", ".join(TABLES)};
+      ELSE
+        {" ".join(f"DELETE FROM {table};" for table in TABLES)}
+      END IF;
+      PERFORM setval(oid::regclass, 1, false) FROM pg_class
+        WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace;
+    END $$
+"""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests run on one worker, so that its module fixtures are set up once."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passwords() -> Iterator[None]:
+    """argon2 as quick as it gets: in earnest each hash takes 64 MiB and a tenth of a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        cheapest = {"time_cost": CHEAPEST.time_cost, "memory_cost": CHEAPEST.memory_cost, "parallelism": 1}
+        patch.setattr(password, "PasswordHasher", partial(PasswordHasher, **cheapest))
+        yield
 
 
 @asynccontextmanager
@@ -75,16 +118,39 @@ async def template(server: AsyncEngine) -> AsyncIterator[str]:
         yield name
 
 
-@pytest.fixture
-async def database_url(server: AsyncEngine, template: str) -> AsyncIterator[str]:
-    """The SQLAlchemy URL of a migrated database of the test's own."""
+@pytest.fixture(scope="session")
+async def worker_database(server: AsyncEngine, template: str) -> AsyncIterator[str]:
+    """The name of the database whose rows are deleted before each test that uses it."""
     async with fresh_database(server, template) as name:
-        yield address(server, name)
+        yield name
+
+
+@pytest.fixture
+async def database_url(server: AsyncEngine, template: str, worker_database: str) -> str:
+    """The SQLAlchemy URL of a migrated database without any row."""
+    url = address(server, worker_database)
+    if not await emptied(url):
+        async with server.connect() as connection:
+            await connection.execute(text(f"DROP DATABASE {worker_database} WITH (FORCE)"))
+            await connection.execute(text(f"CREATE DATABASE {worker_database} TEMPLATE {template}"))
+    return url
+
+
+async def emptied(url: str) -> bool:
+    """Whether that was possible: the test before may have altered the schema, or closed the database."""
+    engine = create_async_engine(url, poolclass=NullPool)
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text(DISCONNECT))
+            await connection.exec_driver_sql(DELETE_ROWS)
+    except (DBAPIError, asyncpg.PostgresError):
+        return False
+    return True
 
 
 @pytest.fixture(scope="module")
 async def module_database_url(server: AsyncEngine, template: str) -> AsyncIterator[str]:
-    """As `database_url`, shared by the tests of a module that change nothing."""
+    """Of a migrated database that the tests of a module share."""
     async with fresh_database(server, template) as name:
         yield address(server, name)
 

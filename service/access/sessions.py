@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,8 +15,8 @@ from service.database.engine import Database
 
 LIFETIME: Final = timedelta(days=30)
 RENEWED_AFTER: Final = timedelta(days=1)
-REMEMBERED_FOR: Final = timedelta(seconds=30)
-"""How long another process's sign-out may go unnoticed here."""
+REMEMBERED_FOR: Final = 30.0
+"""How many seconds another process's sign-out may go unnoticed here."""
 REMEMBERED: Final = 1024
 
 EXPIRES_AT: Final = "SELECT expires_at FROM web_sessions WHERE token_hash = $1 AND expires_at > $2"
@@ -28,11 +29,19 @@ def _now() -> datetime:
 class Sessions:
     """The one reader and writer of `web_sessions`."""
 
-    def __init__(self, database: Database, password: OwnerPassword, *, now: Callable[[], datetime] = _now) -> None:
+    def __init__(
+        self,
+        database: Database,
+        password: OwnerPassword,
+        *,
+        now: Callable[[], datetime] = _now,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._database = database
         self.password = password
         self._now = now
-        self._remembered: OrderedDict[str, tuple[Visitor, datetime]] = OrderedDict()
+        self._clock = clock
+        self._remembered: OrderedDict[str, tuple[Visitor, float]] = OrderedDict()
 
     async def create(self) -> str:
         """A new session; its token is known to the browser alone."""
@@ -51,13 +60,13 @@ class Sessions:
         """The session of a token, if it lives; used at least a day after its last renewal, it is renewed."""
         key = self.password.session_key(token)
         now = self._now()
-        visitor, read_at = self._remembered.get(key, (None, now))
-        if visitor is None or read_at + REMEMBERED_FOR < now:
+        visitor, read_at = self._remembered.get(key, (None, 0.0))
+        if visitor is None or self._clock() - read_at > REMEMBERED_FOR:
             visitor = await self._read(key, now)
             self._remembered.pop(key, None)
             if visitor is None:
                 return None
-            self._remembered[key] = (visitor, now)
+            self._remembered[key] = (visitor, self._clock())
             while len(self._remembered) > REMEMBERED:
                 self._remembered.popitem(last=False)
         if visitor.expires_at is None or visitor.expires_at <= now:
@@ -86,7 +95,8 @@ class Sessions:
             expires_at: datetime | None = await connection.fetchval(EXPIRES_AT, key, now)
             if expires_at is None:
                 return None
-            if expires_at < now + LIFETIME - RENEWED_AFTER:
+            # Beyond its lifetime it was renewed before our clock was set back.
+            if not now + LIFETIME - RENEWED_AFTER <= expires_at <= now + LIFETIME:
                 expires_at = now + LIFETIME
                 await connection.execute(
                     "UPDATE web_sessions SET expires_at = $2 WHERE token_hash = $1", key, expires_at

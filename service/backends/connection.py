@@ -219,9 +219,10 @@ class Connection:
         if why is None:
             self.troubles.clear(NO_EVENTS)
             self._read_what_was_missed()
-        else:
-            self.troubles.set(NO_EVENTS, f"No live events: {why}")
-            self.looks.request()
+            return
+        if all(trouble.code != NO_EVENTS for trouble in self.troubles.present):
+            self.looks.request()  # only the first time: a look that fails leads to the next attempt at once
+        self.troubles.set(NO_EVENTS, f"No live events: {why}")
 
     def _read_what_was_missed(self) -> None:
         """Rule 1: what happened while no socket listened was told to nobody."""
@@ -315,6 +316,8 @@ class Connection:
     async def _count(self) -> None:
         async with self._around.database.connection() as database:
             await database.execute(SEEN, self.backend_id, self.row.url, self.version)
+        if not self.subscription.listening:
+            self.models_changed()  # perhaps: no event tells
         await self._patiently(self._count_queue, PATIENCE)
         self._around.status_changed(self.backend_id)
         before = self.videos, self.older_images

@@ -50,7 +50,10 @@ READINGS = """
     UPDATE backends later SET
            created_at = least(later.created_at, before.created_at),
            gallery_watermark = CASE WHEN before.gallery_watermark IS NOT NULL
-                                    THEN least(later.gallery_watermark, before.gallery_watermark) END
+                                    THEN least(later.gallery_watermark, before.gallery_watermark) END,
+           gallery_beginning = CASE WHEN before.gallery_beginning IS NOT NULL
+                                    THEN least(later.gallery_beginning, before.gallery_beginning) END,
+           gallery_older = coalesce(before.gallery_older, later.gallery_older)
       FROM backends before WHERE before.id = $1 AND later.id = $2 AND before.mirror = 'all'
 """
 DISABLE = "UPDATE backends SET enabled = false WHERE id = $1"

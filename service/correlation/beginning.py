@@ -47,7 +47,7 @@ class Beginning:
         return beginning
 
     async def lower(self, to: datetime) -> None:
-        """The server's clock was set back: what it makes now has times from `to` on."""
+        """What the server makes now has times from `to` on; earlier than the beginning when its clock was set back."""
         async with self._database.connection() as connection:
             await connection.execute(LOWER, self._backend_id, to)
 

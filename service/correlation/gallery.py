@@ -254,9 +254,8 @@ class Gallery:
             # What was made since the last pass is no older than this, however far the server's clock was set back.
             elapsed = 0.0 if self.read_from is None else self._clock() - self.read_from
             earliest = server_now - timedelta(seconds=elapsed) - CLOCK_STEP
-            if earliest < beginning:
-                beginning = min(beginning, earliest)
-                await self._recorder.beginning.lower(beginning)
+            beginning = min(beginning, earliest)
+            await self._recorder.beginning.lower(beginning)
             watermark = min(watermark, earliest)
         mirror = row["mirror"] == "all"
         if watermark != row["gallery_watermark"]:
@@ -286,17 +285,21 @@ class Gallery:
         try:
             added += await self._promoted.look_again(reach.beginning, now=walking)
             if walking:
+                self._walk_due = False  # one that is asked for while it runs follows it
                 added += await self._promoted.walk(reach.beginning)
-                self._walk_due = False
         except InvokeNoSuchRoute:
-            self._walk_due = False  # there is no list of names before 6.0
+            pass  # there is no list of names before 6.0
         except InvokeError as error:
+            self._walk_due |= walking
             log.info("gallery_walk_failed", backend_id=str(self.backend_id), error=str(error))
         return added
 
     async def _keep_older(self, reach: Reach, offset: int) -> None:
         """Their names tell them from new images should the server's clock be set back."""
-        page = await self._client.images_page(OLDER, offset, is_intermediate=False, starred_first=False)
+        try:
+            page = await self._client.images_page(OLDER, offset, is_intermediate=False, starred_first=False)
+        except (InvokeFailed, InvokeUnreadable):
+            return  # one of them cannot be read; the next reading tries again
         older = [image.image_name for image in page.items if image.created_at < reach.beginning]
         await self._recorder.beginning.keep_older(older)
 

@@ -180,7 +180,8 @@ WRITE = """
     UPDATE generation_steps SET
            status = $2, error_message = $3,
            started_at = coalesce(started_at, (SELECT min(started_at) FROM queue_items WHERE step_id = $1)),
-           completed_at = CASE WHEN $2 IN ('completed', 'failed', 'canceled') THEN coalesce(completed_at, now()) END
+           completed_at = CASE WHEN $2 IN ('completed', 'failed', 'canceled') THEN coalesce(completed_at, now()) END,
+           cancel_taken = cancel_taken OR $2 IN ('completed', 'failed', 'canceled')
      WHERE id = $1
 """
 

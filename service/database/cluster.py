@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from service.database.account import Account, can_search, owner_of, unprivileged
 from service.database.binaries import MAJOR
 from service.errors import StartupError
+from service.media.storage import sync_folder
 
 ELSEWHERE = Path("/var/lib/darkroom")
 ID_FILE = "cluster.id"
@@ -38,7 +40,8 @@ def home_for(folder: Path, elsewhere: Path = ELSEWHERE) -> Path:
     account = unprivileged()
     if account is None:
         return folder
-    folder.chmod(0o755)  # ours alone; the parents are the user's and stay as they are
+    with suppress(OSError):  # network shares often refuse it; whether it was needed is seen next
+        folder.chmod(0o755)  # ours alone; the parents are the user's and stay as they are
     if can_search(account, folder):
         return folder
     return _new_home(folder, elsewhere, account)
@@ -73,7 +76,7 @@ def new_partial(home: Path, account: Account | None) -> Path:
 def adopt(partial: Path) -> None:
     """The filled folder becomes the cluster, at once and durably."""
     partial.rename(partial.with_name("cluster"))
-    _sync_folder(partial.parent)
+    sync_folder(partial.parent)
 
 
 def _new_home(folder: Path, elsewhere: Path, account: Account) -> Path:
@@ -135,12 +138,4 @@ def _write(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.rename(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)

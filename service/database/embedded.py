@@ -38,6 +38,17 @@ Answer = Literal["admits", "refuses", "silent"]
 """What a new connection is answered with: `refuses` is a server that will not admit anybody again, `silent` is
 everything that says nothing of that, as a timeout, a lack of descriptors on our side, or a server still recovering."""
 
+OPTIONS = {
+    "listen_addresses": "",
+    "shared_buffers": "256MB",
+    # Works where /dev/shm is small (64 MB in a container) or missing, and a killed server leaves nothing there.
+    "dynamic_shared_memory_type": "mmap",
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+}
 INITDB = (
     "--username=postgres",
     "--auth-local=trust",  # whoever reaches the socket in its 0700 folder
@@ -47,18 +58,9 @@ INITDB = (
     "--locale=C",
     "--locale-provider=builtin",
     "--builtin-locale=C.UTF-8",
+    # Its own servers need as little of /dev/shm as ours.
+    f"--set=dynamic_shared_memory_type={OPTIONS['dynamic_shared_memory_type']}",
 )
-OPTIONS = {
-    "listen_addresses": "",
-    "shared_buffers": "256MB",
-    # Works in a container's 64 MB /dev/shm, and a killed server leaves nothing there.
-    "dynamic_shared_memory_type": "mmap",
-    "max_parallel_workers_per_gather": "0",
-    "jit": "off",
-    "timezone": "UTC",
-    "log_timezone": "UTC",
-    "log_checkpoints": "off",
-}
 
 
 class EmbeddedPostgres:
@@ -91,7 +93,10 @@ class EmbeddedPostgres:
             sockets = await self._start()
         except OSError as error:
             await self.stop()
-            raise StartupError(f"the embedded database cannot be started in {self._folder}: {error}") from error
+            raise StartupError(
+                f"the embedded database cannot be started in {self._folder} ({error}): set DARKROOM_DATA to a folder"
+                " on a disk of this machine, or DARKROOM_DATABASE_URL to a PostgreSQL server"
+            ) from error
         except BaseException:
             await self.stop()
             raise

@@ -162,7 +162,7 @@ class Photo(Base):
     generation_prompt: Mapped[str | None]
     generation_negative_prompt: Mapped[str | None]
     generation_params: Mapped[dict[str, Any] | None]
-    """InvokeAI's metadata as it gives it."""
+    """InvokeAI's metadata as it gives it; where it has none, what the graph tells, with `taken_from`."""
     source_image_id: Mapped[UUID | None] = mapped_column(ForeignKey("photos.id"))
     source: Mapped[str]
 
@@ -195,8 +195,11 @@ class Photo(Base):
     local_thumbnail_path: Mapped[str | None]
     """Null where there is no thumbnail (undecodable, and InvokeAI had none)."""
     sha256: Mapped[str | None]
+    """Of the file that is home, or that was: kept while a lost file is fetched again."""
     thumbhash: Mapped[str | None]
     """Base64."""
+    derived: Mapped[int | None] = mapped_column(SmallInteger)
+    """The version of what was derived from the file (`retrieval/derive.py`); null before there were versions."""
 
     favorite: Mapped[bool] = mapped_column(server_default=text("false"))
     rating: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
@@ -218,6 +221,23 @@ class Photo(Base):
             persisted=True,
         ),
     )
+
+
+class PhotoSource(Base):
+    """The images that a photo was made from, as its metadata and graph name them."""
+
+    __tablename__ = "photo_sources"
+    __table_args__ = (
+        Index("ix_photo_sources_image_name", "image_name"),
+        Index("ix_photo_sources_source", "source_photo_id", postgresql_where=text("source_photo_id IS NOT NULL")),
+    )
+
+    photo_id: Mapped[UUID] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True)
+    image_name: Mapped[str] = mapped_column(primary_key=True)
+    role: Mapped[str] = mapped_column(primary_key=True)
+    """`init image`, `control`, `reference`, `mask`, `canvas`, or `image` where the role cannot be told."""
+    source_photo_id: Mapped[UUID | None] = mapped_column(ForeignKey("photos.id", ondelete="SET NULL"))
+    """Null while no photo of that name is known."""
 
 
 class Album(Base):
@@ -287,6 +307,8 @@ class GenerationStep(Base):
     selected_image_id: Mapped[UUID | None] = mapped_column(ForeignKey("photos.id", ondelete="SET NULL"))
     selected_at: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
+    cancel_taken: Mapped[bool | None]
+    """InvokeAI has taken the owner's cancel, or the step ended since: what is retried there now is wanted."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     submitted_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
@@ -383,6 +405,12 @@ class Model(Base):
     base: Mapped[str]
     type: Mapped[str]
     format: Mapped[str | None]
+    variant: Mapped[str | None]
+    submodels: Mapped[dict[str, Any] | None]
+    expert: Mapped[str | None]
+    latent_channels: Mapped[int | None]
+    provider_id: Mapped[str | None]
+    capabilities: Mapped[dict[str, Any] | None]
     description: Mapped[str | None]
     default_settings: Mapped[dict[str, Any] | None]
     seen_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from service.invokeai.events import QueueCounts
+from service.invokeai.events import Int64, QueueCounts
 
 
 class ServerInfo(Struct, frozen=True):
@@ -54,7 +54,7 @@ class Enqueued(Struct):
     enqueued: int
     requested: int
     batch: Batch
-    item_ids: list[int] | None = None
+    item_ids: list[Int64] | None = None
 
 
 class ItemIds(Struct):

@@ -330,28 +330,51 @@ class ImagePage(Struct, frozen=True, kw_only=True):
         return len(self.items) + len(self.unreadable)
 
 
+OF_A_MODEL: dict[str, type] = {
+    "format": str,
+    "variant": str,
+    "submodels": dict,
+    "expert": str,
+    "latent_channels": int,
+    "provider_id": str,
+    "capabilities": dict,
+    "description": str,
+    "default_settings": dict,
+}
+"""What some bases have (FACTS §12), by its type; None where InvokeAI says nothing or something else."""
+
+
 class Model(Said, frozen=True, kw_only=True):
     key: str
     hash: str
     name: str
     base: str
     type: str
-    format: str | None = None
-    description: str | None = None
-    default_settings: dict[str, Any] | None = None
+    format: Any = None
+    variant: Any = None
+    submodels: Any = None
+    expert: Any = None
+    latent_channels: Any = None
+    provider_id: Any = None
+    capabilities: Any = None
+    description: Any = None
+    default_settings: Any = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("key", "hash", "name", "base", "type"):
             if not _storable(getattr(self, name)):
                 raise ValueError(f"{name} has characters that no database can hold")
-        for name in ("format", "description", "default_settings"):  # what a model can do without
-            if not _storable(getattr(self, name)):
+        for name, kind in OF_A_MODEL.items():  # what it can do without
+            value = getattr(self, name)
+            if not isinstance(value, kind) or isinstance(value, bool) or not _storable(value):
                 force_setattr(self, name, None)
 
 
 def _storable(value: Any) -> bool:
-    """Neither NUL characters nor lone surrogates, anywhere in it."""
+    """Neither NUL characters nor lone surrogates anywhere in it, nor a number too large for the column."""
+    if isinstance(value, int):
+        return -(2**31) <= value < 2**31
     try:
         return b"\\u0000" not in msgspec.json.encode(value)
     except UnicodeEncodeError:

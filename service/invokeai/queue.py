@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 
-from service.errors import InvokeFailed, InvokeNotFound
+from service.errors import InvokeFailed, InvokeNotFound, InvokeUnreadable
 from service.invokeai.answers import Canceled, Enqueued, ItemIds, ListedItem, ListPage, QueueAndProcessor, Retried
 from service.invokeai.events import BatchStatus, EnqueueResult, ItemReading, ItemSummary, QueueItem, QueueStatus
 from service.invokeai.server import Found, Server, one_by_one, quoted
@@ -83,7 +83,7 @@ class QueueCalls(Server):
         for item_id in item_ids:
             try:
                 found.append(await self._call("GET", self._queue(f"i/{item_id}"), one))
-            except InvokeNotFound:
+            except (InvokeNotFound, InvokeUnreadable):
                 continue
             except InvokeFailed:
                 # Old servers answer so for an item they do not know. Their list tells, and is long: asked for once.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 import structlog
 
-from service.errors import InvokeError, InvokeNoSuchRoute, InvokeNotFound, InvokeUnreachable
+from service.errors import InvokeError, InvokeNoSuchRoute, InvokeNotFound, InvokeUnreachable, InvokeUnreadable
 from service.invokeai.answers import AuthStatus, Models, OpenAPI, ServerInfo, Version
 from service.invokeai.events import Model, Said
 from service.invokeai.transport import Credentials, Transport
@@ -69,11 +69,6 @@ class Server:
     def server_time(self) -> datetime | None:
         """Now on the server's clock, to the second; None before the first answer."""
         return self._transport.server_time()
-
-    def clock_offset(self) -> timedelta:
-        """How far the server's clock is ahead of ours, give or take CLOCK_STEP; none before the first answer."""
-        now = datetime.now(UTC)
-        return (self.server_time() or now) - now
 
     async def connect(self, *, again: bool = False) -> ServerInfo:
         """Reads version and routes, and logs in where the server wants it. `again`: it has answered all the time, so
@@ -144,12 +139,12 @@ class Server:
         return found
 
     async def _found(self, read: Callable[[Key], Awaitable[Found]], keys: Sequence[Key]) -> list[Found]:
-        """One by one, for servers without the bulk route; leaves out what does not exist."""
+        """One by one, for servers without the bulk route; leaves out what does not exist or cannot be read."""
         found: list[Found] = []
         for key in keys:
             try:
                 found.append(await read(key))
-            except InvokeNotFound:
+            except (InvokeNotFound, InvokeUnreadable):
                 continue
         return found
 

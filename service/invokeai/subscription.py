@@ -42,6 +42,8 @@ class Pace(msgspec.Struct, frozen=True):
 PACE = Pace()
 UNANSWERED = 2
 """Liveness checks in a row after which a silent socket is given up."""
+DROPPED = 3
+"""Sockets dropped at once, in a row, after which there are as good as none."""
 
 
 async def _anyone() -> None:
@@ -81,6 +83,8 @@ class Subscription:
         self._poked = asyncio.Event()
         self._rest_wait = self._socket_wait = pace.first_wait
         self._answered = False
+        self._dropped = 0
+        """Sockets in a row that neither heard anything nor lasted."""
         self._opened_at = self._heard_at = 0.0
         self._head_start: asyncio.TimerHandle | None = None
 
@@ -150,7 +154,7 @@ class Subscription:
     # --- the socket ---
 
     async def _listen(self) -> str | None:
-        """One socket from its opening to its end; why it could not be had, or None when it could."""
+        """One socket from its opening to its end; why none can be had, or None when this one could."""
         socket = QueueSocket(self._client.session, self._hear)
         try:
             lost = await socket.open(self._client.url, self._client.token, self._client.queue_id, self._client.timeout)
@@ -161,14 +165,16 @@ class Subscription:
             why = await self._until_lost(lost)
             self.listening = False
             if self._worked():
-                self._socket_wait = self._pace.first_wait
+                self._socket_wait, self._dropped = self._pace.first_wait, 0
+            else:
+                self._dropped += 1
             self._enter(SubscriptionState.CONNECTING, why)
         except InvokeError as error:
             return str(error)
         finally:
             self.listening = False
             await socket.close()
-        return None
+        return "each socket breaks off at once" if self._dropped >= DROPPED else None
 
     def _hear(self, name: str, payload: Any) -> None:
         self._heard_at = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from litestar.params import FromPath, QueryParameter
 
 from service.database.engine import Database
 from service.error_responses import failures
-from service.errors import NotFound
+from service.errors import DataFolderAway, NotFound
 from service.library import files
 from service.library.conditional import (
     IMMUTABLE,
@@ -23,6 +24,7 @@ from service.library.conditional import (
     wanted_range,
 )
 from service.library.files import FileResponse, Stored, Waiting
+from service.library.integrity import WEBP_HEADER, Integrity, LostFile, is_whole_webp
 from service.library.thumbnails import Thumbnail, Thumbnails
 from service.media.storage import LocalStorage
 from service.reading import READING, named
@@ -33,6 +35,8 @@ TAGS: Final = ["photos"]
 PNG: Final = "image/png"
 """What InvokeAI makes; nothing else is retrieved."""
 WEBP: Final = "image/webp"
+THUMBNAIL_PATIENCE: Final = 10.0
+"""Seconds for which a request waits for a thumbnail that is made again."""
 
 NOT_HOME: Final = ResponseSpec(Waiting, generate_examples=False, description="Not home yet; see Retry-After")
 PART: Final = ResponseSpec(Any, generate_examples=False, description="The range that was asked for", media_type=PNG)
@@ -44,7 +48,7 @@ UNCHANGED: Final = ResponseSpec(None, description="What If-None-Match names is s
     http_method=READING,
     operation_id=named("get_photo_file"),
     tags=TAGS,
-    responses={202: NOT_HOME, 206: PART, 304: UNCHANGED, **failures(416)},
+    responses={202: NOT_HOME, 206: PART, 304: UNCHANGED, **failures(416, 503)},
     media_type=PNG,
 )
 async def get_photo_file(
@@ -53,27 +57,26 @@ async def get_photo_file(
     database: NamedDependency[Database],
     storage: NamedDependency[LocalStorage],
     retrieval: NamedDependency[Retrieval],
+    integrity: NamedDependency[Integrity],
     download: Annotated[str | None, QueryParameter(description="Present: as an attachment")] = None,
 ) -> Response[Any]:
-    """The original, byte for byte. While it waits for retrieval: 202, and it becomes the next in line."""
+    """The original, byte for byte. While it waits for retrieval: 202, and it becomes the next in line. So does a photo
+    whose file is missing, or longer or shorter than it was; 404 when no server can be asked for it again."""
     photo = await files.stored(database, photo_id)
     files.require_hope(photo)
     if photo.retrieval_status != "completed":
         if request.method == HttpMethod.GET:
             await _hurry(database, retrieval, photo)
         return files.not_yet(request, photo)
-    etag = f'"{photo.sha256}"'
-    headers = {
-        "ETag": etag,
-        "Cache-Control": IMMUTABLE,
-        "Accept-Ranges": "bytes",
-        "Content-Disposition": content_disposition("inline" if download is None else "attachment", photo.filename),
-    }
-    if is_fresh(request.headers.get("if-none-match"), etag):
-        return Response(b"", status_code=304, headers=headers)
-    file, size = await files.open_original(database, storage, photo)
+    if is_fresh(request.headers.get("if-none-match"), _etag(photo)):
+        return Response(b"", status_code=304, headers=_file_headers(photo, download))
     try:
-        part = wanted_range(request.headers, etag, size) if request.method == HttpMethod.GET else None
+        photo, file = await files.open_original(database, storage, photo)
+    except LostFile as lost:
+        return await _lost(request, database, integrity, photo, lost)
+    size, headers = photo.file_size or 0, _file_headers(photo, download)
+    try:
+        part = wanted_range(request.headers, _etag(photo), size) if request.method == HttpMethod.GET else None
     except Unsatisfiable:
         file.close()
         return files.unsatisfiable(size)
@@ -91,7 +94,7 @@ async def get_photo_file(
     http_method=READING,
     operation_id=named("get_photo_thumbnail"),
     tags=TAGS,
-    responses={202: NOT_HOME, 304: UNCHANGED},
+    responses={202: NOT_HOME, 304: UNCHANGED, **failures(503)},
     media_type=WEBP,
 )
 async def get_photo_thumbnail(
@@ -100,16 +103,23 @@ async def get_photo_thumbnail(
     database: NamedDependency[Database],
     storage: NamedDependency[LocalStorage],
     thumbnails: NamedDependency[Thumbnails],
+    integrity: NamedDependency[Integrity],
 ) -> Response[Any]:
-    """WebP, 300 pixels at its long side. `?v=` only makes its address new. 202 while the photo waits for retrieval; 404
-    with reason `no_thumbnail` for one that could not be decoded and of which InvokeAI had none either."""
+    """WebP, 300 pixels at its long side. `?v=` only makes its address new. One that is missing is made again. 202 while
+    the photo waits for retrieval, or the thumbnail for its turn; 404 with reason `no_thumbnail` for one that could not
+    be decoded and of which InvokeAI had none either."""
     thumbnail = thumbnails.get(photo_id)
     if thumbnail is None:
         photo = await files.stored(database, photo_id)
         files.require_hope(photo)
         if photo.retrieval_status != "completed":
             return files.not_yet(request, photo)
-        thumbnail = await _read_thumbnail(database, storage, thumbnails, photo)
+        try:
+            thumbnail = await _read_thumbnail(database, storage, thumbnails, integrity, photo)
+        except LostFile as lost:
+            return await _lost(request, database, integrity, photo, lost)
+        except TimeoutError:
+            return files.not_yet(request, photo)
     headers = {"ETag": thumbnail.etag, "Cache-Control": IMMUTABLE}
     if is_fresh(request.headers.get("if-none-match"), thumbnail.etag):
         return Response(b"", status_code=304, headers=headers)
@@ -120,19 +130,60 @@ async def get_photo_thumbnail(
 
 
 async def _read_thumbnail(
-    database: Database, storage: LocalStorage, thumbnails: Thumbnails, photo: Stored
+    database: Database, storage: LocalStorage, thumbnails: Thumbnails, integrity: Integrity, photo: Stored
 ) -> Thumbnail:
     """From a file of some 20 kB: read at once, it costs a tenth of what a thread would, and no purge comes between the
-    reading and the keeping."""
+    reading and the keeping. Raises `LostFile`, and TimeoutError when making it again takes too long."""
     for found in (photo, None):
         known = found or await files.stored(database, photo.id)
         if known.local_thumbnail_path is None:
-            raise NotFound("this photo has no thumbnail", {"reason": "no_thumbnail"})
+            raise no_thumbnail()
         try:
-            return thumbnails.put(known.id, storage.path(known.local_thumbnail_path).read_bytes())
-        except FileNotFoundError:
+            content = storage.path(known.local_thumbnail_path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
             continue
-    raise files.lost(photo, photo.local_thumbnail_path)
+        except OSError as error:
+            raise DataFolderAway(f"the thumbnail cannot be read: {error.strerror or error}") from error
+        if is_whole_webp(content[:WEBP_HEADER], len(content)):
+            return thumbnails.put(known.id, content)
+    async with asyncio.timeout(THUMBNAIL_PATIENCE):
+        made = await integrity.make_thumbnail(
+            known.local_storage_path or "", known.local_thumbnail_path or "", known.file_size, known.sha256 or ""
+        )
+    if made is None:
+        raise no_thumbnail()
+    await files.stored(database, photo.id)
+    return thumbnails.put(photo.id, made)
+
+
+def no_thumbnail() -> NotFound:
+    return NotFound("this photo has no thumbnail", {"reason": "no_thumbnail"})
+
+
+def _etag(photo: Stored) -> str:
+    return f'"{photo.sha256}"'
+
+
+def _file_headers(photo: Stored, download: str | None) -> dict[str, str]:
+    return {
+        "ETag": _etag(photo),
+        "Cache-Control": IMMUTABLE,
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": content_disposition("inline" if download is None else "attachment", photo.filename),
+    }
+
+
+async def _lost(
+    request: Request[Any, Any, Any], database: Database, integrity: Integrity, photo: Stored, lost: LostFile
+) -> Response[Any]:
+    """202, as it is brought again; raises NotFound where it cannot be. One that was changed meanwhile is asked for
+    again as well."""
+    path, sha256 = photo.local_storage_path, photo.sha256
+    if path is not None and sha256 is not None:
+        await integrity.lost(photo.id, path, sha256, str(lost), next_in_line=True)
+    photo = await files.stored(database, photo.id)
+    files.require_hope(photo)
+    return files.not_yet(request, photo)
 
 
 async def _hurry(database: Database, retrieval: Retrieval, photo: Stored) -> None:

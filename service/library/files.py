@@ -6,12 +6,11 @@ import asyncio
 import math
 import os
 from collections.abc import AsyncIterator
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
 import msgspec
-import structlog
 from litestar import HttpMethod, MediaType, Request, Response
 from litestar.response.base import ASGIResponse
 from litestar.response.streaming import ASGIStreamingResponse
@@ -19,18 +18,17 @@ from litestar.types import Receive, Scope, Send
 
 from service.database.engine import Database
 from service.error_responses import error_body
-from service.errors import ApiError, NotFound
+from service.errors import ApiError, DataFolderAway, NotFound
 from service.library.changes import no_such_photo
 from service.library.conditional import ByteRange
+from service.library.integrity import MISSING, LostFile, wrong_size
 from service.media.storage import LocalStorage
-
-log = structlog.get_logger()
 
 CHUNK: Final = 256 * 1024
 LONGEST_WAIT: Final = 60
 
 STORED = """
-    SELECT id, filename, mime_type, sha256, local_storage_path, local_thumbnail_path, retrieval_status,
+    SELECT id, filename, mime_type, file_size, sha256, local_storage_path, local_thumbnail_path, retrieval_status,
            retrieval_attempts, retrieval_error,
            extract(epoch FROM next_retrieval_attempt - now())::float8 AS due_in
       FROM photos WHERE id = $1 AND purged_at IS NULL
@@ -43,6 +41,7 @@ class Stored(msgspec.Struct, frozen=True):
     id: UUID
     filename: str
     mime_type: str
+    file_size: int | None
     sha256: str | None
     local_storage_path: str | None
     local_thumbnail_path: str | None
@@ -103,30 +102,45 @@ def unsatisfiable(size: int) -> Response[bytes]:
     )
 
 
-def lost(photo: Stored, path: str | None) -> NotFound:
-    """The row says it is home, the data folder says otherwise."""
-    log.error("file missing", photo=str(photo.id), path=path)
-    return NotFound("this photo's file is missing from the data folder", {"reason": "file_missing"})
+class OpenOriginal(NamedTuple):
+    """An open file, and the row that says what is in it."""
+
+    photo: Stored
+    file: BinaryIO
 
 
-async def open_original(database: Database, storage: LocalStorage, photo: Stored) -> tuple[BinaryIO, int]:
-    """The open file and its size. Read anew, and tried once more, when the name has just gone: a selection moves files
-    (docs/files.md). Raises NotFound."""
+async def open_original(database: Database, storage: LocalStorage, photo: Stored) -> OpenOriginal:
+    """The original of a photo that is home, as long as its row says. Read anew, and tried once more, when the name has
+    just gone, or another file has it: a selection moves files (docs/files.md). Raises `LostFile` and
+    `DataFolderAway`."""
     try:
-        return await asyncio.to_thread(_open, storage, photo.local_storage_path)
-    except FileNotFoundError:
+        return OpenOriginal(photo, await asyncio.to_thread(_open, storage, photo))
+    except LostFile:
         photo = await stored(database, photo.id)
+    return OpenOriginal(photo, await asyncio.to_thread(_open, storage, photo))
+
+
+def _open(storage: LocalStorage, photo: Stored) -> BinaryIO:
     try:
-        return await asyncio.to_thread(_open, storage, photo.local_storage_path)
-    except FileNotFoundError as error:
-        raise lost(photo, photo.local_storage_path) from error
+        file = storage.open(photo.local_storage_path or "")
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        _require_folder(storage)
+        raise LostFile(MISSING) from error
+    except OSError as error:
+        raise DataFolderAway(f"the file cannot be read: {error.strerror or error}") from error
+    size = os.fstat(file.fileno()).st_size
+    if size != photo.file_size:
+        file.close()
+        _require_folder(storage)
+        raise LostFile(wrong_size(size, photo.file_size or 0))
+    return file
 
 
-def _open(storage: LocalStorage, path: str | None) -> tuple[BinaryIO, int]:
-    if path is None:
-        raise FileNotFoundError
-    file = storage.open(path)
-    return file, os.fstat(file.fileno()).st_size
+def _require_folder(storage: LocalStorage) -> None:
+    try:
+        storage.check_mounted()
+    except OSError as error:
+        raise DataFolderAway(f"the data folder cannot be read: {error.strerror or error}") from error
 
 
 class FileResponse(Response[Any]):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from litestar import Request, delete, get, patch, post
+from litestar import Request, Response, delete, get, patch, post
 from litestar.di import NamedDependency, Provide
+from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody
 
 from service.database.engine import Database
@@ -19,15 +19,16 @@ from service.library.bulk import BulkChange, BulkChanged
 from service.library.changes import PhotoPatch, no_such_photo
 from service.library.files import Stored, Waiting, stored
 from service.library.filters import PhotoFilters
+from service.library.integrity import Integrity
 from service.library.queries import Page, PhotoList, list_photos, photos_by_ids
 from service.library.trash import Trash
 from service.live.announce import Announcer
 from service.live.messages import Photo
-from service.media.storage import LocalStorage
 from service.retrieval import queue
 from service.retrieval.worker import Retrieval
 
 TAGS: Final = ["photos"]
+WHOLE: Final = ResponseSpec(Waiting, generate_examples=False, description="Home again: its lost file was put back")
 KNOWN_PARAMETERS: Final = {*PhotoFilters.__struct_fields__, *Page.__struct_fields__}
 
 
@@ -117,30 +118,34 @@ async def empty_trash(trash: NamedDependency[Trash]) -> Changed:
     operation_id="retry_retrieval",
     status_code=202,
     tags=TAGS,
-    responses=failures(409),
+    responses={200: WHOLE, **failures(409, 503)},
 )
 async def retry_retrieval(
     photo_id: FromPath[UUID],
     database: NamedDependency[Database],
     retrieval: NamedDependency[Retrieval],
     announcer: NamedDependency[Announcer],
-    storage: NamedDependency[LocalStorage],
-) -> Waiting:
-    """Bring it home now, with all attempts before it again; also one that was home, and whose file is missing. Home
-    already, or of a server that was removed: 409."""
-    missing = await _missing_file(storage, await stored(database, photo_id))
+    integrity: NamedDependency[Integrity],
+) -> Response[Waiting]:
+    """Fetch it now, with all attempts before it again. The file of a photo that is home is read first: where its size
+    and checksum are those that came, 409; else it is fetched again. 200 for a photo whose lost file was put back: it is
+    home again. 409 where there is no server to fetch it from."""
+    photo = await stored(database, photo_id)
+    if await _is_whole(integrity, photo):
+        if photo.retrieval_status == "completed":
+            raise Conflict("this photo is home, and its file is whole")
+        photo = await stored(database, photo_id)
+        return Response(Waiting(photo.retrieval_status, photo.retrieval_attempts), status_code=200)
     async with database.connection() as connection:
-        retried = await (queue.reopen(connection, photo_id, missing) if missing else queue.retry(connection, photo_id))
+        retried = photo.retrieval_status != "completed" and await queue.retry(connection, photo_id)
     photo = await stored(database, photo_id)
     if retried:
         retrieval.wake()
         announcer.photos_updated([photo_id])
         announcer.ledger_changed()
-    elif photo.retrieval_status == "completed" and not missing:
-        raise Conflict("this photo is home already")
-    elif photo.retrieval_status != "retrieving":
-        raise Conflict("the server this photo was made by was removed")
-    return Waiting(photo.retrieval_status, photo.retrieval_attempts)
+    elif photo.retrieval_status in ("failed", "gone"):
+        raise Conflict("there is no server to fetch this photo from", {"retrieval_error": photo.retrieval_error})
+    return Response(Waiting(photo.retrieval_status, photo.retrieval_attempts), status_code=202)
 
 
 @post("/api/v1/photos/bulk", operation_id="change_photos", status_code=200, tags=TAGS)
@@ -159,12 +164,17 @@ async def change_photos(
     return BulkChanged(changed=changed)
 
 
-async def _missing_file(storage: LocalStorage, photo: Stored) -> str | None:
-    """Where the file of a photo that counts as home should be, and is not."""
-    path = photo.local_storage_path if photo.retrieval_status == "completed" else None
-    if path is None or not await asyncio.to_thread(storage.is_missing, path):
-        return None
-    return path
+async def _is_whole(integrity: Integrity, photo: Stored) -> bool:
+    """Whether the photo is home by what its file says. One that is not, though its row says so, is so no longer."""
+    path, sha256 = photo.local_storage_path, photo.sha256
+    if path is None or sha256 is None:
+        return False
+    if photo.retrieval_status != "completed":
+        return await integrity.found_again(photo.id, path, sha256)
+    fault = (await integrity.check(path, photo.file_size, sha256)).fault
+    if fault is not None:
+        await integrity.lost(photo.id, path, sha256, fault, next_in_line=True)
+    return fault is None
 
 
 async def _photo(database: Database, photo_id: UUID) -> Photo:

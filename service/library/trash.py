@@ -45,12 +45,14 @@ UNSELECT = """
     UPDATE generation_steps SET selected_image_id = NULL, selected_at = NULL WHERE selected_image_id = ANY($1::uuid[])
        AND id = ANY($2::uuid[])
 """
+FORGET_SOURCES = "DELETE FROM photo_sources WHERE photo_id = ANY($1::uuid[])"
 LEAVE_ALBUMS = "DELETE FROM album_photo WHERE photo_id = ANY($1::uuid[]) RETURNING album_id"
 UNCOVER = "UPDATE albums SET cover_photo_id = NULL WHERE cover_photo_id = ANY($1::uuid[]) RETURNING id"
 # No tombstone is needed for what nothing would bring back and nothing points to.
 DELETE = """
     DELETE FROM photos p WHERE id = ANY($1::uuid[]) AND purged_at IS NOT NULL AND invoke_id IS NULL
        AND NOT EXISTS (SELECT FROM photos child WHERE child.source_image_id = p.id)
+       AND NOT EXISTS (SELECT FROM photo_sources child WHERE child.source_photo_id = p.id)
        AND NOT EXISTS (SELECT FROM generation_steps s WHERE s.source_photo_id = p.id)
        AND NOT EXISTS (SELECT FROM backend_uploads u WHERE u.photo_id = p.id)
 """
@@ -134,6 +136,7 @@ async def _make_tombstones(connection: Connection, before: datetime) -> Purged |
         return None
     photos = [row["id"] for row in rows]
     await connection.execute(UNSELECT, photos, [step["id"] for step in steps])
+    await connection.execute(FORGET_SOURCES, photos)
     albums = {row["album_id"] for row in await connection.fetch(LEAVE_ALBUMS, photos)}
     albums |= {row["id"] for row in await connection.fetch(UNCOVER, photos)}
     files = {row["id"]: _files(row) for row in rows}

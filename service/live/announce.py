@@ -123,8 +123,9 @@ class Announcer:
     async def _tell_changes(self) -> None:
         while True:
             await self._changed.wait()
-            if not self._hub.client_count:
-                # Whoever comes later reads a snapshot younger than these changes.
+            if self._pending and not self._hub.client_count:
+                # A feed that opens later begins with a younger snapshot. A browser that polls sees `seq` rise.
+                self._hub.skip()
                 self._pending.clear()
             batch = list(islice(self._pending, BATCH))
             if not batch:

@@ -220,6 +220,13 @@ class Model(Resource, frozen=True, kw_only=True):
     base: str
     type: str
     format: str | None
+    variant: str | None
+    submodels: NullableJson
+    expert: str | None
+    latent_channels: int | None
+    provider_id: str | None
+    capabilities: NullableJson
+    """What an API provider's model can do."""
     description: str | None
     default_settings: NullableJson
     seen_at: datetime
@@ -253,6 +260,14 @@ class Hello(Resource, frozen=True, kw_only=True):
     steps: list[Step]
     items: list[Item]
     ledger: Ledger
+
+
+class HelloMessage(Resource, frozen=True, kw_only=True):
+    """The feed's first message, as REST answers it."""
+
+    type: Literal["hello"]
+    seq: int
+    data: Hello
 
 
 DURABLE = frozenset(

@@ -1,4 +1,4 @@
-"""The feed's websocket, and the previews it points to."""
+"""The feed's websocket, its snapshot for those who poll, and the previews it points to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from litestar.params import FromPath
 from service.access.visitor import Visitor
 from service.errors import DatabaseAway, NotFound
 from service.live.hub import READY_FRAMES, SESSION_ENDED, STOPPED_READING, Client, Frame, Hub
-from service.live.messages import Hello
+from service.live.messages import Hello, HelloMessage
 from service.live.patience import Patience
 from service.live.previews import Previews
 
@@ -69,6 +69,15 @@ async def feed(
             await _drain(socket)
             for task in working:
                 task.cancel()
+
+
+@get("/api/v1/feed/snapshot", operation_id="get_feed_snapshot")
+async def get_feed_snapshot(hub: NamedDependency[Hub], snapshots: NamedDependency[Snapshots]) -> HelloMessage:
+    """The feed's `hello`, for a browser whose proxy passes no websockets: poll it. Another `seq` or `epoch` than the
+    last one: something has changed, refetch by REST."""
+    # Read before the snapshot: what changes during the reading shows as another `seq` in the next answer.
+    seq = hub.seq
+    return HelloMessage(type="hello", seq=seq, data=await snapshots.read())
 
 
 @contextmanager
@@ -150,4 +159,4 @@ async def get_preview(
     return Response(preview.jpeg, media_type="image/jpeg", headers=headers)
 
 
-routes = [feed, get_preview]
+routes = [feed, get_feed_snapshot, get_preview]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import zlib
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, Protocol
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _FRAME = struct.Struct(">I4s")
 _CRC = struct.Struct(">I")
 _SIZE = struct.Struct(">II")
-METADATA_KEYWORD = b"invokeai_metadata"
+TEXTS = {b"invokeai_metadata": "metadata", b"invokeai_graph": "graph", b"invokeai_workflow": "workflow"}
+"""The keywords of InvokeAI's own text chunks, and the field of `Png` that each goes to."""
 MAX_TEXT = 4 * 1024 * 1024
 PIECE = 256 * 1024
+ORIENTATION = 0x0112
+QUARTER_TURNS = range(5, 9)
+"""Exif's orientations in which width and height change places."""
 
 
 class Damaged(Exception):
@@ -21,39 +26,96 @@ class Damaged(Exception):
 
 
 class Png(NamedTuple):
-    """What the walk saw: the size in pixels, and the text InvokeAI keeps inside (None when there is none)."""
+    """What the walk saw: the size in pixels as it is shown, turned as the file asks for, and the texts InvokeAI keeps
+    inside (None where there is none)."""
 
     width: int
     height: int
-    metadata: str | None
+    metadata: str | None = None
+    graph: str | None = None
+    workflow: str | None = None
+
+
+class Summed(NamedTuple):
+    """A file that was read to its end. `png` is None when it is no whole PNG."""
+
+    size: int
+    sha256: str
+    png: Png | None
+
+
+class _Reader(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+    def tell(self) -> int: ...
+
+
+class _Summing:
+    """Reads on, and adds all that was read to a checksum."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._checksum = hashlib.sha256()
+
+    def read(self, size: int, /) -> bytes:
+        piece = self._file.read(size)
+        self._checksum.update(piece)
+        return piece
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def to_the_end(self) -> str:
+        while self.read(PIECE):
+            pass
+        return self._checksum.hexdigest()
 
 
 def walk(path: Path) -> Png:
     """Checks every chunk of the file. Raises `Damaged`; bytes after the end chunk are the owner's own and allowed."""
     with path.open("rb", buffering=PIECE) as file:
-        if file.read(len(SIGNATURE)) != SIGNATURE:
-            raise Damaged("not a PNG")
-        kind, data = _chunk(file, keep=True)
-        size = _size(kind, data)
-        metadata: str | None = None
-        has_pixels = False
-        while kind != b"IEND":
-            kind, data = _chunk(file, keep=metadata is None)
-            has_pixels |= kind == b"IDAT"
-            metadata = metadata or _metadata(kind, data)
+        return _walk(file)
+
+
+def walk_and_sum(path: Path) -> Summed:
+    """Size, checksum and what the walk sees, of one reading. Raises `OSError`."""
+    with path.open("rb", buffering=PIECE) as file:
+        summing = _Summing(file)
+        try:
+            found = _walk(summing)
+        except Damaged:
+            found = None
+        sha256 = summing.to_the_end()
+        return Summed(file.tell(), sha256, found)
+
+
+def _walk(file: _Reader) -> Png:
+    if file.read(len(SIGNATURE)) != SIGNATURE:
+        raise Damaged("not a PNG")
+    kind, data = _chunk(file)
+    size = _size(kind, data)
+    texts: dict[str, str] = {}
+    has_pixels = is_turned = False
+    while kind != b"IEND":
+        kind, data = _chunk(file)
+        has_pixels |= kind == b"IDAT"
+        if kind == b"eXIf":
+            is_turned = _orientation(data) in QUARTER_TURNS
+        elif data:
+            _keep_text(kind, data, texts)
     if not has_pixels:
         raise Damaged("the PNG holds no pixels")
-    return Png(*size, metadata)
+    width, height = reversed(size) if is_turned else size
+    return Png(width, height, texts.get("metadata"), texts.get("graph"), texts.get("workflow"))
 
 
-def _chunk(file: BinaryIO, *, keep: bool) -> tuple[bytes, bytes]:
-    """The next chunk's kind, and its data where they may matter (header and text) and `keep` wants them."""
+def _chunk(file: _Reader) -> tuple[bytes, bytes]:
+    """The next chunk's kind, and its data where they may matter (header, text and Exif)."""
     at = file.tell()
     frame = file.read(_FRAME.size)
     if len(frame) < _FRAME.size:
         raise Damaged(f"the PNG ends at byte {at + len(frame)}, before its end chunk")
     length, kind = _FRAME.unpack(frame)
-    kept = bytearray() if keep and kind in (b"IHDR", b"tEXt", b"iTXt") and length <= MAX_TEXT else None
+    kept = bytearray() if kind in (b"IHDR", b"tEXt", b"iTXt", b"eXIf") and length <= MAX_TEXT else None
     checksum = zlib.crc32(kind)
     while length:
         piece = file.read(min(length, PIECE))
@@ -77,12 +139,32 @@ def _size(kind: bytes, data: bytes) -> tuple[int, int]:
     return width, height
 
 
-def _metadata(kind: bytes, data: bytes) -> str | None:
-    """InvokeAI's own text chunk, uncompressed as InvokeAI writes it (FACTS §7)."""
-    keyword, _, rest = data.partition(b"\0")
-    if keyword != METADATA_KEYWORD or kind not in (b"tEXt", b"iTXt"):
+def _orientation(exif: bytes) -> int | None:
+    """The orientation in the first directory of an Exif block, which has TIFF's layout; None when there is none."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
+    if order is None:
         return None
+    try:
+        (at,) = struct.unpack_from(f"{order}I", exif, 4)
+        (entries,) = struct.unpack_from(f"{order}H", exif, at)
+        for entry in range(at + 2, at + 2 + 12 * entries, 12):
+            tag, value = struct.unpack_from(f"{order}H6xH", exif, entry)
+            if tag == ORIENTATION:
+                return int(value)
+    except struct.error:
+        pass
+    return None
+
+
+def _keep_text(kind: bytes, data: bytes, texts: dict[str, str]) -> None:
+    """The first of each of InvokeAI's own text chunks, uncompressed as InvokeAI writes them (FACTS §7)."""
+    keyword, _, rest = data.partition(b"\0")
+    name = TEXTS.get(keyword)
+    if name is None or name in texts or kind not in (b"tEXt", b"iTXt"):
+        return
     if kind == b"tEXt":
-        return rest.decode("latin-1")
+        texts[name] = rest.decode("latin-1")
+        return
     compressed, text = rest[:1], rest[2:].split(b"\0", 2)
-    return text[2].decode(errors="replace") if compressed == b"\0" and len(text) == 3 else None
+    if compressed == b"\0" and len(text) == 3:
+        texts[name] = text[2].decode(errors="replace")

@@ -10,6 +10,7 @@ from litestar.params import JSONBody
 
 from service.backends.registry import Registry
 from service.database.engine import Database
+from service.library.photo_pass import PassReport, PhotoPass
 from service.live.hub import Hub
 from service.live.messages import Backend, Ledger, Resource, Trouble
 from service.operations.readiness import Readiness
@@ -27,6 +28,7 @@ class Status(Resource, frozen=True):
     ledger: Ledger
     troubles: list[Trouble]
     """What keeps Darkroom from bringing pictures home; empty when nothing does."""
+    photo_pass: PassReport
 
 
 @get("/api/v1/status", operation_id="get_status", tags=["operations"])
@@ -35,9 +37,11 @@ async def get_status(
     supervisor: NamedDependency[Supervisor],
     registry: NamedDependency[Registry],
     readiness: NamedDependency[Readiness],
+    photo_pass: NamedDependency[PhotoPass],
     started_at: NamedDependency[datetime],
 ) -> Status:
-    """Version, tasks with their last run and result, backends, the ledger of all of them, and troubles."""
+    """Version, tasks with their last run and result, backends, the ledger of all of them, troubles, and how far the
+    background pass over photos has come."""
     backends, ledger = await registry.resources_and_ledger()
     return Status(
         version=hub.version,
@@ -47,6 +51,7 @@ async def get_status(
         backends=backends,
         ledger=ledger,
         troubles=await readiness.troubles(),
+        photo_pass=photo_pass.report(),
     )
 
 

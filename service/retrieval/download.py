@@ -34,7 +34,7 @@ class Arrived(NamedTuple):
 class Examined(NamedTuple):
     """A whole file; without a thumbnail when it cannot be decoded, for the reason given."""
 
-    metadata: str | None
+    png: png.Png
     thumbnail: Thumbnail | None
     reason: str | None
 
@@ -82,11 +82,11 @@ async def examine(imaging: Imaging, file: Path, quality: int) -> Examined:
     """Walks the file's chunks and decodes it, in imaging's threads. Raises `png.Damaged`, `StorageTrouble`."""
 
     def look() -> Examined:
-        metadata = png.walk(file).metadata
+        walked = png.walk(file)
         try:
-            return Examined(metadata, imaging.thumbnail(file, quality), None)
+            return Examined(walked, imaging.thumbnail(file, quality), None)
         except (Undecodable, TooManyPixels) as error:
-            return Examined(metadata, None, str(error))
+            return Examined(walked, None, str(error))
 
     with _our_trouble():
         return await unbroken(imaging.run(look))

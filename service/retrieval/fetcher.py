@@ -19,12 +19,12 @@ from service.invokeai.client import InvokeClient
 from service.live.announce import Announcer
 from service.media.imaging import Imaging, Thumbnail
 from service.media.layout import thumbnail_path
-from service.media.png import Damaged
+from service.media.png import Damaged, Png
 from service.media.storage import LocalStorage
 from service.retrieval import queue
+from service.retrieval.derive import NOTHING, Derived, derive
 from service.retrieval.download import Arrived, examine, in_place, largest, likeness, publish, save
 from service.retrieval.faults import Absent, Failure, Faults, Postponed, StorageTrouble, Unproved, Verdict
-from service.retrieval.parameters import Parameters, embedded, parameters
 from service.retrieval.queue import Claimed, Home
 from service.retrieval.unbroken import unbroken
 
@@ -50,7 +50,7 @@ class Fetched:
     arrived: Arrived
     in_place: bool
     thumbnail: Thumbnail | None
-    parameters: Parameters | None
+    derived: Derived
 
 
 class Fetcher:
@@ -109,7 +109,7 @@ class Fetcher:
         file = self._storage.path(claimed.path)
         try:
             arrived = await asyncio.to_thread(in_place, self._storage, claimed.path)
-            if arrived is None:
+            if arrived is None or claimed.sha256 not in (None, arrived.sha256):
                 return verdict
             found = await self._described(claimed, client, file, arrived, in_place=True)
             await self._remove_temporary(claimed)
@@ -143,7 +143,7 @@ class Fetcher:
         if thumbnail is None:
             log.warning("image cannot be decoded", photo=str(claimed.id), reason=examined.reason)
             thumbnail = await self._invokeais_thumbnail(claimed, client, quality)
-        return Fetched(arrived, in_place, thumbnail, await self._parameters(claimed, client, examined.metadata))
+        return Fetched(arrived, in_place, thumbnail, await self._derive(claimed, client, examined.png))
 
     async def _invokeais_thumbnail(self, claimed: Claimed, client: InvokeClient, quality: int) -> Thumbnail | None:
         """Its likeness of an image we cannot decode; None when it has none either."""
@@ -158,17 +158,15 @@ class Fetcher:
         finally:
             await unbroken(self._discard(path, claimed))
 
-    async def _parameters(self, claimed: Claimed, client: InvokeClient, inside: str | None) -> Parameters | None:
-        """As InvokeAI has them now, else as they are inside the file: a picture never waits for its description."""
-        if not claimed.wants_metadata:
-            return None
-        try:
-            metadata = await client.metadata(claimed.image_name)
-        except InvokeError as error:
-            log.info("metadata taken from the file", photo=str(claimed.id), reason=str(error))
-            metadata = None
-        metadata = metadata or embedded(inside)
-        return parameters(metadata) if metadata else None
+    async def _derive(self, claimed: Claimed, client: InvokeClient, png: Png) -> Derived:
+        """With the metadata as InvokeAI has them now; a picture never waits for its description."""
+        served = None
+        if claimed.wants_metadata:
+            try:
+                served = await client.metadata(claimed.image_name)
+            except InvokeError as error:
+                log.info("metadata taken from the file", photo=str(claimed.id), reason=str(error))
+        return await asyncio.to_thread(derive, claimed.image_name, png, served)
 
     async def _finish(self, claimed: Claimed, fetched: Fetched) -> None:
         path = thumbnail_path(claimed.path) if fetched.thumbnail else None
@@ -178,22 +176,24 @@ class Fetcher:
         )
         thumbhash = fetched.thumbnail.thumbhash if fetched.thumbnail else None
         home = Home(fetched.arrived.size, fetched.arrived.sha256, path, thumbhash)
-        finished, wanted = await self._complete(claimed, home, fetched.parameters)
+        finished, wanted = await self._complete(claimed, home, fetched.derived)
         if not wanted:
             await asyncio.to_thread(self._remove_published, claimed)
         if finished:
             self._faults.succeeded(claimed.backend_id, claimed.id)
             self._announcer.photos_ready([claimed.id])
             self._announcer.ledger_changed(claimed.backend_id)
+            if claimed.sha256 not in (None, home.sha256):
+                log.warning("other bytes came than were here before", photo=str(claimed.id), before=claimed.sha256)
 
-    async def _complete(self, claimed: Claimed, home: Home, known: Parameters | None) -> tuple[bool, bool]:
+    async def _complete(self, claimed: Claimed, home: Home, known: Derived) -> tuple[bool, bool]:
         """Whether the row now says that it is home, and whether anybody wants it there."""
         async with self._database.connection() as connection:
             try:
                 finished = await _write(connection, claimed, home, known)
             except (asyncpg.DataError, asyncpg.ProgramLimitExceededError) as error:
                 log.warning("metadata cannot be kept", photo=str(claimed.id), reason=str(error))
-                finished = await _write(connection, claimed, home, None)
+                finished = await _write(connection, claimed, home, NOTHING)
             return finished, finished or await queue.is_wanted(connection, claimed.id)
 
     def _remove_published(self, claimed: Claimed) -> None:
@@ -244,7 +244,7 @@ class Fetcher:
             log.warning("temporary file not removed", photo=str(claimed.id), reason=str(error))
 
 
-async def _write(connection: Connection, claimed: Claimed, home: Home, known: Parameters | None) -> bool:
+async def _write(connection: Connection, claimed: Claimed, home: Home, known: Derived) -> bool:
     """The whole file is in its place: the row says so, also when the claim was taken from us and nobody has one now."""
     finished = await queue.finish(connection, claimed, home, known)
     return finished or await queue.adopt(connection, claimed, home, known)

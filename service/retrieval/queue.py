@@ -14,10 +14,13 @@ from uuid import UUID
 import msgspec
 
 from service.database.engine import Connection
-from service.retrieval.parameters import Parameters
+from service.retrieval import derive, source_images
+from service.retrieval.derive import NOTHING, Derived
 
 LEASE_SECONDS = 60.0
 FIRST_DELAY, GROWTH, LONGEST_DELAY = 2.0, 3.0, 600.0
+LONGEST_WAIT = 2 * LONGEST_DELAY
+"""Seconds; a later moment was written before the database's clock was set back."""
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -31,6 +34,8 @@ class Claimed(msgspec.Struct, frozen=True):
     attempts: int
     wants_metadata: bool
     pixels: int
+    sha256: str | None = None
+    """Of the file that was home before it was lost."""
 
 
 class Home(msgspec.Struct, frozen=True):
@@ -64,7 +69,7 @@ CLAIM = """
       FROM due WHERE photos.id = due.id
     RETURNING photos.id, backend_id, invoke_id AS image_name, local_storage_path AS path, retrieval_claim AS claim,
               retrieval_attempts AS attempts, generation_params IS NULL AS wants_metadata,
-              width::bigint * height AS pixels
+              width::bigint * height AS pixels, sha256
 """
 NEWEST_FIRST = CLAIM.format(order="id DESC")
 LONGEST_DUE_FIRST = CLAIM.format(order="next_retrieval_attempt")
@@ -95,7 +100,8 @@ COMPLETE = f"""
            generation_negative_prompt = coalesce(generation_negative_prompt, $9),
            model_key = coalesce(model_key, $10), model_hash = coalesce(model_hash, $11),
            model_name = coalesce(model_name, $12), model_base = coalesce(model_base, $13),
-           loras = coalesce(loras, $14::text[]), seed = coalesce(seed, $15::numeric)
+           loras = coalesce(loras, $14::text[]), seed = coalesce(seed, $15::numeric), derived = {derive.VERSION},
+           width = coalesce($16, width), height = coalesce($17, height)
 """
 FINISH = f"{COMPLETE} {HELD} RETURNING id"
 ADOPT = f"""{COMPLETE}
@@ -141,13 +147,6 @@ RETRY = f"""
        AND purged_at IS NULL AND backend_id IS NOT NULL
     RETURNING id
 """
-REOPEN = f"""
-    UPDATE photos SET retrieval_status = 'pending', retrieval_attempts = 0, next_retrieval_attempt = {FRONT},
-           missing_since = NULL, file_size = NULL, sha256 = NULL
-     WHERE id = $1 AND local_storage_path = $2 AND retrieval_status = 'completed'
-       AND purged_at IS NULL AND backend_id IS NOT NULL
-    RETURNING id
-"""
 MOVE_TO_FRONT = f"""
     UPDATE photos SET next_retrieval_attempt = {FRONT}
      WHERE id = $1 AND retrieval_status = 'pending' AND purged_at IS NULL AND next_retrieval_attempt <= now()
@@ -161,6 +160,16 @@ TAKE_BACK = f"""
     UPDATE photos SET retrieval_status = 'pending', {LET_GO}, next_retrieval_attempt = now()
      WHERE retrieval_claim = $1 AND retrieval_status = 'retrieving' AND (NOT $2 OR retrieval_lease_until < now())
     RETURNING id
+"""
+CUT_WAITS = """
+    UPDATE photos SET next_retrieval_attempt = now()
+     WHERE id IN (SELECT id FROM photos WHERE retrieval_status = 'pending' AND purged_at IS NULL
+                     AND next_retrieval_attempt > now() + $1 * interval '1 second' ORDER BY id FOR UPDATE)
+"""
+CUT_LEASES = """
+    UPDATE photos SET retrieval_lease_until = now() + $1 * interval '1 second'
+     WHERE id IN (SELECT id FROM photos WHERE retrieval_status = 'retrieving'
+                     AND retrieval_lease_until > now() + 2 * $1 * interval '1 second' ORDER BY id FOR UPDATE)
 """
 IS_WANTED = "SELECT purged_at IS NULL FROM photos WHERE id = $1"
 
@@ -191,21 +200,29 @@ async def renew(connection: Connection, claims: Sequence[UUID], lease_seconds: f
     return {row["retrieval_claim"] for row in await connection.fetch(RENEW, claims, lease_seconds)}
 
 
-async def finish(connection: Connection, claimed: Claimed, home: Home, parameters: Parameters | None) -> bool:
+async def finish(connection: Connection, claimed: Claimed, home: Home, derived: Derived | None) -> bool:
     """retrieving → completed; what the row knows of its making already stays. False when the claim no longer holds."""
-    return await _complete(FINISH, connection, claimed, home, parameters)
+    return await _complete(FINISH, connection, claimed, home, derived or NOTHING)
 
 
-async def adopt(connection: Connection, claimed: Claimed, home: Home, parameters: Parameters | None) -> bool:
+async def adopt(connection: Connection, claimed: Claimed, home: Home, derived: Derived | None) -> bool:
     """pending, failed or gone → completed: the whole file is in its place, whatever was decided meanwhile (its server
     removed, its lease taken back). False when somebody else holds the photo, or it is purged or home already."""
-    return await _complete(ADOPT, connection, claimed, home, parameters)
+    return await _complete(ADOPT, connection, claimed, home, derived or NOTHING)
 
 
-async def _complete(
-    statement: str, connection: Connection, claimed: Claimed, home: Home, parameters: Parameters | None
-) -> bool:
-    known = parameters or Parameters()
+async def _complete(statement: str, connection: Connection, claimed: Claimed, home: Home, derived: Derived) -> bool:
+    if not derived.sources:
+        return await _write(statement, connection, claimed, home, derived)
+    async with connection.transaction():
+        photos = await source_images.lock(connection, claimed.id, derived.sources)
+        completed = await _write(statement, connection, claimed, home, derived)
+        if completed:
+            await source_images.record(connection, claimed.id, derived.sources, photos)
+    return completed
+
+
+async def _write(statement: str, connection: Connection, claimed: Claimed, home: Home, derived: Derived) -> bool:
     completed = await connection.fetchval(
         statement,
         claimed.id,
@@ -214,15 +231,7 @@ async def _complete(
         home.sha256,
         home.thumbnail_path,
         home.thumbhash,
-        known.metadata,
-        known.prompt,
-        known.negative_prompt,
-        known.model_key,
-        known.model_hash,
-        known.model_name,
-        known.model_base,
-        known.loras,
-        known.seed,
+        *derive.columns(derived),
     )
     return completed is not None
 
@@ -274,12 +283,6 @@ async def retry(connection: Connection, photo_id: UUID) -> bool:
     return await connection.fetchval(RETRY, photo_id) is not None
 
 
-async def reopen(connection: Connection, photo_id: UUID, missing: str) -> bool:
-    """completed → pending, next in line, for the file at the path `missing` is no longer there. False when that is not
-    where the photo is said to be, or nobody can be asked for it again."""
-    return await connection.fetchval(REOPEN, photo_id, missing) is not None
-
-
 async def move_to_front(connection: Connection, photo_id: UUID) -> bool:
     """A due photo becomes the next in line; one delayed after a failure keeps its delay. False when it is not due."""
     return await connection.fetchval(MOVE_TO_FRONT, photo_id) is not None
@@ -292,6 +295,12 @@ async def leases(connection: Connection, *, expired_only: bool) -> list[Lease]:
 async def take_back(connection: Connection, claim: UUID, *, expired_only: bool) -> bool:
     """retrieving → pending, whoever holds the claim; costs no attempt. False when it holds no more, or holds again."""
     return await connection.fetchval(TAKE_BACK, claim, expired_only) is not None
+
+
+async def cut_waits(connection: Connection) -> None:
+    """After the database's clock was set back: no wait and no lease is longer than any can be."""
+    await connection.execute(CUT_WAITS, LONGEST_WAIT)
+    await connection.execute(CUT_LEASES, LEASE_SECONDS)
 
 
 async def is_wanted(connection: Connection, photo_id: UUID) -> bool:

@@ -25,12 +25,13 @@ BATCH = 500
 BEING_WRITTEN = 60.0
 """Seconds; what was written to since then may belong to somebody who has no claim."""
 # Longer than a worker needs to notice that its claim is gone: it may still be about to publish the file.
-PURGED_LONG_AGO = "now() - interval '2 minutes'"
+NOT_JUST_PURGED = "(purged_at < now() - interval '2 minutes' OR purged_at > now() + interval '2 minutes')"
+"""The latter was written before the database's clock was set back."""
 PURGED_FILES = f"""
     SELECT id, purged_at, local_storage_path AS path, local_thumbnail_path AS thumbnail,
            retrieval_status = 'completed' AS was_home
       FROM photos
-     WHERE purged_at < {PURGED_LONG_AGO} AND local_storage_path IS NOT NULL AND (purged_at, id) > ($1, $2)
+     WHERE {NOT_JUST_PURGED} AND local_storage_path IS NOT NULL AND (purged_at, id) > ($1, $2)
      ORDER BY purged_at, id LIMIT {BATCH}
 """
 BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0)
@@ -70,6 +71,8 @@ class Sweep:
         self._walk_before: float | None = time.time()
 
     async def run(self) -> None:
+        async with self._database.connection() as connection:
+            await queue.cut_waits(connection)
         await take_back(self._database, self._storage, expired_only=True)
         self._wake_retrieval()
         await self._purged_files()

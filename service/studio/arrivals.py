@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from service.errors import InvokeFailed, InvokeNotFound
 from service.invokeai.client import InvokeClient
@@ -13,6 +13,8 @@ from service.invokeai.events import ImageDTO
 PAGE = 100
 CLOCK_MARGIN = timedelta(minutes=1)
 """`Date` has whole seconds, and clocks drift."""
+NEWEST = 200
+"""Images looked at whatever their times: the server's clock may have been set meanwhile."""
 MOST_ITEMS = 20_000
 """Items looked through, newest first; twice what a queue holds at most."""
 MOST_IMAGES = 1000
@@ -39,11 +41,11 @@ async def are_the_first(client: InvokeClient, item_ids: Sequence[int], seeds: Se
     return True
 
 
-async def has_saved(client: InvokeClient, batch_id: str, width: int, height: int, since: datetime) -> bool:
-    """Whether an image of that size made after `since` (our clock) names the batch in its metadata: its items may be
-    gone from the queue by now, finished and pruned (FACTS §10). The newest thousand of them are looked at."""
+async def has_saved(client: InvokeClient, batch_id: str, width: int, height: int, seconds_ago: float) -> bool:
+    """Whether an image of that size made since the batch was posted names it in its metadata: its items may be gone
+    from the queue by now, finished and pruned (FACTS §10). The newest thousand of them are looked at."""
     looked_at = 0
-    async with aclosing(_gallery_since(client, since)) as images:
+    async with aclosing(_gallery_since(client, seconds_ago)) as images:
         async for image in images:
             if (image.width, image.height) != (width, height):
                 continue
@@ -63,17 +65,18 @@ async def _names(client: InvokeClient, image: ImageDTO, batch_id: str) -> bool:
     return metadata is not None and metadata.get("darkroom_batch") == batch_id
 
 
-async def _gallery_since(client: InvokeClient, since: datetime) -> AsyncGenerator[ImageDTO]:
-    """What queue items saved, newest first."""
-    offset = 0
+async def _gallery_since(client: InvokeClient, seconds_ago: float) -> AsyncGenerator[ImageDTO]:
+    """What queue items saved since then, newest first."""
+    offset, earliest = 0, None
     while True:
         page = await client.images_page(
             PAGE, offset, is_intermediate=False, categories=["general"], starred_first=False
         )
-        # The images bear the server's times, which its answer has just told.
-        earliest = since + client.clock_offset() - CLOCK_MARGIN
-        for image in page.items:
-            if image.created_at < earliest:
+        # The images bear the server's times, and its answer has just told the present one.
+        if earliest is None and (now := client.server_time()) is not None:
+            earliest = now - timedelta(seconds=seconds_ago) - CLOCK_MARGIN
+        for place, image in enumerate(page.items, offset):
+            if place >= NEWEST and earliest is not None and image.created_at < earliest:
                 return
             if image.session_id is not None:
                 yield image

@@ -26,7 +26,8 @@ class Batch(msgspec.Struct, frozen=True):
     """When it was read; the row knows better, once this server has turned out to be another's (`backends.handover`)."""
     seeds: list[int]
     state: str
-    posted_at: datetime | None
+    posted_ago: float | None
+    """Seconds since it was posted, on the database's clock."""
     seen: bool
     """An item of it is known."""
 
@@ -36,7 +37,7 @@ LOCK = """
       FROM generation_steps WHERE id = $1 FOR NO KEY UPDATE
 """
 OPEN = """
-    SELECT batch_id, step_id, backend_id, seeds, state, posted_at,
+    SELECT batch_id, step_id, backend_id, seeds, state, extract(epoch FROM now() - posted_at)::float8 AS posted_ago,
            EXISTS (SELECT FROM queue_items i WHERE i.batch_id = b.batch_id AND i.item_id > 0) AS seen
       FROM step_batches b WHERE backend_id = $1 AND state IN ('prepared', 'posted')
      ORDER BY state = 'posted' DESC, step_id, ordinal LIMIT 200
@@ -47,7 +48,9 @@ PREPARE = """
         SELECT $1, $2, $3, cardinality($4::bigint[]), $4)
     UPDATE generation_steps SET batch_id = $1 WHERE id = $2
 """
-POST = "UPDATE step_batches SET state = 'posted', posted_at = $2 WHERE batch_id = $1 AND state = 'prepared' RETURNING 1"
+POST = """
+    UPDATE step_batches SET state = 'posted', posted_at = now() WHERE batch_id = $1 AND state = 'prepared' RETURNING 1
+"""
 AGAIN = (
     "UPDATE step_batches SET state = 'prepared', posted_at = NULL WHERE batch_id = $1 AND state = 'posted' RETURNING 1"
 )
@@ -107,7 +110,7 @@ async def post(connection: Connection, batch: Batch, at: datetime) -> bool:
     if await lock(connection, batch.step_id):
         await withdraw(connection, batch.step_id, at)
         return False
-    return await connection.fetchrow(POST, batch.batch_id, at) is not None
+    return await connection.fetchrow(POST, batch.batch_id) is not None
 
 
 async def again(connection: Connection, batch: Batch, at: datetime) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -14,7 +14,6 @@ import structlog
 from service.database.engine import Connection, Database
 from service.errors import InvokeError
 from service.invokeai.client import InvokeClient
-from service.invokeai.server import CLOCK_STEP
 from service.studio.connections import Connections
 from service.studio.decide import gap
 
@@ -24,24 +23,25 @@ TRIES_BEFORE = 3
 """The gap after a cancel begins where three tries would have brought it: 2 s, time enough for its reading."""
 
 # Of an enqueued batch the first `enqueued` items are what was asked for; a retry at InvokeAI's side adds its own, of
-# which events do not tell that it is one. Whoever retries there what was canceled here wants it: only what there was by
-# then is unwanted. $2 is how far InvokeAI's clock is ahead of ours.
+# which events do not tell that it is one. Whoever retries there what was canceled here wants it: once InvokeAI has
+# taken the owner's cancel, or the step has ended, a retry is wanted until the owner cancels again. No clock tells this.
 UNWANTED_ITEMS = """
     WITH ranked AS (
-        SELECT i.batch_id, i.item_id, i.status, i.created_at, i.retried_from_item_id IS NOT NULL AS retry,
+        SELECT i.batch_id, i.item_id, i.status, i.retried_from_item_id IS NOT NULL AS retry,
                count(*) FILTER (WHERE i.retried_from_item_id IS NULL)
                    OVER (PARTITION BY i.batch_id ORDER BY i.item_id) AS rank
           FROM queue_items i
          WHERE i.item_id > 0 AND i.batch_id IN (SELECT batch_id FROM queue_items WHERE settled_at IS NULL)),
     judged AS (
-        SELECT r.batch_id, r.item_id, b.lost_at IS NOT NULL AS lost, NOT r.retry AND r.rank > b.enqueued AS beyond,
+        SELECT r.batch_id, r.item_id, s.cancel_requested_at, b.lost_at IS NOT NULL AS lost,
+               NOT r.retry AND r.rank > b.enqueued AS beyond,
                s.deleted_at IS NOT NULL OR s.cancel_requested_at IS NOT NULL AND CASE
-                   WHEN r.retry THEN r.created_at <= s.cancel_requested_at + $2
+                   WHEN r.retry THEN NOT coalesce(s.cancel_taken, false)
                    ELSE r.rank <= b.enqueued END AS unwanted
           FROM ranked r JOIN step_batches b USING (batch_id) JOIN generation_steps s ON s.id = b.step_id
          WHERE b.backend_id = $1 AND b.state IN ('enqueued', 'refused')
            AND r.status IN ('pending', 'in_progress', 'waiting'))
-    SELECT batch_id, item_id, lost, beyond AND NOT lost AND NOT coalesce(unwanted, false) AS beyond
+    SELECT batch_id, item_id, cancel_requested_at, lost, beyond AND NOT lost AND NOT coalesce(unwanted, false) AS beyond
       FROM judged WHERE lost OR beyond OR unwanted
 """
 UNWANTED_UNSEEN = """
@@ -49,6 +49,13 @@ UNWANTED_UNSEEN = """
      WHERE b.backend_id = $1 AND b.state = 'enqueued' AND s.status IN ('pending', 'processing')
        AND (s.cancel_requested_at IS NOT NULL OR s.deleted_at IS NOT NULL)
        AND b.enqueued > (SELECT count(*) FROM queue_items i WHERE i.batch_id = b.batch_id)
+"""
+# Not where the owner canceled again while InvokeAI was told.
+TAKEN = """
+    UPDATE generation_steps s SET cancel_taken = true
+      FROM unnest($1::text[], $2::timestamptz[]) AS canceled (batch_id, requested_at)
+      JOIN step_batches b USING (batch_id)
+     WHERE s.id = b.step_id AND s.cancel_requested_at = canceled.requested_at
 """
 LOST = "SELECT batch_id FROM step_batches WHERE batch_id = ANY($1::text[]) AND backend_id = $2 AND lost_at IS NOT NULL"
 
@@ -61,19 +68,20 @@ class Unwanted(msgspec.Struct, frozen=True):
     """Those of them that may have items nobody has seen yet."""
     beyond: dict[int, str]
     """Items beyond what was asked, if they are not retries, each with its batch."""
+    requested: dict[str, datetime]
+    """When the owner canceled the step of a batch, where an owner did."""
 
 
-async def unwanted(
-    connection: Connection, backend_id: UUID, seen: Iterable[str], clock_offset: timedelta = timedelta()
-) -> Unwanted:
-    """What nobody wants, as the tables know it; `seen` are batches just named by InvokeAI, lost ones perhaps, and
-    `clock_offset` how far its clock is ahead of ours."""
-    found = Unwanted({}, set(), {})
-    for row in await connection.fetch(UNWANTED_ITEMS, backend_id, clock_offset + CLOCK_STEP):
+async def unwanted(connection: Connection, backend_id: UUID, seen: Iterable[str]) -> Unwanted:
+    """What nobody wants, as the tables know it; `seen` are batches just named by InvokeAI, lost ones perhaps."""
+    found = Unwanted({}, set(), {}, {})
+    for row in await connection.fetch(UNWANTED_ITEMS, backend_id):
         if row["beyond"]:
             found.beyond[row["item_id"]] = row["batch_id"]
         else:
             found.batches.setdefault(row["batch_id"], []).append(row["item_id"])
+            if row["cancel_requested_at"] is not None:
+                found.requested[row["batch_id"]] = row["cancel_requested_at"]
             if row["lost"]:
                 found.unseen.add(row["batch_id"])
     unseen = await connection.fetch(UNWANTED_UNSEEN, backend_id)
@@ -103,7 +111,7 @@ class Cancellation:
         seen, self._seen = self._seen, set()
         try:
             async with self._database.connection() as connection:
-                found = await unwanted(connection, self.backend_id, seen, client.clock_offset())
+                found = await unwanted(connection, self.backend_id, seen)
         except BaseException:
             self._seen |= seen
             raise
@@ -126,6 +134,9 @@ class Cancellation:
     async def _cancel_batches(self, client: InvokeClient, batches: list[str], found: Unwanted) -> None:
         canceled = await client.cancel_batches(batches)
         log.info("canceled", backend=str(self.backend_id), batches=batches, items=canceled)
+        requested = {batch_id: found.requested[batch_id] for batch_id in batches if batch_id in found.requested}
+        async with self._database.connection() as connection:
+            await connection.execute(TAKEN, list(requested), list(requested.values()))
         known = [item_id for batch_id in batches for item_id in found.batches[batch_id]]
         self._connections.request_reading(self.backend_id, () if found.unseen & set(batches) else known)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from enum import Enum, auto
 
 import msgspec
@@ -47,15 +46,15 @@ def gap(tries: int, longest: float = LONGEST_GAP) -> float:
     return min(longest, FIRST_GAP * 2.0 ** min(tries, 16))
 
 
-def window_ends(posted_at: datetime, request_timeout: float, grace: float = GRACE) -> datetime:
-    """Until then a POST without an answer may still take effect."""
-    return posted_at + timedelta(seconds=request_timeout + grace)
+def window_ends(posted_at: float, request_timeout: float, grace: float = GRACE) -> float:
+    """Until then a POST without an answer may still take effect; times are on the process's monotonic clock."""
+    return posted_at + request_timeout + grace
 
 
-def question_gap(asked: int, now: datetime, deadline: datetime) -> float:
+def question_gap(asked: int, now: float, deadline: float) -> float:
     """Seconds until InvokeAI is asked again for a batch in doubt: growing gaps, and once as the window ends."""
     wait = gap(asked, LONGEST_QUESTION_GAP)
-    left = (deadline - now).total_seconds()
+    left = deadline - now
     return min(wait, left) if left > 0 else wait
 
 
@@ -76,7 +75,7 @@ class Lost(msgspec.Struct, frozen=True):
 Verdict = Arrived | Unknown | Lost
 
 
-def verdict(*, total: int, wanted: int, seen: bool, asked_at: datetime, deadline: datetime) -> Verdict:
+def verdict(*, total: int, wanted: int, seen: bool, asked_at: float, deadline: float) -> Verdict:
     """What `total` items, asked for at `asked_at`, say of a batch in doubt. Zero proves nothing while the window is
     open (FACTS §10), nor once something else named the batch: then it came, and its items have been pruned since."""
     if total > 0:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
@@ -40,6 +39,8 @@ class Lane:
         self._to_submit = asyncio.Event()
         self._to_cancel = asyncio.Event()
         self._seen: set[str] = set()
+        self._doubtful: set[str] = set()
+        """Batches that were sent or asked for, and whose fate is not known yet."""
         self._asked: dict[str, int] = {}
         self._ask_at: dict[str, float] = {}
         self._held = 0
@@ -117,6 +118,7 @@ class Lane:
         return at if at > self._now() else 0.0
 
     async def _send(self, client: InvokeClient, batch: Batch) -> None:
+        self._doubtful.add(batch.batch_id)
         progress = await self._posting.send(client, batch)
         self._to_cancel.set()  # Its step may have been canceled while the POST was out.
         if progress is Progress.UNREADY:
@@ -132,10 +134,11 @@ class Lane:
         """True when its fate is known now."""
         if self._ask_at.get(batch.batch_id, 0.0) > self._now() and batch.batch_id not in self._seen:
             return False
+        self._doubtful.add(batch.batch_id)
         if await self._posting.ask(client, batch, seen=lambda: self._is_seen(batch)) is Progress.OPEN:
             asked = self._asked[batch.batch_id] = self._asked.get(batch.batch_id, 0) + 1
             deadline = self._posting.deadline(client, batch)
-            self._ask_at[batch.batch_id] = self._now() + decide.question_gap(asked, datetime.now(UTC), deadline)
+            self._ask_at[batch.batch_id] = self._now() + decide.question_gap(asked, self._now(), deadline)
             return False
         self._to_cancel.set()
         return True
@@ -145,6 +148,8 @@ class Lane:
 
     def _forget_all_but(self, open_ids: set[str]) -> None:
         self._seen &= open_ids
+        self._posting.forget(self._doubtful - open_ids)
+        self._doubtful &= open_ids
         for batch_id in self._asked.keys() - open_ids:
             del self._asked[batch_id]
             self._ask_at.pop(batch_id, None)

@@ -29,17 +29,34 @@ PATIENCE = 20.0
 UNSTORABLE: Final = (asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 """A NUL in a text, or a key that is too long for its index."""
 
-UPSERT = """
-    INSERT INTO models AS known (backend_id, key, hash, name, base, type, format, description, default_settings)
-    SELECT $1, m.key, m.hash, m.name, m.base, m.type, m.format, m.description, m.default_settings
-      FROM jsonb_to_recordset($2::jsonb) AS m(key text, hash text, name text, base text, type text, format text,
-                                              description text, default_settings jsonb)
-    ON CONFLICT (backend_id, key) DO UPDATE SET
-           hash = excluded.hash, name = excluded.name, base = excluded.base, type = excluded.type,
-           format = excluded.format, description = excluded.description, default_settings = excluded.default_settings
-     WHERE (known.hash, known.name, known.base, known.type, known.format, known.description, known.default_settings)
-           IS DISTINCT FROM (excluded.hash, excluded.name, excluded.base, excluded.type, excluded.format,
-                             excluded.description, excluded.default_settings)
+COLUMNS = {
+    "hash": "text",
+    "name": "text",
+    "base": "text",
+    "type": "text",
+    "format": "text",
+    "variant": "text",
+    "submodels": "jsonb",
+    "expert": "text",
+    "latent_channels": "int",
+    "provider_id": "text",
+    "capabilities": "jsonb",
+    "description": "text",
+    "default_settings": "jsonb",
+}
+"""What is kept of a model beside its key, as InvokeAI names it."""
+
+
+def _each(form: str) -> str:
+    return ", ".join(form.format(column=column, kind=kind) for column, kind in COLUMNS.items())
+
+
+UPSERT = f"""
+    INSERT INTO models AS known (backend_id, key, {_each("{column}")})
+    SELECT $1, m.key, {_each("m.{column}")}
+      FROM jsonb_to_recordset($2::jsonb) AS m(key text, {_each("{column} {kind}")})
+    ON CONFLICT (backend_id, key) DO UPDATE SET {_each("{column} = excluded.{column}")}
+     WHERE ({_each("known.{column}")}) IS DISTINCT FROM ({_each("excluded.{column}")})
     RETURNING 1
 """
 REMOVE = "DELETE FROM models WHERE backend_id = $1 AND NOT (key = ANY($2::text[])) RETURNING 1"

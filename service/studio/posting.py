@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from enum import Enum, auto
 
@@ -48,12 +49,16 @@ class Posting:
         models: ModelCache,
         *,
         grace: float = decide.GRACE,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._connections = connections
         self._announcer = announcer
         self._models = models
         self._grace = grace
+        self._clock = clock
+        self._posted: dict[str, float] = {}
+        """When batches in doubt were sent, or first asked for by this process, on its monotonic clock."""
 
     async def send(self, client: InvokeClient, batch: Batch) -> Progress:
         """A prepared batch, once. Whatever is not certain afterwards is left posted."""
@@ -67,6 +72,7 @@ class Posting:
             return Progress.UNREADY
         async with self._database.transaction() as connection:
             may_go = await batches.post(connection, batch, _now())
+            self._posted[batch.batch_id] = self._clock()
         self._announce(batch)
         if not may_go:
             return Progress.SETTLED
@@ -78,16 +84,14 @@ class Posting:
 
     async def ask(self, client: InvokeClient, batch: Batch, *, seen: Callable[[], bool]) -> Progress:
         """A batch in doubt; it is `seen` once an item or event has named it, perhaps while we ask."""
-        asked_at = _now()
+        asked_at = self._clock()
         deadline = self.deadline(client, batch)
         try:
             total = (await client.batch_status(batch.batch_id)).total
             verdict = decide.verdict(
                 total=total, wanted=len(batch.seeds), seen=seen(), asked_at=asked_at, deadline=deadline
             )
-            if isinstance(verdict, Lost) and (
-                await self._has_saved(client, batch, batch.posted_at or asked_at) or seen()
-            ):
+            if isinstance(verdict, Lost) and (await self._has_saved(client, batch) or seen()):
                 verdict = Arrived(len(batch.seeds))
             item_ids: list[int] = []
             if isinstance(verdict, Arrived) and total not in (0, len(batch.seeds)):
@@ -107,9 +111,18 @@ class Posting:
                 await self._arrive(batch, count, item_ids)
         return Progress.SETTLED
 
-    def deadline(self, client: InvokeClient, batch: Batch) -> datetime:
-        """Until when its effect may still come."""
-        return decide.window_ends(batch.posted_at or _now(), client.timeout, self._grace)
+    def deadline(self, client: InvokeClient, batch: Batch) -> float:
+        """Until when its effect may still come; of one sent by an earlier process, counted from when it was first
+        asked for: no clock that may be set tells when that was."""
+        return decide.window_ends(self._sent_at(batch), client.timeout, self._grace)
+
+    def forget(self, batch_ids: Iterable[str]) -> None:
+        """Their fate is known."""
+        for batch_id in batch_ids:
+            self._posted.pop(batch_id, None)
+
+    def _sent_at(self, batch: Batch) -> float:
+        return self._posted.setdefault(batch.batch_id, self._clock())
 
     # --- what an answer, or none, means ---
 
@@ -161,11 +174,12 @@ class Posting:
         self._announce(batch)
         self._connections.request_reading(batch.backend_id, item_ids)
 
-    async def _has_saved(self, client: InvokeClient, batch: Batch, since: datetime) -> bool:
+    async def _has_saved(self, client: InvokeClient, batch: Batch) -> bool:
         async with self._database.connection() as connection:
             work = await read_work(connection, batch.step_id)
         size = complete(work.parameters)
-        return await arrivals.has_saved(client, batch.batch_id, size.width, size.height, since)
+        seconds_ago = max(batch.posted_ago or 0.0, self._clock() - self._sent_at(batch))
+        return await arrivals.has_saved(client, batch.batch_id, size.width, size.height, seconds_ago)
 
     def _announce(self, batch: Batch) -> None:
         self._announcer.steps_updated([batch.step_id])

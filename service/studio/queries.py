@@ -60,7 +60,8 @@ SESSIONS = """
       FROM generation_sessions s
 """
 MODELS = """
-    SELECT backend_id, key, hash, name, base, type, format, description, default_settings::text, seen_at
+    SELECT backend_id, key, hash, name, base, type, format, variant, submodels::text, expert, latent_channels,
+           provider_id, capabilities::text, description, default_settings::text, seen_at
       FROM models
      WHERE ($1::uuid[] IS NULL OR backend_id = ANY($1)) AND ($2::text[] IS NULL OR base = ANY($2))
        AND type = ANY($3::text[])
@@ -180,6 +181,6 @@ def _to_item(row: asyncpg.Record, progress: ProgressOf) -> Item:
 
 def _to_model(row: asyncpg.Record) -> Model:
     values = dict(row)
-    settings = values["default_settings"]
-    values["default_settings"] = None if settings is None else msgspec.Raw(settings.encode())
+    for name in ("submodels", "capabilities", "default_settings"):
+        values[name] = None if values[name] is None else msgspec.Raw(values[name].encode())
     return Model(**values)

@@ -37,7 +37,10 @@ LOCK = """
     SELECT session_id, backend_id, status, parameters::text, batch_size, model_key, model_hash
       FROM generation_steps WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE
 """
-CANCEL = "UPDATE generation_steps SET cancel_requested_at = greatest(cancel_requested_at, $2) WHERE id = $1"
+CANCEL = """
+    UPDATE generation_steps SET cancel_requested_at = greatest(cancel_requested_at, $2), cancel_taken = false
+     WHERE id = $1
+"""
 DISCARD = "UPDATE generation_steps SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL"
 REOPEN = "UPDATE generation_steps SET cancel_requested_at = NULL, backend_id = $2 WHERE id = $1"
 # The seed of each image the step has: by its item, else by its own metadata, which may say anything.

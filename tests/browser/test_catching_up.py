@@ -214,6 +214,7 @@ async def test_nothing_is_said_to_be_nearly_ready_while_nothing_is_heard_of_it(
     line.say("queue.status", counts | {"backend_id": server, "in_progress": 1}, seq=line.seq)
     await expect(tile).to_have_accessible_name(re.compile("30 s left"))
     line.refuses = True
+    await page.route("**/feed/snapshot", lambda route: route.abort())
     await line.hang_up()
     await expect(foot).to_have_text("Darkroom does not answer just now")
     await expect(tile).not_to_have_accessible_name(re.compile("left"))

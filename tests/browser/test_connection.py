@@ -16,7 +16,7 @@ from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
 from tests.fakes.process import DarkroomProcess
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("processes")]
 
 
 @pytest.fixture
@@ -52,9 +52,10 @@ async def test_killed_and_started_again_darkroom_and_the_page_catch_up_by_themse
 
 async def test_a_page_that_stays_cut_off_says_so_and_tries_at_once_when_asked(open_page: OpenPage) -> None:
     sockets: list[WebSocketRoute] = []
-    page = await open_page("/settings")
+    page = await open_page("/settings", tolerated=(LOST_CONNECTION,))
     await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
     await page.context.route_web_socket("**/api/v1/feed", lambda socket: refuse(socket, sockets))
+    await page.route("**/feed/snapshot", lambda route: route.abort())
     await page.reload()
     await expect(page.get_by_test_id("offline-note")).to_contain_text("Darkroom does not answer")
     tries = len(sockets)
@@ -68,7 +69,7 @@ async def refuse(socket: WebSocketRoute, sockets: list[WebSocketRoute]) -> None:
     await socket.close()
 
 
-class SilencedFeed:
+class Deaf:
     """Between a page and its feed; while `deaf`, nothing gets through but what is `heard` all the same."""
 
     def __init__(self, *heard: str) -> None:
@@ -92,7 +93,7 @@ class SilencedFeed:
 async def test_a_gap_in_the_feed_is_noticed_and_read_after(
     open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
-    feed = SilencedFeed()
+    feed = Deaf()
     page, other = await open_page("/studio"), await open_page("/")
     await page.context.route_web_socket("**/api/v1/feed", feed.listen)
     await page.goto("/")
@@ -111,7 +112,7 @@ async def test_a_gap_in_the_feed_is_noticed_and_read_after(
 async def test_a_passing_message_reveals_what_was_missed_before_it(
     open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
-    feed = SilencedFeed("ledger")
+    feed = Deaf("ledger")
     page = await open_page("/settings")
     await page.context.route_web_socket("**/api/v1/feed", feed.listen)
     await page.goto("/")

@@ -8,6 +8,7 @@ from playwright.async_api import FloatRect, Locator, WebSocketRoute, expect
 from tests.browser.conftest import OpenPage
 from tests.browser.pictures import enqueue, make, tiles
 from tests.browser.views import create_session, fill_library
+from tests.browser.watched_pages import LOST_CONNECTION
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.darkroom import Darkroom
 
@@ -99,8 +100,9 @@ async def test_offline_is_said_above_the_step_and_over_nothing(
     open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
     session = await create_session(invokeai, darkroom, 64, 64)
-    page = await open_page("/settings")
+    page = await open_page("/settings", tolerated=(LOST_CONNECTION,))
     await page.context.route_web_socket("**/api/v1/feed", refuse)
+    await page.route("**/feed/snapshot", lambda route: route.abort())
     await page.goto(f"/studio/{session}")
     note, title = page.get_by_test_id("offline-note"), page.get_by_role("heading", name="Dunes at dusk")
     await expect(note).to_be_visible()

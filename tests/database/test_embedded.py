@@ -23,6 +23,8 @@ from sqlalchemy import make_url
 from service.database.embedded import EmbeddedPostgres
 from service.errors import StartupError
 
+pytestmark = pytest.mark.xdist_group("processes")
+
 
 async def connect(url: str) -> Any:
     parts = make_url(url)

@@ -15,6 +15,8 @@ from service.database.embedded import EmbeddedPostgres
 from service.errors import StartupError
 from tests.database.test_embedded import run, servers_of
 
+pytestmark = pytest.mark.xdist_group("processes")
+
 
 @pytest.fixture
 def elsewhere(public_folder: Path) -> Path:

@@ -16,6 +16,8 @@ from service.database.migrate import configuration, upgrade
 from service.database.models import Base
 from service.errors import StartupError
 
+pytestmark = pytest.mark.xdist_group("processes")
+
 SCHEMA = """
     SELECT 'column', attrelid::regclass::text, attname, format_type(atttypid, atttypmod), attnotnull, attidentity::text,
            attgenerated::text, pg_get_expr(adbin, adrelid)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.database.engine import Connection, Database
+from service.database.engine import Connection, Database, create_engine
 from service.errors import ValidationError
 from service.library import cursor, queries
 from service.library.cursor import Position
@@ -36,12 +36,23 @@ FILL = """
 """
 
 
-@pytest.fixture
-async def connection(database: Database) -> AsyncIterator[Connection]:
+@pytest.fixture(scope="module")
+async def filled_url(module_database_url: str) -> str:
+    database = Database(create_engine(module_database_url))
     async with database.connection() as connection:
         await connection.execute(FILL)
         await connection.execute("VACUUM ANALYZE photos")
+    await database.close()
+    return module_database_url
+
+
+@pytest.fixture
+async def connection(filled_url: str) -> AsyncIterator[Connection]:
+    """A new one, which has prepared nothing yet."""
+    database = Database(create_engine(filled_url))
+    async with database.connection() as connection:
         yield connection
+    await database.close()
 
 
 def asked(filters: PhotoFilters, page: Page) -> tuple[str, list[Any]]:

@@ -11,6 +11,7 @@ import pytest
 
 from service.database.engine import Connection, Database
 from service.retrieval import queue
+from service.retrieval.derive import Derived
 from service.retrieval.parameters import Parameters
 from service.retrieval.queue import Claimed, Home
 from tests.fakes.rows import add_backend, add_photo
@@ -153,7 +154,7 @@ async def test_claims_use_their_index_however_much_waits_for_an_unreachable_back
 async def test_finishing_writes_everything_and_only_once(connection: Connection, backend: UUID) -> None:
     photo = await waiting(connection, backend, retrieval_error="was tried before", model_name="known")
     claimed = await one(connection, backend)
-    known = Parameters(metadata='{"a": 1}', prompt="p", model_name="other", loras=["ink"], seed=2**63)
+    known = Derived(Parameters(metadata='{"a": 1}', prompt="p", model_name="other", loras=["ink"], seed=2**63))
     assert await queue.finish(connection, claimed, HOME, known)
     found = await row(connection, photo)
     assert (found["retrieval_status"], found["retrieval_claim"], found["retrieval_error"]) == ("completed", None, None)
@@ -287,7 +288,7 @@ async def test_a_whole_file_in_its_place_makes_home_what_nobody_holds(
         photo,
         status,
     )
-    assert await queue.adopt(connection, claimed, HOME, Parameters(prompt="p"))
+    assert await queue.adopt(connection, claimed, HOME, Derived(Parameters(prompt="p")))
     found = await row(connection, photo)
     assert (found["retrieval_status"], found["sha256"], found["generation_prompt"]) == ("completed", "ab" * 32, "p")
     assert (found["retrieval_error"], found["next_retrieval_attempt"]) == (None, None)
@@ -301,30 +302,6 @@ async def test_it_makes_home_nothing_that_is_held_or_purged(connection: Connecti
     before = await row(connection, photo)
     assert not await queue.adopt(connection, claimed, HOME, None)
     assert await row(connection, photo) == before
-
-
-async def test_a_photo_whose_file_is_missing_is_fetched_again(connection: Connection, backend: UUID) -> None:
-    await waiting(connection, backend, due=500)
-    photo = await add_photo(connection, backend_id=backend, retrieval_attempts=3)
-    path = (await row(connection, photo))["local_storage_path"]
-    assert await queue.reopen(connection, photo, path)
-    found = await row(connection, photo)
-    assert (found["retrieval_status"], found["retrieval_attempts"]) == ("pending", 0)
-    assert (found["file_size"], found["sha256"]) == (None, None)
-    claimed = await queue.claim(connection, [backend], 1, newest_first=False)
-    assert [photo.id for photo in claimed] == [photo]
-
-
-async def test_nothing_else_is_fetched_again(connection: Connection, backend: UUID) -> None:
-    moved = await add_photo(connection, backend_id=backend, local_storage_path="photos/elsewhere.png")
-    purged = await add_photo(connection, backend_id=backend, purged_at=NOW, local_storage_path="photos/purged.png")
-    orphan = await add_photo(connection, local_storage_path="photos/orphan.png")
-    gone = await waiting(connection, backend, retrieval_status="gone", local_storage_path="photos/gone.png")
-    for photo, path in ((moved, "photos/a.png"), (purged, "photos/purged.png"), (orphan, "photos/orphan.png"),
-                        (gone, "photos/gone.png")):  # fmt: skip
-        before = await row(connection, photo)
-        assert not await queue.reopen(connection, photo, path)
-        assert await row(connection, photo) == before
 
 
 async def test_leases_are_renewed_for_those_who_hold_them(connection: Connection, backend: UUID) -> None:

@@ -12,6 +12,7 @@ from service.database.engine import Connection
 from service.studio import batches
 from service.studio.batches import Batch
 from service.studio.cancellation import unwanted
+from service.studio.steps import cancel_step
 from tests.fakes.rows import add_backend, add_batch, add_item, add_session, add_step
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -28,7 +29,7 @@ async def batch_of(connection: Connection, backend: UUID, state: str, **step: ob
     more = {"posted_at": AT} if state == "posted" else {}
     more |= {"enqueued": 2, "answered_at": AT} if state == "enqueued" else {}
     batch_id = await add_batch(connection, step_id, backend, wanted=2, state=state, **more)
-    return Batch(batch_id, step_id, backend, [0, 1], state, AT, False)
+    return Batch(batch_id, step_id, backend, [0, 1], state, None, False)
 
 
 async def row(connection: Connection, batch: Batch) -> dict[str, object]:
@@ -80,15 +81,19 @@ async def test_items_beyond_what_was_asked_have_no_seed(connection: Connection, 
     assert [item["ordinal"] for item in found] == [0, 1, None]
 
 
-async def test_a_retry_is_dated_by_the_servers_clock(connection: Connection, backend: UUID) -> None:
-    """Made before the owner's cancel it is unwanted, after it wanted; InvokeAI's clock may be wrong by an hour."""
+async def test_a_retry_in_invokeai_is_unwanted_until_the_owners_cancel_was_taken_whatever_the_clocks_say(
+    connection: Connection, backend: UUID
+) -> None:
     batch = await batch_of(connection, backend, "enqueued", status="processing", cancel_requested_at=AT)
     for item_id in (1, 2):
         await add_item(connection, batch.batch_id, batch.step_id, item_id, status="canceled", settled_at=AT)
-    made = AT + HOUR - timedelta(minutes=1)
+    made = AT + 24 * HOUR
     await add_item(connection, batch.batch_id, batch.step_id, 3, retried_from_item_id=1, created_at=made)
-    assert (await unwanted(connection, backend, (), HOUR)).batches == {batch.batch_id: [3]}
+    assert (await unwanted(connection, backend, ())).batches == {batch.batch_id: [3]}
+    await connection.execute("UPDATE generation_steps SET cancel_taken = true")
     assert (await unwanted(connection, backend, ())).batches == {}
+    await cancel_step(connection, batch.step_id, AT - 24 * HOUR)
+    assert (await unwanted(connection, backend, ())).batches == {batch.batch_id: [3]}
 
 
 async def test_what_stands_for_an_item_nobody_saw_is_no_sign_of_the_batch(

@@ -13,7 +13,7 @@ from service.live.hub import Hub
 from tests.fakes.hub_messages import next_message
 
 ORIGINAL = bytes(range(256)) * 4000
-THUMBNAIL = b"RIFF....WEBPVP8 "
+THUMBNAIL = b"RIFF\x08\0\0\0WEBPVP8 "
 NOW = datetime.now(UTC)
 
 AddHome = Callable[..., Awaitable[UUID]]

@@ -35,7 +35,7 @@ class AnnouncerRecorder:
     """The announcer's part that retrieval uses, keeping what it is told."""
 
     messages: list[tuple[str, UUID]] = field(default_factory=list)
-    ledgers: Counter[UUID] = field(default_factory=Counter)
+    ledgers: Counter[UUID | None] = field(default_factory=Counter)
 
     def photos_ready(self, ids: Iterable[UUID]) -> None:
         self.messages += [("ready", photo) for photo in ids]
@@ -46,7 +46,7 @@ class AnnouncerRecorder:
     def photos_updated(self, ids: Iterable[UUID]) -> None:
         self.messages += [("updated", photo) for photo in ids]
 
-    def ledger_changed(self, backend_id: UUID) -> None:
+    def ledger_changed(self, backend_id: UUID | None = None) -> None:
         self.ledgers[backend_id] += 1
 
     def about(self, photo: UUID) -> list[str]:
@@ -107,8 +107,8 @@ class RetrievalHarness:
                 await asyncio.sleep(0.01)
         return row
 
-    async def until_status(self, photo: UUID, status: str) -> dict[str, Any]:
-        return await self.until(photo, lambda row: row["retrieval_status"] == status)
+    async def until_status(self, photo: UUID, status: str, seconds: float = 20) -> dict[str, Any]:
+        return await self.until(photo, lambda row: row["retrieval_status"] == status, seconds)
 
     async def until_tried(self, photo: UUID) -> dict[str, Any]:
         """As soon as a first try has ended, in whatever way."""

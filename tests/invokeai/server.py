@@ -50,10 +50,10 @@ class RealInvokeAI:
         metadata = {name: await self.call("GET", f"/api/v1/images/i/{name}/metadata") for name in names}
         return {name for name in names if (metadata[name] or {}).get("darkroom_batch") == batch_id}
 
-    async def upload(self, content: bytes) -> str:
+    async def upload(self, content: bytes, category: str = "user") -> str:
         form = aiohttp.FormData()
         form.add_field("file", content, filename="source.png", content_type="image/png")
-        query = {"image_category": "user", "is_intermediate": "false"}
+        query = {"image_category": category, "is_intermediate": "false"}
         async with self.http.post(f"{self.url}/api/v1/images/upload", params=query, data=form) as response:
             assert response.status == 201
             return str((await response.json())["image_name"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from http.cookies import Morsel
@@ -252,7 +253,7 @@ async def about_to_expire(darkroom: Darkroom, database: Database, *, seconds: fl
     async with database.connection() as connection:
         await connection.execute("UPDATE web_sessions SET expires_at = $1 WHERE token_hash = $2", now + stored, key)
     # Renewal is for sessions that are used; this one is kept from it by being remembered already.
-    sessions._remembered[key] = (Visitor(session=key, expires_at=now + timedelta(seconds=seconds)), now)
+    sessions._remembered[key] = (Visitor(session=key, expires_at=now + timedelta(seconds=seconds)), time.monotonic())
     return morsel.value
 
 

@@ -14,7 +14,7 @@ from service.demo.images import Filter
 from tests.fakes import batches
 from tests.fakes.correlation_harness import CorrelationHarness
 
-pytestmark = pytest.mark.usefixtures("plain_logs")
+pytestmark = [pytest.mark.usefixtures("plain_logs"), pytest.mark.xdist_group("processes")]
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -344,3 +345,41 @@ async def test_a_server_that_dies_a_fourth_time_ends_darkroom_with_a_failure(pub
         assert "database server ended by itself" in process.log.read_text()
     finally:
         await process.kill()
+
+
+async def test_a_server_that_dies_while_darkroom_starts_does_not_end_the_start(public_folder: Path) -> None:
+    data = public_folder / "data"
+    asked, released = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await released.wait()
+        writer.close()
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    process = DarkroomProcess(data, DARKROOM_INVOKEAI_URL=NO_INVOKEAI)
+    await process.start()
+    await process.stop()
+    process.environment["DARKROOM_INVOKEAI_URL"] = f"http://127.0.0.1:{port}"
+    starting = asyncio.create_task(process.start())
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await asked.wait()  # whether it is the same server; nothing is served yet
+            (before,) = servers_of(data / "postgres")
+            os.kill(before, signal.SIGKILL)
+            while True:
+                sockets = (data / "postgres" / "sockets").readlink()
+                with suppress(OSError, asyncpg.PostgresError):
+                    if await run(f"postgresql+asyncpg:///?host={sockets}", "SELECT 1") == 1:
+                        break
+                await asyncio.sleep(0.05)
+        released.set()
+        await starting
+        assert await process.get("/sessions")
+    finally:
+        released.set()
+        starting.cancel()
+        await asyncio.wait({starting})
+        await process.kill()
+        silent.close()

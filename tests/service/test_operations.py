@@ -74,13 +74,23 @@ async def test_settings_change_at_once_and_outlive_a_restart(tmp_path: Path, dat
     settings = settings_for(tmp_path, database_url)
     async with running(settings) as darkroom:
         async with darkroom.http.get("/api/v1/settings") as response:
-            assert await response.json() == {"retrieval_max_attempts": 5, "thumbnail_quality": 85, "trash_days": 30}
+            assert await response.json() == {
+                "retrieval_max_attempts": 5,
+                "thumbnail_quality": 85,
+                "trash_days": 30,
+                "patrol_days": 30,
+            }
         async with darkroom.http.patch("/api/v1/settings", json={"trash_days": 0}) as response:
             assert (await response.json())["trash_days"] == 0
         shared: RuntimeSettings = darkroom.app.state["runtime_settings"]
         assert shared.current.trash_days == 0
     async with running(settings) as darkroom, darkroom.http.get("/api/v1/settings") as response:
-        assert await response.json() == {"retrieval_max_attempts": 5, "thumbnail_quality": 85, "trash_days": 0}
+        assert await response.json() == {
+            "retrieval_max_attempts": 5,
+            "thumbnail_quality": 85,
+            "trash_days": 0,
+            "patrol_days": 30,
+        }
 
 
 async def test_a_stored_setting_out_of_bounds_gives_way_to_the_default(tmp_path: Path, database_url: str) -> None:
@@ -88,7 +98,12 @@ async def test_a_stored_setting_out_of_bounds_gives_way_to_the_default(tmp_path:
     async with running(settings) as darkroom, darkroom.app.state["database"].connection() as connection:
         await connection.execute("INSERT INTO settings VALUES ('trash_days', '-5'), ('thumbnail_quality', '70')")
     async with running(settings) as darkroom, darkroom.http.get("/api/v1/settings") as response:
-        assert await response.json() == {"retrieval_max_attempts": 5, "thumbnail_quality": 70, "trash_days": 30}
+        assert await response.json() == {
+            "retrieval_max_attempts": 5,
+            "thumbnail_quality": 70,
+            "trash_days": 30,
+            "patrol_days": 30,
+        }
 
 
 async def test_metrics_speak_of_requests_feed_tasks_and_backends_by_bounded_labels(darkroom: Darkroom) -> None:

@@ -151,10 +151,8 @@ async def test_a_walk_asks_for_what_is_unknown_only_and_once(
     monkeypatch.setattr(promoted, "PIECE", 4)
     for hours in range(40, 140):
         harness.invokeai.add_canvas_save(created_at=harness.invokeai.now() - timedelta(hours=hours))
-    candidates = [old_candidate(harness, hours=hours) for hours in (3, 5)]
-    await harness.connection.gallery.read()
-    for candidate in candidates:
-        harness.invokeai.promote(candidate)
+    for hours in (3, 5):
+        harness.invokeai.promote(old_candidate(harness, hours=hours))
     asked = requests(harness, "/images_by_names")
     assert await harness.connection.gallery.read() == 2
     assert requests(harness, "/images_by_names") - asked < 12, "the hundred from before are found by halving"

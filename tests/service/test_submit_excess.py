@@ -81,8 +81,6 @@ async def test_what_is_retried_in_invokeai_after_the_owners_cancel_is_wanted_unt
     await invokeai.until(lambda: item.status == "canceled")
     first.release()
     await studio.until_status(step_id, "canceled")
-    async with studio.database.connection() as connection:  # not within the second that InvokeAI's clock is unsure of
-        await connection.execute("UPDATE generation_steps SET cancel_requested_at = now() - interval '1 minute'")
     await invokeai.queue.retry("default", [item.item_id])
     retried = await second.reached()
     await studio.until_status(step_id, "processing")

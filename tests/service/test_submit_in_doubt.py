@@ -203,11 +203,11 @@ async def test_a_late_effect_is_canceled_though_the_database_was_away_at_its_ann
     step_id = await studio.create(MODEL, batch_size=1)
     await studio.until_status(step_id, "completed")
 
-    async def fail_once(connection: Any, backend_id: Any, seen: Any, offset: Any) -> Any:
+    async def fail_once(connection: Any, backend_id: Any, seen: Any) -> Any:
         if seen:
             monkeypatch.setattr(cancellation, "unwanted", unwanted)
             raise ConnectionError("the database is restarting")
-        return await unwanted(connection, backend_id, seen, offset)
+        return await unwanted(connection, backend_id, seen)
 
     monkeypatch.setattr(cancellation, "unwanted", fail_once)
     invokeai.drop_events(where=lambda event: event.name != "batch_enqueued")

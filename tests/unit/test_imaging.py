@@ -128,6 +128,29 @@ def test_invokeais_own_text_is_found_inside(file: Path, text: bytes, found: str 
     assert walk(file, content).metadata == found
 
 
+def exif(orientation: int, order: str = "<") -> bytes:
+    entries = struct.pack(f"{order}HHIHH", 0x0112, 3, 1, orientation, 0)
+    return chunk(b"eXIf", (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, 1) + entries)
+
+
+@pytest.mark.parametrize(
+    ("block", "size"),
+    [
+        (exif(1), (7, 5)),
+        (exif(3), (7, 5)),
+        (exif(6), (5, 7)),
+        (exif(8, ">"), (5, 7)),
+        (exif(9), (7, 5)),
+        (chunk(b"eXIf", b"II*\0\xff\xff\xff\xff"), (7, 5)),
+        (chunk(b"eXIf", b"II*\0\x08\0\0\0\xff\xff"), (7, 5)),
+        (chunk(b"eXIf", b""), (7, 5)),
+    ],
+)
+def test_the_size_is_as_the_picture_is_shown(file: Path, block: bytes, size: tuple[int, int]) -> None:
+    walked = walk(file, handmade(header(7, 5), block, chunk(b"IDAT", b"x"), END))
+    assert (walked.width, walked.height) == size
+
+
 # --- Thumbnails ---
 
 

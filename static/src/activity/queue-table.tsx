@@ -4,6 +4,7 @@ import { count, duration } from "../app/format";
 import { backendName, backends } from "../state/backends";
 import { type LiveItem, liveItems } from "../state/items";
 import { getStep } from "../state/steps";
+import { isAway } from "../state/server-alarm";
 import { secondsLeft } from "../state/time-left";
 import { type Column, Table } from "./table";
 
@@ -51,7 +52,8 @@ function What({ live }: { live: LiveItem }) {
 
 function State({ live }: { live: LiveItem }) {
   const progress = live.progress.value;
-  const { status } = live.item.value;
+  const { status, backend_id } = live.item.value;
+  if (status === "in_progress" && isAway(backend_id)) return <>Waiting for the server</>;
   if (status !== "in_progress" || progress?.percentage == null) return <>{WORDS[status] ?? status}</>;
   const seconds = secondsLeft(live);
   const left = seconds === null ? "" : `, ${duration(seconds)} left`;

@@ -3,8 +3,8 @@ import { api } from "../api/client";
 import type { Backend } from "../api/types";
 import { ago, count, dateTime, duration, olderImages } from "../app/format";
 import { toast, toastFailure } from "../app/toasts";
-import { IconButton } from "../shell/icon";
-import { Pencil, RefreshCw } from "../shell/icons";
+import { Icon, IconButton } from "../shell/icon";
+import { CircleAlert, Pencil, RefreshCw } from "../shell/icons";
 import { ProgressBar } from "../shell/progress-bar";
 import { type LiveItem, runningItems } from "../state/items";
 import { previewOf } from "../state/previews";
@@ -25,7 +25,7 @@ export function ServerCard({ server }: { server: Backend }) {
   return (
     <li class="card server" data-testid="server" data-server={server.id} data-state={server.state}>
       <header>
-        <span class={`dot ${tone}`} />
+        <span class={`dot ${tone === "ok" && server.troubles.length > 0 ? "warn" : tone}`} />
         <h2 class="ellipsis">{server.name}</h2>
         {server.kind === "demo" && <span class="tag demo">Demo</span>}
         <span class={`small server-state ${tone === "ok" ? "muted" : tone}`}>{word}</span>
@@ -77,11 +77,14 @@ function Troubles({ server }: { server: Backend }) {
     <ul class="troubles">
       {server.troubles.map((trouble) => (
         <li key={trouble.code} class="small" data-testid="server-trouble" data-code={trouble.code}>
-          {trouble.words}{" "}
-          <time class="muted" dateTime={trouble.since} title={dateTime(trouble.since)}>
-            {ago(trouble.since)}
-          </time>{" "}
-          <TroubleAction server={server} code={trouble.code} />
+          <Icon of={CircleAlert} />
+          <span>
+            {trouble.words}{" "}
+            <time class="muted" dateTime={trouble.since} title={dateTime(trouble.since)}>
+              {ago(trouble.since)}
+            </time>{" "}
+            <TroubleAction server={server} code={trouble.code} />
+          </span>
         </li>
       ))}
     </ul>

@@ -15,6 +15,9 @@ export class ApiError extends Error {
 /** True once any request was refused for want of the owner's password. */
 export const signedOut = signal(false);
 
+/** Rises when a request that changes something begins, and when it ends. */
+export const changes = signal(0);
+
 const BASE = "/api/v1";
 const TIMEOUT_MS = 30_000;
 
@@ -63,11 +66,20 @@ async function send<T>(method: string, path: string, body?: unknown, signal?: Ab
   return (response.status === 204 ? undefined : await response.json().catch(() => undefined)) as T;
 }
 
+async function change<T>(method: string, path: string, body?: unknown, patience?: number): Promise<T> {
+  changes.value += 1;
+  try {
+    return await send<T>(method, path, body, undefined, patience);
+  } finally {
+    changes.value += 1;
+  }
+}
+
 export const api = {
   get: <T>(path: string, query: Query = {}, signal?: AbortSignal) => send<T>("GET", withQuery(path, query), undefined, signal),
-  post: <T>(path: string, body?: unknown) => send<T>("POST", path, body),
-  patch: <T>(path: string, body: unknown) => send<T>("PATCH", path, body),
-  delete: (path: string, patience?: number) => send<void>("DELETE", path, undefined, undefined, patience),
+  post: <T>(path: string, body?: unknown) => change<T>("POST", path, body),
+  patch: <T>(path: string, body: unknown) => change<T>("PATCH", path, body),
+  delete: (path: string, patience?: number) => change<void>("DELETE", path, undefined, patience),
 };
 
 /** The words of any failure, fit to be shown. */

@@ -4,6 +4,27 @@
  */
 
 export interface paths {
+    "/api/v1/feed/snapshot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * GetFeedSnapshot
+         * @description The feed's `hello`, for a browser whose proxy passes no websockets: poll it. Another `seq` or `epoch` than the
+         *     last one: something has changed, refetch by REST.
+         */
+        get: operations["get_feed_snapshot"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/previews/{backend_id}/{item_id}": {
         parameters: {
             query?: never;
@@ -124,8 +145,9 @@ export interface paths {
         put?: never;
         /**
          * RetryRetrieval
-         * @description Bring it home now, with all attempts before it again; also one that was home, and whose file is missing. Home
-         *     already, or of a server that was removed: 409.
+         * @description Fetch it now, with all attempts before it again. The file of a photo that is home is read first: where its size
+         *     and checksum are those that came, 409; else it is fetched again. 200 for a photo whose lost file was put back: it is
+         *     home again. 409 where there is no server to fetch it from.
          */
         post: operations["retry_retrieval"];
         delete?: never;
@@ -164,7 +186,8 @@ export interface paths {
         };
         /**
          * GetPhotoFile
-         * @description The original, byte for byte. While it waits for retrieval: 202, and it becomes the next in line.
+         * @description The original, byte for byte. While it waits for retrieval: 202, and it becomes the next in line. So does a photo
+         *     whose file is missing, or longer or shorter than it was; 404 when no server can be asked for it again.
          */
         get: operations["get_photo_file"];
         put?: never;
@@ -173,7 +196,8 @@ export interface paths {
         options?: never;
         /**
          * GetPhotoFile
-         * @description The original, byte for byte. While it waits for retrieval: 202, and it becomes the next in line.
+         * @description The original, byte for byte. While it waits for retrieval: 202, and it becomes the next in line. So does a photo
+         *     whose file is missing, or longer or shorter than it was; 404 when no server can be asked for it again.
          */
         head: operations["head_get_photo_file"];
         patch?: never;
@@ -188,8 +212,9 @@ export interface paths {
         };
         /**
          * GetPhotoThumbnail
-         * @description WebP, 300 pixels at its long side. `?v=` only makes its address new. 202 while the photo waits for retrieval; 404
-         *     with reason `no_thumbnail` for one that could not be decoded and of which InvokeAI had none either.
+         * @description WebP, 300 pixels at its long side. `?v=` only makes its address new. One that is missing is made again. 202 while
+         *     the photo waits for retrieval, or the thumbnail for its turn; 404 with reason `no_thumbnail` for one that could not
+         *     be decoded and of which InvokeAI had none either.
          */
         get: operations["get_photo_thumbnail"];
         put?: never;
@@ -198,8 +223,9 @@ export interface paths {
         options?: never;
         /**
          * GetPhotoThumbnail
-         * @description WebP, 300 pixels at its long side. `?v=` only makes its address new. 202 while the photo waits for retrieval; 404
-         *     with reason `no_thumbnail` for one that could not be decoded and of which InvokeAI had none either.
+         * @description WebP, 300 pixels at its long side. `?v=` only makes its address new. One that is missing is made again. 202 while
+         *     the photo waits for retrieval, or the thumbnail for its turn; 404 with reason `no_thumbnail` for one that could not
+         *     be decoded and of which InvokeAI had none either.
          */
         head: operations["head_get_photo_thumbnail"];
         patch?: never;
@@ -556,7 +582,8 @@ export interface paths {
         };
         /**
          * GetStatus
-         * @description Version, tasks with their last run and result, backends, the ledger of all of them, and troubles.
+         * @description Version, tasks with their last run and result, backends, the ledger of all of them, troubles, and how far the
+         *     background pass over photos has come.
          */
         get: operations["get_status"];
         put?: never;
@@ -840,6 +867,22 @@ export interface components {
         ErrorBody: {
             error: components["schemas"]["Error"];
         };
+        /** Hello */
+        Hello: {
+            epoch: string;
+            version: string;
+            backends: components["schemas"]["Backend"][];
+            steps: components["schemas"]["Step"][];
+            items: components["schemas"]["Item"][];
+            ledger: components["schemas"]["Ledger"];
+        };
+        /** HelloMessage */
+        HelloMessage: {
+            /** @constant */
+            type: "hello";
+            seq: number;
+            data: components["schemas"]["Hello"];
+        };
         /** Item */
         Item: {
             /** Format: uuid */
@@ -891,6 +934,12 @@ export interface components {
             base: string;
             type: string;
             format: string | null;
+            variant: string | null;
+            submodels: unknown;
+            expert: string | null;
+            latent_channels: number | null;
+            provider_id: string | null;
+            capabilities: unknown;
             description: string | null;
             default_settings: unknown;
             /** Format: date-time */
@@ -926,11 +975,24 @@ export interface components {
             strength?: number;
             loras?: components["schemas"]["Lora"][];
         };
+        /** PassReport */
+        PassReport: {
+            looked_at: number;
+            estimated: number;
+            began_at: string | null;
+            completed_at: string | null;
+            damaged: number;
+            missing: number;
+            thumbnails_made: number;
+            is_deriving: boolean;
+            stopped_by: string | null;
+        };
         /** Patch */
         Patch: {
             retrieval_max_attempts?: number;
             thumbnail_quality?: number;
             trash_days?: number;
+            patrol_days?: number;
         };
         /** Photo */
         Photo: {
@@ -1096,6 +1158,7 @@ export interface components {
             backends: components["schemas"]["Backend"][];
             ledger: components["schemas"]["Ledger"];
             troubles: components["schemas"]["Trouble"][];
+            photo_pass: components["schemas"]["PassReport"];
         };
         /** Step */
         Step: {
@@ -1172,6 +1235,8 @@ export interface components {
             thumbnail_quality: number;
             /** @default 30 */
             trash_days: number;
+            /** @default 30 */
+            patrol_days: number;
         };
         /** Waiting */
         Waiting: {
@@ -1187,6 +1252,71 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    get_feed_snapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HelloMessage"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     get_preview: {
         parameters: {
             query?: never;
@@ -1827,6 +1957,15 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Home again: its lost file was put back */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Waiting"];
+                };
+            };
             /** @description Request accepted, processing continues off-line */
             202: {
                 headers: {

@@ -37,6 +37,9 @@ interface Payloads {
 /** One message of `WS /api/v1/feed`. */
 export type Message = { [T in keyof Payloads]: { type: T; seq: number; data: Payloads[T] } }[keyof Payloads];
 
+/** Also what `GET /api/v1/feed/snapshot` answers. */
+export type HelloMessage = Extract<Message, { type: "hello" }>;
+
 /** Messages that repeat the last `seq`; every other type raises it by exactly one. */
 const PASSING: ReadonlySet<string> = new Set(["item.progress", "backend.status", "queue.status", "ledger"]);
 

@@ -2,13 +2,14 @@ import type { Signal } from "@preact/signals";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import type { Photo } from "../api/types";
 import { Icon } from "../shell/icon";
-import { CircleAlert, ImageOff, RotateCcw } from "../shell/icons";
+import { CircleAlert, ImageOff, RotateCcw, Unplug } from "../shell/icons";
 import { Ring } from "../shell/ring";
 import { resyncEvents } from "../state/feed-events";
 import { itemOfPhoto } from "../state/items";
 import { retryRetrieval } from "../state/photo-actions";
 import { isHome, isLost, lostReason } from "../state/photos";
 import { previewOf } from "../state/previews";
+import { isAway } from "../state/server-alarm";
 import { thumbhashUrl } from "./thumbhash";
 
 /** Pictures that were on screen before come back without a fade. */
@@ -49,13 +50,23 @@ export function Picture({ photo, full = false }: { photo: Signal<Photo>; full?: 
         />
       )}
       {home && broken && <Icon of={ImageOff} />}
-      {!home && !lost && <Ring portion={null} />}
+      {!home && !lost && (isAway(now.backend_id) ? <Waiting /> : <Ring portion={null} />)}
       {lost && (
         <span class="why" title={lostReason(now)}>
           <Icon of={CircleAlert} />
           <span class="small reason">{lostReason(now)}</span>
         </span>
       )}
+    </span>
+  );
+}
+
+/** It comes once its server is reached again. */
+function Waiting() {
+  return (
+    <span class="why waits" title="Waiting for the server">
+      <Icon of={Unplug} />
+      <span class="small reason">Waiting for the server</span>
     </span>
   );
 }

@@ -21,6 +21,19 @@ function summary(tasks: readonly TaskReport[]): string {
   return failed === 0 ? `${count(tasks.length, "task")}, all well` : `${count(tasks.length, "task")}, ${failed} in trouble`;
 }
 
+/** How far the background pass over all photos has come. */
+function checked(pass: Status["photo_pass"]): string {
+  if (pass.stopped_by !== null) return `Files are not checked just now: ${pass.stopped_by}.`;
+  if (pass.began_at === null) return "Files are checked from the first minute after a start on.";
+  const found = pass.damaged + pass.missing;
+  const last = pass.completed_at === null ? "" : ` The last check of all of them ended ${ago(pass.completed_at)}.`;
+  return (
+    `Files checked: ${pass.looked_at} of about ${Math.max(pass.estimated, pass.looked_at)}` +
+    (found === 0 ? ", none damaged or missing." : `, ${found} damaged or missing.`) +
+    last
+  );
+}
+
 /** Which Darkroom this is, and how its parts are doing. */
 export function About() {
   const [status, setStatus] = useState<Status | null>(null);
@@ -43,6 +56,9 @@ export function About() {
         <>
           <p>
             Darkroom {status.version} · <a href="/api/docs">API</a>
+          </p>
+          <p class="small muted" data-testid="photo-pass">
+            {checked(status.photo_pass)}
           </p>
           <details>
             <summary class="muted">{summary(status.tasks)}</summary>

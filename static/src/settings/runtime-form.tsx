@@ -10,6 +10,8 @@ interface Words {
   unit: string;
   min: number;
   max: number;
+  /** Not only whole numbers. */
+  fractions?: boolean;
 }
 
 const SETTINGS: Record<keyof RuntimeSettings, Words> = {
@@ -33,6 +35,14 @@ const SETTINGS: Record<keyof RuntimeSettings, Words> = {
     unit: "days",
     min: 0,
     max: 36_500,
+  },
+  patrol_days: {
+    name: "Files are checked within",
+    meaning: "Every original is read once in that time. A damaged or missing one is fetched again from its server.",
+    unit: "days",
+    min: 0.0005,
+    max: 36_500,
+    fractions: true,
   },
 };
 
@@ -95,6 +105,7 @@ function Setting({ name, value }: { name: keyof RuntimeSettings; value: number |
           value={typed.value ?? value}
           min={words.min}
           max={words.max}
+          step={words.fractions ? "any" : 1}
           aria-invalid={state.wrong !== null}
           onInput={(event) => {
             typed.value = event.currentTarget.value;
@@ -102,7 +113,7 @@ function Setting({ name, value }: { name: keyof RuntimeSettings; value: number |
           }}
           onChange={({ currentTarget: box }) => {
             if (box.validity.valid && box.value !== "") void save(box.value);
-            else setState({ saved: false, wrong: `A whole number from ${words.min} to ${words.max}.` });
+            else setState({ saved: false, wrong: `A ${words.fractions ? "" : "whole "}number from ${words.min} to ${words.max}.` });
           }}
         />
         <span class="small muted unit">{words.unit}</span>

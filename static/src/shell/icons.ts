@@ -33,5 +33,6 @@ export {
   Sparkles,
   Trash2,
   Undo2,
+  Unplug,
   X,
 } from "lucide-preact";

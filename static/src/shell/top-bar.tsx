@@ -1,13 +1,16 @@
 import type { ComponentChildren } from "preact";
-import { connection, type Connection } from "../feed/connection";
-import { hasDemo } from "../state/backends";
+import { Link, useLocation } from "wouter-preact";
 import { isPhone } from "../app/responsive";
+import { connection, type Connection, isHeard } from "../feed/connection";
+import { hasDemo } from "../state/backends";
+import { serverAlarm } from "../state/server-alarm";
+import { FeedNote } from "./feed-note";
 import { HealthNote } from "./health-note";
-import { OfflineNote } from "./offline-note";
 
 const WORDS: Record<Connection, { word: string; tone: string; meaning: string }> = {
   connecting: { word: "Connecting…", tone: "", meaning: "Opening the live connection to Darkroom." },
   live: { word: "Live", tone: "ok", meaning: "Connected to Darkroom: changes appear as they happen." },
+  polling: { word: "Delayed", tone: "warn", meaning: "Changes appear after a few seconds: no live connection to Darkroom can be opened." },
   reconnecting: {
     word: "Reconnecting…",
     tone: "warn",
@@ -20,14 +23,18 @@ const WORDS: Record<Connection, { word: string; tone: string; meaning: string }>
   },
 };
 
+/** What is wrong with a server matters more than that Darkroom answers; its word leads to where it is told in full. */
 function ConnectionState() {
-  const { word, tone, meaning } = WORDS[connection.value];
-  // On a phone there is no room for a word that means nothing new: offline, a note below the bar says it.
-  const quiet = isPhone.value && (connection.value === "live" || connection.value === "offline");
+  const [path] = useLocation();
+  const alarm = isHeard.value ? serverAlarm.value : null;
+  const { word, tone, meaning } = alarm ?? WORDS[connection.value];
+  // On a phone there is no room for a word that is said elsewhere: in a note below the bar, or on the Activity page.
+  const quiet = isPhone.value && (isHeard.value || connection.value === "offline");
+  const words = <span class={quiet ? "hidden-text" : ""}>{word}</span>;
   return (
     <span class="connection" role="status" title={meaning} data-testid="connection" data-state={connection.value}>
       <span class={`dot ${tone}`} />
-      <span class={quiet ? "hidden-text" : ""}>{word}</span>
+      {alarm !== null && !quiet && path !== "/activity" ? <Link href="/activity">{words}</Link> : words}
     </span>
   );
 }
@@ -40,7 +47,7 @@ export function TopBar({ children }: { children: ComponentChildren }) {
         {children}
         <ConnectionState />
       </header>
-      <OfflineNote />
+      <FeedNote />
       <HealthNote />
       {hasDemo.value && (
         <p class="demo-note" data-testid="demo-note">

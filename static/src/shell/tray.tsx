@@ -4,7 +4,10 @@ import { backendName } from "../state/backends";
 import { type LiveItem, runningItems } from "../state/items";
 import { previewOf } from "../state/previews";
 import { getStep } from "../state/steps";
+import { isAway } from "../state/server-alarm";
 import { secondsLeft } from "../state/time-left";
+import { Icon } from "./icon";
+import { Unplug } from "./icons";
 import { Ring } from "./ring";
 
 const SHOWN = 5;
@@ -39,25 +42,26 @@ function TrayTile({ live, go }: { live: LiveItem; go: (to: string) => void }) {
   const progress = live.progress.value;
   const frame = previewOf(live.key).value;
   const step = getStep(item.step_id)?.value;
+  const away = isAway(item.backend_id);
   const seconds = secondsLeft(live);
   const left = seconds === null ? null : duration(seconds);
   const words = [
     progress?.percentage == null ? null : `${Math.round(progress.percentage * 100)} %`,
-    progress?.message ?? "starting",
+    away ? "waiting for the server" : progress?.message ?? "starting",
     left && `${left} left`,
   ];
   const name = `${step ? step.prompt : `Work on ${backendName(item.backend_id)}`}: ${words.filter(Boolean).join(", ")}`;
   return (
     <button
       type="button"
-      class="tray-tile"
+      class={`tray-tile ${away ? "away" : ""}`}
       data-testid="tray-tile"
       aria-label={name}
       title={name}
       onClick={() => go(step ? `/studio/${step.session_id}/${step.id}` : "/activity")}
     >
       {frame && <img src={frame} alt="" />}
-      <Ring portion={progress?.percentage ?? null} />
+      {away ? <Icon of={Unplug} /> : <Ring portion={progress?.percentage ?? null} />}
       {left && <span class="left">{left}</span>}
     </button>
   );

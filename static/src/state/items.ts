@@ -35,7 +35,11 @@ export function getItem(key: string): LiveItem | undefined {
 export function replaceItems(snapshot: readonly Item[]): void {
   const known = new Set(snapshot.map(itemKey));
   for (const key of items.keys()) if (!known.has(key)) end(key);
-  for (const item of snapshot) put(item);
+  for (const item of snapshot) {
+    put(item);
+    const known = items.get(itemKey(item));
+    if (known) known.progress.value = item.progress;
+  }
   present.value = [...items.values()];
 }
 

@@ -1,6 +1,7 @@
 import { signal, type Signal } from "@preact/signals";
 import type { Photo } from "../api/types";
 import { toldSince } from "./freshness";
+import { isAway } from "./server-alarm";
 
 const photos = new Map<string, Signal<Photo>>();
 
@@ -56,5 +57,6 @@ export function lostReason(photo: Photo): string {
 
 /** A picture's name, and with it why it cannot be seen. */
 export function spokenName(photo: Photo): string {
-  return isLost(photo) ? `${photoName(photo)}: ${lostReason(photo)}` : photoName(photo);
+  if (isLost(photo)) return `${photoName(photo)}: ${lostReason(photo)}`;
+  return !isHome(photo) && isAway(photo.backend_id) ? `${photoName(photo)}: waiting for the server` : photoName(photo);
 }

@@ -1,6 +1,6 @@
 import type { Backend, Model } from "../api/types";
 import { duration } from "../app/format";
-import { connection } from "../feed/connection";
+import { isHeard } from "../feed/connection";
 import { backends } from "../state/backends";
 import { runningItems } from "../state/items";
 import type { StepState } from "../state/steps";
@@ -89,7 +89,7 @@ function ServerLine({ backendId }: { backendId: string | null }) {
 }
 
 function troubleOf(server: Backend): string | null {
-  if (connection.value !== "live") return "Darkroom does not answer just now";
+  if (!isHeard.value) return "Darkroom does not answer just now";
   return server.state === "connected" ? null : `${server.name} is not connected: this waits until it is`;
 }
 

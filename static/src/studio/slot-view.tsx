@@ -8,6 +8,7 @@ import { ProgressBar } from "../shell/progress-bar";
 import { getItem, itemKey } from "../state/items";
 import { canRetry, getPhoto, isLost, spokenName } from "../state/photos";
 import { previewOf } from "../state/previews";
+import { isAway } from "../state/server-alarm";
 import { secondsLeft } from "../state/time-left";
 import type { Slot } from "./slots";
 
@@ -69,6 +70,7 @@ function Running({ item }: { item: Item }) {
   const progress = live?.progress.value ?? null;
   const frame = previewOf(key).value;
   const saving = item.status === "completed";
+  const away = isAway(item.backend_id);
   const portion = saving ? 1 : progress?.percentage ?? null;
   const seconds = live && !saving ? secondsLeft(live) : null;
   const left = seconds === null ? "" : ` · ${duration(seconds)}`;
@@ -76,9 +78,9 @@ function Running({ item }: { item: Item }) {
     <>
       <span class="picture">{frame && <img src={frame} alt="" />}</span>
       <span class="slot-words" data-testid="slot-progress">
-        {saving ? "Saving" : portion === null ? progress?.message || "Starting" : `${Math.round(portion * 100)} %${left}`}
+        {away ? "Waiting for the server" : saving ? "Saving" : portion === null ? progress?.message || "Starting" : `${Math.round(portion * 100)} %${left}`}
       </span>
-      <ProgressBar portion={portion} label="Being made" />
+      {(portion !== null || !away) && <ProgressBar portion={portion} label="Being made" />}
     </>
   );
 }

@@ -2,10 +2,11 @@ import type { TargetedKeyboardEvent } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { count } from "../app/format";
 import { Icon } from "../shell/icon";
-import { GitFork } from "../shell/icons";
+import { GitFork, Unplug } from "../shell/icons";
 import { Picture } from "../library/picture";
 import { Ring } from "../shell/ring";
 import { getPhoto, isHome } from "../state/photos";
+import { isAway } from "../state/server-alarm";
 import { getStep, isStepLive, shownAlternatives, type StepState } from "../state/steps";
 import { whatChanged } from "./changes";
 import { nodeByKey } from "./tree-keys";
@@ -80,6 +81,7 @@ function TreeNode({ node, chosen, stop, onFocus, onChoose }: TreeNodeProps) {
   const face = getPhoto(step.selected_image_id ?? home[0] ?? shown[0] ?? "");
   const change = whatChanged(step, parent);
   const tone = TONES[step.status];
+  const away = isAway(step.backend_id);
   return (
     <button
       type="button"
@@ -88,7 +90,7 @@ function TreeNode({ node, chosen, stop, onFocus, onChoose }: TreeNodeProps) {
       aria-selected={chosen}
       aria-level={node.level}
       tabIndex={stop ? 0 : -1}
-      aria-label={`${change}: ${WORDS[step.status]}, ${count(shown.length, "picture")}`}
+      aria-label={`${change}: ${away && isStepLive(step) ? "waiting for the server" : WORDS[step.status]}, ${count(shown.length, "picture")}`}
       style={{ left: `${node.x}px`, top: `${node.y}px` }}
       data-testid="tree-node"
       data-step={step.id}
@@ -99,7 +101,12 @@ function TreeNode({ node, chosen, stop, onFocus, onChoose }: TreeNodeProps) {
       <span class="tree-face">
         {face && <Picture photo={face} key={face.value.id} />}
         {!face && !isStepLive(step) && <Icon of={GitFork} />}
-        {isStepLive(step) && <Ring portion={null} />}
+        {isStepLive(step) && !away && <Ring portion={null} />}
+        {isStepLive(step) && away && (
+          <span class="tree-away">
+            <Icon of={Unplug} />
+          </span>
+        )}
         {tone !== undefined && <i class={`dot ${tone}`} title={WORDS[step.status]} />}
       </span>
       <span class="small tree-label" style={{ maxWidth: `${Math.max(LABEL, PANEL - BESIDE - node.x)}px` }}>

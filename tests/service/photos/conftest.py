@@ -16,6 +16,7 @@ import pytest
 from service.backends import ledger
 from service.database.engine import Connection, Database
 from service.library import file_routes, routes
+from service.library.integrity import Integrity
 from service.library.queries import photos_by_ids
 from service.library.thumbnails import Thumbnails
 from service.library.trash import Trash
@@ -76,16 +77,41 @@ def retrieval(database: Database, storage: LocalStorage, announcer: Announcer) -
 
 
 @pytest.fixture
+def thumbnails() -> Thumbnails:
+    return Thumbnails()
+
+
+@pytest.fixture
+def integrity(
+    database: Database, storage: LocalStorage, announcer: Announcer, retrieval: Retrieval, thumbnails: Thumbnails
+) -> Integrity:
+    return Integrity(
+        database,
+        storage,
+        Imaging(10_000_000),
+        thumbnails,
+        announcer,
+        wake_retrieval=retrieval.wake,
+        thumbnail_quality=lambda: 85,
+    )
+
+
+@pytest.fixture
 async def client(
-    database: Database, storage: LocalStorage, announcer: Announcer, retrieval: Retrieval
+    database: Database,
+    storage: LocalStorage,
+    announcer: Announcer,
+    retrieval: Retrieval,
+    thumbnails: Thumbnails,
+    integrity: Integrity,
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    thumbnails = Thumbnails()
     async with served(
         [*routes.routes, *file_routes.routes],
         database=database,
         storage=storage,
         announcer=announcer,
         retrieval=retrieval,
+        integrity=integrity,
         thumbnails=thumbnails,
         trash=Trash(database, storage, thumbnails, announcer),
     ) as client:

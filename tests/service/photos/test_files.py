@@ -140,15 +140,6 @@ async def test_a_file_just_moved_by_a_selection_is_found_under_its_new_name(
     assert (response.status, await response.read()) == (200, ORIGINAL)
 
 
-async def test_a_file_missing_from_the_folder_is_told_apart(
-    client: aiohttp.ClientSession, connection: Connection
-) -> None:
-    photo = await add_photo(connection, local_thumbnail_path="photos/thumbnails/nowhere.webp")
-    for path in ("file", "thumbnail"):
-        body = await answer(await client.get(f"/api/v1/photos/{photo}/{path}"), 404)
-        assert body["error"]["details"] == {"reason": "file_missing"}
-
-
 async def test_thumbnails_are_webp_and_kept_in_memory(
     client: aiohttp.ClientSession, add_home: AddHome, storage: LocalStorage, connection: Connection
 ) -> None:

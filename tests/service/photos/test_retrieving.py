@@ -62,9 +62,9 @@ async def test_a_failed_retrieval_starts_again_when_asked(
 
 
 async def test_what_is_home_or_has_no_server_cannot_be_retrieved(
-    client: aiohttp.ClientSession, connection: Connection
+    client: aiohttp.ClientSession, connection: Connection, add_home: AddHome
 ) -> None:
-    home = await add_photo(connection)
+    home = await add_home()
     orphan = await add_photo(connection, home=False, retrieval_status="failed")
     for photo in (home, orphan):
         body = await answer(await client.post(f"/api/v1/photos/{photo}/retrieval"), 409)

@@ -232,6 +232,7 @@ async def test_waits_for_a_socket_grow_while_each_is_dropped_at_once(server: Raw
             server.connections[number].drop()
         await watch.subscribed(6)
         assert waits.are(1.0, 2.0, 4.0, 5.0, 5.0)
+        assert watch.sockets.count("each socket breaks off at once") == 3, "from the third on"
 
 
 @pytest.mark.parametrize("how", ["heard an event", "lasted"])

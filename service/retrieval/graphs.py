@@ -1,0 +1,242 @@
+"""A graph or workflow that InvokeAI keeps inside an image: its nodes, its edges, and what they say of the image.
+
+A value that depends on more than the graph (a random number, a text put together from others) cannot be told, and is
+left out. So is one on which two generations that the graph ends in disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+import structlog
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+Source = tuple[str, str]
+"""The node an edge begins at, and its output."""
+
+VALUES = frozenset({"string", "integer", "float", "boolean"})
+"""Types of nodes whose output `value` is their input of the same name."""
+MODEL_PATHS = ("unet", "transformer")
+SETTINGS = {
+    "steps": ("steps", "num_steps"),
+    "cfg_scale": ("cfg_scale",),
+    "guidance": ("guidance", "guidance_scale"),
+    "scheduler": ("scheduler",),
+}
+"""As `core_metadata` names them, and how the nodes that denoise do."""
+METADATA_FIELDS = ("positive_prompt", "negative_prompt", "seed", "model", "loras", *SETTINGS)
+MAX_NODES = 2_000
+
+
+class Graph:
+    """Nodes by id, and the edges that lead into each of their fields."""
+
+    def __init__(self, nodes: Mapping[str, Json], edges: list[tuple[Source, Source]]) -> None:
+        self.nodes = nodes
+        self._into: dict[str, list[tuple[str, Source]]] = {}
+        self._out_of: dict[str, list[tuple[str, Source]]] = {}
+        for (source, output), (destination, field) in edges:
+            if source in nodes and destination in nodes:
+                self._into.setdefault(destination, []).append((field, (source, output)))
+                self._out_of.setdefault(source, []).append((output, (destination, field)))
+
+    def kind(self, node: str) -> str:
+        return str(self.nodes[node].get("type"))
+
+    def sources(self, node: str, wanted: Callable[[str], bool] = lambda _: True) -> list[Source]:
+        """Where the edges into these fields of the node begin."""
+        return [source for field, source in self._into.get(node, ()) if wanted(field)]
+
+    def destinations(self, node: str) -> list[Source]:
+        """The nodes and fields that its outputs lead to."""
+        return [destination for _, destination in self._out_of.get(node, ())]
+
+    def value(self, node: str, field: str) -> Any:
+        """What the field holds when the graph runs; None when the graph alone does not say."""
+        seen = set()
+        while (node, field) not in seen:
+            seen.add((node, field))
+            sources = self.sources(node, lambda into, field=field: into == field)  # type: ignore[misc]
+            if not sources:
+                return self.nodes[node].get(field)
+            # Of two edges into one field InvokeAI keeps the last.
+            node, output = sources[-1]
+            if self.kind(node) == "model_identifier" and output == "model":
+                continue
+            if self.kind(node) not in VALUES or output != "value":
+                return None
+            field = "value"
+        return None
+
+    def results(self) -> Iterator[str]:
+        """Nodes that may have made the image: the ends of the graph, and those that save an image and hand it on."""
+        for node, fields in self.nodes.items():
+            leads = self._out_of.get(node, ())
+            hands_on = any(output == "image" for output, _ in leads)
+            if not leads or (hands_on and fields.get("is_intermediate") is False):
+                yield node
+
+    def back_to(self, start: list[str], found: Callable[[str], bool]) -> list[str]:
+        """Against the edges from these nodes: the first on each path that is `found`."""
+        hits, seen, ahead = [], set(start), list(start)
+        while ahead:
+            node = ahead.pop(0)
+            if found(node):
+                hits.append(node)
+                continue
+            before = [source for source, _ in self.sources(node) if source not in seen]
+            seen.update(before)
+            ahead += before
+        return hits
+
+
+def read_graph(text: str | None) -> Graph | None:
+    """InvokeAI's `invokeai_graph`; None when there is none that can be read."""
+    found = _table(_decode(text))
+    nodes = {id: node for id, node in _table(found.get("nodes")).items() if isinstance(node, dict)}
+    edges = []
+    for edge in _list(found.get("edges")):
+        source, destination = _end(_table(edge).get("source")), _end(_table(edge).get("destination"))
+        if source and destination:
+            edges.append((source, destination))
+    return Graph(nodes, edges) if 0 < len(nodes) <= MAX_NODES else None
+
+
+def read_workflow(text: str | None) -> Graph | None:
+    """InvokeAI's `invokeai_workflow`, what its workflow editor saves, as a graph."""
+    found = _table(_decode(text))
+    nodes: dict[str, Json] = {}
+    for node in _list(found.get("nodes")):
+        data = _table(_table(node).get("data"))
+        inputs = _table(data.get("inputs"))
+        if isinstance(_table(node).get("id"), str) and isinstance(data.get("type"), str):
+            fields = {name: _table(field).get("value") for name, field in inputs.items()}
+            nodes[node["id"]] = fields | {"type": data["type"], "is_intermediate": data.get("isIntermediate")}
+    edges = []
+    for edge in map(_table, _list(found.get("edges"))):
+        ends = [edge.get(name) for name in ("source", "sourceHandle", "target", "targetHandle")]
+        if all(isinstance(end, str) for end in ends):
+            edges.append(((ends[0], ends[1]), (ends[2], ends[3])))
+    return Graph(nodes, edges) if 0 < len(nodes) <= MAX_NODES else None  # type: ignore[arg-type]
+
+
+def graph_metadata(graph: Graph) -> Json:
+    """What the graph says of its image, in the words of InvokeAI's `core_metadata`."""
+    makers = {maker for result in graph.results() for maker in graph.back_to([result], lambda n: _makes(graph, n))}
+    told = [_of_maker(graph, maker) for maker in sorted(makers)]
+    told += [_of_metadata_node(graph, node) for node in graph.nodes if graph.kind(node) == "core_metadata"]
+    agreed: Json = {}
+    for name in METADATA_FIELDS:
+        values = [values[name] for values in told if values.get(name) not in (None, "", [])]
+        if values and all(value == values[0] for value in values):
+            agreed[name] = values[0]
+    return agreed
+
+
+def _makes(graph: Graph, node: str) -> bool:
+    """Whether the node turns a prompt into an image: it is led to by conditioning, or takes prompt and model itself."""
+    if graph.sources(node, lambda field: _is_conditioning(field, "positive")):
+        return True
+    return "model" in graph.nodes[node] and graph.value(node, "prompt") is not None
+
+
+def _is_conditioning(field: str, sign: str) -> bool:
+    return field.startswith(sign) and field.endswith("conditioning")
+
+
+def _of_maker(graph: Graph, maker: str) -> Json:
+    own_prompt = graph.value(maker, "prompt")
+    model, loras = _model_and_loras(graph, maker)
+    settings = {
+        name: next((value for field in fields if _is_plain(value := graph.value(maker, field))), None)
+        for name, fields in SETTINGS.items()
+    }
+    return {
+        "positive_prompt": own_prompt if own_prompt is not None else _prompt(graph, maker, "positive"),
+        "negative_prompt": graph.value(maker, "negative_prompt") or _prompt(graph, maker, "negative"),
+        "seed": _seed(graph, maker),
+        "model": model,
+        "loras": loras,
+        **settings,
+    }
+
+
+def _prompt(graph: Graph, maker: str, sign: str) -> str | None:
+    """The one text that this conditioning comes from."""
+    start = [source for source, _ in graph.sources(maker, lambda field: _is_conditioning(field, sign))]
+    encoders = graph.back_to(start, lambda node: _takes_prompt(graph, node))
+    texts = {text if isinstance(text := graph.value(node, "prompt"), str) else None for node in encoders}
+    return texts.pop() if len(texts) == 1 else None
+
+
+def _takes_prompt(graph: Graph, node: str) -> bool:
+    return "prompt" in graph.nodes[node] or bool(graph.sources(node, lambda field: field == "prompt"))
+
+
+def _seed(graph: Graph, maker: str) -> Any:
+    """Its own, or that of the noise it is given."""
+    noise = [source for source, _ in graph.sources(maker, lambda field: field == "noise")]
+    return graph.value(noise[-1] if noise else maker, "seed")
+
+
+def _model_and_loras(graph: Graph, maker: str) -> tuple[Json | None, list[Json]]:
+    """Back along the model's own path, through what changes it on the way, to the node that loads it."""
+    loras: list[Json] = []
+    node, seen = maker, set[str]()
+    while node not in seen:
+        seen.add(node)
+        loras += _loras(graph, node)
+        model = graph.value(node, "model")
+        if isinstance(model, dict):
+            return model, loras
+        before = graph.sources(node, lambda field: field in MODEL_PATHS)
+        if before:
+            node = before[-1][0]
+    return None, loras
+
+
+def _loras(graph: Graph, node: str) -> list[Json]:
+    """Those that the node itself adds, or is given by selectors."""
+    given = [source for source, _ in graph.sources(node, lambda field: field == "loras")]
+    selectors = [node, *graph.back_to(given, lambda selector: isinstance(graph.value(selector, "lora"), dict))]
+    found = [
+        {"model": lora, "weight": graph.value(selector, "weight")}
+        for selector in selectors
+        if isinstance(lora := graph.value(selector, "lora"), dict)
+    ]
+    # A loader that was filled in by hand holds a list of `{lora, weight}`.
+    listed = [entry for entry in map(_table, _list(graph.value(node, "loras"))) if isinstance(entry.get("lora"), dict)]
+    return found + [{"model": entry["lora"], "weight": entry.get("weight")} for entry in listed]
+
+
+def _of_metadata_node(graph: Graph, node: str) -> Json:
+    return {name: graph.value(node, name) for name in METADATA_FIELDS}
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
+def _decode(text: str | None) -> Any:
+    try:
+        return msgspec.json.decode(text or "null")
+    except (ValueError, RecursionError) as error:
+        log.warning("graph inside the file cannot be read", reason=str(error))
+        return None
+
+
+def _end(end: Any) -> Source | None:
+    node, field = _table(end).get("node_id"), _table(end).get("field")
+    return (node, field) if isinstance(node, str) and isinstance(field, str) else None
+
+
+def _table(value: Any) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

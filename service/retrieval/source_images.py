@@ -1,0 +1,157 @@
+"""The images an image was made from, as its metadata and its graph name them: names and roles, recorded for lineage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from service.database.engine import Connection
+from service.retrieval.graphs import Graph
+
+MAX_NAME = 255
+MAX_SOURCES = 200
+"""Names kept of one image; the rest is dropped."""
+UNKNOWN = "image"
+
+# Words of a node's type or field, or of a key in the metadata, and the role that an image has there.
+ROLES = (
+    ("mask", "mask"),
+    ("control", "control"),
+    ("t2i_adapter", "control"),
+    ("t2iadapter", "control"),
+    ("ip_adapter", "reference"),
+    ("ipadapter", "reference"),
+    ("reference", "reference"),
+    ("ref_image", "reference"),
+    ("redux", "reference"),
+    ("kontext", "reference"),
+    ("text_encoder", "reference"),
+    ("init_image", "init image"),
+    ("initial_image", "init image"),
+    ("fill", "init image"),
+    ("canvas", "canvas"),
+    ("paste", "canvas"),
+)
+ENCODERS = ("i2l", "vae_encode")
+"""What the types of nodes end in that turn an image into latents."""
+
+# With their ids in order, as purges lock them. The photo itself is among them.
+LOCK = "SELECT id, invoke_id FROM photos WHERE id = $1 OR invoke_id = ANY($2::text[]) ORDER BY id FOR NO KEY UPDATE"
+RECORD = """
+    INSERT INTO photo_sources (photo_id, image_name, role, source_photo_id)
+    SELECT $1, image_name, role, source_photo_id
+      FROM unnest($2::text[], $3::text[], $4::uuid[]) AS source (image_name, role, source_photo_id)
+    ON CONFLICT DO NOTHING
+"""
+
+
+class SourceImage(msgspec.Struct, frozen=True, order=True):
+    image_name: str
+    role: str
+
+
+def source_images(own_name: str | None, metadata: Mapping[str, Any] | None, graph: Graph | None) -> list[SourceImage]:
+    """Every image name in either that is not the image's own. A name whose role is told in one place has no other entry
+    without one."""
+    roles: dict[str, set[str]] = {}
+    named = [*_in_metadata(metadata or {}), *(_in_graph(graph) if graph else ())]
+    for name, role in named:
+        if name and name != own_name and len(name) <= MAX_NAME and _is_text(name):
+            roles.setdefault(name, set()).add(role)
+    found = [
+        SourceImage(name, role)
+        for name, its_roles in roles.items()
+        for role in sorted(its_roles - {UNKNOWN} or {UNKNOWN})
+    ]
+    return found[:MAX_SOURCES]
+
+
+async def lock(connection: Connection, photo_id: UUID, sources: Sequence[SourceImage]) -> dict[str, UUID]:
+    """Locks the photo and those of its sources that are photos; these by their name. Call it in the transaction that
+    changes the photo, before it does."""
+    rows = await connection.fetch(LOCK, photo_id, [source.image_name for source in sources])
+    return {row["invoke_id"]: row["id"] for row in rows if row["id"] != photo_id}
+
+
+async def record(
+    connection: Connection, photo_id: UUID, sources: Sequence[SourceImage], photos: Mapping[str, UUID]
+) -> None:
+    """Adds those that are not recorded yet. `photos` is what `lock` returned."""
+    names = [source.image_name for source in sources]
+    await connection.execute(
+        RECORD, photo_id, names, [source.role for source in sources], [photos.get(name) for name in names]
+    )
+
+
+def _in_graph(graph: Graph) -> Iterator[tuple[str, str]]:
+    for node, fields in graph.nodes.items():
+        if graph.kind(node) == "core_metadata":
+            yield from _in_metadata(fields)
+            continue
+        for field, value in fields.items():
+            for name, path in _names(value):
+                own = _role(graph.kind(node), field) or _role_of_words("_".join(path))
+                for role in {own} if own else _roles_ahead(graph, node):
+                    yield name, role
+
+
+def _roles_ahead(graph: Graph, node: str) -> set[str]:
+    """Those of the first nodes that the image is handed to, past what only changes its size or look."""
+    seen, level = {node}, [node]
+    while level:
+        ahead = [end for here in level for end in graph.destinations(here)]
+        roles = {role for there, field in ahead if (role := _role(graph.kind(there), field))}
+        if roles:
+            return roles
+        level = [there for there in dict.fromkeys(there for there, _ in ahead) if there not in seen]
+        seen.update(level)
+    return {UNKNOWN}
+
+
+def _role(kind: str, field: str) -> str | None:
+    """What an image is to a node of that type in that field."""
+    if "mask" in field:
+        return "mask"
+    if kind.endswith(ENCODERS):
+        return "init image"
+    # A node that makes a mask of an image says nothing of the image.
+    kind = kind.replace("mask", "") if "canvas" in kind else kind
+    role = _role_of_words(f"{kind} {field}")
+    return None if role == "mask" else role
+
+
+def _role_of_words(words: str) -> str | None:
+    words = words.lower()
+    return next((role for word, role in ROLES if word in words), None)
+
+
+def _in_metadata(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, path in _names(dict(metadata)):
+        # The innermost key that says something: in the canvas' own record there are masks, controls and references.
+        roles = (_role_of_words(key) for key in reversed(path))
+        yield name, next((role for role in roles if role), UNKNOWN)
+
+
+def _names(value: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Image names with the keys that lead to each: `{image_name}` anywhere, and the text of `init_image`."""
+    ahead: list[tuple[Any, tuple[str, ...]]] = [(value, ())]
+    while ahead:
+        here, path = ahead.pop()
+        if isinstance(here, dict):
+            for key, inner in here.items():
+                if key == "image_name" and isinstance(inner, str):
+                    yield inner, path
+                elif key == "init_image" and isinstance(inner, str):
+                    yield inner, (*path, key)
+                else:
+                    ahead.append((inner, (*path, str(key))))
+        elif isinstance(here, list):
+            ahead += [(inner, path) for inner in here]
+
+
+def _is_text(name: str) -> bool:
+    """Whether PostgreSQL can hold it."""
+    return "\0" not in name and name == name.encode(errors="replace").decode()

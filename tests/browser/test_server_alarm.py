@@ -1,0 +1,136 @@
+"""What is wrong with a server is seen wherever one is."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from playwright.async_api import Locator, Page, WebSocketRoute, expect
+
+from service.backends.registry import Registry
+from tests.browser.conftest import OpenPage
+from tests.browser.pictures import make, pictures, tiles
+from tests.browser.views import create_session
+from tests.browser.watched_pages import PHONE
+from tests.fakes import ScriptedInvokeAI
+from tests.fakes.darkroom import Darkroom
+
+pytestmark = pytest.mark.browser
+
+NOT_REACHABLE = "InvokeAI not reachable"
+
+
+def activity(page: Page) -> Locator:
+    return page.get_by_role("navigation", name="Places").filter(visible=True).get_by_role("link", name="Activity")
+
+
+async def test_a_dead_server_is_told_on_every_page_and_what_is_wrong_is_one_click_away(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
+) -> None:
+    await make(invokeai, 1)
+    page, phone = await open_page("/"), await open_page("/", **PHONE)
+    await expect(page.get_by_test_id("connection")).to_have_text("Live")
+    heart = page.get_by_role("button", name="Only favourites")
+    before = await heart.bounding_box()
+
+    await invokeai.kill()
+    await expect(page.get_by_role("status").filter(has_text=NOT_REACHABLE)).to_be_visible()
+    assert await heart.bounding_box() == before
+    for one in (page, phone):
+        await expect(activity(one)).to_have_accessible_name(f"Activity: {NOT_REACHABLE}")
+        await expect(one.get_by_test_id("place-mark").filter(visible=True)).to_have_count(1)
+    await page.get_by_role("link", name=NOT_REACHABLE, exact=True).press("Enter")
+    await expect(page.get_by_test_id("server")).to_contain_text("connection refused")
+
+    await invokeai.restart()
+    for one in (page, phone):
+        await expect(one.get_by_test_id("connection")).to_have_text("Live")
+        await expect(activity(one)).to_have_accessible_name("Activity")
+
+
+async def test_what_a_dead_server_was_making_waits_and_does_not_spin(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    broken = invokeai.break_file("missing", times=None)
+    await make(invokeai, 1)
+    page = await open_page("/")
+    await expect(tiles(page)).to_have_count(1)
+    hold = invokeai.hold("output")
+    session = await create_session(invokeai, darkroom, 64, 64, batch=1)
+    await hold.reached()
+    await expect(page.get_by_test_id("tray-tile")).to_be_visible()
+    studio = await open_page(f"/studio/{session}")
+    await expect(studio.get_by_test_id("slot-progress")).to_contain_text("%")
+
+    await invokeai.kill()
+    await expect(page.get_by_test_id("tray-tile")).to_have_accessible_name(re.compile("waiting for the server"))
+    await expect(tiles(page).get_by_role("link")).to_have_accessible_name(re.compile("waiting for the server"))
+    await expect(studio.get_by_test_id("slot-progress")).to_have_text("Waiting for the server")
+    await expect(page.locator(".ring")).to_have_count(0)
+    broken.remove()
+    await invokeai.restart()
+    await expect(pictures(page)).to_have_count(1)
+
+
+async def test_troubles_of_a_server_that_answers_are_counted_until_they_end(
+    open_page: OpenPage, darkroom: Darkroom
+) -> None:
+    page = await open_page("/")
+    await expect(page.get_by_test_id("connection")).to_have_text("Live")
+    registry: Registry = darkroom.app.state["registry"]
+    [connection] = registry.connections()
+    connection.troubles.set("no_events", "No live events: a proxy in between passes no websockets.")
+    connection.troubles.set("damaged_files", "Files come damaged over this connection.")
+    await expect(page.get_by_test_id("connection")).to_have_text("2 troubles")
+    await expect(page.get_by_test_id("connection")).to_have_attribute("title", re.compile("passes no websockets"))
+    connection.troubles.clear("damaged_files")
+    await expect(page.get_by_test_id("connection")).to_have_text("1 trouble")
+    connection.troubles.clear("no_events")
+    await expect(page.get_by_test_id("connection")).to_have_text("Live")
+    await expect(page.get_by_test_id("place-mark")).to_have_count(0)
+
+
+async def test_a_photo_that_failed_to_come_home_marks_the_activity_page(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    async with darkroom.http.patch("/api/v1/settings", json={"retrieval_max_attempts": 1}) as response:
+        assert response.status == 200
+    page = await open_page("/")
+    invokeai.break_file("truncated", times=None)
+    await make(invokeai, 1)
+    await expect(activity(page)).to_have_accessible_name("Activity: 1 photo failed to come home")
+    await expect(page.get_by_test_id("connection")).to_have_text("Live")
+
+
+async def test_a_moment_of_connecting_alarms_nobody(open_page: OpenPage, darkroom: Darkroom) -> None:
+    opened: list[WebSocketRoute] = []
+    page = await open_page("/settings")
+    await page.clock.install()
+
+    async def listen(socket: WebSocketRoute) -> None:
+        socket.connect_to_server()
+        opened.append(socket)
+
+    await page.context.route_web_socket("**/api/v1/feed", listen)
+    await page.goto("/")
+    word = page.get_by_test_id("connection")
+    await expect(word).to_have_attribute("data-state", "live")
+    async with darkroom.http.get("/api/v1/backends") as response:
+        [backend] = (await response.json())["items"]
+    async with darkroom.feed() as feed:
+        seq = (await feed.next())["seq"]
+
+    async def say(state: str) -> None:
+        opened[-1].send(json.dumps({"type": "backend.status", "seq": seq, "data": backend | {"state": state}}))
+
+    await say("connecting")
+    await page.clock.run_for(2_000)
+    await expect(word).to_have_text("Live")
+    await say("unreachable")
+    await expect(word).to_have_text(NOT_REACHABLE)
+    await say("connecting")
+    await page.clock.run_for(2_000)
+    await expect(word).to_have_text(NOT_REACHABLE)
+    await page.clock.run_for(2_000)
+    await expect(word).to_have_text("Connecting to InvokeAI…")

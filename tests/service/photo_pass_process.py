@@ -1,0 +1,61 @@
+"""The background pass as a process of its own, which stands still at its n-th file and says so: to be killed there.
+
+Arguments: database URL, data folder, `patrol_days`, and n. Each file that is looked at is named on a line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from pathlib import Path
+
+from service.database.engine import Database, create_engine
+from service.library.integrity import Checked, Integrity
+from service.library.photo_pass import PhotoPass
+from service.library.thumbnails import Thumbnails
+from service.media.imaging import Imaging
+from service.media.storage import LocalStorage
+from tests.fakes.retrieval_harness import AnnouncerRecorder
+
+
+class Counting(Integrity):
+    stands_still_at = 0
+    looks = 0
+
+    async def check(self, path: str, file_size: int | None, sha256: str) -> Checked:
+        self.looks += 1
+        if self.looks == self.stands_still_at:
+            sys.stdout.write("standing still\n")
+            sys.stdout.flush()
+            threading.Event().wait()
+        sys.stdout.write(f"{path}\n")
+        return await super().check(path, file_size, sha256)
+
+
+async def main(database_url: str, folder: str, patrol_days: str, stands_still_at: str) -> None:
+    told = AnnouncerRecorder()
+    database = Database(create_engine(database_url))
+    integrity = Counting(
+        database,
+        LocalStorage(Path(folder)),
+        Imaging(2_000_000),
+        Thumbnails(),
+        told,  # type: ignore[arg-type]
+        wake_retrieval=lambda: None,
+        thumbnail_quality=lambda: 85,
+    )
+    integrity.stands_still_at = int(stands_still_at)
+    photo_pass = PhotoPass(
+        database,
+        integrity,
+        told,  # type: ignore[arg-type]
+        busy=lambda: False,
+        patrol_days=lambda: float(patrol_days),
+        quiet_seconds=0,
+    )
+    await photo_pass.run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
