@@ -84,6 +84,7 @@ async def test_when_the_databases_clock_is_set_the_beginning_stays_where_it_was(
     image = harness.invokeai.add_canvas_save()
     await harness.fetch("UPDATE backends SET created_at = created_at - $1::interval", jump)
     await harness.registry.reload(anew=[harness.backend_id])
+    await harness.until_connected()
     await harness.connection.gallery.read()
     await come_home(harness, image)
 
