@@ -19,8 +19,8 @@ from rich.console import Console
 
 from service import VERSION, data_folder, logs
 from service.app import create_app
+from service.backends.environment import HOME_INVOKEAI
 from service.errors import DatabaseAway, StartupError
-from service.first_backend import HOME_INVOKEAI
 from service.serving import Server, listen, server_for
 from service.settings import Settings, unknown_variables
 

@@ -32,7 +32,7 @@ from service.backends.routes import routes as backends_routes
 from service.error_responses import EXCEPTION_HANDLERS
 from service.errors import NotFound
 from service.feed_sources import readers, snapshot
-from service.first_backend import decide, demo_server, environment_backend
+from service.first_backend import add_first_backend, demo_server
 from service.foundation import Foundation, laid
 from service.invokeai.client import InvokeClient
 from service.library.file_routes import routes as file_routes
@@ -270,11 +270,9 @@ async def opened(
 
         # Last, what brings events and photos in: it also ends first.
         server = await closing.enter_async_context(demo_server(settings)) if demo else None
-        environment = environment_backend(settings, server, database, registry, submitter, http)
-        await decide(environment)
+        await add_first_backend(settings, server, database)
         closing.push_async_callback(_wind_down, registry, retrieval, closing_down, supervisor)
         await registry.reload()
-        supervisor.start("environment's backend", environment.run)
 
         app.state.update(
             announcer=announcer,
@@ -343,8 +341,9 @@ async def _http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 def _client(registry: Registry, backend_id: UUID) -> InvokeClient | None:
+    """None as well for a server that was not recognised since its connection was lost."""
     connection = registry.get(backend_id)
-    return connection.client if connection is not None else None
+    return connection.client if connection is not None and connection.state == "connected" else None
 
 
 async def _purge(foundation: Foundation, trash: Trash) -> None:

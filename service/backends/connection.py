@@ -18,6 +18,7 @@ from service.backends.home import Looked
 from service.backends.last_look import LastLook
 from service.backends.looks import Looks
 from service.backends.older_images import older_images
+from service.backends.recognition import Identity
 from service.backends.troubles import Troubles
 from service.correlation.consumer import Consumer
 from service.correlation.gallery import Gallery
@@ -101,6 +102,7 @@ class Connection:
         self.subscription = Subscription(
             self.client, self._event, self._subscribed, self._socket_changed, admit=self.admit
         )
+        self.identity = Identity(row.id, self.client, surroundings.database, lost=self.subscription.recheck)
         self.recorder = Recorder(
             row.id,
             self.client,
@@ -112,8 +114,10 @@ class Connection:
             settled=self.tracking.settled,
         )
         self.recorder.unreadable = UnreadableImages(self.troubles)
-        self.sightings = Sightings(self.client, self.recorder, self.read_everything)
-        self.gallery = Gallery(row.id, self.client, self.recorder, surroundings.database, troubles=self.troubles)
+        self.sightings = Sightings(self.client, self.recorder, self.read_everything, self.identity)
+        self.gallery = Gallery(
+            row.id, self.client, self.recorder, surroundings.database, identity=self.identity, troubles=self.troubles
+        )
         self.consumer = Consumer(
             row.id,
             row.queue_id,
@@ -130,6 +134,7 @@ class Connection:
             surroundings.database,
             gallery_read_from=lambda: self.gallery.read_from,
             request_gallery=self.gallery.request,
+            identity=self.identity,
         )
         self._worked_at = time.monotonic()
         self.looks = Looks(
@@ -195,9 +200,15 @@ class Connection:
 
     async def admit(self) -> None:
         """Awaited each time before the server counts as connected; raises an `InvokeError` when it must not."""
+        await self.identity.admit()
+
+    async def confirm_recognised(self, *, within: float = 0.0) -> None:
+        await self.identity.confirm(within=within)
 
     def _subscribed(self, state: SubscriptionState, error: str | None) -> None:
         """The server can be asked by REST, or no longer."""
+        if state != SubscriptionState.CONNECTED:
+            self.identity.forget()
         if (self.state, self.error) == (state.value, error):
             return  # one more attempt that ended as the last
         came_back = state == SubscriptionState.CONNECTED

@@ -17,22 +17,37 @@ from service.errors import Conflict, NotFound, ValidationError
 from service.live.messages import Backend, BackendLedger, QueueCounts, Trouble
 from service.media.identity import new_id
 
-ROWS = """
-    SELECT id, name, kind, url, queue_id, credentials::text, enabled, mirror, version, created_at, last_seen_at
+# Addresses are normalised (address.py): what stands before the path is the origin.
+ORIGIN = "substring({} from '^[a-z]+://[^/]+')"
+ROWS = f"""
+    SELECT id, name, kind, url, queue_id, (logins->{ORIGIN.format("url")})::text AS credentials, enabled, mirror,
+           version, created_at, last_seen_at
       FROM backends ORDER BY id
 """
-INSERT = """
-    INSERT INTO backends (id, name, url, queue_id, credentials, enabled, mirror) VALUES ($1, $2, $3, $4, $5, $6, $7)
+# One change of an address at a time: of two that ask for the same one, the second finds the first.
+LOCK_ADDRESSES = "SELECT pg_advisory_xact_lock(hashtextextended('addresses', 0))"
+TAKEN = "SELECT FROM backends WHERE url = $1 AND queue_id = $2"
+INSERT = f"""
+    INSERT INTO backends (id, name, url, queue_id, logins, enabled, mirror)
+    VALUES ($1, $2, $3, $4,
+            CASE WHEN $5::jsonb IS NULL THEN '{{}}' ELSE jsonb_build_object({ORIGIN.format("$3")}, $5::jsonb) END,
+            $6, $7)
 """
-# A change of address forgets what was known of the server that was there; taking everybody's images instead of ours
-# begins where the backend did (rule 6).
-PATCH = """
+CHANGES_ADDRESS = """
+    SELECT coalesce($2, url) AS url, coalesce($3, queue_id) AS queue_id FROM backends
+     WHERE id = $1 AND (coalesce($2, url), coalesce($3, queue_id)) <> (url, queue_id)
+"""
+# A change of address forgets what was known of the server that was there, and what the owner said of it; taking
+# everybody's images instead of ours begins where the backend did (rule 6).
+PATCH = f"""
     UPDATE backends SET
            name = coalesce($2, name), url = coalesce($3, url), queue_id = coalesce($4, queue_id),
-           credentials = CASE WHEN $5 THEN $6::jsonb ELSE credentials END,
+           logins = CASE WHEN NOT $5 THEN logins WHEN $6::jsonb IS NULL THEN '{{}}'
+                         ELSE logins || jsonb_build_object({ORIGIN.format("coalesce($3, url)")}, $6::jsonb) END,
            enabled = coalesce($7, enabled), mirror = coalesce($8, mirror),
            gallery_watermark = CASE WHEN mirror <> 'own' OR coalesce($8, mirror) = 'own' THEN gallery_watermark END,
-           version = CASE WHEN coalesce($3, url) = url THEN version END
+           version = CASE WHEN coalesce($3, url) = url THEN version END,
+           identity_since = CASE WHEN coalesce($3, url) = url THEN identity_since END
      WHERE id = $1 RETURNING id
 """
 
@@ -62,31 +77,39 @@ async def create(connection: Connection, wanted: BackendCreate) -> UUID:
     name = wanted.name or host_of(url)
     credentials = _json(wanted.credentials)
     values = (identity, name, url, wanted.queue_id, credentials, wanted.enabled, wanted.mirror)
-    try:
+    async with connection.transaction():
+        await connection.execute(LOCK_ADDRESSES)
+        if await connection.fetchrow(TAKEN, url, wanted.queue_id) is not None:
+            raise _known_already()
         await connection.execute(INSERT, *values)
-    except asyncpg.UniqueViolationError as error:
-        raise _known_already() from error
     return identity
 
 
 async def patch(connection: Connection, backend_id: UUID, wanted: BackendPatch) -> None:
-    """Raises as `create` does, and NotFound."""
+    """Raises as `create` does, and NotFound. A login that is given belongs to the origin of the address it is given
+    with; each former one stays with its own origin."""
     url = given(wanted.url)
-    credentials = given(wanted.credentials)
+    url = _address(url) if url is not None else None
+    queue_id = given(wanted.queue_id)
     try:
-        found = await connection.fetchrow(
-            PATCH,
-            backend_id,
-            given(wanted.name),
-            _address(url) if url is not None else None,
-            given(wanted.queue_id),
-            wanted.credentials is not msgspec.UNSET,
-            _json(credentials),
-            given(wanted.enabled),
-            given(wanted.mirror),
-        )
+        async with connection.transaction():
+            await connection.execute(LOCK_ADDRESSES)
+            new = await connection.fetchrow(CHANGES_ADDRESS, backend_id, url, queue_id)
+            if new is not None and await connection.fetchrow(TAKEN, new["url"], new["queue_id"]) is not None:
+                raise _known_already()
+            found = await connection.fetchrow(
+                PATCH,
+                backend_id,
+                given(wanted.name),
+                url,
+                queue_id,
+                wanted.credentials is not msgspec.UNSET,
+                _json(given(wanted.credentials)),
+                given(wanted.enabled),
+                given(wanted.mirror),
+            )
     except asyncpg.UniqueViolationError as error:
-        raise _known_already() from error
+        raise Conflict("another server that is switched on has this address") from error
     if found is None:
         raise NotFound("there is no such server")
 

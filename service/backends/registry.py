@@ -11,7 +11,6 @@ import msgspec
 
 from service.backends import ledger, queries
 from service.backends.connection import BackendRow, Connection, Surroundings
-from service.backends.handover import HandedOver
 from service.backends.signal import Signal
 from service.database.engine import Database
 from service.errors import NotFound
@@ -93,16 +92,6 @@ class Registry:
                     known.follow(row)
                 self.status_changed(row.id)
         self._announcer.ledger_changed()
-
-    async def took_over(self, handed_over: HandedOver) -> None:
-        """Both begin anew, for they remember whose work it was; browsers hear whose it is."""
-        before = self._connections.get(handed_over.before)
-        items = [item for item in before.tracking.live_items if item.step_id is not None] if before else []
-        await self.reload(anew=[handed_over.before, handed_over.to])
-        self.tell_gone(items)
-        for item in items:
-            self._hub.publish("item.updated", msgspec.structs.replace(item, backend_id=handed_over.to))
-        self._announcer.steps_updated(handed_over.step_ids)
 
     def _forget(self, backend_id: UUID) -> None:
         """Nobody would tell how other people's items end: whoever follows them next, if anybody, tells of them anew."""

@@ -12,11 +12,11 @@ from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from service.backends import queries
+from service.backends import identity_choice, queries
 from service.backends.connection import BackendRow
 from service.backends.registry import Registry
 from service.backends.removal import remove
-from service.backends.schemas import BackendCreate, BackendList, BackendPatch, Queue, Reached
+from service.backends.schemas import BackendCreate, BackendList, BackendPatch, IdentityChoice, Queue, Reached
 from service.database.engine import Database
 from service.error_responses import failures
 from service.errors import BackendUnavailable, Conflict, InvokeError, NotFound
@@ -61,11 +61,47 @@ async def update_backend(
     database: NamedDependency[Database],
     registry: NamedDependency[Registry],
 ) -> Backend:
-    """Change what is given. Disabled, it has no socket, reading, submission or claim; enabling it is a reconnect."""
+    """Change what is given. A login is kept with the origin (scheme, host, port) of the address it is given with, and
+    sent nowhere else: for another origin give another. Disabled, it has no socket, reading, submission or claim;
+    enabling it is a reconnect."""
     async with database.connection() as connection:
         await queries.patch(connection, backend_id, data)
     await registry.reload()
     return await registry.resource(backend_id)
+
+
+@post(
+    "/api/v1/backends/{backend_id:uuid}/identity",
+    operation_id="identify_backend",
+    status_code=200,
+    tags=TAGS,
+    responses=failures(409),
+)
+async def identify_backend(
+    backend_id: FromPath[UUID],
+    data: JSONBody[IdentityChoice],
+    database: NamedDependency[Database],
+    registry: NamedDependency[Registry],
+) -> Backend:
+    """Say what answers at the address of an `unrecognised` server. Answers with the server that has that address then.
+
+    `same: true`: the same server, moved or emptied; it is connected though it lacks what was recorded of it.
+    `same: false`: a new server gets the address and its login; this one keeps its photos and is disabled. In any other
+    state: 409.
+    """
+    connection = registry.get(backend_id)
+    if connection is None:
+        raise _no_such_backend()
+    if connection.state != "unrecognised":
+        raise Conflict(f"there is nothing to decide: the server is {connection.state}")
+    async with database.connection() as database_connection:
+        if data.same:
+            await identity_choice.is_same(database_connection, backend_id, connection.row.url)
+            has_address = backend_id
+        else:
+            has_address = await identity_choice.is_new(database_connection, backend_id, connection.row.url)
+    await registry.reload(anew=[backend_id])
+    return await registry.resource(has_address)
 
 
 @delete("/api/v1/backends/{backend_id:uuid}", operation_id="delete_backend", tags=TAGS, responses=failures(409))
@@ -202,6 +238,7 @@ routes = [
     create_backend,
     get_backend,
     update_backend,
+    identify_backend,
     delete_backend,
     get_backend_ledger,
     get_backend_queue,

@@ -38,7 +38,7 @@ class BackendCreate(Given, frozen=True):
 
 
 class BackendPatch(Given, frozen=True):
-    """What is left out stays as it is; `credentials: null` forgets them."""
+    """What is left out stays as it is; `credentials: null` forgets those of every origin."""
 
     url: str | UnsetType = UNSET
     name: Name | UnsetType = UNSET
@@ -46,6 +46,13 @@ class BackendPatch(Given, frozen=True):
     credentials: ServerLogin | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
     mirror: Mirror | UnsetType = UNSET
+
+
+class IdentityChoice(Given, frozen=True):
+    """What the InvokeAI at an unrecognised server's address is."""
+
+    same: bool
+    """True: the same server, moved or emptied. False: a new one."""
 
 
 class BackendList(Resource, frozen=True):

@@ -14,6 +14,7 @@ import structlog
 
 from service.backends.troubles import Troubles
 from service.correlation.gallery_pages import GalleryPages
+from service.correlation.identity import Identity
 from service.correlation.promoted import Promoted
 from service.correlation.record import Recorder
 from service.database.engine import Database
@@ -83,6 +84,7 @@ class Gallery:
         recorder: Recorder,
         database: Database,
         *,
+        identity: Identity,
         troubles: Troubles | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -92,8 +94,9 @@ class Gallery:
         self._client = client
         self._recorder = recorder
         self._database = database
+        self._identity = identity
         self._unreadable = recorder.unreadable
-        self._promoted = Promoted(client, recorder, clock=clock)
+        self._promoted = Promoted(client, recorder, identity, clock=clock)
         self._troubles = troubles or Troubles(lambda: None)
         self._clock = clock
         self._asked = asyncio.Event()
@@ -155,6 +158,7 @@ class Gallery:
 
     async def read(self) -> int:
         """One complete reading; how many photos it added. Raises InvokeError."""
+        self._identity.require()
         for _ in range(TRIES):
             began = self._clock()
             try:
@@ -210,6 +214,8 @@ class Gallery:
     async def _record(self, images: Sequence[ImageDTO], reach: Reach) -> int:
         unknown = set(await self._recorder.unknown([image.image_name for image in images]))
         new = [image for image in images if image.image_name in unknown]
+        if new:
+            await self._identity.confirm()  # nothing of another server is recorded as this one's
         recorded = await self._recorder.record(new, mirror=reach.mirror)
         return len(recorded.added)
 

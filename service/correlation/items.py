@@ -157,6 +157,9 @@ ADOPT = f"""
 # it is being recorded would else find no image, nor the image its session.
 RECORDING = "SELECT pg_advisory_xact_lock(hashtextextended('recording', 0))"
 
+# The owner said that this is the same server although it had nothing of what was recorded: from now on it has.
+HAS_RECORDS = "UPDATE backends SET identity_since = NULL WHERE id = $1 AND identity_since IS NOT NULL"
+
 
 class Stored(msgspec.Struct, frozen=True):
     ordinal: int | None
@@ -220,6 +223,12 @@ def _our_item(row: asyncpg.Record) -> OurItem:
 async def unseen(connection: Connection, backend_id: UUID) -> list[Unseen]:
     rows = await connection.fetch(UNSEEN, backend_id)
     return [Unseen(r["batch_id"], r["step_id"], tuple(r["missing"])) for r in rows]
+
+
+async def something_recorded(connection: Connection, backend_id: UUID) -> None:
+    """An image or a batch of this server has just been recorded: the server is recognised by its records again, however
+    the owner had vouched for it (rule 19)."""
+    await connection.execute(HAS_RECORDS, backend_id)
 
 
 async def place(connection: Connection, batch_id: str, item_ids: Sequence[int]) -> None:

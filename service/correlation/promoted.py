@@ -9,6 +9,7 @@ from datetime import datetime
 
 import structlog
 
+from service.correlation.identity import Identity
 from service.correlation.record import Recorder
 from service.errors import InvokeAnswered, InvokeConflict, InvokeInterrupted, InvokeNotFound, InvokeUnauthorized
 from service.invokeai.client import InvokeClient
@@ -44,11 +45,13 @@ class Promoted:
         self,
         client: InvokeClient,
         recorder: Recorder,
+        identity: Identity,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._recorder = recorder
+        self._identity = identity
         self._unreadable = recorder.unreadable
         recorder.intermediate = self.remember
         self._clock = clock
@@ -86,6 +89,8 @@ class Promoted:
         self._next_other = self._next_other if self._next_other < len(others) else 0
         asked = names[:NEWEST] + others[self._next_other : self._next_other + OTHERS]
         images = await self._client.images_by_names(asked)
+        if len(images) < len(asked):
+            await self._identity.confirm()  # what is not there is not asked for again
         self._next_other += OTHERS
         recorded = await self._recorder.record(images, since=since)
         intermediate = {image.image_name for image in images if image.is_intermediate}
@@ -116,6 +121,8 @@ class Promoted:
             asked_singly = ASKED_SINGLY
             for piece in _pieces(await self._unknown(names), PIECE):
                 images, asked_singly = await self._look_up(piece, asked_singly)
+                if images:
+                    await self._identity.confirm()  # nothing of another server is recorded as this one's
                 recorded = await self._recorder.record(images, since=since)
                 added += len(recorded.added)
                 self._pass_over(image.image_name for image in images)

@@ -10,7 +10,8 @@ from service.correlation import items as rows
 from service.correlation.consumer import Consumer
 from service.correlation.correlate import TERMINAL, Absence
 from service.correlation.entries import ForeignGone, ItemAbsence, ItemReading, Key, UnseenItems
-from service.correlation.items import Unsettled
+from service.correlation.identity import Identity
+from service.correlation.items import Unseen, Unsettled
 from service.database.engine import Database
 from service.invokeai.client import InvokeClient
 from service.invokeai.events import REDACTED, ItemSummary
@@ -36,6 +37,7 @@ class QueueReading:
         database: Database,
         *,
         gallery_read_from: Callable[[], float | None],
+        identity: Identity,
         clock: Callable[[], float],
     ) -> None:
         self._backend_id = backend_id
@@ -43,6 +45,7 @@ class QueueReading:
         self._consumer = consumer
         self._database = database
         self._gallery_read_from = gallery_read_from
+        self._identity = identity
         self._clock = clock
         self._ended: dict[int, None] = {}
         """Ids of which nothing more is expected: not to be looked at again."""
@@ -59,7 +62,8 @@ class QueueReading:
 
     async def everything(self, *, across_reconnect: bool = False) -> bool:
         """All of ours that is unsettled, what of ours is unknown, and what is live of others; False when not all of it
-        could be kept. Raises InvokeError; absence is proved only by a reading that got to its end."""
+        could be kept. Raises InvokeError; absence is proved only by a reading that got to its end, of a server that was
+        recognised after that."""
         began, failures = self._clock(), self._consumer.failures
         shown = self._consumer.tracking.foreign_keys
         async with self._database.connection() as connection:
@@ -70,12 +74,19 @@ class QueueReading:
         ids = await self._client.item_ids()
         known_at = self._clock()
         await self._consumer.settle_queue()
-        to_the_end = await self._discover(ids, {item_id for _, item_id in found}, shown, across_reconnect)
+        to_the_end, lost = await self._discover(ids, {item_id for _, item_id in found}, shown, across_reconnect)
         there = set(ids) - strangers
-        for item in unsettled:
-            if item.item_id >= 0 and (item.batch_id, item.item_id) not in found and item.item_id not in there:
-                absence = self._absence(began, known_at, after_answer=item.answered)
-                await self._consumer.put(ItemAbsence(item.batch_id, item.item_id, absence))
+        absent = [
+            item
+            for item in unsettled
+            if item.item_id >= 0 and (item.batch_id, item.item_id) not in found and item.item_id not in there
+        ]
+        if absent or lost:
+            await self._identity.confirm()
+        await self._consumer.put(ForeignGone(lost))
+        for item in absent:
+            absence = self._absence(began, known_at, after_answer=item.answered)
+            await self._consumer.put(ItemAbsence(item.batch_id, item.item_id, absence))
         await self._consumer.settle_queue()
         if to_the_end:
             await self._miss(answered, self._absence(began, known_at, after_answer=True))
@@ -97,11 +108,12 @@ class QueueReading:
                     strangers.add(item.item_id)
         return found, strangers
 
-    async def _discover(self, ids: list[int], read: set[int], shown: frozenset[Key], across_reconnect: bool) -> bool:
-        """Looks at the ids nobody has told us of, newest first, and at other people's items that are shown; True when
-        it went all the way back, or had no reason to."""
-        async with self._database.connection() as connection:
-            missing = bool(await rows.unseen(connection, self._backend_id))
+    async def _discover(
+        self, ids: list[int], read: set[int], shown: frozenset[Key], across_reconnect: bool
+    ) -> tuple[bool, frozenset[Key]]:
+        """Looks at the ids nobody has told us of, newest first, and at other people's items that are shown. Returns
+        whether it went all the way back, or had no reason to, and which of the shown ones it did not find."""
+        missing = bool(await self._unseen())
         shown_ids = {item_id for _, item_id in shown}
         unknown = [item_id for item_id in reversed(ids) if item_id not in read and item_id not in self._ended]
         looked_at = [item_id for k, item_id in enumerate(unknown) if missing or k < RECENT or item_id in shown_ids]
@@ -110,8 +122,7 @@ class QueueReading:
             summaries = await self._client.summaries(chunk)
             there |= {(summary.batch_id, summary.item_id) for summary in summaries}
             await self._take(summaries, across_reconnect)
-        await self._consumer.put(ForeignGone(shown - there))
-        return missing or len(looked_at) == len(unknown)
+        return missing or len(looked_at) == len(unknown), shown - there
 
     async def _take(self, summaries: list[ItemSummary], across_reconnect: bool) -> None:
         """Reads ours whole, and passes on what of others is shown or to be shown."""
@@ -128,12 +139,17 @@ class QueueReading:
                 await self._consumer.put(ItemReading(summary, across_reconnect))
 
     async def _miss(self, answered: set[str], absence: Absence) -> None:
-        async with self._database.connection() as connection:
-            unseen = await rows.unseen(connection, self._backend_id)
-        for batch in unseen:
+        if not answered & {batch.batch_id for batch in await self._unseen()}:
+            return
+        await self._identity.confirm()
+        for batch in await self._unseen():  # what was heard of while the server was asked is missing no longer
             if batch.batch_id in answered:
                 await self._consumer.put(UnseenItems(batch.batch_id, batch.missing, absence))
         await self._consumer.settle_queue()
+
+    async def _unseen(self) -> list[Unseen]:
+        async with self._database.connection() as connection:
+            return await rows.unseen(connection, self._backend_id)
 
     def _absence(self, began: float, known_at: float, *, after_answer: bool) -> Absence:
         return Absence(

@@ -14,6 +14,7 @@ import structlog
 from service.correlation import items as rows
 from service.correlation.consumer import Consumer
 from service.correlation.correlate import ABSENCE
+from service.correlation.identity import Identity
 from service.correlation.queue_reading import QueueReading
 from service.database.engine import Database
 from service.errors import InvokeError
@@ -64,6 +65,7 @@ class Reconciler:
         *,
         gallery_read_from: Callable[[], float | None],
         request_gallery: Callable[[], None],
+        identity: Identity,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.backend_id = backend_id
@@ -72,8 +74,15 @@ class Reconciler:
         self._consumer = consumer
         self._database = database
         self._reading = QueueReading(
-            backend_id, client, consumer, database, gallery_read_from=gallery_read_from, clock=clock
+            backend_id,
+            client,
+            consumer,
+            database,
+            gallery_read_from=gallery_read_from,
+            identity=identity,
+            clock=clock,
         )
+        self._identity = identity
         self._request_gallery = request_gallery
         self._clock = clock
         self._wanted = Wanted()
@@ -145,6 +154,7 @@ class Reconciler:
         return bool(ours) or self._consumer.tracking.foreign_live > 0
 
     async def _read(self) -> None:
+        self._identity.require()
         # Taken before the reading: what is asked for while it runs is asked of the next one.
         wanted, self._wanted = self._wanted, Wanted()
         connection = self._consumer.connection

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from service.correlation.beginning import Beginning
-from service.correlation.items import RECORDING
+from service.correlation.items import RECORDING, something_recorded
 from service.correlation.outcome import lock_step, refresh_step
 from service.correlation.owners import PRIVATE, Owner, Owners
 from service.correlation.unreadable import UnreadableImages
@@ -201,10 +201,10 @@ class Recorder:
                     touched.add(owner.step_id)
                 if row_id is not None and placed and not inserted:
                     filed.append(row_id)
+            if added:
+                await something_recorded(connection, self.backend_id)
             settled = [settling for settling in settlings if await self._settle(connection, settling, touched)]
-            for step_id in sorted(steps):
-                if await refresh_step(connection, step_id):
-                    touched.add(step_id)
+            touched |= {step_id for step_id in sorted(steps) if await refresh_step(connection, step_id)}
         recorded = Recorded(tuple(added), tuple(filed), tuple(reopened), tuple(touched))
         sessions = {image.image_name for image in images if image.session_id}
         self._tell(recorded, settled, [batch_id for name, batch_id in batches.items() if name in sessions])

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import structlog
 
+from service.correlation.identity import Identity
 from service.correlation.record import Recorder, Settling
 from service.errors import InvokeAnswered, InvokeConflict, InvokeError, InvokeUnauthorized
 from service.invokeai.client import InvokeClient
@@ -25,10 +26,17 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 class Sightings:
     """What waits to be looked up. Beyond the bound it is let go, and everything is read once there is room again."""
 
-    def __init__(self, client: InvokeClient, recorder: Recorder, read_everything: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        client: InvokeClient,
+        recorder: Recorder,
+        read_everything: Callable[[], None],
+        identity: Identity,
+    ) -> None:
         self._client = client
         self._recorder = recorder
         self._read_everything = read_everything
+        self._identity = identity
         self._names: dict[str, object] = {}
         """Each with a token of its latest sighting: one sighted again during its look-up is looked up again."""
         self._settlings: dict[tuple[str, int], Settling] = {}
@@ -73,12 +81,15 @@ class Sightings:
 
     async def _look_up(self) -> None:
         """One batch; what it covered leaves the waiting only once it is recorded."""
+        self._identity.require()
         settlings = list(self._settlings.values())[:BATCH]
         sighted = dict(list(self._names.items())[:BATCH])
         names = dict.fromkeys(name for settling in settlings for name in settling.image_names)
         names.update(dict.fromkeys(sighted))
         unknown = await self._recorder.unknown(list(names))
         images = await self._images(unknown) if unknown else []
+        if len(images) < len(unknown):
+            await self._identity.confirm()  # what is not there is let go, and its item settled without it
         # A node may name an image of any age, as its input.
         since = await self._recorder.beginning.since() if images else None
         await self._recorder.record(images, settlings, since=since)

@@ -66,7 +66,7 @@ class Base(DeclarativeBase):
 class Backend(Base):
     __tablename__ = "backends"
     __table_args__ = (
-        UniqueConstraint("url", "queue_id"),
+        Index("ix_backends_address", "url", "queue_id", unique=True, postgresql_where=text("enabled")),
         CheckConstraint(one_of("kind", ("server", "demo", "runpod", "command")), name="kind"),
         CheckConstraint(one_of("mirror", ("all", "own")), name="mirror"),
     )
@@ -76,8 +76,8 @@ class Backend(Base):
     kind: Mapped[str] = mapped_column(server_default="server")
     url: Mapped[str]
     queue_id: Mapped[str] = mapped_column(server_default="default")
-    credentials: Mapped[dict[str, Any] | None]
-    """{email, password}; write-only in the API."""
+    logins: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    """{origin: {email, password}}: each is sent to its own origin only. Write-only in the API, as `credentials`."""
     enabled: Mapped[bool] = mapped_column(server_default=text("true"))
     mirror: Mapped[str] = mapped_column(server_default="all")
     version: Mapped[str | None]
@@ -85,6 +85,11 @@ class Backend(Base):
     last_seen_at: Mapped[datetime | None]
     gallery_watermark: Mapped[datetime | None]
     """InvokeAI's clock (rule 6)."""
+    recognised_url: Mapped[str | None]
+    """Where its server was last recognised (rule 19)."""
+    identity_since: Mapped[datetime | None]
+    """When the owner said that the server at this address is the same one, moved or emptied; null again once an image
+    or a batch has been recorded from there."""
     gone_seen_at: Mapped[datetime | None]
     """When the owner last said that the images that are gone there were seen (rule 19)."""
     gallery_beginning: Mapped[datetime | None]
@@ -324,6 +329,7 @@ class StepBatch(Base):
         CheckConstraint(one_of("state", BATCH_STATES), name="state"),
         CheckConstraint("cardinality(seeds) = wanted", name="a_seed_each"),
         Index("ix_step_batches_step", "step_id", "ordinal"),
+        Index("ix_step_batches_backend", "backend_id", "ordinal"),
         Index("ix_step_batches_unsent", "backend_id", postgresql_where=text("state IN ('prepared', 'posted')")),
     )
 

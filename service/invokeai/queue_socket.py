@@ -13,6 +13,7 @@ import msgspec
 import socketio
 
 from service.errors import InvokeInterrupted, InvokeUnreachable
+from service.invokeai.refusals import REDIRECTION
 from service.invokeai.transport import describe
 
 MAX_MESSAGE = 64 * 1024 * 1024
@@ -33,6 +34,15 @@ class _Json:
         return msgspec.json.decode(text)
 
 
+async def _refuse_redirect(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """aiohttp follows redirects of a websocket's handshake, to other servers as well."""
+    response = await send(request)
+    if response.status // 100 == REDIRECTION:
+        response.close()
+        raise aiohttp.WSServerHandshakeError(response.request_info, response.history, status=response.status)
+    return response
+
+
 class _Opener:
     """What engineio uses of an HTTP session. It remembers the websocket, which engineio forgets when the handshake
     breaks off, and has no `close`: engineio would close the session, which is shared, when it is collected."""
@@ -44,7 +54,14 @@ class _Opener:
         self._session = session
 
     async def ws_connect(self, url: str, **options: Any) -> aiohttp.ClientWebSocketResponse:
-        self.websocket = await self._session.ws_connect(url, **options)
+        """Where the address leads and nowhere else: the login's token is the first thing that is sent."""
+        async with aiohttp.ClientSession(
+            connector=self._session.connector,
+            connector_owner=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            middlewares=(_refuse_redirect,),
+        ) as session:
+            self.websocket = await session.ws_connect(url, **options)
         return self.websocket
 
 
@@ -118,6 +135,8 @@ class QueueSocket:
 def _why(error: BaseException) -> str:
     """An HTTP answer in the place of the handshake comes from what stands in between: REST answers there."""
     if isinstance(error, aiohttp.WSServerHandshakeError):
+        if error.status // 100 == REDIRECTION:
+            return f"what stands before InvokeAI redirects the websocket ({error.status})"
         if error.status in REFUSED:
             return f"what stands before InvokeAI refuses the websocket ({error.status})"
         return "a proxy in between passes no websockets"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -81,6 +81,7 @@ class Subscription:
         self._pace = pace
         self._wait = wait
         self._poked = asyncio.Event()
+        self._recheck = asyncio.Event()
         self._rest_wait = self._socket_wait = pace.first_wait
         self._answered = False
         self._dropped = 0
@@ -90,6 +91,11 @@ class Subscription:
 
     def poke(self) -> None:
         """Ends the present wait between attempts, e.g. after credentials changed."""
+        self._poked.set()
+
+    def recheck(self) -> None:
+        """Ends the present socket and the present wait: the server is asked again, and admitted or not."""
+        self._recheck.set()
         self._poked.set()
 
     async def run(self) -> None:
@@ -156,13 +162,15 @@ class Subscription:
     async def _listen(self) -> str | None:
         """One socket from its opening to its end; why none can be had, or None when this one could."""
         socket = QueueSocket(self._client.session, self._hear)
+        self._recheck.clear()
+        rechecked = asyncio.create_task(self._recheck.wait(), name="invokeai-recheck")
         try:
             lost = await socket.open(self._client.url, self._client.token, self._client.queue_id, self._client.timeout)
             self._opened_at = self._heard_at = time.monotonic()
             self.listening = True
             self._on_socket(None)
             self._enter(SubscriptionState.CONNECTED)
-            why = await self._until_lost(lost)
+            why = await self._until_lost(lost, rechecked)
             self.listening = False
             if self._worked():
                 self._socket_wait, self._dropped = self._pace.first_wait, 0
@@ -172,6 +180,7 @@ class Subscription:
         except InvokeError as error:
             return str(error)
         finally:
+            rechecked.cancel()
             self.listening = False
             await socket.close()
         return "each socket breaks off at once" if self._dropped >= DROPPED else None
@@ -184,13 +193,16 @@ class Subscription:
         if payload.get("queue_id", self._client.queue_id) == self._client.queue_id:
             self._on_event(name, payload)
 
-    async def _until_lost(self, lost: asyncio.Task[None]) -> str:
+    async def _until_lost(self, lost: asyncio.Task[None], rechecked: asyncio.Task[Literal[True]]) -> str:
         """Why. engine.io's own pings find a dead connection; this finds a server that pings but no longer answers."""
         failures = 0
         while failures < UNANSWERED:
-            await asyncio.wait({lost}, timeout=self._pace.quiet)
+            ends = {lost, rechecked}
+            await asyncio.wait(ends, timeout=self._pace.quiet, return_when=asyncio.FIRST_COMPLETED)
             if lost.done():
                 return "the socket was lost"
+            if rechecked.done():
+                return "another server may have taken its place"
             heard = time.monotonic() - self._heard_at < self._pace.quiet
             failures = 0 if heard or await self._answers(lost) else failures + 1
         return "the socket was silent and the server did not answer"

@@ -166,7 +166,9 @@ class Transport:
 
     async def _login(self) -> None:
         if self._credentials is None:
-            raise InvokeUnauthorized(401, "this server wants a login, and none is configured")
+            raise InvokeUnauthorized(
+                401, "this server wants a login, and none is configured for its address: give its login"
+            )
         user = {"email": self._credentials.email, "password": self._credentials.password, "remember_me": True}
         request = _Request("POST", "/api/v1/auth/login", (), msgspec.json.encode(user))
         self.token = None

@@ -46,7 +46,7 @@ WORTH_A_STEP: Final = 60.0
 LONGEST_WAIT_FOR_RETRIEVAL: Final = 60.0
 TROUBLE_PAUSE: Final = 5.0
 SIZES_PER_PATROL: Final = 30
-SHORTEST_BETWEEN_SIZES: Final = 10.0
+SHORTEST_BETWEEN_SIZES: Final = 5.0
 ESTIMATE_EVERY: Final = 60.0
 DAY: Final = 86_400.0
 
@@ -98,8 +98,10 @@ class Progress(msgspec.Struct):
     """What outlives a restart."""
 
     patrol: Patrol
+    before: Patrol | None = None
+    """The last complete patrol."""
     completed_at: datetime | None = None
-    """When the last complete patrol ended."""
+    """When that ended."""
     derived: int = 0
     """The version that every photo has been brought to."""
     deriving: int = 0
@@ -108,9 +110,10 @@ class Progress(msgspec.Struct):
 
 
 class PassReport(Resource, frozen=True, kw_only=True):
-    """The background pass over photos. Counts are of the patrol that is under way."""
+    """The background pass over photos."""
 
     looked_at: int
+    """Photos whose file was read in the patrol that is under way."""
     estimated: int
     """About how many photos there are."""
     began_at: datetime | None
@@ -118,6 +121,7 @@ class PassReport(Resource, frozen=True, kw_only=True):
     completed_at: datetime | None
     """When the last complete patrol ended; null before the first."""
     damaged: int
+    """Files found damaged in this patrol and the one before; `missing` and `thumbnails_made` likewise."""
     missing: int
     thumbnails_made: int
     is_deriving: bool
@@ -157,14 +161,15 @@ class PhotoPass:
     def report(self) -> PassReport:
         progress = self._progress
         patrol = progress.patrol if progress else None
+        both = [each for each in (patrol, progress.before if progress else None) if each is not None]
         return PassReport(
             looked_at=patrol.looked_at if patrol else 0,
             estimated=self._estimated,
             began_at=patrol.began_at if patrol else None,
             completed_at=progress.completed_at if progress else None,
-            damaged=patrol.damaged if patrol else 0,
-            missing=patrol.missing if patrol else 0,
-            thumbnails_made=patrol.thumbnails_made if patrol else 0,
+            damaged=sum(each.damaged for each in both),
+            missing=sum(each.missing for each in both),
+            thumbnails_made=sum(each.thumbnails_made for each in both),
             is_deriving=progress is not None and progress.derived < derive.VERSION,
             stopped_by=self._stopped_by,
         )
@@ -250,7 +255,7 @@ class PhotoPass:
             log.info(
                 "every photo was looked at", photos=patrol.looked_at, damaged=patrol.damaged, missing=patrol.missing
             )
-            progress.patrol = Patrol(progress.completed_at)
+            progress.before, progress.patrol = patrol, Patrol(progress.completed_at)
             self._elapsed, self._elapsed_at = 0.0, time.monotonic()
         else:
             patrol.behind = behind

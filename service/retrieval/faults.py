@@ -78,6 +78,11 @@ class Postponed:
     forget_missing: bool = False
 
 
+@dataclass(frozen=True)
+class Unproved(Postponed):
+    """InvokeAI has no record of the photo, and nothing there proves that it was deleted."""
+
+
 Verdict = Absent | Failure | Postponed
 
 
@@ -229,7 +234,7 @@ class Faults:
             Postponed(verdict.reason, verdict.delay, forget_missing=True) if isinstance(verdict, Postponed) else verdict
         )
 
-    def _not_proved(self, claimed: Claimed) -> Postponed:
+    def _not_proved(self, claimed: Claimed) -> Unproved:
         missing = self._unproved.setdefault(claimed.backend_id, {})
         missing[claimed.id] = looks = missing.get(claimed.id, 0) + 1
         words = (
@@ -239,7 +244,7 @@ class Faults:
         self._trouble(claimed.backend_id, IMAGES_MISSING, words)
         longest = 60.0 if looks < 30 else 600.0
         delay = min(5.0 * 2 ** min(looks - 1, 10), longest) * random.uniform(0.75, 1.0)
-        return Postponed("InvokeAI does not know this image, nor any other by which that could be proved", delay)
+        return Unproved("InvokeAI does not know this image, nor any other by which that could be proved", delay)
 
     def _is_found(self, backend_id: UUID, photo_id: UUID) -> None:
         """Something of this server is known again to be there, or this photo's absence is proved."""

@@ -24,7 +24,7 @@ from service.media.storage import LocalStorage
 from service.retrieval import queue
 from service.retrieval.derive import NOTHING, Derived, derive
 from service.retrieval.download import Arrived, examine, in_place, largest, likeness, publish, save
-from service.retrieval.faults import Absent, Failure, Faults, Postponed, StorageTrouble, Verdict
+from service.retrieval.faults import Absent, Failure, Faults, Postponed, StorageTrouble, Unproved, Verdict
 from service.retrieval.queue import Claimed, Home
 from service.retrieval.unbroken import unbroken
 
@@ -81,7 +81,7 @@ class Fetcher:
         """Cancelled before the file is published, it gives the photo back; after that, the row is written first."""
         try:
             verdict = await self._try(claimed, client)
-            if isinstance(verdict, Absent | Failure) and client is not None:
+            if isinstance(verdict, Absent | Failure | Unproved) and client is not None:
                 verdict = await self._look_here(claimed, client, verdict)
             if verdict is not None:
                 await unbroken(self._settle(claimed, verdict))

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from service.correlation.items import place
+from service.correlation.items import place, something_recorded
 from service.correlation.outcome import refresh_step
 from service.database.engine import Connection
 from service.media.identity import new_id
@@ -23,7 +23,6 @@ class Batch(msgspec.Struct, frozen=True):
     batch_id: str
     step_id: UUID
     backend_id: UUID
-    """When it was read; the row knows better, once this server has turned out to be another's (`backends.handover`)."""
     seeds: list[int]
     state: str
     posted_ago: float | None
@@ -163,6 +162,7 @@ async def arrive(connection: Connection, batch: Batch, count: int, item_ids: Seq
     backend_id = await connection.fetchval(ARRIVE, batch.batch_id, seeds.taken, at)
     if backend_id is None:
         return False
+    await something_recorded(connection, backend_id)
     await connection.execute(SUBMITTED, batch.step_id, at)
     await enter_items(connection, batch.batch_id, batch.step_id, item_ids, len(seeds.taken))
     if seeds.rest and not unwanted:

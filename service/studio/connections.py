@@ -17,6 +17,9 @@ class Connected(Protocol):
     def client(self) -> InvokeClient: ...
     @property
     def state(self) -> BackendState: ...
+    async def confirm_recognised(self, *, within: float = 0.0) -> None:
+        """Asks the server again whether it is the recorded one; raises `InvokeError` unless it is, or was so many
+        seconds ago (rule 19)."""
 
 
 class Connections(Protocol):

@@ -25,6 +25,10 @@ from service.studio.parameters import complete
 log = structlog.get_logger()
 
 
+RECOGNISED_WITHIN = 10.0
+"""Seconds for which a server that was recognised gets what is to be sent without being asked again."""
+
+
 class Progress(Enum):
     """What a turn came to, for whoever decides on the next."""
 
@@ -70,6 +74,11 @@ class Posting:
         except InvokeError as error:
             log.info("models_not_known_yet", batch=batch.batch_id, error=str(error))
             return Progress.UNREADY
+        try:
+            await self._confirm_recognised(batch, within=RECOGNISED_WITHIN)
+        except InvokeError as error:
+            log.info("server_not_recognised", batch=batch.batch_id, error=str(error))
+            return Progress.HELD
         async with self._database.transaction() as connection:
             may_go = await batches.post(connection, batch, _now())
             self._posted[batch.batch_id] = self._clock()
@@ -91,8 +100,11 @@ class Posting:
             verdict = decide.verdict(
                 total=total, wanted=len(batch.seeds), seen=seen(), asked_at=asked_at, deadline=deadline
             )
-            if isinstance(verdict, Lost) and (await self._has_saved(client, batch) or seen()):
-                verdict = Arrived(len(batch.seeds))
+            if isinstance(verdict, Lost):
+                if await self._has_saved(client, batch) or seen():
+                    verdict = Arrived(len(batch.seeds))
+                else:
+                    await self._confirm_recognised(batch)
             item_ids: list[int] = []
             if isinstance(verdict, Arrived) and total not in (0, len(batch.seeds)):
                 item_ids = await arrivals.items_of(client, batch.batch_id, total)
@@ -167,6 +179,12 @@ class Posting:
         log.warning("batch_lost", step=str(batch.step_id), batch=batch.batch_id)
         self._announce(batch)
         return Progress.SETTLED
+
+    async def _confirm_recognised(self, batch: Batch, *, within: float = 0.0) -> None:
+        connection = self._connections.get(batch.backend_id)
+        if connection is None:
+            raise InvokeError("the server was removed")
+        await connection.confirm_recognised(within=within)
 
     async def _arrive(self, batch: Batch, count: int, item_ids: list[int]) -> None:
         async with self._database.transaction() as connection:

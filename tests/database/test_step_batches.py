@@ -7,7 +7,6 @@ from uuid import UUID
 
 import pytest
 
-from service.backends.handover import hand_over
 from service.database.engine import Connection
 from service.studio import batches
 from service.studio.batches import Batch
@@ -111,19 +110,3 @@ async def test_a_batch_of_which_an_item_is_known_is_not_lost(connection: Connect
     await add_item(connection, batch.batch_id, batch.step_id, 1, status="in_progress")
     assert not await batches.lose(connection, batch, AT)
     assert (await row(connection, batch))["state"] == "posted"
-
-
-@pytest.mark.parametrize("fate", ["arrived in part", "lost"])
-async def test_what_is_still_wanted_goes_to_the_server_its_batch_was_handed_to(
-    connection: Connection, backend: UUID, fate: str
-) -> None:
-    batch, other = await batch_of(connection, backend, "posted"), await add_backend(connection)
-    async with connection.transaction():
-        await hand_over(connection, backend, other)
-    if fate == "lost":
-        await batches.lose(connection, batch, AT)
-    else:
-        await batches.arrive(connection, batch, 1, [1], AT)
-    rows = await connection.fetch("SELECT state, backend_id FROM step_batches ORDER BY ordinal")
-    assert [row["backend_id"] for row in rows] == [other] * 2
-    assert rows[1]["state"] == "prepared"

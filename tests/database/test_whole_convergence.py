@@ -25,6 +25,13 @@ Json = dict[str, Any]
 Rows = dict[str, list[tuple[Any, ...]]]
 
 
+class Recognised:
+    """The server is the recorded one."""
+
+    def require(self) -> None: ...
+    async def confirm(self) -> None: ...
+
+
 class ItemHistory(msgspec.Struct, frozen=True):
     """What truly became of one item."""
 
@@ -86,7 +93,7 @@ class Simulation:
             settled=self.harness.tracking.settled,
         )
         self.recorder = recorder
-        sightings = Sightings(self, recorder, lambda: None)  # type: ignore[arg-type]
+        sightings = Sightings(self, recorder, lambda: None, Recognised())  # type: ignore[arg-type]
         self.harness.requests.sight = sightings.sight  # type: ignore[method-assign]
         self.harness.requests.settle = sightings.settle  # type: ignore[method-assign]
         return sightings

@@ -152,8 +152,8 @@ async def correlation_harness(
     """Connected, its queue and gallery read; the InvokeAI is started already."""
     async with database.connection() as connection:
         url = f"http://{invokeai.host}:{invokeai.port}"
-        secret = msgspec.json.encode(credentials).decode() if credentials else None
-        backend_id = await add_backend(connection, url=url, credentials=secret, **backend)
+        logins = msgspec.json.encode({url: credentials} if credentials else {}).decode()
+        backend_id = await add_backend(connection, url=url, logins=logins, **backend)
     supervisor = Supervisor()
     hub = Hub("test")
     async with aiohttp.ClientSession() as http:

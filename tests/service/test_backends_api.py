@@ -157,7 +157,7 @@ async def test_credentials_are_written_and_never_read(client: aiohttp.ClientSess
     url = f"/api/v1/backends/{created['id']}"
 
     async def kept() -> Any:
-        return await connection.fetchval("SELECT credentials->>'password' FROM backends")
+        return await connection.fetchval("SELECT logins->url->>'password' FROM backends")
 
     for response in (await client.get(url), await client.get("/api/v1/backends"), await client.patch(url, json={})):
         assert "secret" not in await response.text()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -132,26 +131,30 @@ async def test_sizes_that_are_none_are_taken_as_they_are(harness: CorrelationHar
     assert await harness.connection.gallery.read() == 1
 
 
-@asynccontextmanager
-async def refused_by_the_database(harness: CorrelationHarness, image: Image) -> AsyncIterator[None]:
+@pytest.fixture
+async def refuse_in_the_database(harness: CorrelationHarness) -> AsyncIterator[Callable[[Image], Awaitable[None]]]:
+    async def refuse(image: Image) -> None:
+        async with harness.database.connection() as connection:
+            check = f"CHECK (invoke_id <> '{image.image_name}')"
+            await connection.execute(f"ALTER TABLE photos ADD CONSTRAINT refused {check}")
+
+    yield refuse
     async with harness.database.connection() as connection:
-        await connection.execute(f"ALTER TABLE photos ADD CONSTRAINT refused CHECK (invoke_id <> '{image.image_name}')")
-        try:
-            yield
-        finally:
-            await connection.execute("ALTER TABLE photos DROP CONSTRAINT refused")
+        await connection.execute("ALTER TABLE photos DROP CONSTRAINT refused")
 
 
-async def test_what_the_database_refuses_stops_no_other(harness: CorrelationHarness) -> None:
+async def test_what_the_database_refuses_stops_no_other(
+    harness: CorrelationHarness, refuse_in_the_database: Callable[[Image], Awaitable[None]]
+) -> None:
     good, bad, too = (harness.invokeai.add_canvas_save() for _ in range(3))
-    async with refused_by_the_database(harness, bad):
-        assert await harness.connection.gallery.read() == 2
+    await refuse_in_the_database(bad)
+    assert await harness.connection.gallery.read() == 2
     assert await photo_names(harness) == {good.image_name, too.image_name}
     assert bad.image_name in troubles(harness)["images_unreadable"]
 
 
 async def test_an_item_one_of_whose_images_the_database_refuses_is_settled_with_the_others(
-    harness: CorrelationHarness,
+    harness: CorrelationHarness, refuse_in_the_database: Callable[[Image], Awaitable[None]]
 ) -> None:
     step, batch_id = await harness.step((1,))
     hold = harness.invokeai.hold("img")
@@ -163,14 +166,14 @@ async def test_an_item_one_of_whose_images_the_database_refuses_is_settled_with_
 
     await harness.until(runs)
     images = [harness.invokeai.add_image(session_id="s") for _ in range(2)]
+    await refuse_in_the_database(images[0])
     async with harness.database.connection() as connection:
         await connection.execute(
             "UPDATE queue_items SET status = 'completed', invoke_session_id = 's' WHERE batch_id = $1", batch_id
         )
     dtos = await harness.connection.client.images_by_names([image.image_name for image in images])
     settling = Settling(batch_id, item_id, step, tuple(image.image_name for image in images))
-    async with refused_by_the_database(harness, images[0]):
-        recorded = await harness.connection.recorder.record(dtos, [settling])
+    recorded = await harness.connection.recorder.record(dtos, [settling])
     assert len(recorded.added) == 1
     [item] = await harness.fetch("SELECT settled_at FROM queue_items WHERE batch_id = $1", batch_id)
     assert item["settled_at"] is not None

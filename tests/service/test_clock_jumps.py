@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -84,6 +84,7 @@ async def test_when_the_databases_clock_is_set_the_beginning_stays_where_it_was(
     image = harness.invokeai.add_canvas_save()
     await harness.fetch("UPDATE backends SET created_at = created_at - $1::interval", jump)
     await harness.registry.reload(anew=[harness.backend_id])
+    await harness.until_connected()
     await harness.connection.gallery.read()
     await come_home(harness, image)
 
@@ -101,9 +102,14 @@ async def test_a_server_that_is_first_reached_long_after_it_was_added_brings_all
 
 
 async def added_two_hours_ago(database: Database, invokeai: ScriptedInvokeAI, expected: Image) -> None:
-    added_at = datetime.now(UTC) - 2 * HOUR
-    async with correlation_harness(database, invokeai, created_at=added_at) as harness:
-        await come_home(harness, expected)
+    async with database.connection() as connection:
+        await connection.execute("ALTER TABLE backends ALTER created_at SET DEFAULT now() - interval '2 hours'")
+    try:
+        async with correlation_harness(database, invokeai) as harness:
+            await come_home(harness, expected)
+    finally:
+        async with database.connection() as connection:
+            await connection.execute("ALTER TABLE backends ALTER created_at SET DEFAULT now()")
 
 
 async def test_an_absence_that_the_database_dates_a_day_back_ends_no_item_early(harness: CorrelationHarness) -> None:

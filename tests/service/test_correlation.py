@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from service.backends.identity_choice import is_same
 from service.correlation import correlate, reconcile
 from service.correlation.correlate import NO_LONGER_THERE, RESTARTED
 from service.demo.images import Filter
@@ -207,6 +208,7 @@ async def test_a_restart_that_rest_tells_of_before_the_socket_is_back_is_told_as
     await harness.invokeai.kill()
     hold.release()
     await harness.invokeai.restart()
+    await harness.connection.admit()
     harness.registry.request_reading(harness.backend_id)
     row = await harness.until_step(step, "failed")
     assert row["error_message"] == RESTARTED
@@ -284,6 +286,14 @@ async def test_a_new_invokeai_database_behind_the_same_url_confuses_no_item(harn
     first, _ = await harness.enqueue_own(batches.blank())
     await harness.until_step(first, "completed")
     await harness.invokeai.new_database()
+
+    async def unrecognised() -> bool:
+        return harness.connection.state == "unrecognised"
+
+    await harness.until(unrecognised)
+    async with harness.database.connection() as connection:
+        await is_same(connection, harness.backend_id, harness.connection.row.url)
+    await harness.registry.reload(anew=[harness.backend_id])
     await harness.until_connected()
     second, ids = await harness.enqueue_own(batches.blank())
     assert ids == [1], "ids start again"

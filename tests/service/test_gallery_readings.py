@@ -273,7 +273,7 @@ async def test_a_reading_asked_for_while_one_runs_follows_it(harness: Correlatio
 async def test_a_watermark_pulled_back_during_a_pass_stays_there(
     harness: CorrelationHarness, small_pages: None
 ) -> None:
-    """By another address of this server, whose gallery is still to be read (`backends.handover`)."""
+    """By another process, say, or a server clock that was set back."""
     await harness.connection.gallery.read()
     add_images(harness, 3)
 

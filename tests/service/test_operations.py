@@ -93,6 +93,22 @@ async def test_settings_change_at_once_and_outlive_a_restart(tmp_path: Path, dat
         }
 
 
+async def test_a_patrol_takes_from_less_than_a_minute_to_a_century(darkroom: Darkroom) -> None:
+    for days, status in ((0.0005, 200), (0.0004, 400), (36_501, 400), ("30", 400)):
+        async with darkroom.http.patch("/api/v1/settings", json={"patrol_days": days}) as response:
+            assert response.status == status
+    async with darkroom.http.get("/api/v1/settings") as response:
+        assert (await response.json())["patrol_days"] == 0.0005
+
+
+async def test_status_tells_how_far_the_pass_over_photos_has_come(darkroom: Darkroom) -> None:
+    async with darkroom.http.get("/api/v1/status") as response:
+        status = await response.json()
+    assert "photo pass" in {task["name"] for task in status["tasks"]}
+    assert status["photo_pass"]["looked_at"] == 0
+    assert status["photo_pass"]["completed_at"] is None
+
+
 async def test_a_stored_setting_out_of_bounds_gives_way_to_the_default(tmp_path: Path, database_url: str) -> None:
     settings = settings_for(tmp_path, database_url)
     async with running(settings) as darkroom, darkroom.app.state["database"].connection() as connection:

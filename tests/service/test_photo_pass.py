@@ -72,7 +72,11 @@ async def test_a_folder_removed_while_it_runs_comes_again_though_checksums_are_c
     harness: RetrievalHarness,
 ) -> None:
     photos = await bring_home(harness, 40)
-    async with passing(harness, patrol_days=30) as made:
+    oldest = harness.storage.path((await harness.row(next(iter(photos))))["local_thumbnail_path"])
+    oldest.unlink()
+    async with passing(harness, patrol_days=30) as made, asyncio.timeout(60):
+        while not oldest.exists():  # the first look at all sizes comes to its end
+            await asyncio.sleep(0.02)
         shutil.rmtree(harness.storage.root / PHOTOS)
         some = await harness.row(next(iter(photos)))
         await made.integrity.lost(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from structlog.testing import capture_logs
 from service.backends import ledger
 from service.feed_sources import snapshot
 from service.invokeai.subscription import SubscriptionState
-from service.live.messages import Hello
+from service.live.messages import Hello, Trouble
 from service.operations.status import Status, get_status
 from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.correlation_harness import CorrelationHarness
@@ -210,8 +211,13 @@ async def test_hello_and_status_count_the_photos_once(
         readers.append(asyncio.current_task())
         return await read(*arguments)
 
+    async def well() -> list[Trouble]:
+        return []
+
     async def asked() -> list[Hello | Status]:
-        status = get_status.fn(hub, harness.supervisor, harness.registry, datetime.now(UTC))
+        readiness, photo_pass = SimpleNamespace(troubles=well), SimpleNamespace(report=lambda: None)
+        parts = (harness.supervisor, harness.registry, readiness, photo_pass, datetime.now(UTC))
+        status = get_status.fn(hub, *parts)
         return [await snapshot(harness.database, hub, harness.registry), await status]
 
     monkeypatch.setattr(ledger, "read", noted)

@@ -61,7 +61,8 @@ async def test_a_file_that_is_not_whole_is_nothing(harness: RetrievalHarness) ->
     photo, image = await in_place(harness, content=b"\x89PNG\r\n\x1a\nhalf")
     harness.server.on(gone(image.image_name), answers.status(404, "Image not found"), times=None)
     harness.start()
-    await harness.until_status(photo, "gone")
+    row = await harness.until(photo, lambda row: row["retrieval_error"] is not None)
+    assert (row["retrieval_status"], row["sha256"]) == ("pending", None)
 
 
 @pytest.mark.parametrize("forgotten", [True, False])

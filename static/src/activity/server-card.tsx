@@ -11,6 +11,7 @@ import { previewOf } from "../state/previews";
 import { getStep } from "../state/steps";
 import { secondsLeft } from "../state/time-left";
 import { Digits } from "./digits";
+import { IdentityChoice } from "./identity-choice";
 import { ServerDialog } from "./server-dialog";
 import { TroubleAction } from "./trouble-action";
 import { absence, homeWords, ledgerParts, STATES } from "./words";
@@ -46,6 +47,7 @@ export function ServerCard({ server }: { server: Backend }) {
       ) : (
         <p class="server-absent muted">{absence(server)}</p>
       )}
+      {server.state === "unrecognised" && <IdentityChoice server={server} />}
       <Troubles server={server} />
       <LedgerLine server={server} />
       {editing && <ServerDialog server={server} onClose={() => edit(false)} />}

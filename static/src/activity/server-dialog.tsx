@@ -15,6 +15,15 @@ interface Form {
   enabled: boolean;
 }
 
+/** Scheme, host and port: what a login is kept for. Null while the address is half typed. */
+function originOf(url: string): string | null {
+  try {
+    return new URL(url.trim()).origin;
+  } catch {
+    return null;
+  }
+}
+
 /** What of the form the service shall know; empty credentials leave those that are stored. */
 function bodyOf({ email, password, ...rest }: Form) {
   const { name, url, ...choices } = rest;
@@ -39,6 +48,7 @@ export function ServerDialog({ server, onClose }: { server: Backend | null; onCl
   const [wrong, setWrong] = useState<string | null>(null);
   const [answer, setAnswer] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
+  const elsewhere = server !== null && originOf(form.url) !== originOf(server.url);
   const change = (next: Partial<Form>) => setForm({ ...form, ...next });
 
   async function attempt(work: () => Promise<void>) {
@@ -71,8 +81,14 @@ export function ServerDialog({ server, onClose }: { server: Backend | null; onCl
       >
         <Text label="Address" value={form.url} type="url" required focus={!server} onInput={(url) => change({ url })} />
         <Text label="Name" value={form.name} placeholder="its address" onInput={(name) => change({ name })} />
-        <details>
+        <details open={elsewhere}>
           <summary class="small muted">Login, when this InvokeAI has users</summary>
+          {elsewhere && (
+            <p class="small muted" data-testid="login-elsewhere">
+              A login is sent only to the scheme, host and port it was given for. Give the one for this address; the one for the former address is
+              kept, and used when that address is set again.
+            </p>
+          )}
           <div class="pair">
             <Text label="Email" value={form.email} type="email" onInput={(email) => change({ email })} />
             <Text label="Password" value={form.password} type="password" onInput={(password) => change({ password })} />

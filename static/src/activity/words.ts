@@ -19,7 +19,7 @@ export function absence(server: Backend): string {
     case "unauthorized":
       return `${sentence(server.error ?? "This InvokeAI wants a login")} Give its email and password under Edit.`;
     case "unrecognised":
-      return sentence(server.error ?? "Another InvokeAI answers here. Nothing is sent there and nothing is concluded from it");
+      return sentence(server.error ?? "Another InvokeAI answers here: nothing is sent there and nothing is concluded from it");
     case "disabled":
       return "Nothing is read from it and nothing is sent to it.";
     case "connected":

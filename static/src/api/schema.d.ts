@@ -446,9 +446,35 @@ export interface paths {
         head?: never;
         /**
          * UpdateBackend
-         * @description Change what is given. Disabled, it has no socket, reading, submission or claim; enabling it is a reconnect.
+         * @description Change what is given. A login is kept with the origin (scheme, host, port) of the address it is given with, and
+         *     sent nowhere else: for another origin give another. Disabled, it has no socket, reading, submission or claim;
+         *     enabling it is a reconnect.
          */
         patch: operations["update_backend"];
+        trace?: never;
+    };
+    "/api/v1/backends/{backend_id}/identity": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * IdentifyBackend
+         * @description Say what answers at the address of an `unrecognised` server. Answers with the server that has that address then.
+         *
+         *     `same: true`: the same server, moved or emptied; it is connected though it lacks what was recorded of it.
+         *     `same: false`: a new server gets the address and its login; this one keeps its photos and is disabled. In any other
+         *     state: 409.
+         */
+        post: operations["identify_backend"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/backends/{backend_id}/ledger": {
@@ -882,6 +908,10 @@ export interface components {
             type: "hello";
             seq: number;
             data: components["schemas"]["Hello"];
+        };
+        /** IdentityChoice */
+        IdentityChoice: {
+            same: boolean;
         };
         /** Item */
         Item: {
@@ -4005,6 +4035,113 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["BackendPatch"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backend"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    identify_backend: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                backend_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["IdentityChoice"];
             };
         };
         responses: {

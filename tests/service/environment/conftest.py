@@ -1,25 +1,23 @@
-"""InvokeAI servers, and starts of Darkroom that are told of one."""
+"""Starts of Darkroom that are told of an InvokeAI server."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import Awaitable, Callable
+from uuid import UUID
 
-import aiohttp
 import pytest
 
+from service.backends.environment import environment_backend
 from service.database.engine import Database
-from tests.fakes.environment import Servers, Start
+from service.invokeai.client import Credentials
+
+Start = Callable[..., Awaitable[UUID]]
+"""One start with a URL, and perhaps `kind` and `credentials`; the id of the environment's backend."""
 
 
 @pytest.fixture
-async def servers(tmp_path: Path) -> AsyncIterator[Servers]:
-    servers = Servers(tmp_path)
-    yield servers
-    await servers.stop()
+def start(database: Database) -> Start:
+    async def start(url: str | None, *, kind: str = "server", credentials: Credentials | None = None) -> UUID:
+        return await environment_backend(database, url=url, kind=kind, credentials=credentials)
 
-
-@pytest.fixture
-async def start(database: Database) -> AsyncIterator[Start]:
-    async with aiohttp.ClientSession() as http:
-        yield Start(database, http)
+    return start

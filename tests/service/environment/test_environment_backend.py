@@ -2,176 +2,114 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
+from typing import Any
+from uuid import UUID
 
-from service.backends import environment
+import msgspec
+
+from service.backends.environment import SETTING
 from service.database.engine import Connection
 from service.invokeai.client import Credentials
-from tests.fakes.environment import Servers, Start, backends, photo_of, running, until
+from tests.fakes.rows import add_backend, add_photo
+from tests.service.environment.conftest import Start
 
-NOBODY_THERE = "http://127.0.0.1:9"
+ONE, TWO = "http://127.0.0.1:9", "http://127.0.0.1:10"
+
+
+async def backends(connection: Connection) -> list[tuple[str, bool]]:
+    return [(row["url"], row["enabled"]) for row in await connection.fetch("SELECT * FROM backends ORDER BY id")]
+
+
+async def logins(connection: Connection, backend_id: UUID) -> Any:
+    return msgspec.json.decode(await connection.fetchval("SELECT logins::text FROM backends WHERE id = $1", backend_id))
 
 
 async def test_the_first_start_adds_it_and_the_next_finds_it(start: Start, connection: Connection) -> None:
-    for _ in range(2):
-        assert await start.at(NOBODY_THERE).decide()
-    assert await backends(connection) == [(NOBODY_THERE, True)]
+    assert await start(ONE) == await start(ONE)
+    assert await backends(connection) == [(ONE, True)]
+
+
+async def test_two_first_starts_at_once_add_one(start: Start, connection: Connection) -> None:
+    first, second = await asyncio.gather(start(ONE), start(ONE))
+    assert first == second
+    assert await backends(connection) == [(ONE, True)]
 
 
 async def test_what_the_owner_disabled_stays_disabled(start: Start, connection: Connection) -> None:
-    await start.at(NOBODY_THERE).decide()
+    await start(ONE)
     await connection.execute("UPDATE backends SET enabled = false, queue_id = 'other'")
-    await start.at(NOBODY_THERE).decide()
-    assert await backends(connection) == [(NOBODY_THERE, False)]
+    await start(ONE)
+    assert await backends(connection) == [(ONE, False)]
 
 
-async def test_new_credentials_take_effect_and_none_forget_none(start: Start, connection: Connection) -> None:
-    for credentials in (Credentials("a@b.c", "old"), Credentials("a@b.c", "new"), None):
-        await start.at(NOBODY_THERE, credentials=credentials).decide()
-    assert await connection.fetchval("SELECT credentials->>'password' FROM backends") == "new"
+async def test_a_changed_url_is_another_address_of_the_same_row(start: Start, connection: Connection) -> None:
+    backend_id = await start(ONE)
+    photo = await add_photo(connection, backend_id=backend_id, home=False)
+    await connection.execute("UPDATE backends SET identity_since = now(), enabled = false")
+    assert await start(TWO) == backend_id
+    assert await backends(connection) == [(TWO, True)]
+    assert await connection.fetchval("SELECT backend_id FROM photos WHERE id = $1", photo) == backend_id
+    said = await connection.fetchval("SELECT identity_since FROM backends")
+    assert said is None, "what the owner said of the server at the former address says nothing of this one"
 
 
-async def test_a_server_that_knows_none_of_them_is_another_and_the_old_one_stays_until_all_is_home(
-    start: Start, connection: Connection, servers: Servers, monkeypatch: pytest.MonkeyPatch
+async def test_an_address_that_another_row_has_is_used_through_that_row(start: Start, connection: Connection) -> None:
+    former = await start(ONE)
+    there = await add_backend(connection, url=TWO, enabled=False)
+    photo = await add_photo(connection, backend_id=former, home=False)
+    assert await start(TWO) == there
+    assert sorted(await backends(connection)) == sorted([(ONE, True), (TWO, True)])
+    assert await connection.fetchval("SELECT backend_id FROM photos WHERE id = $1", photo) == former
+    assert await start(TWO) == there, "it is remembered"
+    assert await start(ONE) == former, "and so is the way back"
+
+
+async def test_an_address_edited_on_the_page_stays_while_the_url_is_the_same_or_none(
+    start: Start, connection: Connection
 ) -> None:
-    monkeypatch.setattr(environment, "LOOK_AGAIN", 0.02)
-    one, two = await servers("one"), await servers("two")
-    await start.at(one.url).decide()
-    await photo_of(connection, one, home=False)
-    old = await connection.fetchval("SELECT id FROM backends")
-    backend = start.at(two.url)
-    start.all_home = False
-    assert await backend.decide()
-    assert await backends(connection) == [(one.url, True), (two.url, True)]
-    async with running(backend):
-        await start.until_asked(3)
-        assert (start.changes, set(start.asked)) == ([], {old})
-        assert await backends(connection) == [(one.url, True), (two.url, True)]
-        start.all_home = True
-
-        async def disabled() -> bool:
-            return await backends(connection) == [(one.url, False), (two.url, True)]
-
-        await until(disabled)
-    assert start.changes == [None]
+    backend_id = await start(ONE)
+    await connection.execute("UPDATE backends SET url = $1", TWO)
+    for url in (ONE, None):
+        assert await start(url) == backend_id
+        assert await backends(connection) == [(TWO, True)]
 
 
-async def test_an_old_server_that_the_owner_disabled_is_his_own_business(
-    start: Start, connection: Connection, servers: Servers, monkeypatch: pytest.MonkeyPatch
+async def test_a_database_of_an_earlier_release_has_the_url_in_its_row_alone(
+    start: Start, connection: Connection
 ) -> None:
-    monkeypatch.setattr(environment, "LOOK_AGAIN", 0.02)
-    one, two = await servers("one"), await servers("two")
-    for server in (one, two):
-        await start.at(server.url).decide()
-    backend = start.at(two.url)
-    await backend.decide()
-    await connection.execute("UPDATE backends SET enabled = false WHERE url = $1", one.url)
-
-    async def let_go() -> bool:
-        retiring = "SELECT jsonb_array_length(value->'retiring') FROM settings"
-        return await connection.fetchval(retiring) == 0
-
-    async with running(backend):
-        await until(let_go)
-        await connection.execute("UPDATE backends SET enabled = true")
-    assert start.asked == []
+    backend_id = await add_backend(connection, url=ONE)
+    value = msgspec.json.encode({"backend_id": str(backend_id), "retiring": []}).decode()
+    await connection.execute("INSERT INTO settings (key, value) VALUES ($1, $2)", SETTING, value)
+    assert await start(None) == backend_id
+    assert await start(TWO) == backend_id
+    assert await backends(connection) == [(TWO, True)]
 
 
-async def test_going_back_to_an_earlier_server_takes_it_up_again(
-    start: Start, connection: Connection, servers: Servers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(environment, "LOOK_AGAIN", 0.02)
-    one, two = await servers("one"), await servers("two")
-    for server in (one, two, one):
-        await start.at(server.url).decide()
-    backend = start.at(one.url)
-    await backend.decide()
-
-    async def only_the_second_retired() -> bool:
-        return await backends(connection) == [(one.url, True), (two.url, False)]
-
-    async with running(backend):
-        await until(only_the_second_retired)
-
-
-async def test_a_changed_url_that_does_not_answer_is_decided_as_soon_as_it_does(
-    start: Start, connection: Connection, servers: Servers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(environment, "ASK_AGAIN", 0.02)
-    one = await servers("one")
-    await start.at(one.url).decide()
-    await photo_of(connection, one)
-    two = await servers("two")
-    await two.refuse()
-    backend = start.at(two.url)
-    assert not await backend.decide()
-    assert await backends(connection) == [(one.url, True)]
-
-    async def decided() -> bool:
-        return len(start.changes) > 0
-
-    async with running(backend):
-        await two.accept()
-        await until(decided)
-    assert (two.url, True) in await backends(connection)
-
-
-async def test_what_was_decided_is_told_even_if_that_fails_at_first(
-    start: Start, connection: Connection, servers: Servers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(environment, "ASK_AGAIN", 0.02)
-    one, two = await servers("one"), await servers("two")
-    await start.at(one.url).decide()
-    backend = start.at(two.url)
-    start.all_home = False
-
-    async def broken(_: object) -> None:
-        raise OSError("the database is away")
-
-    backend._changed = broken
-    with pytest.raises(OSError, match="away"):
-        await backend.run()
-    backend._changed = start._changed
-
-    async def told() -> bool:
-        return start.changes == [None]
-
-    async with running(backend):
-        await until(told)
+async def test_a_row_that_the_owner_added_is_found_by_its_address(start: Start, connection: Connection) -> None:
+    there = await add_backend(connection, url=ONE)
+    assert await start(ONE) == there
 
 
 async def test_the_demo_is_one_backend_whatever_port_it_has(start: Start, connection: Connection) -> None:
-    for port in (9, 10):
-        await start.at(f"http://127.0.0.1:{port}", kind="demo").decide()
-    assert await backends(connection) == [("http://127.0.0.1:10", True)]
+    for url in (ONE, TWO):
+        await start(url, kind="demo")
+    assert await backends(connection) == [(TWO, True)]
 
 
-async def test_a_server_in_place_of_the_demo_is_another_backend(
-    start: Start, connection: Connection, servers: Servers
-) -> None:
-    await start.at(NOBODY_THERE, kind="demo").decide()
-    one = await servers("one")
-    await start.at(one.url).decide()
-    assert await backends(connection) == [(NOBODY_THERE, True), (one.url, True)]
+async def test_a_server_in_place_of_the_demo_is_another_backend(start: Start, connection: Connection) -> None:
+    await start(ONE, kind="demo")
+    await start(TWO)
+    assert await backends(connection) == [(ONE, True), (TWO, True)]
 
 
-async def test_it_goes_on_after_the_database_was_away(
-    start: Start, connection: Connection, servers: Servers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Run again by the supervisor, it begins where it was."""
-    monkeypatch.setattr(environment, "LOOK_AGAIN", 0.02)
-    one, two = await servers("one"), await servers("two")
-    for server in (one, two):
-        await start.at(server.url).decide()
-    backend = start.at(two.url)
-    await backend.decide()
-    await connection.execute("ALTER TABLE settings RENAME TO away")
-    with pytest.raises(Exception, match="settings"):
-        await backend.run()
-    await connection.execute("ALTER TABLE away RENAME TO settings")
-
-    async def retired() -> bool:
-        return (one.url, False) in await backends(connection)
-
-    async with running(backend):
-        await until(retired)
+async def test_its_login_belongs_to_the_origin_of_its_url(start: Start, connection: Connection) -> None:
+    backend_id = await start(ONE, credentials=Credentials("a@b.c", "old"))
+    await start(f"{ONE}/behind/a/path", credentials=Credentials("a@b.c", "new"))
+    assert await logins(connection, backend_id) == {ONE: {"email": "a@b.c", "password": "new"}}
+    await start(TWO)
+    await start(TWO, credentials=Credentials("x@b.c", "two"))
+    assert await logins(connection, backend_id) == {
+        ONE: {"email": "a@b.c", "password": "new"},
+        TWO: {"email": "x@b.c", "password": "two"},
+    }

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "correlation"
-down_revision = "background"
+revision = "0003"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 
