@@ -114,6 +114,8 @@ async def added_two_hours_ago(database: Database, invokeai: ScriptedInvokeAI, ex
 
 async def test_an_absence_that_the_database_dates_a_day_back_ends_no_item_early(harness: CorrelationHarness) -> None:
     """The first of two readings that lack it was by an earlier process, or the database's clock was set forward."""
+    harness.invokeai.add_canvas_save()  # by which the server is recognised though its queue is empty
+    await harness.connection.gallery.read()
     harness.invokeai.queue.started = False
     step, [_] = await harness.enqueue_own(batches.blank())
 
