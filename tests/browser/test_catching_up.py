@@ -197,12 +197,13 @@ async def test_nothing_is_said_to_be_nearly_ready_while_nothing_is_heard_of_it(
     await hold.reached()
     foot = page.locator(".server-line")
     await expect(foot).to_contain_text("1 in the queue")
+    tile = page.get_by_test_id("tray-tile")
+    await expect(tile).to_be_visible()
     async with darkroom.http.get("/api/v1/backends") as response:
         server = (await response.json())["items"][0]["id"]
     progress = {"percentage": 0.5, "message": "Denoising", "eta_seconds": 30, "preview_url": None}
     item = {"backend_id": server, "item_id": item_id, "batch_id": "none", "step_id": None}
     line.say("item.progress", item | progress, seq=line.seq)
-    tile = page.get_by_test_id("tray-tile")
     await expect(foot).to_contain_text("this one 30 s")
     await expect(tile).to_have_accessible_name(re.compile("30 s left"))
 

@@ -44,7 +44,11 @@ async def test_names_sighted_meanwhile_are_looked_up_together(harness: Correlati
     first, _ = await harness.enqueue_own(batches.blank())
     await stalled.wait()
     steps = [(await harness.enqueue_own(batches.several_images(4)))[0] for _ in range(3)]
-    await harness.invokeai.until_ended(1, 2, 3, 4)
+
+    async def all_heard_of() -> bool:
+        return len(await harness.fetch("SELECT FROM queue_items WHERE status = 'completed'")) == 4
+
+    await harness.until(all_heard_of)
     gate.set()
     for step in (first, *steps):
         await harness.until_step(step, "completed")

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import aiohttp
 import pytest
@@ -21,7 +21,8 @@ from tests.fakes.rows import add_backend
 from tests.fakes.served import served
 from tests.fakes.studio_harness import MODEL, StudioHarness, eventually
 
-BEYOND_TIME = cursors.encode(SessionOrder(), Position(uuid4(), "0001-01-01T00:00:00+14:00"))
+NO_ID = UUID(int=0)
+BEYOND_TIME = cursors.encode(SessionOrder(), Position(NO_ID, "0001-01-01T00:00:00+14:00"))
 STEP = {
     "prompt": "a lighthouse",
     "model_key": MODEL["key"],
@@ -129,9 +130,9 @@ async def test_the_same_correlation_id_gives_the_same_step_also_at_the_same_time
         {"parameters": {"loras": [{"weight": 1}]}},
         {"parameters": []},
         {"surprise": 1},
-        {"parent_id": str(uuid4())},
-        {"backend_id": str(uuid4())},
-        {"source_photo_id": str(uuid4())},
+        {"parent_id": str(NO_ID)},
+        {"backend_id": str(NO_ID)},
+        {"source_photo_id": str(NO_ID)},
     ],
     ids=str,
 )
