@@ -20,7 +20,7 @@ import pytest
 
 from service.database import watch
 from service.database.embedded import Answer, EmbeddedPostgres
-from service.database.watch import RESTARTS, WITHIN_SECONDS, SubscriptionRecorder
+from service.database.watch import RESTARTS, WITHIN_SECONDS, Watch
 from service.errors import StartupError
 from tests.database.test_embedded import connect, run, servers_of
 from tests.fakes import ScriptedInvokeAI
@@ -193,7 +193,7 @@ async def watched(server: Scripted, *, until: asyncio.Event, clock: Any = None) 
         reasons.append(reason)
         until.set()
 
-    watching = SubscriptionRecorder(cast(EmbeddedPostgres, server), give_up, *([clock] if clock else []))
+    watching = Watch(cast(EmbeddedPostgres, server), give_up, *([clock] if clock else []))
     task = asyncio.create_task(watching.run())
     async with asyncio.timeout(PATIENCE):
         await until.wait()
