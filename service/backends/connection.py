@@ -321,8 +321,13 @@ class Connection:
         while True:
             await happened(self._count_now, COUNT_SECONDS * random.uniform(0.9, 1.1))
             self._count_now.clear()
-            if self.state == "connected":
+            if self.state != "connected":
+                continue
+            try:
                 await self._count()
+            except BaseException:
+                self._count_now.set()
+                raise
 
     async def _count(self) -> None:
         async with self._around.database.connection() as database:

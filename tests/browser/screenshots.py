@@ -245,7 +245,7 @@ async def photograph(out: Path) -> None:
             await camera.viewer()
             await camera.take("viewer")
             await camera.page.goto("/settings")
-            await expect(camera.page.get_by_test_id("settings").get_by_role("spinbutton")).to_have_count(3)
+            await expect(camera.page.get_by_test_id("settings").get_by_role("spinbutton")).to_have_count(4)
             await camera.take("settings")
         await owner.begin_last()
         for camera in all_cameras:

@@ -92,7 +92,7 @@ async def test_a_retrievals_row_is_no_wider_than_its_card_and_its_reason_is_read
     reason = retrievals.locator("td.wide > span")
     await expect(reason).to_be_visible()
     card = await box_of(retrievals)
-    assert within(await box_of(retrievals.get_by_role("button", name="Retry")), card)
+    assert within(await box_of(retrievals.get_by_role("button", name="Retry", exact=True)), card)
     assert within(await box_of(reason), await box_of(retrievals.locator("td.wide")))
 
 

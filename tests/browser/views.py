@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 
 from playwright.async_api import Page, expect
 
+from service.demo.images import Filter
 from tests.browser.pictures import make, pictures
-from tests.fakes import ScriptedInvokeAI
+from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.darkroom import Darkroom
-from tests.fakes.rules import RouteRule
 
 
 async def fill_library(invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> str:
@@ -19,15 +19,32 @@ async def fill_library(invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> str:
     async with darkroom.http.patch("/api/v1/settings", json={"retrieval_max_attempts": 1}) as response:
         assert response.status == 200
     await make(invokeai, 1, 2, prompt="a valley of layered hills at first light")
-    broken: RouteRule = invokeai.break_file("truncated", times=None)
+    async with asyncio.timeout(20):
+        while await count_of_home(darkroom) < 2:
+            await asyncio.sleep(0.05)
+    # One file alone is broken: what strikes all of them is the path's trouble.
+    whole = names_of(invokeai)
+    broken = invokeai.on(rf"/i/(?!{'|'.join(whole)})[^/]+/full$", answers.truncated(), times=None)
     await make(invokeai, 3)
     await broken.wait()
     broken.remove()
+    [name] = names_of(invokeai) - whole
+    invokeai.break_file("truncated", name, times=None)
     session = await create_session(invokeai, darkroom, 64, 64)
     async with asyncio.timeout(20):
         while await status_of_step(darkroom, session) != "completed":
             await asyncio.sleep(0.05)
     return session
+
+
+def names_of(invokeai: ScriptedInvokeAI) -> set[str]:
+    """Of its finished images."""
+    return {image.image_name for image in invokeai.images.select(Filter(is_intermediate=False))}
+
+
+async def count_of_home(darkroom: Darkroom) -> int:
+    async with darkroom.http.get("/api/v1/photos?status=completed") as response:
+        return len((await response.json())["items"])
 
 
 async def status_of_step(darkroom: Darkroom, session: str) -> str:
@@ -81,7 +98,7 @@ async def each_view(page: Page, session: str) -> AsyncIterator[str]:
     await expect(page.get_by_test_id("retrievals").locator("tbody tr")).to_have_count(1)
     yield "activity"
     await page.goto("/settings")
-    await expect(page.get_by_test_id("settings").get_by_role("spinbutton")).to_have_count(3)
+    await expect(page.get_by_test_id("settings").get_by_role("spinbutton")).to_have_count(4)
     yield "settings"
     await page.goto("/trash")
     await expect(page.get_by_test_id("blank")).to_be_visible()

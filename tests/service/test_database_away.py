@@ -30,6 +30,8 @@ STEP = {
 }
 BODIES: dict[str, Any] = {
     "update_photo": {"favorite": True},
+    "change_photos": {"action": "retry", "ids": [str(uuid4())]},
+    "identify_backend": {"same": True},
     "create_session": {"name": "x"},
     "update_session": {"name": "x"},
     "create_step": STEP,

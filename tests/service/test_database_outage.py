@@ -83,8 +83,8 @@ async def test_a_state_that_changed_meanwhile_is_noted(harness: CorrelationHarne
     await harness.until(noted)
     async with harness.database.connection() as connection:
         await connection.execute("UPDATE backends SET last_seen_at = NULL")
-    async with away(harness, server, "states"):
-        harness.registry.status_changed(harness.backend_id)
+    async with away(harness, server, "counts"):
+        harness.connection.look()
     await harness.until(noted)
 
 

@@ -174,8 +174,7 @@ async def test_that_it_is_home_is_told(harness: CorrelationHarness, monkeypatch:
     await until_home(harness)
     told = asyncio.Event()
     monkeypatch.setattr(harness.registry._announcer, "ledger_changed", lambda _=None: told.set())
-    harness.connection._subscribed(harness.connection.subscription.state.CONNECTING, None)
-    harness.connection._subscribed(harness.connection.subscription.state.CONNECTED, None)
+    await harness.invokeai.drop_sockets()
     async with asyncio.timeout(10):
         await told.wait()
         await until_home(harness)
