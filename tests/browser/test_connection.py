@@ -16,7 +16,7 @@ from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
 from tests.fakes.process import DarkroomProcess
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("processes")]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from sqlalchemy import make_url
 from service.database.embedded import EmbeddedPostgres
 from service.errors import StartupError
 
-pytestmark = pytest.mark.xdist_group("processes")
+pytestmark = pytest.mark.xdist_group("database servers")
 
 
 async def connect(url: str) -> Any:

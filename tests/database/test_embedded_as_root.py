@@ -15,7 +15,7 @@ from service.database.embedded import EmbeddedPostgres
 from service.errors import StartupError
 from tests.database.test_embedded import run, servers_of
 
-pytestmark = pytest.mark.xdist_group("processes")
+pytestmark = pytest.mark.xdist_group("database servers")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from service.database.migrate import configuration, upgrade
 from service.database.models import Base
 from service.errors import StartupError
 
-pytestmark = pytest.mark.xdist_group("processes")
+pytestmark = pytest.mark.xdist_group("database servers")
 
 SCHEMA = """
     SELECT 'column', attrelid::regclass::text, attname, format_type(atttypid, atttypmod), attnotnull, attidentity::text,

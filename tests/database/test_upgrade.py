@@ -19,7 +19,7 @@ from service.media.storage import LocalStorage
 from tests.database.released import OWNER_PASSWORD, SERVER_URL, SESSION_TOKEN, restore, revisions
 from tests.fakes.darkroom import running, settings_for
 
-pytestmark = pytest.mark.xdist_group("processes")
+pytestmark = pytest.mark.xdist_group("database servers")
 
 Json = dict[str, Any]
 Rows = dict[str, list[Json]]

@@ -26,10 +26,10 @@ OPEN = ["/", "/studio", "/health/live", "/health/ready"]
 GUARDED = ["/api/v1/photos", "/api/v1/status", "/api/v1/settings", "/api/docs", "/api/openapi.json", "/metrics"]
 
 
-@pytest.fixture
-async def unlocked(tmp_path: Path, database_url: str) -> AsyncIterator[Darkroom]:
+@pytest.fixture(scope="module")
+async def unlocked(tmp_path_factory: pytest.TempPathFactory, module_database_url: str) -> AsyncIterator[Darkroom]:
     """On loopback, without a password."""
-    async with running(settings_for(tmp_path, database_url)) as darkroom:
+    async with running(settings_for(tmp_path_factory.mktemp("data"), module_database_url)) as darkroom:
         yield darkroom
 
 

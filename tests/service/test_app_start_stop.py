@@ -27,8 +27,6 @@ from tests.fakes.darkroom import running, settings_for
 from tests.fakes.process import ROOT, DarkroomProcess
 from tests.fakes.rows import add_photo
 
-pytestmark = pytest.mark.xdist_group("processes")
-
 PATIENCE = 60
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -14,15 +13,7 @@ from service.demo.images import Filter
 from tests.fakes import batches
 from tests.fakes.correlation_harness import CorrelationHarness
 
-pytestmark = [pytest.mark.usefixtures("plain_logs"), pytest.mark.xdist_group("processes")]
-
-
-@pytest.fixture(scope="module")
-def plain_logs() -> Iterator[None]:
-    """Every task fails, and its traceback is written: plainly, for rich ones take seconds each."""
-    structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
-    yield
-    structlog.reset_defaults()
+pytestmark = pytest.mark.xdist_group("database servers")
 
 
 @asynccontextmanager

@@ -141,6 +141,7 @@ async def test_a_browser_that_stops_reading_is_closed_with_4408_and_holds_nobody
 ) -> None:
     assert feed_routes.SEND_TIMEOUT == 10
     monkeypatch.setattr(feed_routes, "SEND_TIMEOUT", 1.0)
+    monkeypatch.setattr(serving, "LAST_WORDS_SECONDS", 2.0)
     hub = hub_of(darkroom)
     asleep = await _asleep(darkroom)
     async with darkroom.feed() as awake:
@@ -165,6 +166,7 @@ async def test_a_browser_that_answers_no_ping_is_closed_with_4408_though_nothing
 ) -> None:
     monkeypatch.setattr(serving, "PING_SECONDS", 0.2)
     monkeypatch.setattr(serving, "PONG_SECONDS", 0.5)
+    monkeypatch.setattr(serving, "LAST_WORDS_SECONDS", 0.5)
     async with running(settings_for(tmp_path, database_url)) as darkroom:
         asleep = await _asleep(darkroom)
         async with darkroom.feed() as awake:

@@ -21,8 +21,6 @@ from tests.fakes import answers
 from tests.fakes.retrieval_harness import RetrievalHarness, retrieval_harness
 from tests.service import retrieval_process
 
-pytestmark = pytest.mark.xdist_group("processes")
-
 SCRIPT = Path(retrieval_process.__file__)
 ROOT = SCRIPT.parents[2]
 

@@ -10,13 +10,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import pytest
-
 from service.database.engine import Database
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.studio_harness import MODEL, POST, StudioHarness, eventually, posts, studio_harness, until_made
-
-pytestmark = pytest.mark.xdist_group("processes")
 
 ROOT = Path(__file__).resolve().parents[2]
 
