@@ -149,6 +149,8 @@ async def test_the_focus_stays_on_the_one_button_while_generate_becomes_cancel_a
     session = await create_session(invokeai, darkroom, 64, 64)
     page = await open_page(f"/studio/{session}")
     await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))
+    # The session's own step is over.
+    await expect(page.get_by_test_id("generate")).to_be_visible()
     hold = invokeai.hold("output")
     await page.get_by_test_id("generate").focus()
     await page.keyboard.down("Enter")

@@ -337,6 +337,7 @@ async def test_a_photo_that_arrives_during_a_removal_stops_it(
         await reload()
 
     monkeypatch.setattr(registry, "reload", reload_late)
-    assert (await client.delete(f"/api/v1/backends/{backend}")).status == 409
+    async with client.delete(f"/api/v1/backends/{backend}") as response:
+        assert response.status == 409
     assert (await answer(await client.get(f"/api/v1/backends/{backend}"), 200))["enabled"] is True
     assert await connection.fetchval("SELECT count(*) FROM photos WHERE retrieval_status = 'failed'") == 0

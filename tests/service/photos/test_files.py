@@ -86,9 +86,11 @@ async def test_a_file_that_is_not_sent_is_closed(
 
     monkeypatch.setattr(storage, "open", remembered)
     photo = await add_home()
-    assert (await client.get(f"/api/v1/photos/{photo}/file", headers={"Range": f"bytes={'9' * 5000}-"})).status == 416
+    async with client.get(f"/api/v1/photos/{photo}/file", headers={"Range": f"bytes={'9' * 5000}-"}) as response:
+        assert response.status == 416
     monkeypatch.setattr(file_routes, "wanted_range", broken)
-    assert (await client.get(f"/api/v1/photos/{photo}/file")).status == 500
+    async with client.get(f"/api/v1/photos/{photo}/file") as response:
+        assert response.status == 500
     assert [file.closed for file in opened] == [True, True]
 
 

@@ -27,7 +27,8 @@ async def test_a_waiting_file_is_202_and_becomes_the_next_in_line(
         retrieval_attempts=2,
         next_retrieval_attempt=due + timedelta(minutes=5),
     )
-    assert (await client.get(f"/api/v1/photos/{photo}/thumbnail")).status == 202
+    async with client.get(f"/api/v1/photos/{photo}/thumbnail") as response:
+        assert response.status == 202
     response = await client.get(f"/api/v1/photos/{photo}/file")
     assert await answer(response, 202) == {"retrieval_status": "pending", "retrieval_attempts": 2}
     assert response.headers["Retry-After"] == "1"

@@ -33,7 +33,8 @@ async def test_emptying_the_trash_removes_files_thumbnails_and_memory(
 ) -> None:
     kept = await add_home()
     photo = await add_home(deleted_at=NOW)
-    assert (await client.get(f"/api/v1/photos/{photo}/thumbnail")).status == 200
+    async with client.get(f"/api/v1/photos/{photo}/thumbnail") as response:
+        assert response.status == 200
     assert await answer(await client.delete("/api/v1/photos/trash"), 200) == {"changed": 1}
     assert await feed.next("photo.removed") == {"id": str(photo)}
     for path in ("", "/file", "/thumbnail"):
