@@ -225,31 +225,3 @@ def damage(files: list[Path]) -> None:
             file.write_bytes(content[: len(content) // 2])
         else:
             file.write_bytes(content[:-20] + bytes([content[-20] ^ 1]) + content[-19:])
-
-
-@pytest.mark.parametrize("hindrance", ["no websocket upgrade", "no openapi", "neither"])
-async def test_a_batch_and_a_mirrored_image_come_home_past_a_hindrance(
-    darkroom: DarkroomProcess, invokeai: RealInvokeAI, proxy: ReverseProxy, hindrance: str
-) -> None:
-    async def no_openapi(request: web.Request) -> web.StreamResponse | None:
-        return web.Response(status=500, text="Internal Server Error") if request.path == "/openapi.json" else None
-
-    proxy.websockets = hindrance == "no openapi"
-    proxy.faults = [] if hindrance == "no websocket upgrade" else [no_openapi]
-    await proxy.cut()
-    await asyncio.sleep(2)
-    await darkroom.connected()
-    model = await darkroom.model("sd-1")
-    step = await darkroom.generate(model, batch_size=4, parameters={"width": 64, "height": 64, "steps": 4})
-    await darkroom.until_step(step["id"], "completed", seconds=30)
-    await invokeai.queue("POST", "enqueue_batch", batches.batch(batches.blank()))
-    await all_home(darkroom, invokeai, 5, 30)
-    long = await darkroom.generate(model, parameters={"width": 256, "height": 256, "steps": 200})
-
-    async def running() -> bool:
-        items = (await darkroom.get(f"/steps/{long['id']}"))["items"]
-        return any(item["status"] == "in_progress" for item in items)
-
-    await darkroom.until(running, 30)
-    await darkroom.post(f"/steps/{long['id']}/cancel")
-    await darkroom.until_step(long["id"], "canceled", seconds=30)
