@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from service.database.engine import Connection, Database
-from service.errors import InvokeError, InvokeUnauthorized, InvokeUnrecognised
+from service.errors import InvokeError, InvokeNotFound, InvokeUnauthorized, InvokeUnrecognised
 from service.invokeai.client import InvokeClient
 
 NAMES = 60
@@ -123,7 +123,13 @@ async def recognise(
         recorded = await sample(connection, backend_id)
     questions = _Questions(client, database, backend_id, recorded)
     failures: list[InvokeError] = []
-    for ask in (questions.has_an_image, questions.had_a_batch, questions.lists_an_image, questions.holds_an_item):
+    for ask in (
+        questions.has_an_image,
+        questions.had_a_batch,
+        questions.lists_an_image,
+        questions.holds_an_item,
+        questions.made_an_image_of_a_batch,
+    ):
         try:
             if await ask():
                 return Recognised()
@@ -198,6 +204,24 @@ class _Questions:
         some = ids[:ITEMS] + ids[max(ITEMS, len(ids) - ITEMS) :]
         items = await self._client.items(some) if some else []
         return await self._known([], [item.session_id for item in items], [item.batch_id for item in items])
+
+    async def made_an_image_of_a_batch(self) -> bool:
+        """Where the queue was pruned before anything was recorded, an image still names its batch (rule 2)."""
+        if not self._recorded.batch_ids:
+            return False
+        newest = await self._client.images_page(THEIRS, 0, is_intermediate=False, starred_first=False)
+        batch_ids = []
+        for image in newest.items:
+            if image.session_id is None:
+                continue
+            try:
+                metadata = await self._client.metadata(image.image_name)
+            except InvokeNotFound:
+                continue  # deleted just now
+            batch_id = (metadata or {}).get("darkroom_batch")
+            if isinstance(batch_id, str) and batch_id.isprintable():
+                batch_ids.append(batch_id)
+        return await self._known([], [], batch_ids)
 
     async def _known(self, names: list[str], sessions: list[str], batches: Sequence[str] = ()) -> bool:
         async with self._database.connection() as connection:

@@ -100,6 +100,22 @@ async def test_a_batch_is_enough_where_no_image_came_yet(each: Asked, connection
     assert await each.recognise() == RECOGNISED
 
 
+async def test_an_image_that_names_the_batch_is_enough_where_the_queue_was_pruned_before_any_was_recorded(
+    each: Asked, connection: Connection
+) -> None:
+    _, batch_id = await work(connection, each.backend_id)
+    each.server.add_image(session_id="theirs", metadata={"seed": 1})
+    each.server.add_image(session_id="ours", metadata={"darkroom_batch": batch_id})
+    assert await each.recognise() == RECOGNISED
+
+
+async def test_a_copy_of_our_image_proves_nothing(each: Asked, connection: Connection) -> None:
+    """A project may be imported into any InvokeAI; what it brings has no session (FACTS §12)."""
+    _, batch_id = await work(connection, each.backend_id)
+    each.server.add_canvas_save(metadata={"darkroom_batch": batch_id})
+    assert await each.recognise() == NOT_RECOGNISED
+
+
 async def test_where_all_recorded_first_was_deleted_what_it_lists_now_is_enough(
     each: Asked, connection: Connection
 ) -> None:
