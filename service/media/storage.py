@@ -179,14 +179,6 @@ class LocalStorage:
     def exists(self, relative: str) -> bool:
         return self.path(relative).is_file()
 
-    def is_missing(self, relative: str) -> bool:
-        """Whether nothing has that name. Of a folder whose disk has gone, nothing can be said."""
-        try:
-            self.check_mounted()
-        except OSError:
-            return False
-        return not self.exists(relative)
-
     def check_room(self) -> None:
         """Raises `OSError` when what is left on the disk is to be kept for others."""
         usage = shutil.disk_usage(self.root)

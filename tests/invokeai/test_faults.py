@@ -68,9 +68,13 @@ async def ledger(darkroom: DarkroomProcess) -> dict[str, Any]:
     return dict((await darkroom.get("/backends"))["items"][0]["ledger"])
 
 
-async def until_waiting(darkroom: DarkroomProcess, count: int) -> None:
+async def twenty_wait(darkroom: DarkroomProcess, invokeai: RealInvokeAI, proxy: ReverseProxy) -> None:
+    """Twenty images are known, and none can be fetched until the proxy's faults are others."""
+    proxy.faults = [storage_maintenance]
+    await make_images(invokeai, 20)
+
     async def waiting() -> bool:
-        return bool((await ledger(darkroom))["waiting"] == count)
+        return bool((await ledger(darkroom))["waiting"] == 20)
 
     await darkroom.until(waiting, 60)
 
@@ -96,9 +100,7 @@ async def nothing_concluded(darkroom: DarkroomProcess, seconds: float) -> None:
 async def test_twenty_wait_while_another_invokeai_answers_there_for_a_minute(
     darkroom: DarkroomProcess, invokeai: RealInvokeAI, proxy: ReverseProxy, another: DemoServer
 ) -> None:
-    proxy.faults = [storage_maintenance]
-    await make_images(invokeai, 20)
-    await until_waiting(darkroom, 20)
+    await twenty_wait(darkroom, invokeai, proxy)
     proxy.upstream, proxy.faults = another.url, []
     await proxy.cut()
     await nothing_concluded(darkroom, MINUTE)
@@ -110,9 +112,7 @@ async def test_twenty_wait_while_another_invokeai_answers_there_for_a_minute(
 async def test_twenty_wait_while_another_invokeai_answers_there_and_no_socket_breaks(
     darkroom: DarkroomProcess, invokeai: RealInvokeAI, proxy: ReverseProxy, another: DemoServer
 ) -> None:
-    proxy.faults = [storage_maintenance]
-    await make_images(invokeai, 20)
-    await until_waiting(darkroom, 20)
+    await twenty_wait(darkroom, invokeai, proxy)
     proxy.upstream, proxy.faults = another.url, []
     await nothing_concluded(darkroom, MINUTE)
     proxy.upstream = invokeai.url
@@ -122,9 +122,7 @@ async def test_twenty_wait_while_another_invokeai_answers_there_and_no_socket_br
 async def test_twenty_wait_while_a_gateway_answers_json_404_to_everything(
     darkroom: DarkroomProcess, invokeai: RealInvokeAI, proxy: ReverseProxy
 ) -> None:
-    proxy.faults = [storage_maintenance]
-    await make_images(invokeai, 20)
-    await until_waiting(darkroom, 20)
+    await twenty_wait(darkroom, invokeai, proxy)
     proxy.faults = [json_404()]
     await nothing_concluded(darkroom, MINUTE)
     proxy.faults = []
@@ -134,9 +132,7 @@ async def test_twenty_wait_while_a_gateway_answers_json_404_to_everything(
 async def test_twenty_wait_while_the_address_is_edited_on_the_page_and_back(
     darkroom: DarkroomProcess, invokeai: RealInvokeAI, proxy: ReverseProxy, another: DemoServer
 ) -> None:
-    proxy.faults = [storage_maintenance]
-    await make_images(invokeai, 20)
-    await until_waiting(darkroom, 20)
+    await twenty_wait(darkroom, invokeai, proxy)
     proxy.faults = []
     [backend] = (await darkroom.get("/backends"))["items"]
     status, answer = await darkroom.call("PATCH", f"/api/v1/backends/{backend['id']}", {"url": another.url})
