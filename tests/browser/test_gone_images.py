@@ -29,11 +29,14 @@ async def test_gone_images_are_shown_until_seen_and_retried_alone_or_all_at_once
     open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom, connection: Connection
 ) -> None:
     await make(invokeai, 1, 2, 3)
-    names = [image.image_name for image in invokeai.images.select(Filter(is_intermediate=False))]
+    made = list(invokeai.images.select(Filter(is_intermediate=False)))
+    names = [image.image_name for image in made]
     page = await open_page("/activity")
     ledger = page.get_by_test_id("ledger")
     await expect(ledger).to_have_text("3 made · 3 home")
     await expect(ledger).to_have_attribute("data-home", "true")
+    for image in made:  # a reading that named them would bring them home before Retry is pressed
+        invokeai.images.update(image, is_intermediate=True)
     await connection.execute(
         "UPDATE photos SET retrieval_status = 'gone', retrieval_error = 'deleted there' WHERE invoke_id = ANY($1)",
         names,
