@@ -38,9 +38,11 @@ demo: $(VENV)/command.stamp $(UI) ## Start Darkroom with a demo InvokeAI that ne
 	@exec $(BIN)/python -m service demo
 
 test: $(VENV)/dev.stamp $(VENV)/command.stamp $(UI) chromium ## All tests but those that need a real InvokeAI (ARGS=… goes to pytest)
+	@$(NODE) npm --prefix static test
 	$(PYTEST) $(ARGS)
 
 test-fast: $(VENV)/dev.stamp $(VENV)/command.stamp $(UI) ## As test, without the browser
+	@$(NODE) npm --prefix static test
 	$(PYTEST) --ignore=tests/browser $(ARGS)
 
 test-invokeai: $(VENV)/dev.stamp $(UI) ## Tests against a real InvokeAI: make test-invokeai INVOKEAI_URL=http://…
@@ -54,7 +56,7 @@ test-faults: $(VENV)/dev.stamp $(UI) ## Minutes of faults before a real InvokeAI
 bench: $(VENV)/dev.stamp $(UI) ## Measure the pipeline, the feed and the fan-out beside their limits
 	$(BIN)/python -m bench $(ARGS)
 
-check: $(VENV)/dev.stamp static/node_modules/.package-lock.json ## Format, lint, types, import contracts, migrations, UI types
+check: $(VENV)/dev.stamp static/node_modules/.package-lock.json ## Format, lint, types, import contracts, migrations, UI lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -64,9 +66,10 @@ check: $(VENV)/dev.stamp static/node_modules/.package-lock.json ## Format, lint,
 	diff -u $(SCHEMA) $(VENV)/check/schema.d.ts || { echo "the API has changed: run make types"; exit 1; }
 	@$(NODE) npm --prefix static run check
 
-fmt: $(VENV)/dev.stamp ## Format, and mend what the linter can mend
+fmt: $(VENV)/dev.stamp static/node_modules/.package-lock.json ## Format, and mend what the linter can mend
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+	@$(NODE) npm --prefix static run fmt
 
 types: $(VENV)/dev.stamp static/node_modules/.package-lock.json ## The UI's API types, from the service's OpenAPI
 	$(BIN)/python -m service openapi >$(VENV)/openapi.json

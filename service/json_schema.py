@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
+from litestar.openapi.spec import OpenAPIType
 from msgspec import Meta, Raw
 
 MINIMUM_ZERO: Final[dict[str, Any]] = {"minimum": 0}
@@ -11,5 +12,8 @@ MINIMUM_ZERO: Final[dict[str, Any]] = {"minimum": 0}
 FROM_ZERO: Final = Meta(ge=0, extra_json_schema={"extra": MINIMUM_ZERO})
 ABOVE_ZERO: Final = Meta(gt=0, extra_json_schema={"extra": {"exclusive_minimum": 0}})
 
-NullableJson = Annotated[Raw | None, Meta(extra_json_schema={"extra": {"one_of": None}})]
-"""Any JSON. As a plain union it would be `oneOf` anything and null, which null, being both, does not satisfy."""
+_OBJECT_OR_NULL: Final[dict[str, Any]] = {"one_of": None, "type": [OpenAPIType.OBJECT, OpenAPIType.NULL]}
+NullableObject = Annotated[
+    Raw | None, Meta(extra_json_schema={"extra": _OBJECT_OR_NULL | {"additional_properties": True}})
+]
+"""A JSON object as it is stored, or null."""

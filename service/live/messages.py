@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from service.json_schema import NullableJson
+from service.json_schema import NullableObject
 
 RetrievalStatus = Literal["pending", "retrieving", "completed", "failed", "gone"]
 StepStatus = Literal["pending", "processing", "completed", "failed", "canceled"]
@@ -36,7 +36,7 @@ class Photo(Resource, frozen=True, kw_only=True):
     is_generated: bool
     generation_prompt: str | None
     generation_negative_prompt: str | None
-    generation_params: NullableJson
+    generation_params: NullableObject
     source_image_id: UUID | None
     source: Literal["uploaded", "generated", "mirrored", "imported"]
     invoke_id: str | None
@@ -221,14 +221,14 @@ class Model(Resource, frozen=True, kw_only=True):
     type: str
     format: str | None
     variant: str | None
-    submodels: NullableJson
+    submodels: NullableObject
     expert: str | None
     latent_channels: int | None
     provider_id: str | None
-    capabilities: NullableJson
+    capabilities: NullableObject
     """What an API provider's model can do."""
     description: str | None
-    default_settings: NullableJson
+    default_settings: NullableObject
     seen_at: datetime
 
 

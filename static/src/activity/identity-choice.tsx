@@ -1,5 +1,5 @@
 import { useId, useRef, useState } from "preact/hooks";
-import { api } from "../api/client";
+import { answerOf, api } from "../api/client";
 import type { Backend } from "../api/types";
 import { toast, toastFailure } from "../app/toasts";
 import { putBackend } from "../state/backends";
@@ -14,7 +14,9 @@ export function IdentityChoice({ server }: { server: Backend }) {
     // The buttons go away with the answer; the focus stays on this card.
     const edit = element.current?.closest("li")?.querySelector<HTMLButtonElement>("header button:last-of-type");
     try {
-      const now = await api.post<Backend>(`/backends/${server.id}/identity`, { same });
+      const now = await answerOf(
+        api.POST("/api/v1/backends/{backend_id}/identity", { params: { path: { backend_id: server.id } }, body: { same } }),
+      );
       edit?.focus();
       putBackend(now);
       toast(same ? `${server.name} goes on at this address` : `${now.name} is a new server; ${server.name} is switched off`);
@@ -25,7 +27,13 @@ export function IdentityChoice({ server }: { server: Backend }) {
   }
 
   return (
-    <div ref={element} class="identity-choice" role="group" aria-label={`What answers at the address of ${server.name}`} data-testid="identity-choice">
+    <div
+      ref={element}
+      class="identity-choice"
+      role="group"
+      aria-label={`What answers at the address of ${server.name}`}
+      data-testid="identity-choice"
+    >
       <Answer
         words="It is the same server"
         meaning="It moved here, or its images were deleted there. Work and images go on with it."

@@ -3,8 +3,8 @@ import type { ItemStatus } from "../api/types";
 import { count, duration } from "../app/format";
 import { backendName, backends } from "../state/backends";
 import { type LiveItem, liveItems } from "../state/items";
-import { getStep } from "../state/steps";
 import { isAway } from "../state/server-alarm";
+import { getStep } from "../state/steps";
 import { secondsLeft } from "../state/time-left";
 import { type Column, Table } from "./table";
 
@@ -13,7 +13,11 @@ const WORDS: Partial<Record<ItemStatus, string>> = { pending: "In the queue", wa
 const COLUMNS: Column<LiveItem>[] = [
   { name: "Item", by: (live) => live.item.value.item_id, cell: (live) => <span class="mono">{live.item.value.item_id}</span> },
   { name: "What", by: what, cell: (live) => <What live={live} />, class: "wide" },
-  { name: "Server", by: (live) => backendName(live.item.value.backend_id), cell: (live) => backendName(live.item.value.backend_id) },
+  {
+    name: "Server",
+    by: (live) => backendName(live.item.value.backend_id),
+    cell: (live) => backendName(live.item.value.backend_id),
+  },
   { name: "State", cell: (live) => <State live={live} /> },
 ];
 

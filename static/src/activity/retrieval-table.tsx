@@ -1,5 +1,5 @@
-import { ago, duration } from "../app/format";
 import type { Photo } from "../api/types";
+import { ago, duration } from "../app/format";
 import { useNow } from "../app/use-now";
 import { Picture, RetryRetrieval } from "../library/picture";
 import { Icon } from "../shell/icon";
@@ -25,7 +25,11 @@ export function RetrievalTable({ addressOf, onOpen }: RetrievalTableProps) {
     { name: "Server", by: (photo) => backendName(photo.backend_id), cell: (photo) => backendName(photo.backend_id) },
     { name: "Made", by: (photo) => photo.created_at, cell: (photo) => ago(photo.created_at, now) },
     { name: "Tried", by: (photo) => photo.retrieval_attempts, cell: (photo) => tried(photo, now) },
-    { name: "What happened", cell: (photo) => <span class={isTriedAgain(photo) ? "warn" : "bad"}>{lostReason(photo)}</span>, class: "wide" },
+    {
+      name: "What happened",
+      cell: (photo) => <span class={isTriedAgain(photo) ? "warn" : "bad"}>{lostReason(photo)}</span>,
+      class: "wide",
+    },
     { name: "Action", cell: (photo) => <Action photo={photo} />, class: "action" },
   ];
   return (
@@ -40,7 +44,9 @@ export function RetrievalTable({ addressOf, onOpen }: RetrievalTableProps) {
         )}
       </header>
       {troubledError.value !== null && <p class="bad small">{troubledError.value}</p>}
-      {photos.length > 0 && <Table label="Retrievals that need a look" columns={columns} rows={photos} rowKey={(photo) => photo.id} />}
+      {photos.length > 0 && (
+        <Table label="Retrievals that need a look" columns={columns} rows={photos} rowKey={(photo) => photo.id} />
+      )}
       {moreTroubled.value && <p class="muted small">These are the newest; older ones are not listed.</p>}
       {troubled.value !== null && photos.length === 0 && (
         <p class="all-well muted">

@@ -58,7 +58,7 @@ export function ServerCard({ server }: { server: Backend }) {
 /** Queue and gallery are read at once; what is found comes by the feed. */
 async function lookAt(server: Backend): Promise<void> {
   try {
-    await api.post(`/backends/${server.id}/look`);
+    await api.POST("/api/v1/backends/{backend_id}/look", { params: { path: { backend_id: server.id } } });
     toast(`Looking at ${server.name}`);
   } catch (failure) {
     toastFailure("It was not looked at.", failure);
@@ -165,7 +165,9 @@ function LedgerLine({ server }: { server: Backend }) {
           {olderImages(server.older_images)}
         </span>
       )}
-      {server.videos > 0 && <span class="small muted">{count(server.videos, "video")} stay there: this release brings home images</span>}
+      {server.videos > 0 && (
+        <span class="small muted">{count(server.videos, "video")} stay there: this release brings home images</span>
+      )}
     </footer>
   );
 }

@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
-import { api, ApiError, reasonOf, withQuery } from "../api/client";
-import type { Backend, Reached } from "../api/types";
+import { ApiError, answerOf, api, reasonOf } from "../api/client";
+import type { Backend } from "../api/types";
 import { count } from "../app/format";
 import { toast } from "../app/toasts";
 import { Dialog } from "../shell/dialog";
@@ -66,7 +66,10 @@ export function ServerDialog({ server, onClose }: { server: Backend | null; onCl
   const save = () =>
     attempt(async () => {
       const body = bodyOf(form);
-      putBackend(server ? await api.patch<Backend>(`/backends/${server.id}`, body) : await api.post<Backend>("/backends", body));
+      const known = server && { params: { path: { backend_id: server.id } }, body };
+      putBackend(
+        await answerOf(known ? api.PATCH("/api/v1/backends/{backend_id}", known) : api.POST("/api/v1/backends", { body })),
+      );
       onClose();
     });
 
@@ -85,8 +88,8 @@ export function ServerDialog({ server, onClose }: { server: Backend | null; onCl
           <summary class="small muted">Login, when this InvokeAI has users</summary>
           {elsewhere && (
             <p class="small muted" data-testid="login-elsewhere">
-              A login is sent only to the scheme, host and port it was given for. Give the one for this address; the one for the former address is
-              kept, and used when that address is set again.
+              A login is sent only to the scheme, host and port it was given for. Give the one for this address; the one for the
+              former address is kept, and used when that address is set again.
             </p>
           )}
           <div class="pair">
@@ -112,6 +115,7 @@ export function ServerDialog({ server, onClose }: { server: Backend | null; onCl
               class="switch"
               type="checkbox"
               role="switch"
+              aria-checked={form.enabled}
               checked={form.enabled}
               onChange={(event) => change({ enabled: event.currentTarget.checked })}
             />
@@ -173,7 +177,7 @@ interface ActionProps {
 function Test({ server, busy, attempt, onAnswer }: ActionProps & { onAnswer: (words: string) => void }) {
   const test = () =>
     attempt(async () => {
-      const found = await api.post<Reached>(`/backends/${server.id}/test`);
+      const found = await answerOf(api.POST("/api/v1/backends/{backend_id}/test", { params: { path: { backend_id: server.id } } }));
       onAnswer(`InvokeAI ${found.version} answers, with ${count(found.models, "model")}.`);
     });
   return (
@@ -191,7 +195,9 @@ function Remove({ server, busy, attempt, onRemoved }: ActionProps & { onRemoved:
   const remove = () =>
     attempt(async () => {
       try {
-        await api.delete(withQuery(`/backends/${server.id}`, { confirm: state === "despite" || null }));
+        await api.DELETE("/api/v1/backends/{backend_id}", {
+          params: { path: { backend_id: server.id }, query: { confirm: state === "despite" } },
+        });
       } catch (failure) {
         if (failure instanceof ApiError && failure.code === "conflict") setState("despite");
         throw failure;

@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { api } from "../api/client";
+import { answerOf, api } from "../api/client";
 import type { Backend } from "../api/types";
 import { toastFailure } from "../app/toasts";
 import { putBackend } from "../state/backends";
@@ -8,13 +8,18 @@ interface Action {
   label: string;
   /** Asked once more before it is done. */
   really?: string;
-  path: string;
+  path: "/api/v1/backends/{backend_id}/seen" | "/api/v1/backends/{backend_id}/confirm-gone";
   failed: string;
 }
 
 const ACTIONS: Readonly<Record<string, Action>> = {
-  images_gone: { label: "Seen", path: "seen", failed: "Not marked as seen." },
-  images_missing: { label: "They were deleted", really: "Really deleted", path: "confirm-gone", failed: "Not confirmed." },
+  images_gone: { label: "Seen", path: "/api/v1/backends/{backend_id}/seen", failed: "Not marked as seen." },
+  images_missing: {
+    label: "They were deleted",
+    really: "Really deleted",
+    path: "/api/v1/backends/{backend_id}/confirm-gone",
+    failed: "Not confirmed.",
+  },
 };
 
 /** What the owner can say about a server's trouble; nothing for a trouble that ends by itself. */
@@ -28,7 +33,7 @@ export function TroubleAction({ server, code }: { server: Backend; code: string 
     if (really !== undefined && !asked) return setAsked(true);
     setBusy(true);
     try {
-      putBackend(await api.post<Backend>(`/backends/${server.id}/${path}`));
+      putBackend(await answerOf(api.POST(path, { params: { path: { backend_id: server.id } } })));
     } catch (failure) {
       toastFailure(failed, failure);
     }

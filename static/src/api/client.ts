@@ -1,4 +1,6 @@
 import { signal } from "@preact/signals";
+import createClient from "openapi-fetch";
+import type { paths } from "./schema";
 
 /** Why a request was not answered as hoped; `message` is fit to be shown. */
 export class ApiError extends Error {
@@ -18,20 +20,11 @@ export const signedOut = signal(false);
 /** Rises when a request that changes something begins, and when it ends. */
 export const changes = signal(0);
 
-const BASE = "/api/v1";
 const TIMEOUT_MS = 30_000;
 
-type Query = Record<string, string | number | boolean | null | undefined | readonly string[]>;
-
-export function withQuery(path: string, query: Query): string {
-  const search = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) {
-    if (value === null || value === undefined) continue;
-    if (typeof value === "object") for (const one of value) search.append(name, one);
-    else search.append(name, String(value));
-  }
-  const text = search.toString();
-  return text ? `${path}?${text}` : path;
+/** A `fetch` that gives up after this time. */
+export function within(milliseconds: number): (request: Request) => Promise<Response> {
+  return (request) => fetch(request, { signal: AbortSignal.any([request.signal, AbortSignal.timeout(milliseconds)]) });
 }
 
 async function refusal(response: Response): Promise<ApiError> {
@@ -44,43 +37,33 @@ async function refusal(response: Response): Promise<ApiError> {
   }
 }
 
-/** One JSON request. Rejects with ApiError; code `unreachable` when Darkroom did not answer. */
-async function send<T>(method: string, path: string, body?: unknown, signal?: AbortSignal, patience = TIMEOUT_MS): Promise<T> {
-  const timeout = AbortSignal.timeout(patience);
-  let response: Response;
-  try {
-    response = await fetch(BASE + path, {
-      method,
-      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
-      headers: body === undefined ? {} : { "Content-Type": "application/json" },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-  } catch (cause) {
-    if (signal?.aborted) throw cause;
-    throw new ApiError(0, "unreachable", "Darkroom does not answer. It may be stopped, or the network is down.");
-  }
-  if (!response.ok) {
-    if (response.status === 401 && path !== "/login") signedOut.value = true;
+/**
+ * Requests by their path, with types from the service's OpenAPI. They reject with ApiError; code `unreachable` when
+ * Darkroom did not answer. Arrays in a query repeat their name; null is left out.
+ */
+export const api = createClient<paths>({ baseUrl: location.origin, fetch: within(TIMEOUT_MS) });
+
+api.use({
+  onRequest({ request }) {
+    if (request.method !== "GET") changes.value += 1;
+  },
+  async onResponse({ request, response, schemaPath }) {
+    if (request.method !== "GET") changes.value += 1;
+    if (response.ok) return;
+    if (response.status === 401 && schemaPath !== "/api/v1/login") signedOut.value = true;
     throw await refusal(response);
-  }
-  return (response.status === 204 ? undefined : await response.json().catch(() => undefined)) as T;
-}
+  },
+  onError({ request, error }) {
+    if (request.method !== "GET") changes.value += 1;
+    if (request.signal.aborted) return error as Error;
+    return new ApiError(0, "unreachable", "Darkroom does not answer. It may be stopped, or the network is down.");
+  },
+});
 
-async function change<T>(method: string, path: string, body?: unknown, patience?: number): Promise<T> {
-  changes.value += 1;
-  try {
-    return await send<T>(method, path, body, undefined, patience);
-  } finally {
-    changes.value += 1;
-  }
+/** What a request of `api` was answered. */
+export async function answerOf<T>(request: Promise<{ data?: T }>): Promise<NonNullable<T>> {
+  return (await request).data as NonNullable<T>;
 }
-
-export const api = {
-  get: <T>(path: string, query: Query = {}, signal?: AbortSignal) => send<T>("GET", withQuery(path, query), undefined, signal),
-  post: <T>(path: string, body?: unknown) => change<T>("POST", path, body),
-  patch: <T>(path: string, body: unknown) => change<T>("PATCH", path, body),
-  delete: (path: string, patience?: number) => change<void>("DELETE", path, undefined, patience),
-};
 
 /** The words of any failure, fit to be shown. */
 export function reasonOf(failure: unknown): string {

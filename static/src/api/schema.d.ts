@@ -774,15 +774,15 @@ export interface components {
             url: string;
             name?: string | null;
             /** @default default */
-            queue_id: string;
+            queue_id?: string;
             credentials?: components["schemas"]["ServerLogin"] | null;
             /** @default true */
-            enabled: boolean;
+            enabled?: boolean;
             /**
              * @default all
              * @enum {string}
              */
-            mirror: "all" | "own";
+            mirror?: "all" | "own";
         };
         /** BackendLedger */
         BackendLedger: {
@@ -872,12 +872,12 @@ export interface components {
              * @description True: only the trash. False: only what is not in it
              * @default false
              */
-            trashed: boolean;
+            trashed?: boolean;
             /**
              * @default newest
              * @enum {string}
              */
-            order: "newest" | "oldest" | "rating" | "name";
+            order?: "newest" | "oldest" | "rating" | "name";
         };
         /** Changed */
         Changed: {
@@ -942,7 +942,7 @@ export interface components {
              * @default ok
              * @constant
              */
-            status: "ok";
+            status?: "ok";
         };
         /** Login */
         Login: {
@@ -952,7 +952,7 @@ export interface components {
         Lora: {
             key: string;
             /** @default 0.75 */
-            weight: number;
+            weight?: number;
         };
         /** Model */
         Model: {
@@ -965,13 +965,19 @@ export interface components {
             type: string;
             format: string | null;
             variant: string | null;
-            submodels: unknown;
+            submodels: {
+                [key: string]: unknown;
+            } | null;
             expert: string | null;
             latent_channels: number | null;
             provider_id: string | null;
-            capabilities: unknown;
+            capabilities: {
+                [key: string]: unknown;
+            } | null;
             description: string | null;
-            default_settings: unknown;
+            default_settings: {
+                [key: string]: unknown;
+            } | null;
             /** Format: date-time */
             seen_at: string;
         };
@@ -1038,7 +1044,9 @@ export interface components {
             is_generated: boolean;
             generation_prompt: string | null;
             generation_negative_prompt: string | null;
-            generation_params: unknown;
+            generation_params: {
+                [key: string]: unknown;
+            } | null;
             source_image_id: string | null;
             /** @enum {string} */
             source: "uploaded" | "generated" | "mirrored" | "imported";
@@ -1150,7 +1158,7 @@ export interface components {
         /** SessionCreate */
         SessionCreate: {
             /** @default Untitled */
-            name: string;
+            name?: string;
         };
         /** SessionDetail */
         SessionDetail: {
@@ -1233,7 +1241,7 @@ export interface components {
             model_name?: string | null;
             parameters?: components["schemas"]["Parameters"];
             /** @default 1 */
-            batch_size: number;
+            batch_size?: number;
             parent_id?: string | null;
             source_photo_id?: string | null;
             backend_id?: string | null;
@@ -1260,13 +1268,13 @@ export interface components {
         /** Values */
         Values: {
             /** @default 5 */
-            retrieval_max_attempts: number;
+            retrieval_max_attempts?: number;
             /** @default 85 */
-            thumbnail_quality: number;
+            thumbnail_quality?: number;
             /** @default 30 */
-            trash_days: number;
+            trash_days?: number;
             /** @default 30 */
-            patrol_days: number;
+            patrol_days?: number;
         };
         /** Waiting */
         Waiting: {

@@ -1,7 +1,7 @@
 import { useRef } from "preact/hooks";
 import { Redirect, Route, Switch, useLocation } from "wouter-preact";
-import { signedOut } from "../api/client";
 import { ActivityPage } from "../activity/activity-page";
+import { signedOut } from "../api/client";
 import { LibraryPage } from "../library/library-page";
 import { SettingsPage } from "../settings/settings-page";
 import { Frame } from "../shell/frame";
@@ -20,7 +20,9 @@ function SignedIn() {
       <Switch>
         <Route path="/">{() => <LibraryPage key="library" trashed={false} />}</Route>
         <Route path="/trash">{() => <LibraryPage key="trash" trashed />}</Route>
-        <Route path="/studio/:session?/:step?">{(at) => <StudioPage sessionId={at.session ?? null} stepId={at.step ?? null} />}</Route>
+        <Route path="/studio/:session?/:step?">
+          {(at) => <StudioPage sessionId={at.session ?? null} stepId={at.step ?? null} />}
+        </Route>
         <Route path="/activity" component={ActivityPage} />
         <Route path="/settings" component={SettingsPage} />
         <Route>

@@ -1,4 +1,4 @@
-import { effect, signal, type Signal } from "@preact/signals";
+import { effect, type Signal, signal } from "@preact/signals";
 
 /** A signal that this browser remembers. */
 function remembered<T>(name: string, initial: T): Signal<T> {

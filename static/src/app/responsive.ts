@@ -1,4 +1,4 @@
-import { signal, type ReadonlySignal } from "@preact/signals";
+import { type ReadonlySignal, signal } from "@preact/signals";
 
 function media(query: string): ReadonlySignal<boolean> {
   const list = matchMedia(query);

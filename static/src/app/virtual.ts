@@ -1,8 +1,19 @@
-import { elementScroll, observeElementOffset, observeElementRect, Virtualizer, type VirtualizerOptions } from "@tanstack/virtual-core";
+import {
+  elementScroll,
+  observeElementOffset,
+  observeElementRect,
+  Virtualizer,
+  type VirtualizerOptions,
+} from "@tanstack/virtual-core";
 import { useLayoutEffect, useReducer, useState } from "preact/hooks";
 
 type Options = Pick<VirtualizerOptions<HTMLElement, Element>, "count" | "getScrollElement" | "estimateSize"> &
-  Partial<Pick<VirtualizerOptions<HTMLElement, Element>, "overscan" | "horizontal" | "scrollPaddingStart" | "scrollPaddingEnd" | "paddingEnd">>;
+  Partial<
+    Pick<
+      VirtualizerOptions<HTMLElement, Element>,
+      "overscan" | "horizontal" | "scrollPaddingStart" | "scrollPaddingEnd" | "paddingEnd"
+    >
+  >;
 
 /** @tanstack/virtual-core for Preact. Sizes are exact, so nothing is measured; `sizes` changing lays out anew. */
 export function useVirtual(options: Options, sizes: unknown): Virtualizer<HTMLElement, Element> {

@@ -1,4 +1,4 @@
-import { api, changes } from "../api/client";
+import { answerOf, api, changes } from "../api/client";
 import type { HelloMessage } from "./messages";
 
 /** Between two polls while something is being made or the page is in use, and otherwise. */
@@ -70,7 +70,8 @@ export class Polling {
     this.#asking = asking;
     const began = performance.now();
     const before = changes.peek();
-    const message = await api.get<HelloMessage>("/feed/snapshot", {}, asking.signal).catch(() => null);
+    const snapshot = answerOf(api.GET("/api/v1/feed/snapshot", { signal: asking.signal })) as Promise<HelloMessage>;
+    const message = await snapshot.catch(() => null);
     if (asking.signal.aborted) return;
     this.#asking = undefined;
     const overtaken = before !== changes.peek();

@@ -1,8 +1,8 @@
 import { Link } from "wouter-preact";
 import { olderImages } from "../app/format";
-import { backends, backendsKnown } from "../state/backends";
 import { Blank } from "../shell/blank";
 import { CloudOff, Images, Search, Trash2 } from "../shell/icons";
+import { backends, backendsKnown } from "../state/backends";
 import type { PhotoFilter } from "../state/photo-list";
 
 /** An empty library says what happens next; an empty filter, how to leave it. */

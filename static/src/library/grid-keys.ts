@@ -71,7 +71,14 @@ export function useGridKeys({ days, lines, selection, virtual, scroller, onOpen 
       if (!ids.length) return;
       const leaving = new Set(ids);
       const stays = (id: string) => !leaving.has(id);
-      const next = active && leaving.has(active) ? nearest(days.flatMap((day) => day.ids), active, stays) : active;
+      const next =
+        active && leaving.has(active)
+          ? nearest(
+              days.flatMap((day) => day.ids),
+              active,
+              stays,
+            )
+          : active;
       selection.drop(ids);
       selection.activate(next);
       if (next !== null) reveal(next);

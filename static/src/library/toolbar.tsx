@@ -73,7 +73,13 @@ function Filters({ filter, onFilter }: ToolbarProps) {
     <>
       <div class="segments" role="group" aria-label="Where photos came from">
         {SOURCES.map(({ value, label, meaning }) => (
-          <button key={label} type="button" title={meaning} aria-pressed={filter.source === value} onClick={() => onFilter({ source: value })}>
+          <button
+            key={label}
+            type="button"
+            title={meaning}
+            aria-pressed={filter.source === value}
+            onClick={() => onFilter({ source: value })}
+          >
             {label}
           </button>
         ))}

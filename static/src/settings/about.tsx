@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
-import { api, reasonOf } from "../api/client";
-import type { Status, TaskReport } from "../api/types";
 import { type Column, Table } from "../activity/table";
+import { answerOf, api, reasonOf } from "../api/client";
+import type { Status, TaskReport } from "../api/types";
 import { ago, count } from "../app/format";
 
 const COLUMNS: Column<TaskReport>[] = [
@@ -11,7 +11,8 @@ const COLUMNS: Column<TaskReport>[] = [
   {
     name: "Last result",
     class: "wide",
-    cell: (task) => (task.last_result === "failed" ? <span class="bad">{task.last_error ?? "failed"}</span> : (task.last_result ?? "")),
+    cell: (task) =>
+      task.last_result === "failed" ? <span class="bad">{task.last_error ?? "failed"}</span> : (task.last_result ?? ""),
   },
   { name: "Restarts", by: (task) => task.restarts, cell: (task) => task.restarts },
 ];
@@ -40,8 +41,7 @@ export function About() {
   const [error, setError] = useState<string | null>(null);
   useEffect(() => {
     const abort = new AbortController();
-    api
-      .get<Status>("/status", {}, abort.signal)
+    answerOf(api.GET("/api/v1/status", { signal: abort.signal }))
       .then(setStatus)
       .catch((failure: unknown) => {
         if (!abort.signal.aborted) setError(reasonOf(failure));

@@ -1,4 +1,4 @@
-import { theme, type Theme } from "../app/preferences";
+import { type Theme, theme } from "../app/preferences";
 
 const THEMES: { value: Theme; name: string }[] = [
   { value: "system", name: "As the system" },

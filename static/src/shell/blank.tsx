@@ -1,5 +1,5 @@
-import type { ComponentChildren } from "preact";
 import type { LucideIcon } from "lucide-preact";
+import type { ComponentChildren } from "preact";
 import { Icon } from "./icon";
 
 /** An empty or broken place: what it is, and what happens or helps next. */

@@ -2,7 +2,17 @@ import type { ComponentChildren, TargetedMouseEvent } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 
 /** A modal dialog; Esc and a press beside it close it. Closed in whatever way, it gives the focus back. */
-export function Dialog({ title, onClose, wide = false, children }: { title: string; onClose: () => void; wide?: boolean; children: ComponentChildren }) {
+export function Dialog({
+  title,
+  onClose,
+  wide = false,
+  children,
+}: {
+  title: string;
+  onClose: () => void;
+  wide?: boolean;
+  children: ComponentChildren;
+}) {
   const element = useRef<HTMLDialogElement>(null);
   const pressedBeside = useRef(false);
   const id = useId();
@@ -27,7 +37,8 @@ export function Dialog({ title, onClose, wide = false, children }: { title: stri
       }}
       onClick={(event) => {
         // Text dragged over out of a field ends in a click on the dialog too; and a double click began before it stood.
-        if (event.target === event.currentTarget && event.detail === 1 && pressedBeside.current && isBeside(event)) event.currentTarget.close();
+        if (event.target === event.currentTarget && event.detail === 1 && pressedBeside.current && isBeside(event))
+          event.currentTarget.close();
       }}
       onKeyDown={(event) => {
         // An Enter still held down from before must not press what has the focus here.

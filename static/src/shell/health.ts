@@ -1,6 +1,6 @@
 import { computed, effect, signal } from "@preact/signals";
-import { api, signedOut } from "../api/client";
-import type { Ready, Status, Trouble } from "../api/types";
+import { answerOf, api, signedOut } from "../api/client";
+import type { Ready, Trouble } from "../api/types";
 import { connection } from "../feed/connection";
 
 const CALM_MS = 10_000;
@@ -44,5 +44,5 @@ async function read(): Promise<void> {
   else if (details.includes("database_away")) {
     // Nothing else can be asked now.
     troubles.value = [{ code: "database_away", words: "The database does not answer. Darkroom goes on by itself once it does." }];
-  } else if (!signedOut.value) troubles.value = (await api.get<Status>("/status")).troubles;
+  } else if (!signedOut.value) troubles.value = (await answerOf(api.GET("/api/v1/status"))).troubles;
 }

@@ -4,7 +4,7 @@ import { api } from "../api/client";
 const SIGNED_IN = "darkroom.signed-in";
 
 export async function signIn(password: string): Promise<void> {
-  await api.post("/login", { password });
+  await api.POST("/api/v1/login", { body: { password } });
   try {
     localStorage.setItem(SIGNED_IN, "true");
   } catch {
@@ -24,7 +24,7 @@ export function hasSignedIn(): boolean {
 
 /** Leaves nothing of the owner's work behind in this window, drafts included. */
 export async function signOut(): Promise<void> {
-  await api.post("/logout");
+  await api.POST("/api/v1/logout");
   localStorage.removeItem(SIGNED_IN);
   sessionStorage.clear();
   location.reload();

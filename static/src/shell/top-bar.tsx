@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { Link, useLocation } from "wouter-preact";
 import { isPhone } from "../app/responsive";
-import { connection, type Connection, isHeard } from "../feed/connection";
+import { type Connection, connection, isHeard } from "../feed/connection";
 import { hasDemo } from "../state/backends";
 import { serverAlarm } from "../state/server-alarm";
 import { FeedNote } from "./feed-note";
@@ -10,7 +10,11 @@ import { HealthNote } from "./health-note";
 const WORDS: Record<Connection, { word: string; tone: string; meaning: string }> = {
   connecting: { word: "Connecting…", tone: "", meaning: "Opening the live connection to Darkroom." },
   live: { word: "Live", tone: "ok", meaning: "Connected to Darkroom: changes appear as they happen." },
-  polling: { word: "Delayed", tone: "warn", meaning: "Changes appear after a few seconds: no live connection to Darkroom can be opened." },
+  polling: {
+    word: "Delayed",
+    tone: "warn",
+    meaning: "Changes appear after a few seconds: no live connection to Darkroom can be opened.",
+  },
   reconnecting: {
     word: "Reconnecting…",
     tone: "warn",

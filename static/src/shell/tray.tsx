@@ -3,8 +3,8 @@ import { duration } from "../app/format";
 import { backendName } from "../state/backends";
 import { type LiveItem, runningItems } from "../state/items";
 import { previewOf } from "../state/previews";
-import { getStep } from "../state/steps";
 import { isAway } from "../state/server-alarm";
+import { getStep } from "../state/steps";
 import { secondsLeft } from "../state/time-left";
 import { Icon } from "./icon";
 import { Unplug } from "./icons";
@@ -47,7 +47,7 @@ function TrayTile({ live, go }: { live: LiveItem; go: (to: string) => void }) {
   const left = seconds === null ? null : duration(seconds);
   const words = [
     progress?.percentage == null ? null : `${Math.round(progress.percentage * 100)} %`,
-    away ? "waiting for the server" : progress?.message ?? "starting",
+    away ? "waiting for the server" : (progress?.message ?? "starting"),
     left && `${left} left`,
   ];
   const name = `${step ? step.prompt : `Work on ${backendName(item.backend_id)}`}: ${words.filter(Boolean).join(", ")}`;

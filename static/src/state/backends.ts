@@ -1,5 +1,5 @@
 import { computed, signal } from "@preact/signals";
-import { api } from "../api/client";
+import { answerOf, api } from "../api/client";
 import type { Backend, Ledger, QueueCounts } from "../api/types";
 
 export const backends = signal<readonly Backend[]>([]);
@@ -12,7 +12,7 @@ export const hasDemo = computed(() => backends.value.some((backend) => backend.k
 
 async function loadBackends(): Promise<void> {
   try {
-    putBackends((await api.get<{ items: Backend[] }>("/backends")).items);
+    putBackends((await answerOf(api.GET("/api/v1/backends"))).items);
   } catch {
     // A lost connection: the next hello brings them all.
   }

@@ -1,4 +1,4 @@
-import { computed, signal, type Signal } from "@preact/signals";
+import { computed, type Signal, signal } from "@preact/signals";
 import type { Item, Photo, Progress } from "../api/types";
 import type { ItemProgress } from "../feed/messages";
 import { followPreview, forgetPreview, previewOf } from "./previews";

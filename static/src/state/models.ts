@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
-import { api, reasonOf } from "../api/client";
-import type { Model, ModelsRefreshed } from "../api/types";
+import { answerOf, api, reasonOf } from "../api/client";
+import type { Model } from "../api/types";
 
 /** The main models of every server; null before the first answer. */
 export const models = signal<readonly Model[] | null>(null);
@@ -8,7 +8,7 @@ export const modelsError = signal<string | null>(null);
 
 export async function loadModels(): Promise<void> {
   try {
-    models.value = (await api.get<{ items: Model[] }>("/models", { type: "main" })).items;
+    models.value = (await answerOf(api.GET("/api/v1/models", { params: { query: { type: ["main"] } } }))).items;
     modelsError.value = null;
   } catch (failure) {
     modelsError.value = reasonOf(failure);
@@ -17,7 +17,7 @@ export async function loadModels(): Promise<void> {
 
 /** Asks every server again which models it has; resolves with why some could not be asked. */
 export async function refreshModels(): Promise<string[]> {
-  const { backends } = await api.post<ModelsRefreshed>("/models/refresh");
+  const { backends } = await answerOf(api.POST("/api/v1/models/refresh"));
   await loadModels();
   return Object.values(backends).filter((reason) => reason !== null);
 }

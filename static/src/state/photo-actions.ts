@@ -1,5 +1,5 @@
-import { api, reasonOf } from "../api/client";
-import type { BulkChanged, Photo } from "../api/types";
+import { answerOf, api, reasonOf, within } from "../api/client";
+import type { BulkFilter, Photo } from "../api/types";
 import { count } from "../app/format";
 import { toast, toastFailure } from "../app/toasts";
 import { photoEvents } from "./feed-events";
@@ -9,6 +9,8 @@ import { getPhoto } from "./photos";
 const AT_ONCE = 6;
 /** A large trash takes its time: each file is deleted. */
 const PURGE_TIMEOUT_MS = 10 * 60_000;
+
+const of = (id: string) => ({ params: { path: { photo_id: id } } });
 
 interface Outcome {
   done: string[];
@@ -67,7 +69,9 @@ async function change(
 
 export async function trashPhotos(ids: readonly string[]): Promise<void> {
   const trashed = { deleted_at: new Date().toISOString() };
-  const { done, failed, reason } = await change(ids, trashed, { deleted_at: null }, (id) => api.delete(`/photos/${id}`));
+  const { done, failed, reason } = await change(ids, trashed, { deleted_at: null }, (id) =>
+    api.DELETE("/api/v1/photos/{photo_id}", of(id)),
+  );
   if (done.length === 0) return toastFailure("Not moved to the trash.", reason);
   const moved = `${count(done.length, "photo")} moved to the trash`;
   const action = { label: "Undo", run: () => void restorePhotos(done) };
@@ -77,7 +81,9 @@ export async function trashPhotos(ids: readonly string[]): Promise<void> {
 
 export async function restorePhotos(ids: readonly string[]): Promise<void> {
   const trashed = { deleted_at: new Date().toISOString() };
-  const { done, failed, reason } = await change(ids, { deleted_at: null }, trashed, (id) => api.post(`/photos/${id}/restore`));
+  const { done, failed, reason } = await change(ids, { deleted_at: null }, trashed, (id) =>
+    api.POST("/api/v1/photos/{photo_id}/restore", of(id)),
+  );
   if (done.length === 0) return toastFailure("Not restored.", reason);
   const restored = `${count(done.length, "photo")} restored`;
   if (failed.length === 0) toast(restored);
@@ -85,9 +91,10 @@ export async function restorePhotos(ids: readonly string[]): Promise<void> {
 }
 
 async function setFavorite(ids: readonly string[], favorite: boolean): Promise<void> {
-  const request = (id: string) => api.patch(`/photos/${id}`, { favorite });
+  const request = (id: string) => api.PATCH("/api/v1/photos/{photo_id}", { ...of(id), body: { favorite } });
   const { done, failed, reason } = await change(ids, { favorite }, { favorite: !favorite }, request);
-  if (failed.length) toastFailure(done.length ? `${count(done.length, "photo")} changed, ${failed.length} not.` : "Not changed.", reason);
+  if (failed.length)
+    toastFailure(done.length ? `${count(done.length, "photo")} changed, ${failed.length} not.` : "Not changed.", reason);
 }
 
 /** Makes all of them favourites, or none when all of them are. */
@@ -100,7 +107,7 @@ export function toggleFavorite(ids: readonly string[]): void {
 /** For good: the files go. */
 export async function purgeTrash(): Promise<void> {
   try {
-    await api.delete("/photos/trash", PURGE_TIMEOUT_MS);
+    await api.DELETE("/api/v1/photos/trash", { fetch: within(PURGE_TIMEOUT_MS) });
     toast("The trash is empty");
   } catch (failure) {
     toastFailure("The trash was not emptied.", failure);
@@ -109,9 +116,9 @@ export async function purgeTrash(): Promise<void> {
 
 /** All that did not come home, up to the newest that is shown. */
 export async function retryAll(newest: string): Promise<void> {
-  const filter = { status: ["pending", "failed", "gone"] };
+  const filter: BulkFilter = { status: ["pending", "failed", "gone"] };
   try {
-    const { changed } = await api.post<BulkChanged>("/photos/bulk", { action: "retry", filter, newest_id: newest });
+    const { changed } = await answerOf(api.POST("/api/v1/photos/bulk", { body: { action: "retry", filter, newest_id: newest } }));
     toast(changed > 0 ? `${count(changed, "photo")} tried again` : "Nothing can be tried again: the server was removed");
   } catch (failure) {
     toastFailure("Not retried.", failure);
@@ -120,7 +127,7 @@ export async function retryAll(newest: string): Promise<void> {
 
 export async function retryRetrieval(id: string): Promise<void> {
   try {
-    await api.post(`/photos/${id}/retrieval`);
+    await api.POST("/api/v1/photos/{photo_id}/retrieval", of(id));
   } catch (failure) {
     toastFailure("Not retried.", failure);
   }

@@ -1,6 +1,6 @@
 import { batch, computed, signal } from "@preact/signals";
-import { api, reasonOf } from "../api/client";
-import type { Photo, PhotoList as Page, PhotoSource } from "../api/types";
+import { answerOf, api, reasonOf } from "../api/client";
+import type { Photo, PhotoSource } from "../api/types";
 import { type PhotoEvent, photoEvents, resyncEvents } from "./feed-events";
 import { moment } from "./freshness";
 import { getPhoto, putPhoto } from "./photos";
@@ -147,7 +147,12 @@ export class PhotoList {
 
   /** All but what is newer than anything shown so far while newer photos are held back; there must be something to look at. */
   #show(all: readonly string[]): void {
-    const above = this.holding.value ? Math.max(0, all.findIndex((id) => id <= this.#newest)) : 0;
+    const above = this.holding.value
+      ? Math.max(
+          0,
+          all.findIndex((id) => id <= this.#newest),
+        )
+      : 0;
     const shown = all.slice(above);
     batch(() => {
       this.#held.value = all.slice(0, above);
@@ -204,9 +209,18 @@ export class PhotoList {
 
   async #read(cursor: string | null): Promise<{ ids: string[]; next: string | null }> {
     const { trashed, source, session, favorite, q } = this.filter;
-    const query = { source, session_id: session, q, trashed: trashed || null, favorite: favorite || null };
+    const query = {
+      source: source && [source],
+      session_id: session === null ? null : [session],
+      q,
+      trashed,
+      favorite: favorite || null,
+      cursor,
+      count: false,
+      limit: PAGE,
+    };
     const asked = moment();
-    const page = await api.get<Page>("/photos", { ...query, cursor, count: false, limit: PAGE }, this.#abort.signal);
+    const page = await answerOf(api.GET("/api/v1/photos", { params: { query }, signal: this.#abort.signal }));
     const known = page.items.filter((photo) => putPhoto(photo, asked));
     return { ids: known.map((photo) => photo.id), next: page.next_cursor };
   }

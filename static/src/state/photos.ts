@@ -1,4 +1,4 @@
-import { signal, type Signal } from "@preact/signals";
+import { type Signal, signal } from "@preact/signals";
 import type { Photo } from "../api/types";
 import { toldSince } from "./freshness";
 import { isAway } from "./server-alarm";
@@ -51,7 +51,9 @@ export function photoName(photo: Photo): string {
 
 /** Why a photo is not here, in words. */
 export function lostReason(photo: Photo): string {
-  const words = photo.retrieval_error ?? (photo.retrieval_status === "gone" ? "gone from InvokeAI before it came home" : "it did not come home");
+  const words =
+    photo.retrieval_error ??
+    (photo.retrieval_status === "gone" ? "gone from InvokeAI before it came home" : "it did not come home");
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 

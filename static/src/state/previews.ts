@@ -1,4 +1,4 @@
-import { signal, type Signal } from "@preact/signals";
+import { type Signal, signal } from "@preact/signals";
 
 /** The last whole preview frame of an item, as an object URL, or null before the first. */
 export type Frame = Signal<string | null>;

@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
-import { api, reasonOf } from "../api/client";
-import type { Photo, PhotoList } from "../api/types";
+import { answerOf, api, reasonOf } from "../api/client";
+import type { Photo } from "../api/types";
 import { photoEvents, resyncEvents } from "./feed-events";
 import { moment, toldSince } from "./freshness";
 import { getPhoto, isTriedAgain, putPhoto } from "./photos";
@@ -14,7 +14,9 @@ export const troubledError = signal<string | null>(null);
 export const moreTroubled = signal(false);
 
 function needsALook(photo: Photo): boolean {
-  return photo.deleted_at === null && (photo.retrieval_status === "failed" || photo.retrieval_status === "gone" || isTriedAgain(photo));
+  return (
+    photo.deleted_at === null && (photo.retrieval_status === "failed" || photo.retrieval_status === "gone" || isTriedAgain(photo))
+  );
 }
 
 function isTroubled(id: string): boolean {
@@ -26,9 +28,9 @@ function newestFirst(ids: Iterable<string>): string[] {
   return [...new Set(ids)].sort((a, b) => (a < b ? 1 : -1));
 }
 
-async function read(status: readonly Photo["retrieval_status"][]): Promise<{ ids: string[]; more: boolean }> {
+async function read(status: Photo["retrieval_status"][]): Promise<{ ids: string[]; more: boolean }> {
   const asked = moment();
-  const page = await api.get<PhotoList>("/photos", { status, count: false, limit: MOST });
+  const page = await answerOf(api.GET("/api/v1/photos", { params: { query: { status, count: false, limit: MOST } } }));
   for (const photo of page.items) putPhoto(photo, asked);
   // What happened meanwhile is known by now.
   return { ids: page.items.map((photo) => photo.id).filter(isTroubled), more: page.next_cursor !== null };

@@ -16,7 +16,10 @@ effect(() => {
       timers.delete(id);
       put(id, state);
     } else if (!timers.has(id)) {
-      timers.set(id, setTimeout(() => put(id, "connecting"), CONNECTING_MS));
+      timers.set(
+        id,
+        setTimeout(() => put(id, "connecting"), CONNECTING_MS),
+      );
     }
   }
 });

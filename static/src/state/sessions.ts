@@ -1,6 +1,6 @@
 import { batch, signal } from "@preact/signals";
-import { api, reasonOf } from "../api/client";
-import type { Session, SessionDetail, SessionList } from "../api/types";
+import { answerOf, api, reasonOf } from "../api/client";
+import type { Session } from "../api/types";
 import { moment } from "./freshness";
 import { putSessionSteps } from "./steps";
 
@@ -54,9 +54,9 @@ function inTurn(read: () => Promise<void>): Promise<void> {
 
 async function readUntil(isEnough: (count: number, page: readonly Session[]) => boolean, cursor: string | null = null) {
   const items: Session[] = [];
-  let page: SessionList;
+  let page: { items: Session[]; next_cursor: string | null };
   do {
-    page = await api.get<SessionList>("/sessions", { limit: PAGE, count: false, cursor });
+    page = await answerOf(api.GET("/api/v1/sessions", { params: { query: { limit: PAGE, count: false, cursor } } }));
     items.push(...page.items);
     cursor = page.next_cursor;
   } while (cursor !== null && !isEnough(items.length, page.items));
@@ -65,7 +65,9 @@ async function readUntil(isEnough: (count: number, page: readonly Session[]) => 
 
 export async function loadSession(id: string, signal?: AbortSignal): Promise<Session> {
   const asked = moment();
-  const { steps, ...session } = await api.get<SessionDetail>(`/sessions/${id}`, {}, signal);
+  const { steps, ...session } = await answerOf(
+    api.GET("/api/v1/sessions/{session_id}", { params: { path: { session_id: id } }, signal: signal ?? null }),
+  );
   putSessionSteps(id, steps, asked);
   putSession(session);
   return session;
@@ -73,18 +75,18 @@ export async function loadSession(id: string, signal?: AbortSignal): Promise<Ses
 
 export async function createSession(name: string): Promise<Session> {
   const asked = moment();
-  const { steps: _none, ...session } = await api.post<SessionDetail>("/sessions", { name });
+  const { steps: _none, ...session } = await answerOf(api.POST("/api/v1/sessions", { body: { name } }));
   putSessionSteps(session.id, [], asked);
   putSession(session);
   return session;
 }
 
 export async function renameSession(id: string, name: string): Promise<void> {
-  putSession(await api.patch<Session>(`/sessions/${id}`, { name }));
+  putSession(await answerOf(api.PATCH("/api/v1/sessions/{session_id}", { params: { path: { session_id: id } }, body: { name } })));
 }
 
 export async function deleteSession(id: string): Promise<void> {
-  await api.delete(`/sessions/${id}`);
+  await api.DELETE("/api/v1/sessions/{session_id}", { params: { path: { session_id: id } } });
   dropSession(id);
 }
 

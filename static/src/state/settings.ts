@@ -1,5 +1,5 @@
 import { signal } from "@preact/signals";
-import { api, reasonOf } from "../api/client";
+import { answerOf, api, reasonOf } from "../api/client";
 import type { RuntimeSettings } from "../api/types";
 
 /** What the owner changes while Darkroom runs; null before the first answer. */
@@ -8,7 +8,7 @@ export const settingsError = signal<string | null>(null);
 
 export async function loadSettings(): Promise<void> {
   try {
-    settings.value = await api.get<RuntimeSettings>("/settings");
+    settings.value = await answerOf(api.GET("/api/v1/settings"));
     settingsError.value = null;
   } catch (failure) {
     settingsError.value = reasonOf(failure);
@@ -17,5 +17,5 @@ export async function loadSettings(): Promise<void> {
 
 /** Rejects with the service's words when it does not take the value. */
 export async function saveSetting(name: keyof RuntimeSettings, value: number): Promise<void> {
-  settings.value = await api.patch<RuntimeSettings>("/settings", { [name]: value });
+  settings.value = await answerOf(api.PATCH("/api/v1/settings", { body: { [name]: value } }));
 }

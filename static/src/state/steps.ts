@@ -1,11 +1,12 @@
-import { signal, type Signal } from "@preact/signals";
-import type { Item, Photo, Step } from "../api/types";
+import { type Signal, signal } from "@preact/signals";
+import type { Item, Photo, Step, StepParameters } from "../api/types";
 import { toldSince } from "./freshness";
 import { itemKey } from "./items";
 import { getPhoto, putPhoto } from "./photos";
 
 /** A step whose photos stand in `photos`: here only their ids, in position order. */
-export interface StepState extends Omit<Step, "alternatives"> {
+export interface StepState extends Omit<Step, "alternatives" | "parameters"> {
+  parameters: StepParameters;
   alternatives: readonly string[];
 }
 
@@ -37,7 +38,12 @@ export function putSessionSteps(sessionId: string, all: readonly Step[], asked: 
 export function putStep(step: Step, asked = Infinity): StepState {
   const known = steps.get(step.id);
   if (known && toldSince(step.id, asked)) return known.peek();
-  const next: StepState = { ...step, alternatives: step.alternatives.filter((photo) => putPhoto(photo, asked)).map((photo) => photo.id) };
+  const next: StepState = {
+    ...step,
+    // As this page, or another of the API's clients, sent them: the schema leaves stored JSON open.
+    parameters: step.parameters as StepParameters,
+    alternatives: step.alternatives.filter((photo) => putPhoto(photo, asked)).map((photo) => photo.id),
+  };
   if (known) known.value = next;
   else steps.set(step.id, signal(next));
   placeInSession(next);

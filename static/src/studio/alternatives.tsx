@@ -3,7 +3,7 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { usePhotoAddress } from "../app/photo-address";
 import { isPhone } from "../app/responsive";
 import { getPhoto } from "../state/photos";
-import { shownAlternatives, type StepState } from "../state/steps";
+import { type StepState, shownAlternatives } from "../state/steps";
 import { Viewer } from "../viewer/viewer";
 import { fitBoxes, stackBoxes } from "./fit";
 import { SlotView } from "./slot-view";
@@ -19,7 +19,10 @@ export function Alternatives({ step }: { step: Signal<StepState> }) {
   const address = usePhotoAddress();
   const now = step.value;
   const ids = shownAlternatives(now);
-  const slots = slotsOf(now, ids.map((id) => getPhoto(id)!.value));
+  const slots = slotsOf(
+    now,
+    ids.map((id) => getPhoto(id)!.value),
+  );
   const { width, height } = shapeOf(now, ids);
   const ratio = width / height;
   const fit = isPhone.value ? stackBoxes(slots.length, ratio, size.width) : fitBoxes(slots.length, ratio, size.width, size.height);

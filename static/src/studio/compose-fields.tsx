@@ -29,15 +29,45 @@ export function ComposeFields({ session, step, fresh, onFresh, onClose }: Compos
     <div class="compose-fields scroll">
       <IconButton class="sheet-close" icon={X} label="Close" onClick={onClose} />
       <GrowingText label="Prompt" name="prompt" rows={4} value={now.prompt} onInput={(prompt) => change({ prompt })} />
-      <GrowingText label="Negative prompt" name="negative" rows={1} value={now.negative} onInput={(negative) => change({ negative })} />
+      <GrowingText
+        label="Negative prompt"
+        name="negative"
+        rows={1}
+        value={now.negative}
+        onInput={(negative) => change({ negative })}
+      />
       <ModelField chosen={model} onChoose={(next) => (draft.value = withModel(draft.peek(), next))} />
       <SizeField width={now.width} height={now.height} base={model?.base} onChange={change} />
       <div class="pair">
-        <NumberField label="Batch" name="batch" value={now.batch} min={1} max={100} onChange={(batch) => change({ batch: batch ?? 1 })} />
-        <NumberField label="Steps" name="steps" value={now.steps} min={1} max={1000} empty="model's own" onChange={(steps) => change({ steps })} />
+        <NumberField
+          label="Batch"
+          name="batch"
+          value={now.batch}
+          min={1}
+          max={100}
+          onChange={(batch) => change({ batch: batch ?? 1 })}
+        />
+        <NumberField
+          label="Steps"
+          name="steps"
+          value={now.steps}
+          min={1}
+          max={1000}
+          empty="model's own"
+          onChange={(steps) => change({ steps })}
+        />
       </div>
       <div class="pair">
-        <NumberField label="Cfg" name="cfg" value={now.cfg} min={1} max={200} step={0.5} empty="model's own" onChange={(cfg) => change({ cfg })} />
+        <NumberField
+          label="Cfg"
+          name="cfg"
+          value={now.cfg}
+          min={1}
+          max={200}
+          step={0.5}
+          empty="model's own"
+          onChange={(cfg) => change({ cfg })}
+        />
         <SchedulerField value={now.scheduler} onChange={(scheduler) => change({ scheduler })} />
       </div>
       <SeedField value={now.seed} known={step?.parameters.seed ?? null} onChange={(seed) => change({ seed })} />

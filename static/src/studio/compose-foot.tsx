@@ -21,6 +21,7 @@ interface FootProps {
  */
 export function ComposeFoot({ model, flaw, live, busy }: FootProps) {
   return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: the keys pressed on its buttons pass through it
     <footer
       class="compose-foot"
       onKeyDown={(event) => {

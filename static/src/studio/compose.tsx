@@ -64,12 +64,7 @@ export function Compose({ session, step, onMade, onClose }: ComposeProps) {
       }}
     >
       <ComposeFields session={session} step={chosen} fresh={fresh} onFresh={startFresh} onClose={onClose} />
-      <ComposeFoot
-        model={findModel(models.value, draft.value.model)}
-        flaw={flaw}
-        live={live}
-        busy={busy}
-      />
+      <ComposeFoot model={findModel(models.value, draft.value.model)} flaw={flaw} live={live} busy={busy} />
     </form>
   );
 }

@@ -31,7 +31,15 @@ export function GrowingText({ label, name, rows, value, onInput }: GrowingTextPr
   return (
     <label class="field">
       <span class="label">{label}</span>
-      <textarea ref={area} class="input" name={name} rows={rows} spellcheck value={value} onInput={(event) => onInput(event.currentTarget.value)} />
+      <textarea
+        ref={area}
+        class="input"
+        name={name}
+        rows={rows}
+        spellcheck
+        value={value}
+        onInput={(event) => onInput(event.currentTarget.value)}
+      />
     </label>
   );
 }

@@ -1,4 +1,4 @@
-import { effect, signal, type Signal } from "@preact/signals";
+import { effect, type Signal, signal } from "@preact/signals";
 import type { Model } from "../api/types";
 import type { StepState } from "../state/steps";
 import { BLANK, type Draft, fromStep, withModel } from "./draft";

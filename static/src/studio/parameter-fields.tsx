@@ -88,11 +88,17 @@ export function SeedField({ value, known, onChange }: SeedProps) {
           <button type="button" aria-pressed={value === null} onClick={() => onChange(null)}>
             Random
           </button>
-          <button type="button" aria-pressed={value !== null} onClick={() => onChange(value ?? known ?? Math.floor(Math.random() * SEEDS))}>
+          <button
+            type="button"
+            aria-pressed={value !== null}
+            onClick={() => onChange(value ?? known ?? Math.floor(Math.random() * SEEDS))}
+          >
             Fixed
           </button>
         </div>
-        {value !== null && <NumberInput label="Seed" name="seed" value={value} min={0} max={SEEDS - 1} onChange={(seed) => onChange(seed ?? 0)} />}
+        {value !== null && (
+          <NumberInput label="Seed" name="seed" value={value} min={0} max={SEEDS - 1} onChange={(seed) => onChange(seed ?? 0)} />
+        )}
       </div>
     </div>
   );

@@ -51,7 +51,14 @@ function Rename({ session, onClose }: { session: Session; onClose: () => void })
       <form method="dialog" onSubmit={() => void save()}>
         <label class="field">
           <span class="label">Name</span>
-          <input class="input" required maxLength={200} value={name} autofocus onInput={(event) => setName(event.currentTarget.value)} />
+          <input
+            class="input"
+            required
+            maxLength={200}
+            value={name}
+            autofocus
+            onInput={(event) => setName(event.currentTarget.value)}
+          />
         </label>
         <div class="dialog-actions">
           <button type="button" class="button quiet" onClick={onClose}>

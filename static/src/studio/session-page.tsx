@@ -7,7 +7,7 @@ import { Icon, IconButton } from "../shell/icon";
 import { ArrowLeft, ListTree, Pencil } from "../shell/icons";
 import { TopBar } from "../shell/top-bar";
 import { sessions } from "../state/sessions";
-import { getStep, isStepLive, stepsOf, type StepState } from "../state/steps";
+import { getStep, isStepLive, type StepState, stepsOf } from "../state/steps";
 import { Alternatives } from "./alternatives";
 import { Compose } from "./compose";
 import { Examples } from "./examples";
@@ -40,7 +40,10 @@ export function SessionPage({ id, stepId }: { id: string; stepId: string | null 
   const toggleTree = () => (panel === "tree" ? void hide() : show("tree"));
   return (
     <>
-      <SessionBar id={id} tree={!isWide.value && ids !== null && ids.length > 0 ? { shown: panel === "tree", toggle: toggleTree } : null} />
+      <SessionBar
+        id={id}
+        tree={!isWide.value && ids !== null && ids.length > 0 ? { shown: panel === "tree", toggle: toggleTree } : null}
+      />
       <div class={`session ${panel ? `showing-${panel}` : ""}`}>
         <aside class="tree-panel scroll" aria-label="Steps">
           {ids !== null && <Tree ids={ids} chosen={chosen} onChoose={(next) => void choose(next)} />}

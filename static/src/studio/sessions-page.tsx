@@ -54,7 +54,10 @@ export function SessionsPage() {
       )}
       {all?.length === 0 && (
         <Blank icon={Sparkles} title="Make something">
-          <p>A session keeps what you try as a tree: each step branches from the one you liked. Start with your own words, or with these:</p>
+          <p>
+            A session keeps what you try as a tree: each step branches from the one you liked. Start with your own words, or with
+            these:
+          </p>
           <Examples onTake={(prompt) => void start(prompt)} />
           <button type="button" class="button primary" disabled={busy} onClick={() => void start()}>
             New session

@@ -24,7 +24,7 @@ interface SlotProps {
 export function SlotView({ slot, trouble, picked, addressOf, onOpen }: SlotProps) {
   const photo = slot.photo === null ? undefined : getPhoto(slot.photo);
   return (
-    <li class={`slot ${picked ? "picked" : ""}`} data-testid="slot" data-state={photo ? "photo" : slot.item?.status ?? "waiting"}>
+    <li class={`slot ${picked ? "picked" : ""}`} data-testid="slot" data-state={photo ? "photo" : (slot.item?.status ?? "waiting")}>
       {photo ? (
         <MadeSlot photo={photo} picked={picked} href={addressOf(slot.photo!)} onOpen={onOpen} />
       ) : slot.item === null ? (
@@ -36,7 +36,17 @@ export function SlotView({ slot, trouble, picked, addressOf, onOpen }: SlotProps
   );
 }
 
-function MadeSlot({ photo, picked, href, onOpen }: { photo: Signal<Photo>; picked: boolean; href: string; onOpen: (id: string) => void }) {
+function MadeSlot({
+  photo,
+  picked,
+  href,
+  onOpen,
+}: {
+  photo: Signal<Photo>;
+  picked: boolean;
+  href: string;
+  onOpen: (id: string) => void;
+}) {
   return (
     <>
       <a
@@ -71,14 +81,20 @@ function Running({ item }: { item: Item }) {
   const frame = previewOf(key).value;
   const saving = item.status === "completed";
   const away = isAway(item.backend_id);
-  const portion = saving ? 1 : progress?.percentage ?? null;
+  const portion = saving ? 1 : (progress?.percentage ?? null);
   const seconds = live && !saving ? secondsLeft(live) : null;
   const left = seconds === null ? "" : ` · ${duration(seconds)}`;
   return (
     <>
       <span class="picture">{frame && <img src={frame} alt="" />}</span>
       <span class="slot-words" data-testid="slot-progress">
-        {away ? "Waiting for the server" : saving ? "Saving" : portion === null ? progress?.message || "Starting" : `${Math.round(portion * 100)} %${left}`}
+        {away
+          ? "Waiting for the server"
+          : saving
+            ? "Saving"
+            : portion === null
+              ? progress?.message || "Starting"
+              : `${Math.round(portion * 100)} %${left}`}
       </span>
       {(portion !== null || !away) && <ProgressBar portion={portion} label="Being made" />}
     </>

@@ -26,7 +26,8 @@ function turnsOf(items: readonly Item[]): Turn[] {
   const batches = [...new Set(items.map((item) => item.batch_id))];
   const turns = new Map<string, Turn>();
   const inOrder = [...items].sort(
-    (a, b) => batches.indexOf(a.batch_id) - batches.indexOf(b.batch_id) || (a.ordinal ?? 0) - (b.ordinal ?? 0) || a.item_id - b.item_id,
+    (a, b) =>
+      batches.indexOf(a.batch_id) - batches.indexOf(b.batch_id) || (a.ordinal ?? 0) - (b.ordinal ?? 0) || a.item_id - b.item_id,
   );
   for (const item of inOrder) {
     const key = `${batches.indexOf(item.batch_id)}-${item.ordinal ?? `item-${item.item_id}`}`;
@@ -59,7 +60,8 @@ export function slotsOf(step: StepState, photos: readonly Made[]): Slot[] {
 
   for (const turn of turns) {
     const item = turn.items.at(-1)!;
-    turn.photos.forEach((id, index) => slots.push({ key: index === 0 ? turn.key : `${turn.key}-${id}`, photo: id, item: null }));
+    for (const [index, id] of turn.photos.entries())
+      slots.push({ key: index === 0 ? turn.key : `${turn.key}-${id}`, photo: id, item: null });
     if (turn.photos.length > 0) continue;
     const saving = item.status === "completed" && live;
     if (isLive(item) || saving) {

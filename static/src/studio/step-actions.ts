@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
-import { api, ApiError } from "../api/client";
-import type { Model, Step } from "../api/types";
+import { ApiError, answerOf, api } from "../api/client";
+import type { Model } from "../api/types";
 import { toast, toastFailure } from "../app/toasts";
 import { moment } from "../state/freshness";
 import { dropSession } from "../state/sessions";
@@ -8,6 +8,7 @@ import { putStep, type StepState } from "../state/steps";
 import { type Draft, toNewStep } from "./draft";
 
 const SETTLE_MS = 600;
+const of = (id: string) => ({ params: { path: { step_id: id } } });
 
 /** A step was begun here a moment ago: Cancel stands where Generate stood, and a click may still be meant for that. */
 const justBegun = signal(false);
@@ -21,7 +22,12 @@ function settle(): void {
 export async function generate(session: string, draft: Draft, model: Model, parent: string | null): Promise<string | null> {
   const asked = moment();
   try {
-    const step = await api.post<Step>(`/sessions/${session}/steps`, toNewStep(draft, model, parent));
+    const step = await answerOf(
+      api.POST("/api/v1/sessions/{session_id}/steps", {
+        params: { path: { session_id: session } },
+        body: toNewStep(draft, model, parent),
+      }),
+    );
     settle();
     return putStep(step, asked).id;
   } catch (failure) {
@@ -43,7 +49,7 @@ export function cancelByClick(event: MouseEvent, step: StepState): void {
 async function cancelStep(id: string): Promise<void> {
   const asked = moment();
   try {
-    putStep(await api.post<Step>(`/steps/${id}/cancel`), asked);
+    putStep(await answerOf(api.POST("/api/v1/steps/{step_id}/cancel", of(id))), asked);
   } catch (failure) {
     toastFailure("Not canceled.", failure);
   }
@@ -53,7 +59,7 @@ async function cancelStep(id: string): Promise<void> {
 export async function retryStep(id: string): Promise<void> {
   const asked = moment();
   try {
-    putStep(await api.post<Step>(`/steps/${id}/retry`), asked);
+    putStep(await answerOf(api.POST("/api/v1/steps/{step_id}/retry", of(id))), asked);
     toast("Making what is missing");
   } catch (failure) {
     toastFailure("Not retried.", failure);

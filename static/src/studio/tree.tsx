@@ -1,13 +1,13 @@
 import type { TargetedKeyboardEvent } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { count } from "../app/format";
+import { Picture } from "../library/picture";
 import { Icon } from "../shell/icon";
 import { GitFork, Unplug } from "../shell/icons";
-import { Picture } from "../library/picture";
 import { Ring } from "../shell/ring";
 import { getPhoto, isHome } from "../state/photos";
 import { isAway } from "../state/server-alarm";
-import { getStep, isStepLive, shownAlternatives, type StepState } from "../state/steps";
+import { getStep, isStepLive, type StepState, shownAlternatives } from "../state/steps";
 import { whatChanged } from "./changes";
 import { nodeByKey } from "./tree-keys";
 import { edgePath, layOutTree, NODE, type Node } from "./tree-layout";

@@ -1,5 +1,5 @@
-import { baseName, bytes, dateTime } from "../app/format";
 import type { Photo, PhotoSource } from "../api/types";
+import { baseName, bytes, dateTime } from "../app/format";
 import { backendName } from "../state/backends";
 
 export interface Fact {

@@ -2,9 +2,8 @@ import { useEffect } from "preact/hooks";
 import { inspectorOpen } from "../app/preferences";
 import { isWide } from "../app/responsive";
 import { Picture } from "../library/picture";
-import { IconButton } from "../shell/icon";
+import { Icon, IconButton } from "../shell/icon";
 import { Info, X } from "../shell/icons";
-import { Icon } from "../shell/icon";
 import { Inspector } from "./inspector";
 import { usePhoto } from "./use-photo";
 
@@ -20,7 +19,11 @@ export function InspectorPanel({ id }: { id: string | null }) {
       <IconButton class="inspector-close" icon={X} label="Close" keys="i" onClick={() => (inspectorOpen.value = false)} />
       {photo ? (
         <>
-          <div class="inspector-picture" style={{ aspectRatio: `${photo.value.width} / ${photo.value.height}` }} key={photo.value.id}>
+          <div
+            class="inspector-picture"
+            style={{ aspectRatio: `${photo.value.width} / ${photo.value.height}` }}
+            key={photo.value.id}
+          >
             <Picture photo={photo} />
           </div>
           <Inspector photo={photo} key={`facts-${photo.value.id}`} />

@@ -3,12 +3,12 @@ import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { Link } from "wouter-preact";
 import type { Photo } from "../api/types";
+import { copyText } from "../app/clipboard";
 import { toast } from "../app/toasts";
 import { RetryRetrieval } from "../library/picture";
 import { IconButton } from "../shell/icon";
 import { Check, Copy } from "../shell/icons";
 import { canRetry, isHome, isLost, lostReason } from "../state/photos";
-import { copyText } from "../app/clipboard";
 import { type Fact, fileFacts, madeWith } from "./facts";
 
 const CONFIRMED_MS = 1_500;
@@ -99,5 +99,12 @@ function CopyButton({ text, what }: { text: string; what: string }) {
       toast("The browser did not allow copying. Select the text and copy it by hand.", { tone: "bad" });
     }
   }
-  return <IconButton class="copy" icon={copied ? Check : Copy} label={copied ? "Copied" : `Copy the ${what}`} onClick={() => void copy()} />;
+  return (
+    <IconButton
+      class="copy"
+      icon={copied ? Check : Copy}
+      label={copied ? "Copied" : `Copy the ${what}`}
+      onClick={() => void copy()}
+    />
+  );
 }

@@ -16,7 +16,8 @@ function cover(element: HTMLElement): () => void {
     }
   };
   const observer = new MutationObserver(coverAll);
-  for (let outer = element.parentElement!; outer !== document.documentElement; outer = outer.parentElement!) observer.observe(outer, { childList: true });
+  for (let outer = element.parentElement!; outer !== document.documentElement; outer = outer.parentElement!)
+    observer.observe(outer, { childList: true });
   coverAll();
   return () => {
     observer.disconnect();

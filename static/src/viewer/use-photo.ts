@@ -1,6 +1,6 @@
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { api, ApiError, reasonOf } from "../api/client";
+import { ApiError, answerOf, api, reasonOf } from "../api/client";
 import type { Photo } from "../api/types";
 import { moment } from "../state/freshness";
 import { getPhoto, putPhoto } from "../state/photos";
@@ -16,8 +16,7 @@ export function usePhoto(id: string | null): { photo: Signal<Photo> | null; erro
     if (id === null || getPhoto(id)) return;
     const abort = new AbortController();
     const asked = moment();
-    api
-      .get<Photo>(`/photos/${id}`, {}, abort.signal)
+    answerOf(api.GET("/api/v1/photos/{photo_id}", { params: { path: { photo_id: id } }, signal: abort.signal }))
       .then((photo) => {
         if (putPhoto(photo, asked)) read.value += 1;
         else error.value = GONE;
@@ -31,4 +30,3 @@ export function usePhoto(id: string | null): { photo: Signal<Photo> | null; erro
   void read.value;
   return { photo: (id !== null && getPhoto(id)) || null, error: error.value };
 }
-

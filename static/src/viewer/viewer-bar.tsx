@@ -28,7 +28,14 @@ export function ViewerBar({ photo, place, download, trashKey, onTrash, onClose, 
         <span class="small">{place}</span>
         <div class="rest" />
         {photo && isHome(photo.value) && (
-          <a class="icon-button" ref={download} href={`${photo.value.url}?download`} download title="Download (d)" aria-label="Download">
+          <a
+            class="icon-button"
+            ref={download}
+            href={`${photo.value.url}?download`}
+            download
+            title="Download (d)"
+            aria-label="Download"
+          >
             <Icon of={Download} />
           </a>
         )}
@@ -42,7 +49,14 @@ export function ViewerBar({ photo, place, download, trashKey, onTrash, onClose, 
             onClick={() => toggleFavorite([photo.value.id])}
           />
         )}
-        {photo && <IconButton icon={trashed ? Undo2 : Trash2} label={trashed ? "Restore" : "Move to the trash"} keys={trashKey} onClick={onTrash} />}
+        {photo && (
+          <IconButton
+            icon={trashed ? Undo2 : Trash2}
+            label={trashed ? "Restore" : "Move to the trash"}
+            keys={trashKey}
+            onClick={onTrash}
+          />
+        )}
         <IconButton
           icon={Info}
           label="How it was made"

@@ -118,7 +118,13 @@ export function Viewer({ ids: all, list, shown, restores = false, more, onMore, 
 }
 
 /** Where the shown photo stands in the list, if it does; when it leaves the list, the one that took its place is shown. */
-function usePlace(all: readonly string[], list: object | undefined, shown: string, onMove: (id: string) => void, onClose: () => void) {
+function usePlace(
+  all: readonly string[],
+  list: object | undefined,
+  shown: string,
+  onMove: (id: string) => void,
+  onClose: () => void,
+) {
   const before = useRef<{ ids: readonly string[]; list: object | undefined; index: number; listed: boolean } | null>(null);
   const index = all.indexOf(shown);
   const was = before.current?.listed && before.current.list === list ? before.current.ids[before.current.index] : undefined;
