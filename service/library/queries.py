@@ -249,6 +249,9 @@ async def _follow(
             SELECT {PHOTO_COLUMNS} FROM {source} JOIN photos ON photos.id = found.photo_id
              WHERE {" AND ".join(selection.conditions)} ORDER BY {key} LIMIT {page.limit + 1} OFFSET {page.offset or 0}
         """
+        # A walk must begin to answer before it has seen everything.
+        switch = "off" if way.startswith("walk") else "on"
+        await connection.execute(f"SET LOCAL enable_bitmapscan = {switch}; SET LOCAL enable_sort = {switch}")
         rows = await connection.fetch(f"{WHOLE.format(photos=photos)} {order.by('p.')}", *arguments.values)
         if len(rows) > page.limit:
             break
