@@ -47,7 +47,6 @@ def upgrade() -> None:
         "photo_search",
         [sa.text(WORDS)],
         postgresql_using="gin",
-        postgresql_with={"gin_pending_list_limit": 1024},
     )
     op.create_index(
         "ix_photo_search_name_id", "photo_search", ["name_id"], postgresql_where=sa.text("name_id IS NOT NULL")

@@ -224,13 +224,7 @@ class PhotoSearch(Base):
 
     __tablename__ = "photo_search"
     __table_args__ = (
-        Index(
-            "ix_photo_search_words",
-            text(SEARCH_WORDS),
-            postgresql_using="gin",
-            # What waits in its list is read by every search.
-            postgresql_with={"gin_pending_list_limit": 1024},
-        ),
+        Index("ix_photo_search_words", text(SEARCH_WORDS), postgresql_using="gin"),
         Index("ix_photo_search_name_id", "name_id", postgresql_where=text("name_id IS NOT NULL")),
     )
 

@@ -18,7 +18,7 @@ import msgspec
 LONGEST_TEXT = 65_536
 """Characters of one text that are indexed."""
 LONGEST_WORD = 64
-"""Characters of a word that count; the rest of a longer one is as good as any."""
+"""Characters; a longer one is cut into several."""
 
 # Marks on Latin, Greek, Cyrillic, Hebrew and Arabic letters, and what is not seen. Marks of other scripts are letters.
 _ASIDE = re.compile(
@@ -30,8 +30,9 @@ _LETTERS = str.maketrans(
     {"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "ħ": "h", "ŧ": "t", "ŋ": "n"}
 )
 # don't is dont and painter's painters, but l'eau is two words.
-_CLITIC = re.compile(r"(?<=[^\W_])['’ʼ`´](?=(?:t|s|re|ll|ve|d|m)(?![^\W_]))")
-_ASCII_WORDS = re.compile(r"[a-z0-9]+")
+_APOSTROPHES = "'’ʼ`´"
+_CLITIC = re.compile(rf"(?<=[^\W_])[{_APOSTROPHES}](?=(?:t|s|re|ll|ve|d|m)(?![^\W_]))")
+_ASCII_WORDS = re.compile(f"[a-z0-9]{{1,{LONGEST_WORD}}}")
 # Scripts that put no space between words, Korean, and pictographs.
 _RUN = (
     "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2600-\u27bf\u3005\u3007\u3041-\u30fa\u30fc-\u30ff"
@@ -50,7 +51,7 @@ class Piece(msgspec.Struct, frozen=True):
     def tokens(self, *, goes_on: bool) -> list[str]:
         """The words of the index that this is. Of a run that may go on, the last character begins no word yet."""
         if not self.is_run:
-            return [self.text[:LONGEST_WORD]]
+            return [self.text]
         last = len(self.text) - (goes_on and len(self.text) > 1)
         return [self.text[at : at + 2] for at in range(last)]
 
@@ -65,7 +66,7 @@ def fold(text: str) -> str:
 
 def pieces(text: str) -> list[Piece]:
     """The words and runs of a text, in its order."""
-    folded = _CLITIC.sub("", fold(text[:LONGEST_TEXT]))
+    folded = _joined(fold(text[:LONGEST_TEXT]))
     if folded.isascii():
         return [Piece(word) for word in _ASCII_WORDS.findall(folded)]
     return [Piece(run or word, bool(run)) for run, word in _words().findall(folded)]
@@ -73,9 +74,9 @@ def pieces(text: str) -> list[Piece]:
 
 def tokens(text: str) -> list[str]:
     """The words of the index in a text that was not typed, but is searched."""
-    folded = _CLITIC.sub("", fold(text[:LONGEST_TEXT]))
+    folded = _joined(fold(text[:LONGEST_TEXT]))
     if folded.isascii():
-        return [word[:LONGEST_WORD] for word in _ASCII_WORDS.findall(folded)]
+        return _ASCII_WORDS.findall(folded)
     found: list[str] = []
     for run, word in _words().findall(folded):
         found.extend(Piece(run or word, bool(run)).tokens(goes_on=False))
@@ -85,12 +86,17 @@ def tokens(text: str) -> list[str]:
 def document(texts: Iterable[str | None], mark: str = "") -> str:
     """Texts as one line in which every word stands between spaces, each behind `mark`, and a phrase ends with its text.
     Empty when there is no word."""
-    lines = [f" {' '.join(mark + token for token in found)} " for text in texts if text and (found := tokens(text))]
+    between = f" {mark}"
+    lines = [f"{between}{between.join(found)} " for text in texts if text and (found := tokens(text))]
     return "".join(lines)
+
+
+def _joined(folded: str) -> str:
+    return _CLITIC.sub("", folded) if any(one in folded for one in _APOSTROPHES) else folded
 
 
 @cache
 def _words() -> re.Pattern[str]:
     # Made when first needed: the marks of all scripts are looked up.
     marks = "".join(chr(code) for code in range(0x300, 0x1F000) if unicodedata.category(chr(code))[0] == "M")
-    return re.compile(f"([{_RUN}]+)|((?:[^\\W_{_RUN}]|[{marks}])+)")
+    return re.compile(f"([{_RUN}]+)|((?:[^\\W_{_RUN}]|[{marks}]){{1,{LONGEST_WORD}}})")
