@@ -39,6 +39,7 @@ from service.library.file_routes import routes as file_routes
 from service.library.integrity import Integrity
 from service.library.photo_pass import PhotoPass
 from service.library.routes import routes as library_routes
+from service.library.search_index import SearchIndex
 from service.library.thumbnails import Thumbnails
 from service.library.trash import Trash
 from service.live.announce import Announcer
@@ -101,6 +102,7 @@ PROVIDED: Final = (
     "requests",
     "retrieval",
     "runtime_settings",
+    "search_index",
     "sessions",
     "settings",
     "snapshots",
@@ -250,6 +252,7 @@ async def opened(
             busy=lambda: retrieval.in_flight > 0,
             patrol_days=lambda: foundation.runtime_settings.current.patrol_days,
         )
+        search_index = SearchIndex(database)
 
         _listen_to_each_other(registry, retrieval, model_cache, submitter)
 
@@ -260,6 +263,7 @@ async def opened(
         supervisor.start("submission", submitter.run)
         supervisor.start("retrieval", retrieval.run)
         supervisor.start("photo pass", photo_pass.run)
+        supervisor.start("search index", search_index.run)
         supervisor.every("retrieval sweep", MINUTE, Sweep(database, storage, retrieval.wake).run, at_once=True)
         supervisor.every("failed retrievals", HOUR, retrieval.retry_daily)
         supervisor.every("readiness", MINUTE, readiness.watch, at_once=True)
@@ -287,6 +291,7 @@ async def opened(
             registry=registry,
             retrieval=retrieval,
             runtime_settings=foundation.runtime_settings,
+            search_index=search_index,
             sessions=sessions,
             snapshots=Snapshots(partial(snapshot, database, hub, registry)),
             started_at=datetime.now(UTC),

@@ -11,7 +11,6 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     CheckConstraint,
-    Computed,
     DateTime,
     ForeignKey,
     Identity,
@@ -24,7 +23,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 RETRIEVAL_STATUSES = ("pending", "retrieving", "completed", "failed", "gone")
@@ -38,6 +37,9 @@ LIVE = "deleted_at IS NULL AND purged_at IS NULL"
 
 WAITING = "retrieval_status = 'pending' AND purged_at IS NULL"
 """A photo that retrieval may claim once it is due (rule 9)."""
+
+SEARCH_WORDS = "array_remove(string_to_array((words || negative) || model, ' '::text), ''::text)"
+"""All words of a row of `photo_search`, as they are indexed."""
 
 
 def one_of(column: str, values: tuple[str, ...]) -> str:
@@ -149,7 +151,6 @@ class Photo(Base):
         Index("ix_photos_seed", "seed", postgresql_where=text("seed IS NOT NULL")),
         Index("ix_photos_tags", "tags", postgresql_using="gin"),
         Index("ix_photos_loras", "loras", postgresql_using="gin"),
-        Index("ix_photos_search", "search", postgresql_using="gin"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -215,17 +216,51 @@ class Photo(Base):
     """In the trash since."""
     purged_at: Mapped[datetime | None]
     """A tombstone since (rule 11)."""
-    search: Mapped[str | None] = mapped_column(
-        TSVECTOR,
-        Computed(
-            "setweight(to_tsvector('english'::regconfig,"
-            " coalesce(caption, '') || ' ' || coalesce(generation_prompt, '')), 'A')"
-            " || setweight(to_tsvector('simple'::regconfig, coalesce(model_name, '') || ' ' || filename), 'B')"
-            " || setweight(array_to_tsvector(tags), 'B')"
-            " || setweight(to_tsvector('english'::regconfig, coalesce(generation_negative_prompt, '')), 'D')",
-            persisted=True,
-        ),
+
+
+class PhotoSearch(Base):
+    """The words that a photo is found by (`library/search_text.py`), kept by `library/search_index.py`. A table of its
+    own: it is small enough to be walked, and filling it rewrites no photo."""
+
+    __tablename__ = "photo_search"
+    __table_args__ = (
+        Index("ix_photo_search_words", text(SEARCH_WORDS), postgresql_using="gin"),
+        Index("ix_photo_search_name_id", "name_id", postgresql_where=text("name_id IS NOT NULL")),
     )
+
+    photo_id: Mapped[UUID] = mapped_column(primary_key=True)
+    """No foreign key: it would lock each photo's row. A row without a photo is found by nobody."""
+    words: Mapped[str] = mapped_column(Text(collation="C"))
+    """Of prompt, caption, tags, model, LoRAs and file name: each between spaces, and two spaces between two texts."""
+    negative: Mapped[str] = mapped_column(Text(collation="C"))
+    """Of the negative prompt, each word behind a `-`."""
+    model: Mapped[str] = mapped_column(Text(collation="C"))
+    """Of the model's name, each word behind a `+`."""
+    name_id: Mapped[UUID | None]
+    """A file name that is a UUID, as InvokeAI's are. It is not among the words: nobody looks for a part of it."""
+
+
+class SearchWord(Base):
+    """Every word of the index, as it stands there, and how many photos have it."""
+
+    __tablename__ = "search_words"
+    __table_args__ = ({"postgresql_with": {"fillfactor": 70}},)
+
+    word: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True)
+    photos: Mapped[int] = mapped_column(BigInteger)
+    newest: Mapped[int] = mapped_column(BigInteger)
+    """No photo with it is younger: the milliseconds that its id begins with."""
+    oldest: Mapped[int] = mapped_column(BigInteger)
+
+
+class SearchChange(Base):
+    """Photos whose words may have changed, written by a trigger on `photos`. Only ever added to and taken from, so that
+    no write of a photo waits for another."""
+
+    __tablename__ = "search_changes"
+
+    number: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    photo_id: Mapped[UUID]
 
 
 class PhotoSource(Base):

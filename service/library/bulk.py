@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from service.database.engine import Database
 from service.errors import ValidationError
 from service.library.filters import PhotoFilters, select
-from service.library.queries import planning
+from service.library.queries import planning, searched
 from service.library.sql import Arguments
 from service.live.announce import Announcer
 from service.live.messages import Resource
@@ -62,11 +62,13 @@ async def _find(database: Database, filters: PhotoFilters, after: UUID, newest: 
     """The next of them behind `after`: what fails again meanwhile is not met twice."""
     arguments = Arguments()
     selection = select(filters, arguments)
-    conditions = [selection.where(), CAN_RETRY, f"id > {arguments.add(after)}"]
+    conditions = [CAN_RETRY, f"id > {arguments.add(after)}"]
     if newest is not None:
         conditions.append(f"id <= {arguments.add(newest)}")
-    query = f"SELECT id FROM photos WHERE {' AND '.join(conditions)} ORDER BY id LIMIT {AT_ONCE}"
     async with database.connection() as connection, planning(connection, filters, selection):
+        selection.conditions.extend(await searched(connection, filters, arguments))
+        where = " AND ".join([selection.where(), *conditions])
+        query = f"SELECT id FROM photos WHERE {where} ORDER BY id LIMIT {AT_ONCE}"
         return [row["id"] for row in await connection.fetch(query, *arguments.values)]
 
 

@@ -14,7 +14,6 @@ from litestar.params import FromQuery, QueryParameter
 from service.database.models import LIVE, one_of
 from service.errors import ValidationError
 from service.json_schema import MINIMUM_ZERO
-from service.library.search import tsquery
 from service.library.sql import Arguments
 from service.live.messages import RetrievalStatus
 
@@ -53,7 +52,10 @@ class PhotoFilters(msgspec.Struct, kw_only=True, frozen=True):
     backend_id: Many[UUID] = None
     q: Annotated[
         str | None,
-        _described('Search: words, `"a phrase"`, `or`, `-not`', max_length=MAX_TEXT),
+        _described(
+            'Search: words and their beginnings, `"a phrase"`, `-not`, `or`, `negative:`, `model:`, `seed:`',
+            max_length=MAX_TEXT,
+        ),
     ] = None
     tag: Many[str] = None
     seed: Many[int] = None
@@ -69,6 +71,11 @@ class PhotoFilters(msgspec.Struct, kw_only=True, frozen=True):
     created_to: Annotated[str | None, _described("Up to this moment, or the end of this day (UTC)")] = None
     trashed: Annotated[bool, _described("True: only the trash. False: only what is not in it")] = False
     order: FromQuery[Order] = "newest"
+
+    @property
+    def leads(self) -> bool:
+        """Whether the list is merged from those of an indexed column's values (`_split`)."""
+        return any(value is not None for value in (self.model, self.base, self.source, self.generated))
 
 
 class Equality(NamedTuple):
@@ -100,7 +107,8 @@ def any_of(alternatives: list[Equality]) -> str:
 
 
 def select(filters: PhotoFilters, arguments: Arguments) -> Selection:
-    """The SQL of `filters` over `photos`; ValidationError names the parameter that cannot be."""
+    """The SQL of `filters` over `photos`, but for the search (`searched.py`); ValidationError names the parameter that
+    cannot be."""
     _check(filters)
     conditions = [TRASHED if filters.trashed else LIVE]
 
@@ -141,8 +149,6 @@ def select(filters: PhotoFilters, arguments: Arguments) -> Selection:
         lambda p: f"id IN ({OF_STEPS} AND s.session_id = ANY({p}::uuid[]))",
     )
     conditions.extend(_created(filters, arguments))
-    if filters.q is not None and (query := tsquery(filters.q, arguments)):
-        conditions.append(f"search @@ ({query})")
     return _split(filters, conditions, arguments)
 
 

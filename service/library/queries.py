@@ -18,6 +18,8 @@ from service.json_schema import MINIMUM_ZERO
 from service.library import cursor as cursors
 from service.library.cursor import Position
 from service.library.filters import Equality, PhotoFilters, Selection, any_of, select
+from service.library.search import Term, parse
+from service.library.search_lookup import SETTINGS, WALK, Search, look_up, photos_of, unindexed
 from service.library.sql import Arguments
 from service.live.messages import AlbumRef, Photo, Resource
 
@@ -25,6 +27,8 @@ EXACT_IN_JSON = 2**53
 MAX_OFFSET = 10**9
 LONGEST_SECONDS = 10.0
 """What excludes nearly everything, as `-a` may, is found by reading the whole table, however long that has become."""
+LONGEST_UNINDEXED_SECONDS = 3.0
+"""For which photos that are not indexed yet are looked through, before only the others are."""
 
 PHOTO_COLUMNS = """id, filename, width, height, file_size, mime_type, created_at, is_generated, generation_prompt,
     generation_negative_prompt, generation_params::text, source_image_id, source, invoke_id, backend_id,
@@ -59,6 +63,10 @@ class Order(NamedTuple):
     def by(self, prefix: str = "") -> str:
         return f"ORDER BY {', '.join(f'{prefix}{column} {self.direction}' for column in self.columns)}"
 
+    def is_behind(self, photo: UUID, mark: UUID) -> bool:
+        """In an order by id alone."""
+        return photo < mark if self.direction == "DESC" else photo > mark
+
     def behind(self, mark: list[str]) -> list[str]:
         """The condition that begins the list behind `mark`, a value per column; none for an empty one."""
         operator = "<" if self.direction == "DESC" else ">"
@@ -78,7 +86,7 @@ _album_refs = msgspec.json.Decoder(list[AlbumRef])
 class PhotoList(Resource, frozen=True):
     items: list[Photo]
     total: int | None
-    """Exact; null with a cursor or with `count=false`."""
+    """Exact; null with a cursor, with `count=false`, or with a search."""
     limit: int
     offset: int | None
     next_cursor: str | None
@@ -106,13 +114,18 @@ async def list_photos(connection: Connection, filters: PhotoFilters, page: Page)
     """One page; ValidationError for a filter or cursor that cannot be."""
     if page.cursor is not None and page.offset is not None:
         raise ValidationError("offset: not together with a cursor")
-    arguments = Arguments()
-    selection = select(filters, arguments)
-    counting = f"SELECT count(*) FROM photos WHERE {selection.where()}", *arguments.values
-    reading = page_query(filters, selection, page, arguments), *arguments.values
-    async with planning(connection, filters, selection):
-        rows = await connection.fetch(*reading)
-        total = await connection.fetchval(*counting) if page.count and page.cursor is None else None
+    typed = parse(filters.q) if filters.q is not None else []
+    total = None
+    if typed:
+        rows = await _search(connection, typed, filters, page)
+    else:
+        arguments = Arguments()
+        selection = select(filters, arguments)
+        counting = f"SELECT count(*) FROM photos WHERE {selection.where()}", *arguments.values
+        reading = page_query(filters, selection, page, arguments), *arguments.values
+        async with planning(connection, filters, selection):
+            rows = await connection.fetch(*reading)
+            total = await connection.fetchval(*counting) if page.count and page.cursor is None else None
     items = [to_photo(row) for row in rows[: page.limit]]
     return PhotoList(
         items=items,
@@ -128,20 +141,136 @@ async def planning(connection: Connection, filters: PhotoFilters, selection: Sel
     """What may match a handful or nearly all is planned with its values known: a plan made without can be a thousand
     times too slow, and is given up after a while (ValidationError). For everything else a plan is kept with its
     prepared statement."""
-    if not selection.uneven and not (selection.alternatives and ORDERS[filters.order].key):
+    has_search = filters.q is not None
+    if not has_search and not selection.uneven and not (selection.alternatives and ORDERS[filters.order].key):
         yield
         return
-    milliseconds = round(LONGEST_SECONDS * 1000)
+    settings = SETTINGS if has_search else "SET LOCAL plan_cache_mode = force_custom_plan"
+    async with bounded(connection, settings, LONGEST_SECONDS):
+        yield
+
+
+@asynccontextmanager
+async def bounded(connection: Connection, settings: str, seconds: float) -> AsyncIterator[None]:
+    """A read-only transaction with these settings; ValidationError when one of its statements takes longer."""
     try:
         async with connection.transaction(readonly=True):
-            await connection.execute(
-                f"SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL statement_timeout = {milliseconds}"
-            )
+            await connection.execute(f"{settings}; SET LOCAL statement_timeout = {round(seconds * 1000)}")
             yield
     except asyncpg.QueryCanceledError as error:
         raise ValidationError(
             "finding these photos takes too long: ask for a word that they must have, or narrow the dates"
         ) from error
+
+
+# --- With a search ---
+
+
+async def _search(
+    connection: Connection, typed: list[list[Term]], filters: PhotoFilters, page: Page
+) -> list[asyncpg.Record]:
+    """The page and one more."""
+    async with bounded(connection, SETTINGS, LONGEST_SECONDS):
+        search = await look_up(connection, typed)
+        if search.behind is not None:
+            rows = await _search_all(connection, search, search.behind, filters, page)
+            if rows is not None:
+                return rows
+        return await _search_indexed(connection, search, filters, page) if search.groups else []
+
+
+async def _search_all(
+    connection: Connection, search: Search, behind: UUID, filters: PhotoFilters, page: Page
+) -> list[asyncpg.Record] | None:
+    """Also photos that are not indexed yet; None when that takes too long."""
+    arguments = Arguments()
+    selection = select(filters, arguments)
+    selection.conditions.append(_anywhere(search, behind, arguments))
+    query = page_query(filters, selection, page, arguments)
+    try:
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL statement_timeout = {round(LONGEST_UNINDEXED_SECONDS * 1000)}")
+            return list(await connection.fetch(query, *arguments.values))
+    except asyncpg.QueryCanceledError:
+        return None
+
+
+async def searched(connection: Connection, filters: PhotoFilters, arguments: Arguments) -> list[str]:
+    """What the search of `filters` asks of `photos`, as conditions. Inside `planning`."""
+    typed = parse(filters.q) if filters.q is not None else []
+    if not typed:
+        return []
+    search = await look_up(connection, typed)
+    if search.behind is not None:
+        return [_anywhere(search, search.behind, arguments)]
+    few = await photos_of(connection, search)
+    return [search.exists(arguments) if few is None else f"id = ANY({arguments.add(few)}::uuid[])"]
+
+
+def _anywhere(search: Search, behind: UUID, arguments: Arguments) -> str:
+    """Found by the index, or by the texts of a photo that it may not have yet."""
+    older = f"id < {arguments.add(behind)} AND ({unindexed(search.typed, arguments)})"
+    return f"({search.exists(arguments)} OR {older})"
+
+
+async def _search_indexed(
+    connection: Connection, search: Search, filters: PhotoFilters, page: Page
+) -> list[asyncpg.Record]:
+    few = await photos_of(connection, search)
+    if ORDERS[filters.order].key is None and not filters.leads:
+        return await _follow(connection, search, few, filters, page)
+    arguments = Arguments()
+    selection = select(filters, arguments)
+    selection.conditions.append(search.exists(arguments) if few is None else f"id = ANY({arguments.add(few)}::uuid[])")
+    return list(await connection.fetch(page_query(filters, selection, page, arguments), *arguments.values))
+
+
+async def _follow(
+    connection: Connection, search: Search, few: list[UUID] | None, filters: PhotoFilters, page: Page
+) -> list[asyncpg.Record]:
+    """The photos in the order of the index: the few there are, else those that a bounded walk meets, else all."""
+    order = ORDERS[filters.order]
+    wanted = page.limit + 1 + (page.offset or 0)
+    mark = cursors.decode(filters, page.cursor, order.key_type).id if page.cursor is not None else None
+    is_met_soon = search.expected * WALK >= wanted * search.rows
+    ways = ["few"] if few is not None else ["walk"] * is_met_soon + ["index" if search.is_indexed else "walk on"]
+    rows: list[asyncpg.Record] = []
+    for way in ways:
+        arguments = Arguments()
+        selection = select(filters, arguments)
+        if way == "few":
+            ahead = [photo for photo in few or [] if mark is None or order.is_behind(photo, mark)]
+            ahead.sort(reverse=order.direction == "DESC")
+            source = f"unnest({arguments.add(ahead)}::uuid[]) WITH ORDINALITY AS found (photo_id, n)"
+        else:
+            source = _source(way, search, order, mark, arguments)
+        key = "found.n" if way == "few" else f"found.photo_id {order.direction}"
+        photos = f"""
+            SELECT {PHOTO_COLUMNS} FROM {source} JOIN photos ON photos.id = found.photo_id
+             WHERE {" AND ".join(selection.conditions)} ORDER BY {key} LIMIT {page.limit + 1} OFFSET {page.offset or 0}
+        """
+        # A walk must begin to answer before it has seen everything.
+        switch = "off" if way.startswith("walk") else "on"
+        await connection.execute(f"SET LOCAL enable_bitmapscan = {switch}; SET LOCAL enable_sort = {switch}")
+        rows = await connection.fetch(f"{WHOLE.format(photos=photos)} {order.by('p.')}", *arguments.values)
+        if len(rows) > page.limit:
+            break
+    return rows
+
+
+def _source(way: str, search: Search, order: Order, mark: UUID | None, arguments: Arguments) -> str:
+    """A subquery `found` of the ids that the search finds, in order. OFFSET 0 keeps the planner from another way."""
+    low, high = map(arguments.add, search.span())
+    within = [f"photo_id >= {low}", f"photo_id < {high}"]
+    if mark is not None:
+        within.append(f"photo_id {'<' if order.direction == 'DESC' else '>'} {arguments.add(mark)}")
+    ordered = f"ORDER BY photo_id {order.direction}"
+    if way == "index":
+        conditions = " AND ".join([*within, search.indexed(arguments)])
+        return f"(SELECT photo_id FROM photo_search s WHERE {conditions} {ordered} OFFSET 0) AS found"
+    rows = f"""SELECT photo_id, words, negative, model FROM photo_search WHERE {" AND ".join(within)} {ordered}
+               {f"LIMIT {WALK}" if way == "walk" else "OFFSET 0"}"""
+    return f"(SELECT photo_id FROM ({rows}) s WHERE {search.condition(arguments)} OFFSET 0) AS found"
 
 
 def _position(filters: PhotoFilters, last: Photo) -> Position:

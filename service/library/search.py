@@ -1,47 +1,97 @@
-"""What the owner types into the search box, as a tsquery over `photos.search`."""
+"""What is typed into the search box: its grammar (api.md, Search). Pure; what it finds is `search_lookup`'s."""
 
 from __future__ import annotations
 
 import re
+from typing import Final, Literal
+from uuid import UUID
+
+import msgspec
 
 from service.errors import ValidationError
-from service.library.sql import Arguments
+from service.library.search_text import Piece, fold, pieces
 
-MAX_TERMS = 32
-_TERM = re.compile(r'(?P<negated>-?)(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))')
+MAX_TERMS: Final = 32
+LONGEST_SEED: Final = 20
+
+Scope = Literal["", "-", "+"]
+"""Which words are meant, by their mark in the index: those of the photo, of its negative prompt, of its model."""
+
+SCOPES: Final[dict[str, Scope]] = {"negative": "-", "model": "+"}
+RESERVED: Final = frozenset(
+    "lora base size ratio rating fav pick tag album session server date source state".split()  # noqa: SIM905
+)
+"""Keys that will narrow a search in a later release. Searched as words today, a link kept until then would change its
+meaning."""
+
+_TERM = re.compile(
+    rf"(?P<negated>(?<!\S)-)?(?:(?P<key>{'|'.join(sorted({*SCOPES, 'seed', *RESERVED}))}):)?"
+    r'(?:"(?P<phrase>[^"]*)(?P<end>"?)|(?P<word>[^\s"]*))',
+    re.IGNORECASE,
+)
+_QUOTES = str.maketrans(dict.fromkeys("“”„‟«»", '"'))
+_NAME = re.compile(r"[0-9a-f]{8}[0-9a-f-]*")
 
 
-def tsquery(typed: str, arguments: Arguments) -> str | None:
-    """SQL for `typed` in websearch syntax (`"a phrase"`, `or`, `-not`); None when there is nothing to search for.
+class Term(msgspec.Struct, frozen=True):
+    """What one photo must have, or must not."""
 
-    Terms are joined one by one: each may be found as an English word (prompt, caption), as it stands (model, file name)
-    or as a whole tag, whatever its neighbours are found as.
-    """
-    alternatives: list[list[str]] = [[]]
+    negated: bool = False
+    scope: Scope = ""
+    pieces: tuple[Piece, ...] = ()
+    """Words that follow each other."""
+    is_whole: bool = False
+    """The last of them is a whole word; else it may be the beginning of one."""
+    name_ids: tuple[UUID, UUID] | None = None
+    """The file names that are meant too: from the first of these UUIDs to the last."""
+    seed: int | None = None
+
+
+def parse(typed: str) -> list[list[Term]]:
+    """Groups of terms: all terms of at least one group must hold. Empty when nothing is asked for. Raises
+    ValidationError."""
+    groups: list[list[Term]] = [[]]
     terms = 0
-    for match in _TERM.finditer(typed):
-        word = match["word"]
-        if word is not None and word.lower() == "or" and not match["negated"]:
-            alternatives.append([])
+    for match in _TERM.finditer(typed.translate(_QUOTES)):
+        if match["word"] is not None and match["word"].lower() == "or" and not (match["negated"] or match["key"]):
+            groups.append([])
             continue
-        text = word if word is not None else match["phrase"].strip()
-        if not text:
+        term = _term(match)
+        if term is None:
             continue
         terms += 1
         if terms > MAX_TERMS:
             raise ValidationError(f"q: at most {MAX_TERMS} search terms")
-        term = _term(text, arguments)
-        alternatives[-1].append(f"!!({term})" if match["negated"] else f"({term})")
-    groups = [" && ".join(group) for group in alternatives if group]
-    return " || ".join(f"({group})" for group in groups) or None
+        groups[-1].append(term)
+    return [group for group in groups if group]
 
 
-def _term(text: str, arguments: Arguments) -> str:
-    """One word or phrase. Where English has nothing left of it (a stop word), it asks for nothing."""
-    typed = arguments.add(text)
-    lexeme = arguments.add("'" + text.replace("\\", "\\\\").replace("'", "''") + "'")
-    english = f"phraseto_tsquery('english', {typed})"
-    return (
-        f"CASE WHEN numnode({english}) = 0 THEN ''::tsquery"
-        f" ELSE {english} || phraseto_tsquery('simple', {typed}) || {lexeme}::text::tsquery END"
-    )
+def _term(match: re.Match[str]) -> Term | None:
+    """None for what asks for nothing, as a comma does, or a key without a value."""
+    key = (match["key"] or "").lower()
+    text = match["phrase"] if match["phrase"] is not None else match["word"]
+    found = tuple(pieces(text))
+    if not found:
+        return None
+    negated = match["negated"] is not None
+    if key == "seed":
+        return Term(negated, seed=_seed(text.strip()))
+    if key in RESERVED:
+        raise ValidationError(f'q: {key}: cannot be searched for yet; for the words, write "{key}:{text.strip()}"')
+    scope = SCOPES.get(key, "")
+    return Term(negated, scope, found, bool(match["end"]), _name_ids(text) if not scope else None)
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_SEED):
+        raise ValidationError("q: seed: takes a number, such as seed:1234")
+    return int(text)
+
+
+def _name_ids(text: str) -> tuple[UUID, UUID] | None:
+    """The UUIDs that begin so, at least with their first eight digits; with or without what file names end with."""
+    beginning = fold(text.strip()).rpartition(".")[0] or fold(text.strip())
+    digits = beginning.replace("-", "")
+    if not _NAME.fullmatch(beginning) or len(digits) > 32:
+        return None
+    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))

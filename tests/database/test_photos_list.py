@@ -239,44 +239,6 @@ async def test_the_ends_of_the_calendar_are_moments_too(connection: Connection, 
     assert await listed(connection, created_to=moment) == ([photo] if moment > "2026" else [])
 
 
-@pytest.mark.parametrize(
-    ("typed", "found"),
-    [
-        ("castles", True),
-        ("the castle", True),
-        ("castle dreamy", True),
-        ("castle dreamshaper_9", True),
-        ('"castle on a cliff"', True),
-        ('"cliff on a castle"', False),
-        ("castle -cliffs", False),
-        ("castle -desert", True),
-        ("desert or castle", True),
-        ("desert or moon", False),
-        ("sunset", True),
-        ('"Golden Hour"', True),
-        ("IMG_0042.png", True),
-        ("blurry", True),
-        ("castle blurry keepsake", True),
-        ("-castle", False),
-        ("'; DROP TABLE photos; --", False),
-        ("\\ ' & | ! <-> :* (", False),
-        ('"unclosed castle', False),
-        ("   ", True),
-    ],
-)
-async def test_search_reads_prompt_caption_model_name_and_tags(connection: Connection, typed: str, found: bool) -> None:
-    photo = await add_photo(
-        connection,
-        generation_prompt="A castle on a cliff above the sea",
-        generation_negative_prompt="blurry",
-        model_name="dreamy dreamshaper_9",
-        filename="IMG_0042.png",
-        caption="my keepsake",
-        tags=["sunset", "Golden Hour"],
-    )
-    assert await listed(connection, q=typed) == ([photo] if found else [])
-
-
 async def test_a_photo_tells_where_it_belongs(connection: Connection) -> None:
     session = await add_session(connection)
     step = await add_step(connection, session)

@@ -91,7 +91,6 @@ async def plan_of(connection: Connection, filters: PhotoFilters, page: Page, bef
         ({"model": ["key3"]}, "ix_photos_model"),
         ({"model": ["key3", "name4"]}, "ix_photos_model_name"),
         ({"created_from": "2026-05-01", "created_to": "2026-05-02"}, LIVE),
-        ({"q": "-word7"}, LIVE),
     ],
 )
 @pytest.mark.parametrize("paged", [False, True])
@@ -121,7 +120,6 @@ async def test_every_page_of_a_filter_begins_where_the_one_before_ended(connecti
 @pytest.mark.parametrize(
     ("filters", "index"),
     [
-        ({"q": "word7"}, "ix_photos_search"),
         ({"tag": ["tag7"]}, "ix_photos_tags"),
         ({"seed": [7]}, "ix_photos_seed"),
         ({"status": ["failed"]}, "ix_photos_not_home"),

@@ -15,16 +15,19 @@ from service.data_folder import LIBRARY_ID
 from service.database.engine import Connection, Database, create_engine
 from service.database.migrate import upgrade
 from service.database.models import BATCH_STATES, ITEM_STATUSES, PHOTO_SOURCES, RETRIEVAL_STATUSES, STEP_STATUSES
+from service.library.filters import PhotoFilters
+from service.library.queries import Page, list_photos
 from service.media.storage import LocalStorage
 from tests.database.released import OWNER_PASSWORD, SERVER_URL, SESSION_TOKEN, restore, revisions
 from tests.fakes.darkroom import running, settings_for
+from tests.fakes.search import index_all
 
 pytestmark = pytest.mark.xdist_group("database servers")
 
 Json = dict[str, Any]
 Rows = dict[str, list[Json]]
 
-MOVED: dict[str, set[str]] = {"backends": {"credentials"}}
+MOVED: dict[str, set[str]] = {"backends": {"credentials"}, "photos": {"search"}}
 """Columns that a migration moved elsewhere, by table; that migration's own test says where to."""
 
 TABLES = """
@@ -109,6 +112,25 @@ async def test_no_row_is_lost_or_changed_by_the_migrations(released: Database) -
         lost = [row for row in ({name: row[name] for name in kept} for row in rows) if row not in left]
         assert lost == [], table
         assert len(after[table]) == len(rows), table
+
+
+async def test_no_photo_is_written_anew_by_the_migrations_and_each_is_found_by_its_words(released: Database) -> None:
+    """A table that is written anew is closed to everyone for as long as that takes."""
+    file = "SELECT pg_relation_filenode('photos')"
+    async with released.connection() as connection:
+        before = await connection.fetchval(file)
+        await upgrade(released.engine)
+        assert await connection.fetchval(file) == before
+    await index_all(released)
+    async with released.connection() as connection:
+        photos = await connection.fetch("SELECT id, generation_prompt, deleted_at FROM photos WHERE purged_at IS NULL")
+        prompts = [photo for photo in photos if photo["generation_prompt"]]
+        assert prompts
+        for photo in prompts:
+            filters = PhotoFilters(q=f'"{photo["generation_prompt"]}"', trashed=photo["deleted_at"] is not None)
+            assert photo["id"] in [
+                found.id for found in (await list_photos(connection, filters, Page(limit=200))).items
+            ]
 
 
 async def test_the_service_lists_all_that_was_there(released: Database, tmp_path: Path) -> None:

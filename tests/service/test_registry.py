@@ -215,9 +215,16 @@ async def test_hello_and_status_count_the_photos_once(
         return []
 
     async def asked() -> list[Hello | Status]:
-        readiness, photo_pass = SimpleNamespace(troubles=well), SimpleNamespace(report=lambda: None)
-        parts = (harness.supervisor, harness.registry, readiness, photo_pass, datetime.now(UTC))
-        status = get_status.fn(hub, *parts)
+        reporter = SimpleNamespace(report=lambda: None)
+        status = get_status.fn(
+            hub=hub,
+            supervisor=harness.supervisor,
+            registry=harness.registry,
+            readiness=SimpleNamespace(troubles=well),
+            photo_pass=reporter,
+            search_index=reporter,
+            started_at=datetime.now(UTC),
+        )
         return [await snapshot(harness.database, hub, harness.registry), await status]
 
     monkeypatch.setattr(ledger, "read", noted)

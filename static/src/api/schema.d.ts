@@ -609,7 +609,7 @@ export interface paths {
         /**
          * GetStatus
          * @description Version, tasks with their last run and result, backends, the ledger of all of them, troubles, and how far the
-         *     background pass over photos has come.
+         *     background pass over photos and the index of the search have come.
          */
         get: operations["get_status"];
         put?: never;
@@ -843,7 +843,7 @@ export interface components {
             step_id?: string[] | null;
             /** @description May be repeated: any of them */
             backend_id?: string[] | null;
-            /** @description Search: words, `"a phrase"`, `or`, `-not` */
+            /** @description Search: words and their beginnings, `"a phrase"`, `-not`, `or`, `negative:`, `model:`, `seed:` */
             q?: string | null;
             /** @description May be repeated: any of them */
             tag?: string[] | null;
@@ -1137,6 +1137,12 @@ export interface components {
             data: "ok" | "failing";
             details: string[];
         };
+        /** SearchReport */
+        SearchReport: {
+            indexed: number;
+            estimated: number;
+            is_complete: boolean;
+        };
         /** ServerLogin */
         ServerLogin: {
             email: string;
@@ -1197,6 +1203,7 @@ export interface components {
             ledger: components["schemas"]["Ledger"];
             troubles: components["schemas"]["Trouble"][];
             photo_pass: components["schemas"]["PassReport"];
+            search_index: components["schemas"]["SearchReport"];
         };
         /** Step */
         Step: {
@@ -1461,7 +1468,7 @@ export interface operations {
                 step_id?: string[] | null;
                 /** @description May be repeated: any of them */
                 backend_id?: string[] | null;
-                /** @description Search: words, `"a phrase"`, `or`, `-not` */
+                /** @description Search: words and their beginnings, `"a phrase"`, `-not`, `or`, `negative:`, `model:`, `seed:` */
                 q?: string | null;
                 /** @description May be repeated: any of them */
                 tag?: string[] | null;

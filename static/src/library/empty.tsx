@@ -51,7 +51,19 @@ export function Empty({ filter, onShowAll }: { filter: PhotoFilter; onShowAll: (
   );
 }
 
-export function Failed({ reason, onRetry }: { reason: string; onRetry: () => void }) {
+const OF_THE_SEARCH = "q: ";
+
+export function Failed({ reason, onRetry, onShowAll }: { reason: string; onRetry: () => void; onShowAll: () => void }) {
+  if (reason.startsWith(OF_THE_SEARCH)) {
+    return (
+      <Blank icon={Search} title="This cannot be searched for">
+        <p>{reason.slice(OF_THE_SEARCH.length)}</p>
+        <button type="button" class="button" onClick={onShowAll}>
+          Show all photos
+        </button>
+      </Blank>
+    );
+  }
   return (
     <Blank icon={CloudOff} title="The library cannot be read">
       <p>{reason}</p>

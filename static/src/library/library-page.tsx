@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { useLocation, useSearch } from "wouter-preact";
 import type { PhotoSource } from "../api/types";
+import { goBack } from "../app/go-back";
 import { useKeys } from "../app/keys";
 import { usePhotoAddress } from "../app/photo-address";
 import { inspectorOpen } from "../app/preferences";
@@ -31,15 +32,24 @@ function useFilter(trashed: boolean) {
     favorite: search.has("favorite"),
     q: search.get("q") || null,
   };
-  const change = (next: Partial<PhotoFilter>) => {
+  const addressOf = ({ source, session, favorite, q }: PhotoFilter) => {
     const query = new URLSearchParams();
-    const { source, session, favorite, q } = { ...filter, ...next };
     if (q) query.set("q", q);
     if (source) query.set("source", source);
     if (session) query.set("session", session);
     if (favorite) query.set("favorite", "true");
+    const photo = search.get("photo");
+    if (photo) query.set("photo", photo);
     const text = query.toString();
-    navigate(text ? `${path}?${text}` : path, { replace: true });
+    return text ? `${path}?${text}` : path;
+  };
+  /** A search has a place of its own, to which Back leads and which Back clears; its letters have not, nor have the filters. */
+  const change = (next: Partial<PhotoFilter>, isNew = false) => {
+    const address = addressOf({ ...filter, ...next });
+    const state = history.state as { beforeSearch?: string } | null;
+    if (next.q === null && state?.beforeSearch === address) void goBack();
+    else if (next.q && isNew && !search.has("photo")) navigate(address, { state: { beforeSearch: addressOf(filter) } });
+    else navigate(address, { replace: true, state });
   };
   return { filter, change };
 }
@@ -61,6 +71,7 @@ export function LibraryPage({ trashed }: { trashed: boolean }) {
     address.open(id);
   };
 
+  const showAll = () => change({ source: null, session: null, favorite: false, q: null });
   const empty = list.ids.value.length === 0;
   const known = list.loaded.value && !list.more.value;
   return (
@@ -93,10 +104,10 @@ export function LibraryPage({ trashed }: { trashed: boolean }) {
               onOpen={open}
             />
           )}
-          {empty && list.error.value !== null && <Failed reason={list.error.value} onRetry={() => void list.reload()} />}
+          {empty && list.error.value !== null && <Failed reason={list.error.value} onRetry={() => void list.reload()} onShowAll={showAll} />}
           {empty && list.error.value === null && !known && <Loading />}
           {empty && list.error.value === null && known && (
-            <Empty filter={list.filter} onShowAll={() => change({ source: null, session: null, favorite: false, q: null })} />
+            <Empty filter={list.filter} onShowAll={showAll} />
           )}
           {!empty && list.error.value !== null && connection.value !== "offline" && !address.shown && (
             <p class="lost-note" role="alert">

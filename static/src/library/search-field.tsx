@@ -1,3 +1,4 @@
+import { signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useKeys } from "../app/keys";
 import { isPhone } from "../app/responsive";
@@ -5,31 +6,57 @@ import { Icon } from "../shell/icon";
 import { Search } from "../shell/icons";
 
 const PAUSE_MS = 250;
+const STILL_TYPING_MS = 1_000;
+const GRAMMAR = 'Words or their beginnings, "a phrase", -without, or, model:, seed:, negative:';
+
+/** Whether a search is being typed just now: what its beginning finds may be nothing, and is not worth a word. */
+export const typing = signal(false);
+
+interface SearchFieldProps {
+  q: string | null;
+  /** `isNew` when it begins a search, and does not go on with the one that was typed before. */
+  onSearch: (q: string | null, isNew: boolean) => void;
+}
 
 /** Searches as one types, after a short pause. */
-export function SearchField({ q, onSearch }: { q: string | null; onSearch: (q: string | null) => void }) {
+export function SearchField({ q, onSearch }: SearchFieldProps) {
   const [text, setText] = useState(q ?? "");
   const box = useRef<HTMLInputElement>(null);
   const search = useRef(onSearch);
   search.current = onSearch;
+  const isNew = useRef(true);
+  const composing = useRef(false);
 
   /** What was last searched for; that the address then says so changes nothing here. */
   const searched = useRef(q);
 
+  const searchNow = (wanted: string | null) => {
+    if (wanted === searched.current) return;
+    searched.current = wanted;
+    search.current(wanted, isNew.current);
+    isNew.current = false;
+  };
+  const end = () => {
+    typing.value = false;
+    isNew.current = true;
+  };
+
   useEffect(() => {
     if (q === searched.current) return;
     searched.current = q;
+    isNew.current = true;
     setText(q ?? "");
   }, [q]);
   useEffect(() => {
-    const wanted = text.trim() || null;
-    if (wanted === searched.current) return;
-    const timer = setTimeout(() => {
-      searched.current = wanted;
-      search.current(wanted);
-    }, PAUSE_MS);
-    return () => clearTimeout(timer);
+    if (composing.current) return;
+    const timer = setTimeout(() => searchNow(text.trim() || null), PAUSE_MS);
+    const pause = setTimeout(() => (typing.value = false), STILL_TYPING_MS);
+    return () => {
+      clearTimeout(timer);
+      clearTimeout(pause);
+    };
   }, [text]);
+  useEffect(() => end, []);
   useKeys({ "/": () => box.current?.focus() });
 
   return (
@@ -41,10 +68,30 @@ export function SearchField({ q, onSearch }: { q: string | null; onSearch: (q: s
         type="search"
         aria-label="Search"
         placeholder={isPhone.value ? "Search" : "Search prompts, models, files"}
+        title={GRAMMAR}
+        maxLength={500}
         value={text}
-        onInput={(event) => setText(event.currentTarget.value)}
+        onCompositionStart={() => (composing.current = true)}
+        onCompositionEnd={(event) => {
+          composing.current = false;
+          setText(event.currentTarget.value);
+        }}
+        onInput={(event) => {
+          typing.value = true;
+          setText(event.currentTarget.value);
+        }}
+        onBlur={end}
         onKeyDown={(event) => {
-          if (event.key === "Escape") box.current?.blur();
+          if (event.isComposing) return;
+          if (event.key === "Enter") {
+            searchNow(text.trim() || null);
+            end();
+          }
+          if (event.key !== "Escape") return;
+          event.preventDefault();
+          if (!text) return box.current?.blur();
+          setText("");
+          searchNow(null);
         }}
       />
     </label>

@@ -16,7 +16,7 @@ const SOURCES: { value: PhotoSource | null; label: string; meaning: string }[] =
 
 interface ToolbarProps {
   filter: PhotoFilter;
-  onFilter: (change: Partial<PhotoFilter>) => void;
+  onFilter: (change: Partial<PhotoFilter>, isNew?: boolean) => void;
 }
 
 /** What to show, how large, and the inspector's switch. Where there is little room the filters stand in a row of their own. */
@@ -25,7 +25,7 @@ export function Toolbar({ filter, onFilter }: ToolbarProps) {
   const [shown, show] = useState(narrowed);
   return (
     <>
-      <SearchField q={filter.q} onSearch={(q) => onFilter({ q })} />
+      <SearchField q={filter.q} onSearch={(q, isNew) => onFilter({ q }, isNew)} />
       {isWide.value ? (
         <Filters filter={filter} onFilter={onFilter} />
       ) : (

@@ -1,5 +1,6 @@
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { type PhotoFilter, PhotoList } from "../state/photo-list";
+import { typing } from "./search-field";
 
 const KEPT_OPEN = 2;
 
@@ -26,12 +27,18 @@ function closeAllBut(...used: PhotoList[]): void {
   }
 }
 
+/** Whether a list says something: what the beginning of a word finds may be nothing, or wrong, only until the next letter. */
+function isSettled(list: PhotoList): boolean {
+  if (typing.value && list.filter.q !== null && (list.error.value !== null || list.ids.value.length === 0)) return false;
+  return list.loaded.value || list.error.value !== null;
+}
+
 /** The list a filter asks for. Until it is read, the one before it stays on show. */
 export function useList(filter: PhotoFilter): { list: PhotoList; reading: boolean } {
   const key = JSON.stringify(filter);
   const wanted = useMemo(() => listOf(key, filter), [key]);
   const shown = useRef(wanted);
-  if (wanted.loaded.value || wanted.error.value !== null) shown.current = wanted;
+  if (isSettled(wanted)) shown.current = wanted;
   const list = shown.current;
   useEffect(() => closeAllBut(wanted, list), [wanted, list]);
   return { list, reading: wanted !== list };

@@ -1,0 +1,252 @@
+"""Keeps the index that the search reads (`photo_search`, `search_words`) as the photos are.
+
+A trigger notes every photo whose texts were added or changed (`search_changes`); what is noted is indexed within a
+second. Photos from before there was an index, or of an older VERSION of it, are indexed from the newest to the oldest,
+in between. Each batch is one transaction, with the note of how far that has come: a kill loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from service.database.engine import Connection, Database
+from service.library.search_text import LONGEST_TEXT, UUID_NAME, document
+from service.live.messages import Resource
+
+log = structlog.get_logger()
+
+VERSION: Final = 1
+"""Of how texts are cut into words. When it goes up, all photos are indexed again."""
+CHANGES_AT_ONCE: Final = 500
+FILL_AT_ONCE: Final = 4_000
+IDLE_SECONDS: Final = 0.25
+VACUUM_SECONDS: Final = 1_800.0
+
+KEY: Final = "search_index"
+NEWEST: Final = UUID(int=2**128 - 1)
+NEVER: Final = 2**62
+"""As the oldest of a word: any photo is older."""
+
+# One writer at a time, so that the counts of words are right, and no older state of a photo is written last.
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('search index', 0))"
+# How much the index of words puts off, in KB: every search reads what it has put off, but filling it is quicker so.
+PUT_OFF = "SET LOCAL gin_pending_list_limit = {}"
+PUT_OFF_OF_CHANGES: Final = 512
+PUT_OFF_OF_FILLING: Final = 32_768
+TEXTS = f"""
+    id, left(generation_prompt, {LONGEST_TEXT}) AS prompt, left(generation_negative_prompt, {LONGEST_TEXT}) AS negative,
+    model_name AS model, coalesce(loras, '{{}}') AS loras, caption, tags, filename, purged_at IS NULL AS is_kept
+"""
+# The latest first: what just came is found at once, however much else has changed.
+TAKE = """
+    DELETE FROM search_changes WHERE number IN (SELECT number FROM search_changes ORDER BY number DESC LIMIT $1)
+    RETURNING photo_id
+"""
+CHANGED = f"SELECT {TEXTS} FROM photos WHERE id = ANY($1::uuid[])"
+OLDER = f"SELECT {TEXTS} FROM photos WHERE id < $1 ORDER BY id DESC LIMIT $2"
+INDEXED = "SELECT photo_id, words, negative, model, name_id FROM photo_search WHERE photo_id = ANY($1::uuid[])"
+WRITE = """
+    INSERT INTO photo_search (photo_id, words, negative, model, name_id)
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[])
+    ON CONFLICT (photo_id) DO UPDATE SET words = excluded.words, negative = excluded.negative, model = excluded.model,
+           name_id = excluded.name_id
+"""
+REMOVE = "DELETE FROM photo_search WHERE photo_id = ANY($1::uuid[])"
+COUNT = """
+    INSERT INTO search_words AS known (word, photos, newest, oldest)
+    SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
+    ON CONFLICT (word) DO UPDATE SET photos = known.photos + excluded.photos,
+           newest = greatest(known.newest, excluded.newest), oldest = least(known.oldest, excluded.oldest)
+"""
+FORGET = "DELETE FROM search_words WHERE word = ANY($1::text[]) AND photos <= 0"
+LOAD = "SELECT value::text FROM settings WHERE key = $1"
+SAVE = "INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+# The planner's own count; exact for a small library.
+ESTIMATE = """
+    SELECT greatest(reltuples::bigint, (SELECT count(*) FROM (SELECT FROM photos LIMIT 10001) AS capped))
+      FROM pg_class WHERE oid = 'photos'::regclass
+"""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A row of `photo_search`."""
+
+    photo_id: UUID
+    words: str
+    negative: str
+    model: str
+    name_id: UUID | None
+
+    def vocabulary(self) -> set[str]:
+        return {*self.words.split(), *self.negative.split(), *self.model.split()}
+
+
+class Progress(msgspec.Struct):
+    """How far the photos of before are indexed."""
+
+    version: int = VERSION
+    behind: UUID | None = NEWEST
+    """Of older photos only those that changed since are indexed; null when all are."""
+    indexed: int = 0
+
+
+class SearchReport(Resource, frozen=True, kw_only=True):
+    """The index that the search reads."""
+
+    indexed: int
+    """Photos from before the index that it has by now."""
+    estimated: int
+    """About how many photos there are."""
+    is_complete: bool
+    """False while photos from before the index are not in it. They are found all the same, but more slowly, and as
+    their texts are written: with the accents and all."""
+
+
+class SearchIndex:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._progress = Progress()
+        self._estimated = 0
+
+    def report(self) -> SearchReport:
+        return SearchReport(
+            indexed=self._progress.indexed, estimated=self._estimated, is_complete=self._progress.behind is None
+        )
+
+    async def run(self) -> None:
+        """Runs until cancelled (for the supervisor)."""
+        async with self._database.connection() as connection:
+            self._progress = await load(connection)
+            self._estimated = await connection.fetchval(ESTIMATE)
+        while True:
+            if not await self.step():
+                await asyncio.sleep(IDLE_SECONDS)
+
+    async def step(self) -> bool:
+        """One batch of what changed, and one of what was there before; false when there was nothing to do."""
+        changed = await index_changes(self._database)
+        if self._progress.behind is None:
+            return changed == CHANGES_AT_ONCE
+        self._progress = await fill(self._database, self._progress)
+        if self._progress.behind is None:
+            await self._settle()
+        return True
+
+    async def _settle(self) -> None:
+        """After much was written, the index is read faster once the server has put it in order."""
+        async with self._database.connection() as connection:
+            self._estimated = await connection.fetchval(ESTIMATE)
+            if self._progress.indexed:
+                log.info("every photo is indexed for the search", photos=self._progress.indexed)
+                await connection.execute("VACUUM (ANALYZE) search_words", timeout=VACUUM_SECONDS)
+                await connection.execute("VACUUM (ANALYZE) photo_search", timeout=VACUUM_SECONDS)
+
+
+async def load(connection: Connection) -> Progress:
+    """Where the filling of the index stands; at its beginning, where this release cuts texts otherwise."""
+    try:
+        progress = msgspec.json.decode(await connection.fetchval(LOAD, KEY) or "null", type=Progress)
+    except msgspec.ValidationError:
+        return Progress()
+    return progress if progress.version == VERSION else Progress()
+
+
+async def index_changes(database: Database) -> int:
+    """Index what changed, at most CHANGES_AT_ONCE; returns how many changes that were."""
+    async with database.connection() as connection:
+        if not await connection.fetchval("SELECT EXISTS (SELECT FROM search_changes)"):
+            return 0
+        async with connection.transaction():
+            await connection.execute(LOCK)
+            await connection.execute(PUT_OFF.format(PUT_OFF_OF_CHANGES))
+            changes = [row["photo_id"] for row in await connection.fetch(TAKE, CHANGES_AT_ONCE)]
+            photos = sorted(set(changes))
+            await _index(connection, photos, await connection.fetch(CHANGED, photos))
+    return len(changes)
+
+
+async def fill(database: Database, progress: Progress) -> Progress:
+    """Index the next photos from before; how far it has come then."""
+    async with database.transaction() as connection:
+        await connection.execute(LOCK)
+        await connection.execute(PUT_OFF.format(PUT_OFF_OF_FILLING))
+        rows = await connection.fetch(OLDER, progress.behind, FILL_AT_ONCE)
+        await _index(connection, [row["id"] for row in rows], rows)
+        filled = Progress(
+            behind=rows[-1]["id"] if len(rows) == FILL_AT_ONCE else None, indexed=progress.indexed + len(rows)
+        )
+        await connection.execute(SAVE, KEY, msgspec.json.encode(filled).decode())
+    return filled
+
+
+async def _index(connection: Connection, photos: Sequence[UUID], rows: Sequence[Any]) -> None:
+    """Make the index of these photos as `rows` has them. A photo that is purged, or has no row, leaves it."""
+    known = {row["photo_id"]: Entry(**row) for row in await connection.fetch(INDEXED, photos)}
+    written, removed, words = await asyncio.to_thread(_compare, known, rows, photos)
+    if removed:
+        await connection.execute(REMOVE, removed)
+    if written:
+        columns = zip(*map(msgspec.structs.astuple, written), strict=True)
+        await connection.execute(WRITE, *map(list, columns))
+    if words:
+        await connection.execute(COUNT, *map(list, zip(*words, strict=True)))
+    lost = [word for word, change, _, _ in words if change < 0]
+    if lost:
+        await connection.execute(FORGET, lost)
+
+
+def _compare(
+    known: Mapping[UUID, Entry], rows: Iterable[Mapping[str, Any]], photos: Sequence[UUID]
+) -> tuple[list[Entry], list[UUID], list[tuple[str, int, int, int]]]:
+    """What is to be written, which photos are to be removed, and what that changes of each word's row. CPU work."""
+    entries = {row["id"]: entry_of(row) for row in rows if row["is_kept"]}
+    written = [entry for photo, entry in entries.items() if entry != known.get(photo)]
+    removed = [photo for photo in photos if photo in known and photo not in entries]
+    changes = []
+    for photo in sorted([entry.photo_id for entry in written] + removed, reverse=True):
+        before = known[photo].vocabulary() if photo in known else set()
+        after = entries[photo].vocabulary() if photo in entries else set()
+        changes.append((milliseconds(photo), after - before, before - after))
+    counts: Counter[str] = Counter()
+    newest: dict[str, int] = {}
+    oldest: dict[str, int] = {}
+    # From the newest to the oldest, so that the last to be noted is the oldest; and the other way round.
+    for moment, gained, lost in changes:
+        counts.update(gained)
+        counts.subtract(lost)
+        oldest.update(dict.fromkeys(gained, moment))
+    for moment, gained, _ in reversed(changes):
+        newest.update(dict.fromkeys(gained, moment))
+    # In one order, as the index has them.
+    words = [
+        (word, counts[word], newest.get(word, 0), oldest.get(word, NEVER))
+        for word in sorted(counts)
+        if counts[word] or word in newest
+    ]
+    return written, removed, words
+
+
+def entry_of(row: Mapping[str, Any]) -> Entry:
+    stem = row["filename"].rpartition(".")[0] or row["filename"]
+    name_id = UUID(stem) if UUID_NAME.fullmatch(stem.lower()) else None
+    named = [text for text in (*row["tags"], *row["loras"]) if not UUID_NAME.fullmatch(text)]
+    texts = (row["prompt"], row["caption"], *named, row["model"], None if name_id else row["filename"])
+    return Entry(
+        photo_id=row["id"],
+        words=document(texts),
+        negative=document([row["negative"]], "-"),
+        model=document([row["model"]], "+"),
+        name_id=name_id,
+    )
+
+
+def milliseconds(photo_id: UUID) -> int:
+    """When it was made, by its id (RFC 9562 §5.7)."""
+    return photo_id.int >> 80

@@ -1,0 +1,331 @@
+"""What a search finds: which words of the index each term means, and how photos with them are found fastest.
+
+Every word of the index is in `search_words` with the number of its photos, so that the way is chosen here and not by
+PostgreSQL, which cannot know (it took up to six seconds). What is rare is read from the index of words. What is
+frequent is walked through by id until the page is full, for a bounded number of rows; the index of words then finds
+what that did not. Whatever the way, it is the condition on the words' text that decides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from itertools import chain
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from service.database.engine import Connection
+from service.database.models import SEARCH_WORDS
+from service.library.search import Scope, Term
+from service.library.search_index import NEVER, load
+from service.library.sql import Arguments
+
+FEW: Final = 4_000
+"""Photos that are read from the index of words at once."""
+WALK: Final = 20_000
+"""Rows walked through before the index of words is asked."""
+MOST_WORDS: Final = 500
+"""Of a term, that the index of words is asked for."""
+MOST_OF_A_SEED: Final = 50_000
+SHORTEST_PART: Final = 3
+COLUMNS: Final[dict[Scope, str]] = {"": "words", "-": "negative", "+": "model"}
+_SINGULARS: Final = ((re.compile("ies$"), "y"), (re.compile("es$"), ""), (re.compile("(?<=[^s])s$"), ""))
+
+SETTINGS = """
+    SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
+    SET LOCAL plan_cache_mode = force_custom_plan
+"""
+ROWS = "SELECT greatest(reltuples, 1)::bigint FROM pg_class WHERE oid = 'photo_search'::regclass"
+SUMS = f"""coalesce(sum(w.photos), 0)::bigint AS photos, coalesce(max(w.newest), 0) AS newest,
+    coalesce(min(w.oldest), {NEVER}) AS oldest, coalesce((array_agg(w.word))[1:{MOST_WORDS + 1}], '{{}}') AS words"""
+LOOK_UP = f"""
+    SELECT {SUMS}
+      FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS r (low, high, n)
+      LEFT JOIN LATERAL (SELECT * FROM search_words WHERE word >= r.low COLLATE "C" AND word < r.high COLLATE "C") w
+        ON true
+     GROUP BY r.n ORDER BY r.n
+"""
+PARTS = f"SELECT {SUMS} FROM search_words w WHERE word LIKE $1 AND word >= $2 AND word < $3"
+NAMED = f"SELECT photo_id FROM photo_search WHERE name_id BETWEEN $1 AND $2 LIMIT {FEW + 1}"
+SEEDED = f"SELECT id FROM photos WHERE seed = $1 ORDER BY id DESC LIMIT {MOST_OF_A_SEED}"
+LAST = "\U0010ffff"
+
+
+class Words(msgspec.Struct, frozen=True):
+    """Words of the index, and what is known of their photos."""
+
+    photos: int
+    """No more than so many have one of them."""
+    newest: int
+    oldest: int
+    words: list[str]
+    """One more than MOST_WORDS where there are more."""
+
+    @property
+    def are_few(self) -> bool:
+        return len(self.words) <= MOST_WORDS
+
+
+class Meaning(msgspec.Struct, frozen=True):
+    """A term, as the index has it. `photos`, `newest` and `oldest` as of Words."""
+
+    negated: bool
+    column: str
+    patterns: list[str]
+    """A photo has what is meant when one of these is like its words."""
+    photos: int
+    newest: int
+    oldest: int
+    every: list[str]
+    """Words that all of the photos have."""
+    one_of: list[str] | None
+    """Words of which they have at least one; None where those are too many to ask for."""
+    ids: list[UUID]
+    """Photos that have it for another reason."""
+
+    def condition(self, arguments: Arguments) -> str:
+        found = [f"s.{self.column} LIKE {arguments.add(pattern)}" for pattern in self.patterns]
+        if self.ids:
+            found.append(f"s.photo_id = ANY({arguments.add(self.ids)}::uuid[])")
+        joined = " OR ".join(found) or "false"
+        return f"NOT ({joined})" if self.negated else f"({joined})"
+
+    @property
+    def is_indexed(self) -> bool:
+        return not self.negated and (bool(self.every) or self.one_of is not None)
+
+    def indexed(self, arguments: Arguments) -> str:
+        """What the indexes are asked for."""
+        words = []
+        if self.every:
+            words.append(f"{SEARCH_WORDS} @> {arguments.add(self.every)}::text[]")
+        if self.one_of is not None and (self.one_of or not self.every):
+            words.append(f"{SEARCH_WORDS} && {arguments.add(self.one_of)}::text[]")
+        found = f"({' AND '.join(words)})"
+        return f"({found} OR s.photo_id = ANY({arguments.add(self.ids)}::uuid[]))" if self.ids else found
+
+
+class Search(msgspec.Struct, frozen=True):
+    """What was typed, looked up. The photos must meet all of at least one group."""
+
+    groups: list[list[Meaning]]
+    typed: list[list[Term]]
+    rows: int
+    """About how many photos the index has."""
+    behind: UUID | None
+    """Of the photos before this one only some are in the index yet."""
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether the index of words finds all of them."""
+        return all(any(term.is_indexed for term in group) for group in self.groups)
+
+    @property
+    def at_most(self) -> int:
+        return sum(min((term.photos for term in positive(group)), default=self.rows) for group in self.groups)
+
+    @property
+    def expected(self) -> float:
+        """How many photos have it, if no term had to do with another."""
+        return sum(self._expected(group) for group in self.groups)
+
+    def _expected(self, group: list[Meaning]) -> float:
+        number = float(self.rows)
+        for term in positive(group):
+            number *= min(1.0, term.photos / self.rows)
+        return number
+
+    def span(self) -> tuple[UUID, UUID]:
+        """The ids that the photos' lie between; the second is excluded."""
+        newest = max(min((term.newest for term in positive(group)), default=NEVER) for group in self.groups)
+        oldest = min(max((term.oldest for term in positive(group)), default=0) for group in self.groups)
+        return _id_at(oldest), _id_at(newest + 1)
+
+    def condition(self, arguments: Arguments) -> str:
+        """On a row `s` of the index."""
+        return any_group([all_of(term.condition(arguments) for term in group) for group in self.groups])
+
+    def exists(self, arguments: Arguments) -> str:
+        """On a row of `photos`."""
+        condition = self.condition(arguments)
+        return f"EXISTS (SELECT FROM photo_search s WHERE s.photo_id = photos.id AND ({condition}))"
+
+    def indexed(self, arguments: Arguments) -> str:
+        """What the index of words is asked for: the rarest term of each group alone where that is rare enough."""
+        asked = []
+        for group in self.groups:
+            terms = sorted((term for term in group if term.is_indexed), key=lambda term: term.photos)
+            wanted = terms[:1] if terms[0].photos <= FEW else terms
+            asked.append(all_of(term.indexed(arguments) for term in wanted))
+        return f"({any_group(asked)}) AND ({self.condition(arguments)})"
+
+
+async def photos_of(connection: Connection, search: Search) -> list[UUID] | None:
+    """All photos that a search finds in the index; None when they are not few. Inside a transaction with SETTINGS."""
+    if not search.groups:
+        return []
+    if not search.is_indexed or min(search.at_most, search.expected) > FEW:
+        return None
+    arguments = Arguments()
+    found = f"SELECT photo_id FROM photo_search s WHERE {search.indexed(arguments)} LIMIT {FEW + 1}"
+    ids = [row["photo_id"] for row in await connection.fetch(found, *arguments.values)]
+    return ids if len(ids) <= FEW else None
+
+
+def any_group(groups: Sequence[str]) -> str:
+    return " OR ".join(f"({group})" for group in groups) or "false"
+
+
+def all_of(conditions: Iterable[str]) -> str:
+    return " AND ".join(conditions) or "true"
+
+
+def positive(group: Iterable[Meaning]) -> list[Meaning]:
+    return [term for term in group if not term.negated]
+
+
+def _id_at(milliseconds: int) -> UUID:
+    return UUID(int=min(milliseconds, 2**48 - 1) << 80)
+
+
+async def look_up(connection: Connection, typed: list[list[Term]]) -> Search:
+    """What the terms mean in the index as it is now. Inside a transaction that has SETTINGS."""
+    behind = (await load(connection)).behind
+    terms = list(chain.from_iterable(typed))
+    sought = [_sought(term) for term in terms]
+    ranges = sorted(set(chain.from_iterable(sought)))
+    found = await connection.fetch(LOOK_UP, [low for low, _ in ranges], [high for _, high in ranges]) if ranges else []
+    words = {range_: Words(**row) for range_, row in zip(ranges, found, strict=True)}
+    meanings = iter(
+        [
+            await _meaning(connection, term, [words[range_] for range_ in its])
+            for term, its in zip(terms, sought, strict=True)
+        ]
+    )
+    groups = [[next(meanings) for _ in group] for group in typed]
+    return Search(
+        # A group with a term that is nowhere finds nothing; that it must not have one excludes nothing.
+        groups=[
+            [term for term in group if not term.negated or term.photos]
+            for group in groups
+            if all(term.negated or term.photos for term in group)
+        ],
+        typed=typed,
+        rows=await connection.fetchval(ROWS),
+        behind=behind,
+    )
+
+
+async def _meaning(connection: Connection, term: Term, words: list[Words]) -> Meaning:
+    if term.seed is not None:
+        return _of_ids(term, [row["id"] for row in await connection.fetch(SEEDED, Decimal(term.seed))])
+    tokens, is_prefix = _tokens(term)
+    patterns = [f"% {' '.join(tokens)}{'%' if is_prefix else ' %'}"]
+    if len(words) == 1 and not words[0].photos and is_prefix and not term.pieces[-1].is_run:
+        words, patterns = await _not_a_word(connection, term, tokens[0], words, patterns)
+    ids: list[UUID] = []
+    if term.name_ids is not None:
+        ids = [row["photo_id"] for row in await connection.fetch(NAMED, *term.name_ids)]
+    rarest = min(words, key=lambda one: one.photos)
+    last = words[-1]
+    return Meaning(
+        negated=term.negated,
+        column=COLUMNS[term.scope],
+        patterns=patterns,
+        photos=rarest.photos + len(ids),
+        newest=max([min(one.newest for one in words), *(photo.int >> 80 for photo in ids)]),
+        oldest=min([max(one.oldest for one in words), *(photo.int >> 80 for photo in ids)]),
+        every=list(dict.fromkeys(tokens[:-1] if is_prefix else tokens)),
+        one_of=(last.words if last.are_few else None) if is_prefix else None,
+        ids=ids,
+    )
+
+
+def _of_ids(term: Term, ids: list[UUID]) -> Meaning:
+    moments = [photo.int >> 80 for photo in ids]
+    return Meaning(
+        negated=term.negated,
+        column=COLUMNS[""],
+        patterns=[],
+        photos=len(ids),
+        newest=max(moments, default=0),
+        oldest=min(moments, default=NEVER),
+        every=[],
+        one_of=[],
+        ids=ids,
+    )
+
+
+async def _not_a_word(
+    connection: Connection, term: Term, token: str, words: list[Words], patterns: list[str]
+) -> tuple[list[Words], list[str]]:
+    """For a term that no word begins with: the words that it is the plural of, else those that it is a part of."""
+    word = token.removeprefix(term.scope)
+    singulars = [term.scope + ending.sub(other, word) for ending, other in _SINGULARS if ending.search(word)]
+    if len(word) > SHORTEST_PART and singulars:
+        ranges = [_whole(one) for one in singulars]
+        rows = await connection.fetch(LOOK_UP, [low for low, _ in ranges], [high for _, high in ranges])
+        found = [Words(**row) for row in rows]
+        if any(one.photos for one in found):
+            return [_together(found)], [f"% {one} %" for one in singulars]
+    if len(word) < SHORTEST_PART:
+        return words, patterns
+    low, high = (term.scope, term.scope + LAST) if term.scope else ("0", LAST)
+    row = (await connection.fetch(PARTS, f"%{word}%", low, high))[0]
+    return [Words(**row)], [f"%{word}%"]
+
+
+def _together(found: list[Words]) -> Words:
+    present = [one for one in found if one.photos]
+    return Words(
+        photos=sum(one.photos for one in present),
+        newest=max(one.newest for one in present),
+        oldest=min(one.oldest for one in present),
+        words=list(chain.from_iterable(one.words for one in present)),
+    )
+
+
+def _tokens(term: Term) -> tuple[list[str], bool]:
+    """The words of the index that follow each other, and whether the last is the beginning of one."""
+    *before, last = term.pieces
+    tokens = [token for piece in before for token in piece.tokens(goes_on=False)] + last.tokens(goes_on=True)
+    return [term.scope + token for token in tokens], last.is_run or not term.is_whole
+
+
+def _sought(term: Term) -> list[tuple[str, str]]:
+    """The ranges of words that are looked up for a term, one for each of its tokens."""
+    if term.seed is not None:
+        return []
+    tokens, is_prefix = _tokens(term)
+    last = (tokens[-1], tokens[-1] + LAST) if is_prefix else _whole(tokens[-1])
+    return [*map(_whole, tokens[:-1]), last]
+
+
+def _whole(token: str) -> tuple[str, str]:
+    return token, token + "\x01"
+
+
+def unindexed(typed: list[list[Term]], arguments: Arguments) -> str:
+    """On a row of `photos` that the index may not have yet: its texts as they are written, but for case."""
+
+    def condition(term: Term) -> str:
+        if term.seed is not None:
+            found = f"coalesce(seed = {arguments.add(Decimal(term.seed))}, false)"
+        else:
+            # A word's ends are not looked for, nor what stands between two.
+            parts = arguments.add(f"%{'%'.join(piece.text for piece in term.pieces)}%")
+            found = f"lower({TEXTS[term.scope]}) LIKE {parts}"
+        return f"NOT {found}" if term.negated else found
+
+    return any_group([all_of(map(condition, group)) for group in typed])
+
+
+TEXTS: Final[dict[Scope, str]] = {
+    "": "concat_ws(' ', generation_prompt, caption, model_name, filename, array_to_string(tags, ' '),"
+    " array_to_string(loras, ' '))",
+    "-": "coalesce(generation_negative_prompt, '')",
+    "+": "coalesce(model_name, '')",
+}
