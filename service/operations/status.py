@@ -11,6 +11,7 @@ from litestar.params import JSONBody
 from service.backends.registry import Registry
 from service.database.engine import Database
 from service.library.photo_pass import PassReport, PhotoPass
+from service.library.renditions import LargeRenditions, Renditions
 from service.live.hub import Hub
 from service.live.messages import Backend, Ledger, Resource, Trouble
 from service.operations.readiness import Readiness
@@ -29,15 +30,18 @@ class Status(Resource, frozen=True):
     troubles: list[Trouble]
     """What keeps Darkroom from bringing pictures home; empty when nothing does."""
     photo_pass: PassReport
+    large_renditions: LargeRenditions
 
 
 @get("/api/v1/status", operation_id="get_status", tags=["operations"])
 async def get_status(
     hub: NamedDependency[Hub],
     supervisor: NamedDependency[Supervisor],
+    *,
     registry: NamedDependency[Registry],
     readiness: NamedDependency[Readiness],
     photo_pass: NamedDependency[PhotoPass],
+    renditions: NamedDependency[Renditions],
     started_at: NamedDependency[datetime],
 ) -> Status:
     """Version, tasks with their last run and result, backends, the ledger of all of them, troubles, and how far the
@@ -52,6 +56,7 @@ async def get_status(
         ledger=ledger,
         troubles=await readiness.troubles(),
         photo_pass=photo_pass.report(),
+        large_renditions=await renditions.count_large(),
     )
 
 
