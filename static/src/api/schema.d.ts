@@ -212,9 +212,10 @@ export interface paths {
         };
         /**
          * GetPhotoThumbnail
-         * @description WebP, 300 pixels at its long side. `?v=` only makes its address new. One that is missing is made again. 202 while
-         *     the photo waits for retrieval, or the thumbnail for its turn; 404 with reason `no_thumbnail` for one that could not
-         *     be decoded and of which InvokeAI had none either.
+         * @description WebP: `small` has 360 pixels at its long side (300 in photos of the first release), `large` 1080; nothing is
+         *     enlarged, and of a photo that is no larger the small one is sent. `?v=` only makes its address new. One that is
+         *     missing is made. 202 while the photo waits for retrieval, or the rendition for its turn; 404 with reason
+         *     `no_thumbnail` for one that could not be decoded and of which InvokeAI had none either.
          */
         get: operations["get_photo_thumbnail"];
         put?: never;
@@ -223,9 +224,10 @@ export interface paths {
         options?: never;
         /**
          * GetPhotoThumbnail
-         * @description WebP, 300 pixels at its long side. `?v=` only makes its address new. One that is missing is made again. 202 while
-         *     the photo waits for retrieval, or the thumbnail for its turn; 404 with reason `no_thumbnail` for one that could not
-         *     be decoded and of which InvokeAI had none either.
+         * @description WebP: `small` has 360 pixels at its long side (300 in photos of the first release), `large` 1080; nothing is
+         *     enlarged, and of a photo that is no larger the small one is sent. `?v=` only makes its address new. One that is
+         *     missing is made. 202 while the photo waits for retrieval, or the rendition for its turn; 404 with reason
+         *     `no_thumbnail` for one that could not be decoded and of which InvokeAI had none either.
          */
         head: operations["head_get_photo_thumbnail"];
         patch?: never;
@@ -913,6 +915,12 @@ export interface components {
         IdentityChoice: {
             same: boolean;
         };
+        /** ImageSource */
+        ImageSource: {
+            url: string;
+            width: number;
+            height: number;
+        };
         /** Item */
         Item: {
             /** Format: uuid */
@@ -928,6 +936,12 @@ export interface components {
             started_at: string | null;
             completed_at: string | null;
             progress: components["schemas"]["Progress"] | null;
+        };
+        /** LargeRenditions */
+        LargeRenditions: {
+            photos: number;
+            bytes: number;
+            missing: number;
         };
         /** Ledger */
         Ledger: {
@@ -1021,6 +1035,7 @@ export interface components {
         Patch: {
             retrieval_max_attempts?: number;
             thumbnail_quality?: number;
+            large_renditions?: boolean;
             trash_days?: number;
             patrol_days?: number;
         };
@@ -1068,6 +1083,7 @@ export interface components {
             deleted_at: string | null;
             url: string;
             thumbnail_url: string;
+            image_set: components["schemas"]["ImageSource"][];
             albums: components["schemas"]["AlbumRef"][];
             step_id: string | null;
             session_id: string | null;
@@ -1189,6 +1205,7 @@ export interface components {
             ledger: components["schemas"]["Ledger"];
             troubles: components["schemas"]["Trouble"][];
             photo_pass: components["schemas"]["PassReport"];
+            large_renditions: components["schemas"]["LargeRenditions"];
         };
         /** Step */
         Step: {
@@ -1263,6 +1280,8 @@ export interface components {
             retrieval_max_attempts: number;
             /** @default 85 */
             thumbnail_quality: number;
+            /** @default true */
+            large_renditions: boolean;
             /** @default 30 */
             trash_days: number;
             /** @default 30 */
@@ -2412,7 +2431,10 @@ export interface operations {
     };
     get_photo_thumbnail: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `large`: about 1080 pixels */
+                size?: "small" | "large";
+            };
             header?: never;
             path: {
                 photo_id: string;
@@ -2513,7 +2535,10 @@ export interface operations {
     };
     head_get_photo_thumbnail: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `large`: about 1080 pixels */
+                size?: "small" | "large";
+            };
             header?: never;
             path: {
                 photo_id: string;
