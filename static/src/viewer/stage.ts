@@ -97,9 +97,8 @@ export async function openStage(host: StageHost): Promise<Stage> {
   });
   stage.on("zoomPanUpdate", ({ slide }) => showOriginalWhereNeeded(slide));
   stage.on("slideActivate", ({ slide }) => showOriginalWhereNeeded(slide));
-  stage.on("loadComplete", ({ slide, content, isError }) => {
-    if (!isError) return showOriginalWhereNeeded(slide);
-    if (content.data.rendition === undefined || content.data.showsOriginal) return;
+  stage.on("loadComplete", ({ content, isError }) => {
+    if (!isError || content.data.rendition === undefined || content.data.showsOriginal) return;
     withoutRendition.add(content.data.photo as string);
     stage.refreshSlideContent(content.index);
   });
