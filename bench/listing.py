@@ -61,6 +61,7 @@ FILL = """
                    CASE WHEN n < $1 / 10 AND n % 2 = 0 THEN 'old' ELSE 'model' || n % 9 END AS model
               FROM generate_series(1, $1::int) n) rows
 """
+COMPUTED_FROM = ("has_thumbnail", "thumbnail_width", "thumbnail_height", "large_bytes", "rendition_version")
 BARE = f"""
     SELECT {PHOTO_COLUMNS} FROM photos WHERE deleted_at IS NULL AND purged_at IS NULL ORDER BY id DESC LIMIT {PAGE}
 """
@@ -78,7 +79,10 @@ async def bare(database: NamedDependency[Database]) -> list[Photo]:
         values = dict(row)
         values["generation_params"] = msgspec.Raw(values["generation_params"].encode())
         values["seed"] = int(values["seed"])
-        places = {"url": "", "thumbnail_url": "", "albums": [], "step_id": None, "session_id": None, "selected": False}
+        for column in COMPUTED_FROM:
+            del values[column]
+        places = {"url": "", "thumbnail_url": "", "image_set": [], "albums": []}
+        places |= {"step_id": None, "session_id": None, "selected": False}
         photos.append(Photo(**values, **places))
     return photos
 

@@ -35,11 +35,14 @@ from service.feed_sources import readers, snapshot
 from service.first_backend import add_first_backend, demo_server
 from service.foundation import Foundation, laid
 from service.invokeai.client import InvokeClient
+from service.library.arrivals import Arrivals
 from service.library.file_routes import routes as file_routes
 from service.library.integrity import Integrity
 from service.library.photo_pass import PhotoPass
+from service.library.renditions import Renditions
 from service.library.routes import routes as library_routes
 from service.library.search_index import SearchIndex
+from service.library.thumbnail_source import ThumbnailSource
 from service.library.thumbnails import Thumbnails
 from service.library.trash import Trash
 from service.live.announce import Announcer
@@ -99,6 +102,7 @@ PROVIDED: Final = (
     "previews",
     "readiness",
     "registry",
+    "renditions",
     "requests",
     "retrieval",
     "runtime_settings",
@@ -110,7 +114,7 @@ PROVIDED: Final = (
     "storage",
     "submitter",
     "supervisor",
-    "thumbnails",
+    "thumbnail_source",
     "trash",
     "web_ui",
 )
@@ -236,25 +240,34 @@ async def opened(
             limits=lambda: foundation.runtime_settings.current,
             workers=settings.retrieval_workers,
         )
-        integrity = Integrity(
-            database,
-            storage,
-            imaging,
-            thumbnails,
-            announcer,
-            wake_retrieval=retrieval.wake,
-            thumbnail_quality=lambda: foundation.runtime_settings.current.thumbnail_quality,
+        integrity = Integrity(database, storage, thumbnails, announcer, wake_retrieval=retrieval.wake)
+        renditions = await closing.enter_async_context(
+            Renditions(
+                database,
+                storage,
+                imaging,
+                integrity,
+                thumbnails,
+                announcer,
+                quality=lambda: foundation.runtime_settings.current.thumbnail_quality,
+                keeps_large=lambda: foundation.runtime_settings.current.large_renditions,
+            )
         )
+        thumbnail_source = await closing.enter_async_context(
+            ThumbnailSource(database, storage, thumbnails, integrity, renditions)
+        )
+        arrivals = Arrivals(renditions, busy=lambda: retrieval.in_flight > 0)
         photo_pass = PhotoPass(
             database,
             integrity,
+            renditions,
             announcer,
             busy=lambda: retrieval.in_flight > 0,
             patrol_days=lambda: foundation.runtime_settings.current.patrol_days,
         )
         search_index = SearchIndex(database)
 
-        _listen_to_each_other(registry, retrieval, model_cache, submitter)
+        _listen_to_each_other(registry, retrieval, model_cache, submitter, arrivals)
 
         # Long-running and periodic work.
         supervisor.start("announcer", announcer.run)
@@ -262,6 +275,7 @@ async def opened(
         supervisor.start("model cache", model_cache.run)
         supervisor.start("submission", submitter.run)
         supervisor.start("retrieval", retrieval.run)
+        supervisor.start("large renditions", arrivals.run)
         supervisor.start("photo pass", photo_pass.run)
         supervisor.start("search index", search_index.run)
         supervisor.every("retrieval sweep", MINUTE, Sweep(database, storage, retrieval.wake).run, at_once=True)
@@ -289,6 +303,7 @@ async def opened(
             previews=previews,
             readiness=readiness,
             registry=registry,
+            renditions=renditions,
             retrieval=retrieval,
             runtime_settings=foundation.runtime_settings,
             search_index=search_index,
@@ -298,7 +313,7 @@ async def opened(
             storage=storage,
             submitter=submitter,
             supervisor=supervisor,
-            thumbnails=thumbnails,
+            thumbnail_source=thumbnail_source,
             trash=trash,
             web_ui=WebUI(),
         )
@@ -307,7 +322,7 @@ async def opened(
 
 
 def _listen_to_each_other(
-    registry: Registry, retrieval: Retrieval, model_cache: ModelCache, submitter: Submitter
+    registry: Registry, retrieval: Retrieval, model_cache: ModelCache, submitter: Submitter, arrivals: Arrivals
 ) -> None:
     registry.reconnected.listen(retrieval.reconnected)
     registry.reconnected.listen(model_cache.connected)
@@ -318,6 +333,7 @@ def _listen_to_each_other(
     registry.missing_confirmed.listen(retrieval.confirmed)
     retrieval.trouble.listen(registry.show_trouble)
     retrieval.gone.listen(registry.status_changed)
+    retrieval.came_home.listen(arrivals.add)
 
 
 async def _wind_down(

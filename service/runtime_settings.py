@@ -30,6 +30,8 @@ class Values(Resource, frozen=True):
     """Failed attempts after which an image counts as failed, until it is retried by hand."""
     thumbnail_quality: Quality = 85
     """WebP quality of new thumbnails."""
+    large_renditions: bool = True
+    """Whether large renditions are kept on disk. Else they are made each time one is asked for."""
     trash_days: Days = 30
     """Days after which trashed photos are purged; 0 keeps them until the trash is emptied by hand."""
     patrol_days: PatrolDays = 30
@@ -41,6 +43,7 @@ class Patch(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
 
     retrieval_max_attempts: Attempts | UnsetType = UNSET
     thumbnail_quality: Quality | UnsetType = UNSET
+    large_renditions: bool | UnsetType = UNSET
     trash_days: Days | UnsetType = UNSET
     patrol_days: PatrolDays | UnsetType = UNSET
 

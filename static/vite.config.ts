@@ -1,9 +1,11 @@
-import { defineConfig, loadEnv } from "vite";
+import { loadEnv } from "vite";
+import { defineConfig } from "vitest/config";
 
 export default defineConfig(({ mode }) => {
   const service = loadEnv(mode, ".", "DARKROOM_").DARKROOM_DEV_SERVICE ?? "http://127.0.0.1:8000";
   return {
     oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
+    test: { setupFiles: ["src/vitest-setup.ts"] },
     build: { target: ["chrome123", "firefox120", "safari17.5"], assetsInlineLimit: 0 },
     server: {
       // The service accepts only its own origin, so the proxy speaks in its name.

@@ -40,6 +40,11 @@ WAITING = "retrieval_status = 'pending' AND purged_at IS NULL"
 
 SEARCH_WORDS = "array_remove(string_to_array((words || negative) || model, ' '::text), ''::text)"
 """All words of a row of `photo_search`, as they are indexed."""
+HAS_LARGE = "large_bytes > 0 AND purged_at IS NULL"
+LACKS_LARGE = (
+    "large_bytes IS NULL AND local_thumbnail_path IS NOT NULL AND retrieval_status = 'completed' AND purged_at IS NULL"
+)
+"""A photo whose large rendition may be made (rule 12)."""
 
 
 def one_of(column: str, values: tuple[str, ...]) -> str:
@@ -148,6 +153,8 @@ class Photo(Base):
         Index("ix_photos_descent", "source_image_id", postgresql_where=text("source_image_id IS NOT NULL")),
         Index("ix_photos_uploaded_bytes", "sha256", postgresql_where=text("source IN ('uploaded', 'imported')")),
         Index("ix_photos_local_storage_path", "local_storage_path", unique=True),
+        Index("ix_photos_large", text("id DESC"), postgresql_include=["large_bytes"], postgresql_where=text(HAS_LARGE)),
+        Index("ix_photos_without_large", text("id DESC"), postgresql_where=text(LACKS_LARGE)),
         Index("ix_photos_seed", "seed", postgresql_where=text("seed IS NOT NULL")),
         Index("ix_photos_tags", "tags", postgresql_using="gin"),
         Index("ix_photos_loras", "loras", postgresql_using="gin"),
@@ -202,6 +209,13 @@ class Photo(Base):
     """Null where there is no thumbnail (undecodable, and InvokeAI had none)."""
     sha256: Mapped[str | None]
     """Of the file that is home, or that was: kept while a lost file is fetched again."""
+    thumbnail_width: Mapped[int | None]
+    """Of the small rendition; null, as is its height, for those of the first release: 300 px at their long side."""
+    thumbnail_height: Mapped[int | None]
+    large_bytes: Mapped[int | None]
+    """Size of the large rendition's file; 0 where there can be none, null while it has not been made."""
+    rendition_version: Mapped[int] = mapped_column(server_default=text("0"))
+    """Stands in their addresses, and rises when one of them is made again."""
     thumbhash: Mapped[str | None]
     """Base64."""
     derived: Mapped[int | None] = mapped_column(SmallInteger)

@@ -1,8 +1,7 @@
-"""A photo's bytes: the original, and its thumbnail."""
+"""A photo's bytes: the original, and its renditions."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -13,7 +12,6 @@ from litestar.params import FromPath, QueryParameter
 
 from service.database.engine import Database
 from service.error_responses import failures
-from service.errors import DataFolderAway, NotFound
 from service.library import files
 from service.library.conditional import (
     IMMUTABLE,
@@ -24,8 +22,9 @@ from service.library.conditional import (
     wanted_range,
 )
 from service.library.files import FileResponse, Stored, Waiting
-from service.library.integrity import WEBP_HEADER, Integrity, LostFile, is_whole_webp
-from service.library.thumbnails import Thumbnail, Thumbnails
+from service.library.integrity import Integrity, LostFile
+from service.library.thumbnail_source import NotYet, ThumbnailSource
+from service.library.thumbnails import RenditionSize
 from service.media.storage import LocalStorage
 from service.reading import READING, named
 from service.retrieval import queue
@@ -35,8 +34,6 @@ TAGS: Final = ["photos"]
 PNG: Final = "image/png"
 """What InvokeAI makes; nothing else is retrieved."""
 WEBP: Final = "image/webp"
-THUMBNAIL_PATIENCE: Final = 10.0
-"""Seconds for which a request waits for a thumbnail that is made again."""
 
 NOT_HOME: Final = ResponseSpec(Waiting, generate_examples=False, description="Not home yet; see Retry-After")
 PART: Final = ResponseSpec(Any, generate_examples=False, description="The range that was asked for", media_type=PNG)
@@ -73,7 +70,7 @@ async def get_photo_file(
     try:
         photo, file = await files.open_original(database, storage, photo)
     except LostFile as lost:
-        return await _lost(request, database, integrity, photo, lost)
+        return files.not_yet(request, await files.lost(database, integrity, photo, lost))
     size, headers = photo.file_size or 0, _file_headers(photo, download)
     try:
         part = wanted_range(request.headers, _etag(photo), size) if request.method == HttpMethod.GET else None
@@ -100,26 +97,19 @@ async def get_photo_file(
 async def get_photo_thumbnail(
     photo_id: FromPath[UUID],
     request: Request[Any, Any, Any],
-    database: NamedDependency[Database],
-    storage: NamedDependency[LocalStorage],
-    thumbnails: NamedDependency[Thumbnails],
-    integrity: NamedDependency[Integrity],
+    thumbnail_source: NamedDependency[ThumbnailSource],
+    size: Annotated[RenditionSize, QueryParameter(description="`large`: about 1080 pixels")] = "small",
 ) -> Response[Any]:
-    """WebP, 300 pixels at its long side. `?v=` only makes its address new. One that is missing is made again. 202 while
-    the photo waits for retrieval, or the thumbnail for its turn; 404 with reason `no_thumbnail` for one that could not
-    be decoded and of which InvokeAI had none either."""
-    thumbnail = thumbnails.get(photo_id)
+    """WebP: `small` has 360 pixels at its long side (300 in photos of the first release), `large` 1080; nothing is
+    enlarged, and of a photo that is no larger the small one is sent. `?v=` only makes its address new. One that is
+    missing is made. 202 while the photo waits for retrieval, or the rendition for its turn; 404 with reason
+    `no_thumbnail` for one that could not be decoded and of which InvokeAI had none either."""
+    thumbnail = thumbnail_source.kept(photo_id, size)
     if thumbnail is None:
-        photo = await files.stored(database, photo_id)
-        files.require_hope(photo)
-        if photo.retrieval_status != "completed":
-            return files.not_yet(request, photo)
         try:
-            thumbnail = await _read_thumbnail(database, storage, thumbnails, integrity, photo)
-        except LostFile as lost:
-            return await _lost(request, database, integrity, photo, lost)
-        except TimeoutError:
-            return files.not_yet(request, photo)
+            thumbnail = await thumbnail_source.find(photo_id, size)
+        except NotYet as not_yet:
+            return files.not_yet(request, not_yet.photo)
     headers = {"ETag": thumbnail.etag, "Cache-Control": IMMUTABLE}
     if is_fresh(request.headers.get("if-none-match"), thumbnail.etag):
         return Response(b"", status_code=304, headers=headers)
@@ -127,37 +117,6 @@ async def get_photo_thumbnail(
         headers["Content-Length"] = str(len(thumbnail.content))
         return Response(b"", headers=headers, media_type=WEBP)
     return Response(thumbnail.content, headers=headers, media_type=WEBP)
-
-
-async def _read_thumbnail(
-    database: Database, storage: LocalStorage, thumbnails: Thumbnails, integrity: Integrity, photo: Stored
-) -> Thumbnail:
-    """From a file of some 20 kB: read at once, it costs a tenth of what a thread would, and no purge comes between the
-    reading and the keeping. Raises `LostFile`, and TimeoutError when making it again takes too long."""
-    for found in (photo, None):
-        known = found or await files.stored(database, photo.id)
-        if known.local_thumbnail_path is None:
-            raise no_thumbnail()
-        try:
-            content = storage.path(known.local_thumbnail_path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError as error:
-            raise DataFolderAway(f"the thumbnail cannot be read: {error.strerror or error}") from error
-        if is_whole_webp(content[:WEBP_HEADER], len(content)):
-            return thumbnails.put(known.id, content)
-    async with asyncio.timeout(THUMBNAIL_PATIENCE):
-        made = await integrity.make_thumbnail(
-            known.local_storage_path or "", known.local_thumbnail_path or "", known.file_size, known.sha256 or ""
-        )
-    if made is None:
-        raise no_thumbnail()
-    await files.stored(database, photo.id)
-    return thumbnails.put(photo.id, made)
-
-
-def no_thumbnail() -> NotFound:
-    return NotFound("this photo has no thumbnail", {"reason": "no_thumbnail"})
 
 
 def _etag(photo: Stored) -> str:
@@ -171,19 +130,6 @@ def _file_headers(photo: Stored, download: str | None) -> dict[str, str]:
         "Accept-Ranges": "bytes",
         "Content-Disposition": content_disposition("inline" if download is None else "attachment", photo.filename),
     }
-
-
-async def _lost(
-    request: Request[Any, Any, Any], database: Database, integrity: Integrity, photo: Stored, lost: LostFile
-) -> Response[Any]:
-    """202, as it is brought again; raises NotFound where it cannot be. One that was changed meanwhile is asked for
-    again as well."""
-    path, sha256 = photo.local_storage_path, photo.sha256
-    if path is not None and sha256 is not None:
-        await integrity.lost(photo.id, path, sha256, str(lost), next_in_line=True)
-    photo = await files.stored(database, photo.id)
-    files.require_hope(photo)
-    return files.not_yet(request, photo)
 
 
 async def _hurry(database: Database, retrieval: Retrieval, photo: Stored) -> None:

@@ -5,33 +5,32 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any, BinaryIO, Final, NamedTuple
 from uuid import UUID
 
-import asyncpg
 import msgspec
 from litestar import HttpMethod, MediaType, Request, Response
 from litestar.response.base import ASGIResponse
 from litestar.response.streaming import ASGIStreamingResponse
 from litestar.types import Receive, Scope, Send
 
-from service.database.engine import Database
+from service.database.engine import Connection, Database
 from service.error_responses import error_body
 from service.errors import ApiError, DataFolderAway, NotFound
 from service.library.changes import no_such_photo
 from service.library.conditional import ByteRange
-from service.library.integrity import MISSING, LostFile, wrong_size
+from service.library.integrity import MISSING, Integrity, LostFile, wrong_size
 from service.media.storage import LocalStorage
 
 CHUNK: Final = 256 * 1024
 LONGEST_WAIT: Final = 60
 
 STORED = """
-    SELECT id, filename, mime_type, file_size, sha256, local_storage_path, local_thumbnail_path, retrieval_status,
-           retrieval_attempts, retrieval_error,
+    SELECT id, filename, mime_type, width, height, file_size, sha256, local_storage_path, local_thumbnail_path,
+           large_bytes, retrieval_status, retrieval_attempts, retrieval_error,
            extract(epoch FROM next_retrieval_attempt - now())::float8 AS due_in
-      FROM photos WHERE id = $1 AND purged_at IS NULL
+      FROM photos WHERE id = ANY($1::uuid[]) AND purged_at IS NULL
 """
 
 
@@ -41,10 +40,13 @@ class Stored(msgspec.Struct, frozen=True):
     id: UUID
     filename: str
     mime_type: str
+    width: int
+    height: int
     file_size: int | None
     sha256: str | None
     local_storage_path: str | None
     local_thumbnail_path: str | None
+    large_bytes: int | None
     retrieval_status: str
     retrieval_attempts: int
     retrieval_error: str | None
@@ -65,10 +67,26 @@ class Waiting(msgspec.Struct, frozen=True):
 async def stored(database: Database, photo_id: UUID) -> Stored:
     """Raises NotFound, also for what is purged."""
     async with database.connection() as connection:
-        row: asyncpg.Record | None = await connection.fetchrow(STORED, photo_id)
-    if row is None:
+        found = (await all_stored(connection, [photo_id])).get(photo_id)
+    if found is None:
         raise no_such_photo()
-    return Stored(**row)
+    return found
+
+
+async def all_stored(connection: Connection, photo_ids: Collection[UUID]) -> dict[UUID, Stored]:
+    """Those of them that exist and are not purged."""
+    return {row["id"]: Stored(*row) for row in await connection.fetch(STORED, photo_ids)}
+
+
+async def lost(database: Database, integrity: Integrity, photo: Stored, fault: LostFile) -> Stored:
+    """What became of a photo whose file is not what its row says: it is brought again. Raises NotFound where it cannot
+    be. One that was changed meanwhile is asked for again as well."""
+    path, sha256 = photo.local_storage_path, photo.sha256
+    if path is not None and sha256 is not None:
+        await integrity.lost(photo.id, path, sha256, str(fault), next_in_line=True)
+    photo = await stored(database, photo.id)
+    require_hope(photo)
+    return photo
 
 
 def require_hope(photo: Stored) -> None:

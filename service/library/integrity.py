@@ -7,7 +7,7 @@ import asyncio
 import errno
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 
@@ -16,10 +16,9 @@ from service.errors import DataFolderAway
 from service.library.thumbnails import Thumbnails
 from service.live.announce import Announcer
 from service.media import png
-from service.media.imaging import Imaging, TooManyPixels, Undecodable
+from service.media.layout import large_path
 from service.media.storage import LocalStorage
 from service.retrieval import lost_files
-from service.retrieval.unbroken import unbroken
 
 log = structlog.get_logger()
 
@@ -28,8 +27,6 @@ T = TypeVar("T")
 MISSING = "its file is missing from the data folder"
 UNREADABLE = "its file is damaged: the disk cannot read it"
 OTHER_BYTES = "its file is damaged: its bytes are not those that came"
-AT_ONCE = 2
-"""Thumbnails made again at the same time; retrieval needs the threads too."""
 WEBP_HEADER = 12
 
 
@@ -45,10 +42,11 @@ class Checked(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What the sizes of a photo's files tell. A photo that never had a thumbnail lacks none."""
+    """What the sizes of a photo's files tell. A rendition that the photo never had is not missing."""
 
     fault: str | None
     has_thumbnail: bool
+    has_large: bool
 
 
 class Integrity:
@@ -58,21 +56,16 @@ class Integrity:
         self,
         database: Database,
         storage: LocalStorage,
-        imaging: Imaging,
         thumbnails: Thumbnails,
         announcer: Announcer,
         *,
         wake_retrieval: Callable[[], None],
-        thumbnail_quality: Callable[[], int],
     ) -> None:
         self._database = database
         self._storage = storage
-        self._imaging = imaging
         self._thumbnails = thumbnails
         self._announcer = announcer
         self._wake_retrieval = wake_retrieval
-        self._quality = thumbnail_quality
-        self._making = asyncio.Semaphore(AT_ONCE)
         self.suspicious = False
 
     # --- Looking ---
@@ -85,8 +78,9 @@ class Integrity:
         """What is wrong with the file, as far as its size tells. Raises `DataFolderAway`."""
         return await self._reading(asyncio.to_thread(_check_size, self._storage, path, file_size))
 
-    async def check_sizes(self, files: Sequence[tuple[str, int, str | None]]) -> list[Look]:
-        """As `check_size`, of several files, with their thumbnails. Raises `DataFolderAway`."""
+    async def check_sizes(self, files: Sequence[tuple[str, int, str | None, bool]]) -> list[Look]:
+        """As `check_size`, of several files (path, size, thumbnail, whether there is a large rendition). Raises
+        `DataFolderAway`."""
         return await self._reading(asyncio.to_thread(_look, self._storage, files))
 
     async def has_thumbnail(self, path: str) -> bool:
@@ -135,34 +129,6 @@ class Integrity:
         self._announcer.ledger_changed()
         return True
 
-    async def make_thumbnail(self, path: str, thumbnail_path: str, file_size: int | None, sha256: str) -> bytes | None:
-        """Makes a thumbnail again from the original, and keeps it. None for what cannot be decoded. Raises `LostFile`
-        when it is the original that is wrong, and `DataFolderAway`."""
-        async with self._making:
-            # Another request may have made it while this one waited.
-            if content := await self._reading(asyncio.to_thread(_read_thumbnail, self._storage, thumbnail_path)):
-                return content
-            if fault := await self.check_size(path, file_size or 0):
-                raise LostFile(fault)
-            try:
-                file = self._storage.path(path)
-                made = await self._imaging.run(self._imaging.thumbnail, file, self._quality())
-            except (Undecodable, TooManyPixels) as error:
-                if fault := (await self.check(path, file_size, sha256)).fault:
-                    raise LostFile(fault) from error
-                return None
-            await unbroken(asyncio.to_thread(self._keep_thumbnail, thumbnail_path, made.webp))
-            return made.webp
-
-    def _keep_thumbnail(self, path: str, content: bytes) -> None:
-        """A disk that takes no more keeps it from being kept, not from being shown."""
-        try:
-            self._storage.check_mounted()
-            self._storage.check_room()
-            self._storage.replace(path, content, uuid4())
-        except OSError as error:
-            log.warning("thumbnail not kept", path=path, reason=error.strerror or str(error))
-
 
 def _check(storage: LocalStorage, path: str, file_size: int | None, sha256: str) -> Checked:
     """`file_size` None: the checksum decides alone."""
@@ -187,23 +153,19 @@ def _check_size(storage: LocalStorage, path: str, file_size: int) -> str | None:
     return None if found == file_size else wrong_size(found, file_size)
 
 
-def _look(storage: LocalStorage, files: Sequence[tuple[str, int, str | None]]) -> list[Look]:
+def _look(storage: LocalStorage, files: Sequence[tuple[str, int, str | None, bool]]) -> list[Look]:
     return [
-        Look(_check_size(storage, path, file_size), thumbnail is None or _has_thumbnail(storage, thumbnail))
-        for path, file_size, thumbnail in files
+        Look(
+            _check_size(storage, path, file_size),
+            thumbnail is None or _has_thumbnail(storage, thumbnail),
+            not is_large_kept or _has_thumbnail(storage, large_path(path)),
+        )
+        for path, file_size, thumbnail, is_large_kept in files
     ]
 
 
 def wrong_size(found: int, recorded: int) -> str:
     return f"its file is damaged: it has {found} bytes instead of {recorded}"
-
-
-def _read_thumbnail(storage: LocalStorage, path: str) -> bytes | None:
-    try:
-        content = storage.path(path).read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return content if is_whole_webp(content[:WEBP_HEADER], len(content)) else None
 
 
 def _has_thumbnail(storage: LocalStorage, path: str) -> bool:

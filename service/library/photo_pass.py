@@ -1,10 +1,11 @@
 """The background pass over photos (rules 18 and 20): slow, resumable, and the only one there is.
 
-It walks the photos from the newest to the oldest, in three ways that take turns:
-- *sizes*: whether each file and thumbnail is there and as long as it should be. Cheap, so it is done often, and at once
+It walks the photos from the newest to the oldest, in four ways that take turns:
+- *sizes*: whether each file and rendition is there and as long as it should be. Cheap, so it is done often, and at once
   when a lost file was found: others may be lost with it.
 - *derive*: reads the files of which this release derives more than the row has (`derive.VERSION`).
 - *patrol*: reads every file within `patrol_days`, and compares it with its checksum.
+- *large*: makes the large renditions that are not there yet, or removes them where the owner keeps none.
 Whatever reads a file reads it once for all of that.
 """
 
@@ -24,8 +25,10 @@ import structlog
 from service.database.engine import Database
 from service.errors import DataFolderAway
 from service.library.integrity import MISSING, Integrity, LostFile
+from service.library.renditions import Original, Renditions
 from service.live.announce import Announcer
 from service.live.messages import Resource
+from service.media.sizes import Size, is_cropped_by_release
 from service.retrieval import derive
 
 log = structlog.get_logger()
@@ -45,6 +48,9 @@ IDLE_SECONDS: Final = 1.0
 WORTH_A_STEP: Final = 60.0
 LONGEST_WAIT_FOR_RETRIEVAL: Final = 60.0
 TROUBLE_PAUSE: Final = 5.0
+LARGE_EVERY: Final = 60.0
+"""Seconds after the last photo without a large rendition was looked at, until they are looked for again."""
+DISCARDED_AT_ONCE: Final = 200
 SIZES_PER_PATROL: Final = 30
 SHORTEST_BETWEEN_SIZES: Final = 5.0
 ESTIMATE_EVERY: Final = 60.0
@@ -56,7 +62,8 @@ NEWEST: Final = UUID(int=2**128 - 1)
 ROWS = """
     SELECT id, invoke_id, coalesce(local_storage_path, '') AS path, local_thumbnail_path AS thumbnail,
            coalesce(file_size, 0) AS file_size, coalesce(sha256, '') AS sha256, retrieval_status AS status,
-           coalesce(derived, 0) AS derived, purged_at IS NOT NULL AS is_purged
+           coalesce(derived, 0) AS derived, width, height, thumbnail_width, large_bytes,
+           purged_at IS NOT NULL AS is_purged
       FROM photos WHERE id < $1 ORDER BY id DESC LIMIT $2
 """
 # Exact for a small library, the planner's own count for a large one.
@@ -79,7 +86,20 @@ class Row(msgspec.Struct, frozen=True):
     """Empty for a photo that was never home, as is `path` for one that has no place."""
     status: str
     derived: int
+    width: int
+    height: int
+    thumbnail_width: int | None
+    large_bytes: int | None
     is_purged: bool
+
+    @property
+    def original(self) -> Original:
+        return Original(self.id, self.path, self.thumbnail, self.file_size, self.sha256)
+
+    @property
+    def has_line_for_thumbnail(self) -> bool:
+        """The first release made it of a strip."""
+        return self.thumbnail_width is None and is_cropped_by_release(Size(self.width, self.height))
 
 
 class Patrol(msgspec.Struct):
@@ -137,6 +157,7 @@ class PhotoPass:
         self,
         database: Database,
         integrity: Integrity,
+        renditions: Renditions,
         announcer: Announcer,
         *,
         busy: Callable[[], bool],
@@ -145,6 +166,7 @@ class PhotoPass:
     ) -> None:
         self._database = database
         self._integrity = integrity
+        self._renditions = renditions
         self._announcer = announcer
         self._busy = busy
         self._patrol_days = patrol_days
@@ -156,6 +178,8 @@ class PhotoPass:
         self._estimated_at = -ESTIMATE_EVERY
         self._sizes_behind: UUID | None = None
         self._sizes_ended_at: float | None = None
+        self._large_behind: UUID | None = None
+        self._large_ended_at: float | None = None
         self._stopped_by: str | None = None
 
     def report(self) -> PassReport:
@@ -182,7 +206,12 @@ class PhotoPass:
             await self._let_retrieval_go_first()
             try:
                 # Each has its turn, however much the others have to do.
-                did = [await self._sizes(progress), await self._derive(progress), await self._patrol(progress)]
+                did = [
+                    await self._sizes(progress),
+                    await self._derive(progress),
+                    await self._patrol(progress),
+                    await self._large(progress),
+                ]
             except DataFolderAway as error:
                 if self._stopped_by is None:
                     log.warning("photos are not looked at", reason=error.message)
@@ -198,7 +227,7 @@ class PhotoPass:
         while self._busy() and time.monotonic() - waited_since < LONGEST_WAIT_FOR_RETRIEVAL:  # noqa: ASYNC110
             await asyncio.sleep(0.2)
 
-    # --- The three walks: each does one step, and tells whether it did anything ---
+    # --- The four walks: each does one step, and tells whether it did anything ---
 
     async def _sizes(self, progress: Progress) -> bool:
         now = time.monotonic()
@@ -211,7 +240,7 @@ class PhotoPass:
             self._sizes_behind = NEWEST
         rows, behind = await self._next(self._sizes_behind, SIZES_BATCH, is_home)
         began = time.monotonic()
-        files = [(row.path, row.file_size, row.thumbnail) for row in rows]
+        files = [(row.path, row.file_size, row.thumbnail, (row.large_bytes or 0) > 0) for row in rows]
         looks = await self._integrity.check_sizes(files)
         await _rest(began)
         for row, look in zip(rows, looks, strict=True):
@@ -222,6 +251,9 @@ class PhotoPass:
             elif not look.has_thumbnail:
                 await self._make_thumbnail(progress, row)
                 await _rest(began)
+        if forgotten := [row.id for row, look in zip(rows, looks, strict=True) if not look.has_large]:
+            await self._renditions.forget_large(forgotten)
+            self._large_behind = self._large_ended_at = None
         self._sizes_behind = behind
         if behind is None:
             self._sizes_ended_at = time.monotonic()
@@ -262,6 +294,28 @@ class PhotoPass:
         await self._save(progress)
         return True
 
+    async def _large(self, progress: Progress) -> bool:
+        if not self._renditions.keeps_large():
+            began = time.monotonic()
+            self._large_behind = self._large_ended_at = None
+            discarded = await self._renditions.discard_large(DISCARDED_AT_ONCE)
+            await _rest(began)
+            return discarded > 0
+        if self._large_behind is None:
+            if self._large_ended_at is not None and time.monotonic() - self._large_ended_at < LARGE_EVERY:
+                return False
+            self._large_behind = NEWEST
+        originals = await self._renditions.lacking(self._large_behind, BATCH)
+        for original in originals:
+            await self._let_retrieval_go_first()
+            began = time.monotonic()
+            await self._make(progress, original, large=True)
+            await _rest(began)
+        self._large_behind = originals[-1].id if len(originals) == BATCH else None
+        if self._large_behind is None:
+            self._large_ended_at = time.monotonic()
+        return bool(originals)
+
     # --- One photo ---
 
     async def _read(self, progress: Progress, rows: Sequence[Row]) -> None:
@@ -284,7 +338,7 @@ class PhotoPass:
         if checked.fault is not None:
             await self._lost(progress, row, checked.fault)
             return
-        if row.thumbnail and not await self._integrity.has_thumbnail(row.thumbnail):
+        if row.thumbnail and (row.has_line_for_thumbnail or not await self._integrity.has_thumbnail(row.thumbnail)):
             await self._make_thumbnail(progress, row)
         if row.derived < derive.VERSION:
             png = checked.summed.png if checked.summed else None
@@ -300,19 +354,23 @@ class PhotoPass:
         if changed:
             self._announcer.photos_updated([row.id])
 
-    async def _lost(self, progress: Progress, row: Row, fault: str) -> None:
-        status = await self._integrity.lost(row.id, row.path, row.sha256, fault, next_in_line=False)
+    async def _lost(self, progress: Progress, photo: Row | Original, fault: str) -> None:
+        status = await self._integrity.lost(photo.id, photo.path, photo.sha256, fault, next_in_line=False)
         if status is not None:
             progress.patrol.missing += fault == MISSING
             progress.patrol.damaged += fault != MISSING
 
     async def _make_thumbnail(self, progress: Progress, row: Row) -> None:
+        lacks_large = row.large_bytes is None and self._renditions.keeps_large()
+        if await self._make(progress, row.original, small=True, large=lacks_large):
+            progress.patrol.thumbnails_made += 1
+
+    async def _make(self, progress: Progress, original: Original, *, small: bool = False, large: bool = False) -> bool:
         try:
-            made = await self._integrity.make_thumbnail(row.path, row.thumbnail or "", row.file_size, row.sha256)
+            return await self._renditions.make(original, small=small, large=large) is not None
         except LostFile as lost:
-            await self._lost(progress, row, str(lost))
-            return
-        progress.patrol.thumbnails_made += made is not None
+            await self._lost(progress, original, str(lost))
+            return False
 
     # --- How far, and how fast ---
 

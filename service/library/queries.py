@@ -21,7 +21,8 @@ from service.library.filters import Equality, PhotoFilters, Selection, any_of, s
 from service.library.search import Term, parse
 from service.library.search_lookup import SETTINGS, WALK, Search, look_up, photos_of, unindexed
 from service.library.sql import Arguments
-from service.live.messages import AlbumRef, Photo, Resource
+from service.live.messages import AlbumRef, ImageSource, Photo, Resource
+from service.media.sizes import Size, large_size, released_size
 
 EXACT_IN_JSON = 2**53
 MAX_OFFSET = 10**9
@@ -34,7 +35,8 @@ PHOTO_COLUMNS = """id, filename, width, height, file_size, mime_type, created_at
     generation_negative_prompt, generation_params::text, source_image_id, source, invoke_id, backend_id,
     invoke_session_id, model_key, model_hash, model_name, model_base, loras, seed, retrieval_status, retrieval_attempts,
     last_retrieval_attempt, next_retrieval_attempt, retrieval_error, sha256, thumbhash, favorite, rating, pick, caption,
-    tags, deleted_at"""
+    tags, deleted_at, local_thumbnail_path IS NOT NULL AS has_thumbnail, thumbnail_width, thumbnail_height,
+    large_bytes, rendition_version"""
 # A deleted step or session is no longer anywhere to go to from its photos.
 WHOLE = """
     SELECT p.*, t.id AS step_id, t.session_id, coalesce(t.selected_image_id = p.id, false) AS selected,
@@ -334,7 +336,7 @@ def to_photo(row: asyncpg.Record) -> Photo:
     values["seed"] = exact_in_json(seed) if seed is not None else None
     values["albums"] = _album_refs.decode(albums) if albums is not None else []
     values["url"] = f"/api/v1/photos/{photo_id}/file"
-    values["thumbnail_url"] = thumbnail_url(photo_id, values["sha256"])
+    add_renditions(values)
     return Photo(**values)
 
 
@@ -344,6 +346,21 @@ def exact_in_json(seed: Decimal) -> int | str:
     return number if number <= EXACT_IN_JSON else str(number)
 
 
-def thumbnail_url(photo_id: UUID, sha256: str | None) -> str:
-    """With a version once the photo is home, so that nothing cached while it was waiting is shown afterwards."""
-    return f"/api/v1/photos/{photo_id}/thumbnail" + (f"?v={sha256[:8]}" if sha256 else "")
+def add_renditions(values: dict[str, Any]) -> None:
+    """`thumbnail_url` and `image_set`, in place of the columns that only these need. The addresses have a version once
+    the photo is home: another picture, or one made again, has another address."""
+    version, sha256 = values.pop("rendition_version"), values["sha256"]
+    width, height, large_bytes = (values.pop(name) for name in ("thumbnail_width", "thumbnail_height", "large_bytes"))
+    has_thumbnail = values.pop("has_thumbnail")
+    address = f"/api/v1/photos/{values['id']}/thumbnail"
+    query = f"v={sha256[:8]}" + (f"-{version}" if version else "") if sha256 else ""
+    values["thumbnail_url"] = small_url = f"{address}?{query}" if query else address
+    values["image_set"] = []
+    if not has_thumbnail or values["retrieval_status"] != "completed":
+        return
+    picture = Size(values["width"], values["height"])
+    small = released_size(picture) if width is None else Size(width, height)
+    values["image_set"].append(ImageSource(url=small_url, width=small.width, height=small.height))
+    if large_bytes != 0 and (large := large_size(picture)) is not None:
+        url = f"{address}?size=large&{query}"
+        values["image_set"].append(ImageSource(url=url, width=large.width, height=large.height))

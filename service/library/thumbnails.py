@@ -1,14 +1,15 @@
-"""Thumbnails in memory: a grid asks for the same few hundred again and again."""
+"""Renditions in memory: a grid asks for the same few hundred again and again."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
-CAPACITY = 64 * 1024 * 1024
+CAPACITY: Final = 64 * 1024 * 1024
+RenditionSize: TypeAlias = Literal["small", "large"]
 
 
 class Thumbnail(NamedTuple):
@@ -21,20 +22,24 @@ class Thumbnails:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._kept: OrderedDict[UUID, Thumbnail] = OrderedDict()
+        self._kept: OrderedDict[tuple[UUID, RenditionSize], Thumbnail] = OrderedDict()
         self._bytes = 0
+        self.drops = 0
+        """How often anything was dropped: what was read from the disk before must not be kept afterwards."""
 
-    def get(self, photo_id: UUID) -> Thumbnail | None:
-        found = self._kept.get(photo_id)
+    def get(self, photo_id: UUID, size: RenditionSize) -> Thumbnail | None:
+        found = self._kept.get((photo_id, size))
         if found is not None:
-            self._kept.move_to_end(photo_id)
+            self._kept.move_to_end((photo_id, size))
         return found
 
-    def put(self, photo_id: UUID, content: bytes) -> Thumbnail:
-        """Keeps it, in place of those asked for longest ago."""
-        self.drop([photo_id])
+    def put(self, photo_id: UUID, size: RenditionSize, content: bytes, *, drops: int) -> Thumbnail:
+        """Keeps it, in place of those asked for longest ago; `drops` is from before it was read."""
         thumbnail = Thumbnail(content, f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"')
-        self._kept[photo_id] = thumbnail
+        if drops != self.drops:
+            return thumbnail
+        self._remove(photo_id, size)
+        self._kept[photo_id, size] = thumbnail
         self._bytes += len(content)
         while self._bytes > self._capacity:
             _, oldest = self._kept.popitem(last=False)
@@ -42,7 +47,12 @@ class Thumbnails:
         return thumbnail
 
     def drop(self, photo_ids: Iterable[UUID]) -> None:
+        self.drops += 1
         for photo_id in photo_ids:
-            gone = self._kept.pop(photo_id, None)
-            if gone is not None:
-                self._bytes -= len(gone.content)
+            self._remove(photo_id, "small")
+            self._remove(photo_id, "large")
+
+    def _remove(self, photo_id: UUID, size: RenditionSize) -> None:
+        gone = self._kept.pop((photo_id, size), None)
+        if gone is not None:
+            self._bytes -= len(gone.content)

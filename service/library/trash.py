@@ -13,7 +13,7 @@ import structlog
 from service.database.engine import Connection, Database
 from service.library.thumbnails import Thumbnails
 from service.live.announce import Announcer
-from service.media.layout import completed_path, thumbnail_path
+from service.media.layout import completed_path, renditions
 from service.media.storage import LocalStorage
 
 log = structlog.get_logger()
@@ -142,10 +142,11 @@ async def _make_tombstones(connection: Connection, before: datetime) -> Purged |
     files = {row["id"]: _files(row) for row in rows}
     for step in steps:
         if step["selected_image_id"] in files and step["selected_at"] is not None:
-            files[step["selected_image_id"]].add(completed_path(step["selected_at"], step["selected_image_id"]))
+            picked = completed_path(step["selected_at"], step["selected_image_id"])
+            files[step["selected_image_id"]] |= {picked, *renditions(picked)}
     return Purged(photos, files, [step["id"] for step in steps], albums)
 
 
 def _files(row: asyncpg.Record) -> set[str]:
     path, thumbnail = row["local_storage_path"], row["local_thumbnail_path"]
-    return {name for name in (path, thumbnail, path and thumbnail_path(path)) if name}
+    return {name for name in (path, thumbnail, *(renditions(path) if path else ())) if name}

@@ -25,6 +25,14 @@ class AlbumRef(Resource, frozen=True, kw_only=True):
     name: str
 
 
+class ImageSource(Resource, frozen=True, kw_only=True):
+    """One size of a photo. Its sides have another proportion than the photo's where it was cropped."""
+
+    url: str
+    width: int
+    height: int
+
+
 class Photo(Resource, frozen=True, kw_only=True):
     id: UUID
     filename: str
@@ -64,6 +72,10 @@ class Photo(Resource, frozen=True, kw_only=True):
     deleted_at: datetime | None
     url: str
     thumbnail_url: str
+    """The small rendition, about 360 px at its long side."""
+    image_set: list[ImageSource]
+    """For `srcset`: the small rendition, and the large one where it is larger (about 1080 px). Empty until the photo is
+    home, and for one that cannot be shown."""
     albums: list[AlbumRef]
     step_id: UUID | None
     session_id: UUID | None

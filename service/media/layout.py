@@ -42,9 +42,19 @@ def imported_path(created_at: datetime, photo_id: UUID, extension: str) -> str:
 
 
 def thumbnail_path(path: str) -> str:
-    """Of the photo at `path`: the same path below the thumbnails, as WebP."""
+    """The small rendition of the photo at `path`: the same path below the thumbnails, as WebP."""
     inside = PurePosixPath(path).relative_to(PHOTOS).with_suffix(".webp")
     return f"{THUMBNAILS}/{inside}"
+
+
+def large_path(path: str) -> str:
+    """The large rendition of the photo at `path`, beside the small one."""
+    return f"{thumbnail_path(path).removesuffix('.webp')}.large.webp"
+
+
+def renditions(path: str) -> tuple[str, str]:
+    """The files that are made from the photo at `path`, and go with it."""
+    return thumbnail_path(path), large_path(path)
 
 
 def _day(moment: datetime) -> str:

@@ -8,6 +8,8 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
+from service.media.sizes import QUARTER_TURNS
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _FRAME = struct.Struct(">I4s")
 _CRC = struct.Struct(">I")
@@ -17,8 +19,7 @@ TEXTS = {b"invokeai_metadata": "metadata", b"invokeai_graph": "graph", b"invokea
 MAX_TEXT = 4 * 1024 * 1024
 PIECE = 256 * 1024
 ORIENTATION = 0x0112
-QUARTER_TURNS = range(5, 9)
-"""Exif's orientations in which width and height change places."""
+LONG = 4
 
 
 class Damaged(Exception):
@@ -94,17 +95,19 @@ def _walk(file: _Reader) -> Png:
     kind, data = _chunk(file)
     size = _size(kind, data)
     texts: dict[str, str] = {}
-    has_pixels = is_turned = False
+    exif: bytes | None = None
+    has_pixels = False
     while kind != b"IEND":
         kind, data = _chunk(file)
         has_pixels |= kind == b"IDAT"
         if kind == b"eXIf":
-            is_turned = _orientation(data) in QUARTER_TURNS
+            # As decoders do: the first one, and none behind the pixels.
+            exif = data if exif is None and not has_pixels else exif
         elif data:
             _keep_text(kind, data, texts)
     if not has_pixels:
         raise Damaged("the PNG holds no pixels")
-    width, height = reversed(size) if is_turned else size
+    width, height = reversed(size) if _orientation(exif or b"") in QUARTER_TURNS else size
     return Png(width, height, texts.get("metadata"), texts.get("graph"), texts.get("workflow"))
 
 
@@ -148,8 +151,9 @@ def _orientation(exif: bytes) -> int | None:
         (at,) = struct.unpack_from(f"{order}I", exif, 4)
         (entries,) = struct.unpack_from(f"{order}H", exif, at)
         for entry in range(at + 2, at + 2 + 12 * entries, 12):
-            tag, value = struct.unpack_from(f"{order}H6xH", exif, entry)
+            tag, kind = struct.unpack_from(f"{order}HH", exif, entry)
             if tag == ORIENTATION:
+                (value,) = struct.unpack_from(f"{order}{'I' if kind == LONG else 'H'}", exif, entry + 8)
                 return int(value)
     except struct.error:
         pass

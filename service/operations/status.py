@@ -11,6 +11,7 @@ from litestar.params import JSONBody
 from service.backends.registry import Registry
 from service.database.engine import Database
 from service.library.photo_pass import PassReport, PhotoPass
+from service.library.renditions import LargeRenditions, Renditions
 from service.library.search_index import SearchIndex, SearchReport
 from service.live.hub import Hub
 from service.live.messages import Backend, Ledger, Resource, Trouble
@@ -31,6 +32,7 @@ class Status(Resource, frozen=True):
     """What keeps Darkroom from bringing pictures home; empty when nothing does."""
     photo_pass: PassReport
     search_index: SearchReport
+    large_renditions: LargeRenditions
 
 
 @get("/api/v1/status", operation_id="get_status", tags=["operations"])
@@ -42,6 +44,7 @@ async def get_status(
     readiness: NamedDependency[Readiness],
     photo_pass: NamedDependency[PhotoPass],
     search_index: NamedDependency[SearchIndex],
+    renditions: NamedDependency[Renditions],
     started_at: NamedDependency[datetime],
 ) -> Status:
     """Version, tasks with their last run and result, backends, the ledger of all of them, troubles, and how far the
@@ -57,6 +60,7 @@ async def get_status(
         troubles=await readiness.troubles(),
         photo_pass=photo_pass.report(),
         search_index=search_index.report(),
+        large_renditions=await renditions.count_large(),
     )
 
 

@@ -20,7 +20,8 @@ from service.retrieval.graphs import graph_metadata, read_graph, read_workflow
 from service.retrieval.parameters import Parameters, embedded, parameters
 from service.retrieval.source_images import SourceImage
 
-VERSION = 1
+VERSION = 2
+"""2: width and height of pictures that their files turn, and thumbnails of strips."""
 
 
 class Derived(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from service.invokeai.files import RemoteFile
 from service.media import png
-from service.media.imaging import Imaging, Thumbnail, TooManyPixels, Undecodable
+from service.media.imaging import Imaging, Rendered, TooManyPixels, Undecodable
 from service.media.layout import thumbnail_path
 from service.media.storage import LocalStorage
 from service.retrieval.faults import StorageTrouble
@@ -32,10 +32,10 @@ class Arrived(NamedTuple):
 
 
 class Examined(NamedTuple):
-    """A whole file; without a thumbnail when it cannot be decoded, for the reason given."""
+    """A whole file; without renditions when it cannot be decoded, for the reason given."""
 
     png: png.Png
-    thumbnail: Thumbnail | None
+    rendered: Rendered | None
     reason: str | None
 
 
@@ -84,7 +84,7 @@ async def examine(imaging: Imaging, file: Path, quality: int) -> Examined:
     def look() -> Examined:
         walked = png.walk(file)
         try:
-            return Examined(walked, imaging.thumbnail(file, quality), None)
+            return Examined(walked, imaging.render(file, quality), None)
         except (Undecodable, TooManyPixels) as error:
             return Examined(walked, None, str(error))
 
@@ -92,10 +92,10 @@ async def examine(imaging: Imaging, file: Path, quality: int) -> Examined:
         return await unbroken(imaging.run(look))
 
 
-async def likeness(imaging: Imaging, file: Path, quality: int) -> Thumbnail | None:
-    """A thumbnail of the file; None when it is no picture."""
+async def likeness(imaging: Imaging, file: Path, quality: int) -> Rendered | None:
+    """Its small rendition; None when it is no picture."""
     try:
-        return await unbroken(imaging.run(imaging.thumbnail, file, quality))
+        return await unbroken(imaging.run(imaging.render, file, quality))
     except (Undecodable, TooManyPixels):
         return None
 

@@ -17,9 +17,10 @@ from service.database.engine import Connection, Database
 from service.errors import DatabaseAway, InvokeError, InvokeInterrupted
 from service.invokeai.client import InvokeClient
 from service.live.announce import Announcer
-from service.media.imaging import Imaging, Thumbnail
-from service.media.layout import thumbnail_path
+from service.media.imaging import Imaging, Rendered
+from service.media.layout import large_path, renditions, thumbnail_path
 from service.media.png import Damaged, Png
+from service.media.sizes import large_size
 from service.media.storage import LocalStorage
 from service.retrieval import queue
 from service.retrieval.derive import NOTHING, Derived, derive
@@ -49,14 +50,16 @@ class Fetched:
 
     arrived: Arrived
     in_place: bool
-    thumbnail: Thumbnail | None
+    rendered: Rendered | None
+    """Of the image itself, or of InvokeAI's thumbnail where it cannot be decoded; None where that cannot be either."""
+    wants_large: bool
     derived: Derived
 
 
 class Fetcher:
     """Ends every claim it is given, in one of the ways queue.py has, unless the database itself fails."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what it works with, and who is told)
         self,
         database: Database,
         storage: LocalStorage,
@@ -67,6 +70,7 @@ class Fetcher:
         *,
         missing_gap: float,
         gone: Callable[[UUID], None],
+        came_home: Callable[[UUID], None],
     ) -> None:
         self._database = database
         self._storage = storage
@@ -76,6 +80,7 @@ class Fetcher:
         self._faults = faults
         self._missing_gap = missing_gap
         self._gone = gone
+        self._came_home = came_home
 
     async def bring_home(self, claimed: Claimed, client: InvokeClient | None) -> None:
         """Cancelled before the file is published, it gives the photo back; after that, the row is written first."""
@@ -139,13 +144,14 @@ class Fetcher:
     ) -> Fetched:
         quality = self._limits().thumbnail_quality
         examined = await examine(self._imaging, file, quality)
-        thumbnail = examined.thumbnail
-        if thumbnail is None:
+        rendered = examined.rendered
+        wants_large = rendered is not None and large_size(rendered.size) is not None
+        if rendered is None:
             log.warning("image cannot be decoded", photo=str(claimed.id), reason=examined.reason)
-            thumbnail = await self._invokeais_thumbnail(claimed, client, quality)
-        return Fetched(arrived, in_place, thumbnail, await self._derive(claimed, client, examined.png))
+            rendered = await self._invokeais_thumbnail(claimed, client, quality)
+        return Fetched(arrived, in_place, rendered, wants_large, await self._derive(claimed, client, examined.png))
 
-    async def _invokeais_thumbnail(self, claimed: Claimed, client: InvokeClient, quality: int) -> Thumbnail | None:
+    async def _invokeais_thumbnail(self, claimed: Claimed, client: InvokeClient, quality: int) -> Rendered | None:
         """Its likeness of an image we cannot decode; None when it has none either."""
         path = thumbnail_path(claimed.path)
         try:
@@ -169,22 +175,31 @@ class Fetcher:
         return await asyncio.to_thread(derive, claimed.image_name, png, served)
 
     async def _finish(self, claimed: Claimed, fetched: Fetched) -> None:
-        path = thumbnail_path(claimed.path) if fetched.thumbnail else None
-        thumbnail = (path, fetched.thumbnail.webp) if path and fetched.thumbnail else None
+        small = fetched.rendered.small if fetched.rendered else None
+        path = thumbnail_path(claimed.path) if small else None
+        thumbnail = (path, small.webp) if path and small else None
         await asyncio.to_thread(
             publish, self._storage, claimed.path, claimed.claim, thumbnail, in_place=fetched.in_place
         )
-        thumbhash = fetched.thumbnail.thumbhash if fetched.thumbnail else None
-        home = Home(fetched.arrived.size, fetched.arrived.sha256, path, thumbhash)
+        home = Home(
+            fetched.arrived.size,
+            fetched.arrived.sha256,
+            path,
+            small.size if small else None,
+            fetched.rendered.thumbhash if fetched.rendered else None,
+            fetched.wants_large,
+        )
         finished, wanted = await self._complete(claimed, home, fetched.derived)
         if not wanted:
             await asyncio.to_thread(self._remove_published, claimed)
         if finished:
             self._faults.succeeded(claimed.backend_id, claimed.id)
             self._announcer.photos_ready([claimed.id])
+            self._came_home(claimed.id)
             self._announcer.ledger_changed(claimed.backend_id)
             if claimed.sha256 not in (None, home.sha256):
                 log.warning("other bytes came than were here before", photo=str(claimed.id), before=claimed.sha256)
+                await self._remove_large(claimed)
 
     async def _complete(self, claimed: Claimed, home: Home, known: Derived) -> tuple[bool, bool]:
         """Whether the row now says that it is home, and whether anybody wants it there."""
@@ -198,8 +213,15 @@ class Fetcher:
 
     def _remove_published(self, claimed: Claimed) -> None:
         """It was purged while it was on its way (rule 11)."""
-        self._storage.unlink(claimed.path)
-        self._storage.unlink(thumbnail_path(claimed.path))
+        for path in (claimed.path, *renditions(claimed.path)):
+            self._storage.unlink(path)
+
+    async def _remove_large(self, claimed: Claimed) -> None:
+        """It was made of the bytes that were here before. The row says so; the file need not stay."""
+        try:
+            await asyncio.to_thread(self._storage.unlink, large_path(claimed.path))
+        except OSError as error:
+            log.warning("file not removed", photo=str(claimed.id), reason=error.strerror or str(error))
 
     async def _settle(self, claimed: Claimed, verdict: Verdict) -> None:
         """Removes what has come, writes the outcome, and tells of what others can see."""

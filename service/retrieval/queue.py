@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from service.database.engine import Connection
+from service.media.sizes import Size
 from service.retrieval import derive, source_images
 from service.retrieval.derive import NOTHING, Derived
 
@@ -44,7 +45,10 @@ class Home(msgspec.Struct, frozen=True):
     file_size: int
     sha256: str
     thumbnail_path: str | None
+    thumbnail_size: Size | None
     thumbhash: str | None
+    wants_large: bool
+    """Whether a large rendition can be made of it."""
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -92,6 +96,7 @@ RENEW = """
 HELD = "WHERE id = $1 AND retrieval_claim = $2 AND retrieval_status = 'retrieving' AND purged_at IS NULL"
 LET_GO = "retrieval_claim = NULL, retrieval_lease_until = NULL"
 
+# Addresses of renditions that were made before, of other bytes perhaps, must change.
 COMPLETE = f"""
     UPDATE photos SET retrieval_status = 'completed', {LET_GO}, next_retrieval_attempt = NULL, retrieval_error = NULL,
            missing_since = NULL, file_size = $3, sha256 = $4, local_thumbnail_path = $5, thumbhash = $6,
@@ -101,7 +106,10 @@ COMPLETE = f"""
            model_key = coalesce(model_key, $10), model_hash = coalesce(model_hash, $11),
            model_name = coalesce(model_name, $12), model_base = coalesce(model_base, $13),
            loras = coalesce(loras, $14::text[]), seed = coalesce(seed, $15::numeric), derived = {derive.VERSION},
-           width = coalesce($16, width), height = coalesce($17, height)
+           width = coalesce($16, width), height = coalesce($17, height),
+           thumbnail_width = $18, thumbnail_height = $19,
+           large_bytes = CASE WHEN NOT $20 THEN 0 WHEN sha256 = $4 THEN large_bytes END,
+           rendition_version = rendition_version + CASE WHEN sha256 IS NULL THEN 0 ELSE 1 END
 """
 FINISH = f"{COMPLETE} {HELD} RETURNING id"
 ADOPT = f"""{COMPLETE}
@@ -232,6 +240,8 @@ async def _write(statement: str, connection: Connection, claimed: Claimed, home:
         home.thumbnail_path,
         home.thumbhash,
         *derive.columns(derived),
+        *(home.thumbnail_size or (None, None)),
+        home.wants_large,
     )
     return completed is not None
 

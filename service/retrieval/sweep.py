@@ -12,7 +12,7 @@ import asyncpg
 import structlog
 
 from service.database.engine import Database
-from service.media.layout import thumbnail_path
+from service.media.layout import renditions
 from service.media.leftovers import Stray
 from service.media.storage import LocalStorage
 from service.retrieval import queue
@@ -139,7 +139,7 @@ def _remove_purged(storage: LocalStorage, rows: Sequence[asyncpg.Record]) -> lis
 
 def _names(row: asyncpg.Record) -> set[str]:
     path, thumbnail = row["path"], row["thumbnail"]
-    return {path, thumbnail_path(path), thumbnail or path}
+    return {path, *renditions(path), thumbnail or path}
 
 
 def _unlink(storage: LocalStorage, strays: Iterable[Stray]) -> None:

@@ -60,6 +60,8 @@ class Retrieval:
         """A backend's trouble by code, in words; None when it has ended."""
         self.gone: Signal[UUID] = Signal()
         """A photo of this backend's is gone."""
+        self.came_home: Signal[UUID] = Signal()
+        """This photo's file is here now."""
         self._database = database
         self._storage = storage
         self._clients = clients
@@ -77,6 +79,7 @@ class Retrieval:
             self._faults,
             missing_gap=self._timing.missing_gap,
             gone=self.gone,
+            came_home=self.came_home,
         )
         self._wake = asyncio.Event()
         self._reconnected: set[UUID] = set()

@@ -13,7 +13,7 @@ def shown_file(page: Page) -> Locator:
 
 
 async def assert_viewer_shows(page: Page, photo: str | None) -> None:
-    """The viewer names this photo, and its file is what one sees."""
+    """The viewer names this photo, and its file or a rendition of it is what one sees."""
     await expect(page.get_by_test_id("viewer")).to_have_attribute("data-photo", str(photo))
-    await expect(shown_file(page)).to_have_attribute("src", re.compile(f"{photo}/file"))
+    await expect(shown_file(page)).to_have_attribute("src", re.compile(f"{photo}/(file|thumbnail)"))
     await expect(shown_file(page)).not_to_have_js_property("naturalWidth", 0)

@@ -18,7 +18,7 @@ from service.library.thumbnails import Thumbnails
 from service.library.trash import Trash
 from service.live.announce import Announcer, Readers
 from service.live.hub import Hub
-from service.media.layout import thumbnail_path
+from service.media.layout import renditions, thumbnail_path
 from service.media.storage import LocalStorage
 from service.retrieval import queue
 from service.retrieval import sweep as sweep_module
@@ -133,7 +133,7 @@ async def test_a_worker_that_finishes_a_purged_photo_changes_nothing(trash: Tras
     photo = await add_photo(connection, home=False, backend_id=backend, deleted_at=YESTERDAY)
     (claimed,) = await queue.claim(connection, [backend], 1)
     assert await trash.empty() == 1
-    assert not await queue.finish(connection, claimed, queue.Home(9, "ab", None, None), None)
+    assert not await queue.finish(connection, claimed, queue.Home(9, "ab", None, None, None, False), None)
     assert not await queue.is_wanted(connection, photo)
     row = await row_of(connection, photo)
     assert row is not None
@@ -195,13 +195,13 @@ async def test_a_file_that_cannot_be_removed_keeps_nothing_else_and_is_swept_lat
     told: list[UUID] = []
     monkeypatch.setattr(announcer, "photos_removed", told.extend)
     for photo in photos:
-        thumbnails.put(photo, b"bytes")
+        thumbnails.put(photo, "small", b"bytes", drops=thumbnails.drops)
     monkeypatch.setattr(trash_module, "AT_ONCE", 2)
     with monkeypatch.context() as patched:
         stuck(storage, patched, files[0])
         assert await trash.empty() == 5
         assert sorted(told) == sorted(photos)
-        assert [thumbnails.get(photo) for photo in photos] == [None] * 5
+        assert [thumbnails.get(photo, "small") for photo in photos] == [None] * 5
         assert [name for name in files if storage.exists(name)] == [files[0]]
         await connection.execute(LONG_AGO)
         await Sweep(database, storage, lambda: None).run()
@@ -246,7 +246,7 @@ async def test_a_sweep_looks_for_half_written_files_only_where_one_can_be(
 
     monkeypatch.setattr(storage, "strays", remembered)
     await Sweep(database, storage, lambda: None).run()
-    assert asked == [{name, thumbnail_path(name)}]
+    assert asked == [{name, *renditions(name)}]
     assert [file for file in storage.root.rglob("*") if file.is_file()] == []
 
 

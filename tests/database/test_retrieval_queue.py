@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from service.database.engine import Connection, Database
+from service.media.sizes import Size
 from service.retrieval import queue
 from service.retrieval.derive import Derived
 from service.retrieval.parameters import Parameters
@@ -17,7 +18,14 @@ from service.retrieval.queue import Claimed, Home
 from tests.fakes.rows import add_backend, add_photo
 
 NOW = datetime.now(UTC)
-HOME = Home(file_size=9, sha256="ab" * 32, thumbnail_path="photos/thumbnails/a.webp", thumbhash="aGFzaA==")
+HOME = Home(
+    file_size=9,
+    sha256="ab" * 32,
+    thumbnail_path="photos/thumbnails/a.webp",
+    thumbnail_size=Size(360, 270),
+    thumbhash="aGFzaA==",
+    wants_large=True,
+)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from uuid import UUID
 from service.demo.images import Image, Source
 from service.library.integrity import Integrity
 from service.library.photo_pass import PhotoPass
+from service.library.renditions import Renditions
 from service.library.thumbnails import Thumbnails
 from service.media.imaging import Imaging
 from tests.fakes.pictures import png_of
@@ -25,8 +26,10 @@ A_SECOND = 1 / 86_400
 class Passing:
     harness: RetrievalHarness
     integrity: Integrity
+    renditions: Renditions
     photo_pass: PhotoPass
     patrol_days: float
+    keeps_large: bool = True
 
     async def until_complete(self, seconds: float = 60) -> None:
         """A whole patrol, begun after this call."""
@@ -47,21 +50,30 @@ async def passing(
     integrity = Integrity(
         harness.database,
         harness.storage,
-        imaging,
-        Thumbnails(),
+        thumbnails := Thumbnails(),
         harness.announced,  # type: ignore[arg-type]
         wake_retrieval=harness.retrieval.wake,
-        thumbnail_quality=lambda: 85,
+    )
+    renditions = Renditions(
+        harness.database,
+        harness.storage,
+        imaging,
+        integrity,
+        thumbnails,
+        harness.announced,  # type: ignore[arg-type]
+        quality=lambda: 85,
+        keeps_large=lambda: made.keeps_large,
     )
     photo_pass = PhotoPass(
         harness.database,
         integrity,
+        renditions,
         harness.announced,  # type: ignore[arg-type]
         busy=lambda: harness.retrieval.in_flight > 0,
         patrol_days=lambda: made.patrol_days,
         quiet_seconds=quiet_seconds,
     )
-    made = Passing(harness, integrity, photo_pass, patrol_days)
+    made = Passing(harness, integrity, renditions, photo_pass, patrol_days)
     running = asyncio.create_task(photo_pass.run(), name="photo pass")
     try:
         yield made
@@ -69,6 +81,7 @@ async def passing(
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
+        await renditions.__aexit__()
         imaging.close()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from service.database.engine import Database, create_engine
 from service.library.integrity import Checked, Integrity
 from service.library.photo_pass import PhotoPass
+from service.library.renditions import Renditions
 from service.library.thumbnails import Thumbnails
 from service.media.imaging import Imaging
 from service.media.storage import LocalStorage
@@ -36,19 +37,29 @@ class Counting(Integrity):
 async def main(database_url: str, folder: str, patrol_days: str, stands_still_at: str) -> None:
     told = AnnouncerRecorder()
     database = Database(create_engine(database_url))
+    storage, thumbnails = LocalStorage(Path(folder)), Thumbnails()
     integrity = Counting(
         database,
-        LocalStorage(Path(folder)),
-        Imaging(2_000_000),
-        Thumbnails(),
+        storage,
+        thumbnails,
         told,  # type: ignore[arg-type]
         wake_retrieval=lambda: None,
-        thumbnail_quality=lambda: 85,
+    )
+    renditions = Renditions(
+        database,
+        storage,
+        Imaging(2_000_000),
+        integrity,
+        thumbnails,
+        told,  # type: ignore[arg-type]
+        quality=lambda: 85,
+        keeps_large=lambda: True,
     )
     integrity.stands_still_at = int(stands_still_at)
     photo_pass = PhotoPass(
         database,
         integrity,
+        renditions,
         told,  # type: ignore[arg-type]
         busy=lambda: False,
         patrol_days=lambda: float(patrol_days),

@@ -77,6 +77,7 @@ async def test_settings_change_at_once_and_outlive_a_restart(tmp_path: Path, dat
             assert await response.json() == {
                 "retrieval_max_attempts": 5,
                 "thumbnail_quality": 85,
+                "large_renditions": True,
                 "trash_days": 30,
                 "patrol_days": 30,
             }
@@ -88,6 +89,7 @@ async def test_settings_change_at_once_and_outlive_a_restart(tmp_path: Path, dat
         assert await response.json() == {
             "retrieval_max_attempts": 5,
             "thumbnail_quality": 85,
+            "large_renditions": True,
             "trash_days": 0,
             "patrol_days": 30,
         }
@@ -107,6 +109,7 @@ async def test_status_tells_how_far_the_pass_over_photos_has_come(darkroom: Dark
     assert "photo pass" in {task["name"] for task in status["tasks"]}
     assert status["photo_pass"]["looked_at"] == 0
     assert status["photo_pass"]["completed_at"] is None
+    assert status["large_renditions"] == {"photos": 0, "bytes": 0, "missing": 0}
 
 
 async def test_a_stored_setting_out_of_bounds_gives_way_to_the_default(tmp_path: Path, database_url: str) -> None:
@@ -117,6 +120,7 @@ async def test_a_stored_setting_out_of_bounds_gives_way_to_the_default(tmp_path:
         assert await response.json() == {
             "retrieval_max_attempts": 5,
             "thumbnail_quality": 70,
+            "large_renditions": True,
             "trash_days": 30,
             "patrol_days": 30,
         }

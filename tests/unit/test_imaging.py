@@ -17,8 +17,8 @@ import pyvips
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.media import png, thumbhash
-from service.media.imaging import Imaging, TooManyPixels, Undecodable
+from service.media import png, sizes, thumbhash
+from service.media.imaging import Imaging, Rendition, TooManyPixels, Undecodable
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -144,6 +144,8 @@ def exif(orientation: int, order: str = "<") -> bytes:
         (chunk(b"eXIf", b"II*\0\xff\xff\xff\xff"), (7, 5)),
         (chunk(b"eXIf", b"II*\0\x08\0\0\0\xff\xff"), (7, 5)),
         (chunk(b"eXIf", b""), (7, 5)),
+        (exif(1) + exif(6), (7, 5)),
+        (exif(6) + exif(1), (5, 7)),
     ],
 )
 def test_the_size_is_as_the_picture_is_shown(file: Path, block: bytes, size: tuple[int, int]) -> None:
@@ -151,25 +153,95 @@ def test_the_size_is_as_the_picture_is_shown(file: Path, block: bytes, size: tup
     assert (walked.width, walked.height) == size
 
 
-# --- Thumbnails ---
+def test_what_stands_behind_the_pixels_turns_nothing(file: Path) -> None:
+    walked = walk(file, handmade(header(7, 5), chunk(b"IDAT", b"x"), exif(6), END))
+    assert (walked.width, walked.height) == (7, 5)
+
+
+# --- Renditions ---
 
 
 def thumbnail(imaging: Imaging, file: Path, content: bytes) -> tuple[pyvips.Image, bytes]:
     file.write_bytes(content)
-    made = imaging.thumbnail(file, quality=85)
-    return pyvips.Image.new_from_buffer(made.webp, ""), base64.b64decode(made.thumbhash)
+    made = imaging.render(file, 85)
+    return pyvips.Image.new_from_buffer(made.small.webp, ""), base64.b64decode(made.thumbhash)
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"),
-    [((400, 300), (300, 225)), ((300, 900), (100, 300)), ((64, 64), (64, 64)), ((4000, 3), (300, 1)), ((1, 1), (1, 1))],
+    ("size", "small", "large"),
+    [
+        ((1600, 1200), (360, 270), (1080, 810)),
+        ((400, 300), (360, 270), (400, 300)),
+        ((300, 900), (120, 360), (300, 900)),
+        ((360, 200), (360, 200), None),
+        ((1, 1), (1, 1), None),
+        ((4000, 400), (360, 75), (1080, 108)),
+        ((300, 6000), (75, 360), (75, 1080)),
+        ((4000, 3), (360, 3), (1080, 3)),
+        ((30, 2000), (30, 360), (30, 1080)),
+    ],
 )
-def test_a_thumbnail_is_300_on_its_long_side_and_never_enlarged(
-    imaging: Imaging, file: Path, size: tuple[int, int], expected: tuple[int, int]
+def test_renditions_are_360_and_1080_long_never_enlarged_and_no_line_is_made_of_a_strip(
+    imaging: Imaging, file: Path, size: tuple[int, int], small: tuple[int, int], large: tuple[int, int] | None
 ) -> None:
-    small, _ = thumbnail(imaging, file, encoded(picture(*size)))
-    assert (small.width, small.height) == expected
-    assert small.get("vips-loader") == "webpload_buffer"
+    file.write_bytes(encoded(picture(*size)))
+    both = imaging.render(file, 85, large=True)
+    assert both.size == size
+    assert shown(both.small) == small
+    assert (shown(both.large) if both.large else None) == large
+    assert both.thumbhash == imaging.render(file, 85).thumbhash or max(size) > 360
+    alone = imaging.render(file, 85, small=False, large=True)
+    assert (alone.small, alone.thumbhash) == (None, None)
+    assert alone.large == both.large
+    assert sizes.fitted(both.size, sizes.SMALL_SIDE) == small
+    assert sizes.large_size(both.size) == large
+
+
+def shown(rendition: Rendition | None) -> tuple[int, int]:
+    """The size of the picture inside, which is WebP and as large as it says."""
+    assert rendition is not None
+    image = pyvips.Image.new_from_buffer(rendition.webp, "")
+    assert image.get("vips-loader") == "webpload_buffer"
+    assert (image.width, image.height) == rendition.size
+    return image.width, image.height
+
+
+def test_a_strip_is_cropped_at_both_ends_alike(imaging: Imaging, file: Path) -> None:
+    strip = np.zeros((60, 3000, 3), np.uint8)
+    strip[:, 1400:1600] = 255
+    small, _ = thumbnail(imaging, file, encoded(strip))
+    columns = small.numpy().mean(axis=(0, 2))
+    assert columns[90:270].min() > 200
+    assert max(columns[:60].max(), columns[-60:].max()) < 50
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_size_and_renditions_are_turned_alike_as_the_file_asks_for(
+    imaging: Imaging, file: Path, suffix: str, orientation: int
+) -> None:
+    quarters = np.zeros((400, 600, 3), np.uint8)
+    quarters[:200, :300] = 250
+    if suffix == ".jpg":
+        image = pyvips.Image.new_from_array(quarters, interpretation="srgb").copy()
+        image.set_type(pyvips.GValue.gint_type, "orientation", orientation)
+        file.write_bytes(image.jpegsave_buffer(Q=95))
+    else:
+        plain = encoded(quarters, keep="none")
+        file.write_bytes(plain[:33] + exif(orientation) + plain[33:])
+        walked = png.walk(file)
+        assert (walked.width, walked.height) == imaging.render(file, 85).size
+    rendered = imaging.render(file, 85, large=True)
+    assert rendered.size == ((600, 400) if orientation < 5 else (400, 600))
+    bright = {1: (0, 0), 2: (1, 0), 3: (1, 1), 4: (0, 1), 5: (0, 0), 6: (1, 0), 7: (1, 1), 8: (0, 1)}[orientation]
+    for rendition in (rendered.small, rendered.large):
+        assert rendition is not None
+        pixels = pyvips.Image.new_from_buffer(rendition.webp, "").numpy()
+        height, width = pixels.shape[:2]
+        across, down = bright
+        corner = pixels[down * (height - 20) : height if down else 20, across * (width - 20) : width if across else 20]
+        assert corner.mean() > 200, (orientation, rendition.size)
+        assert pixels.mean() < 90
 
 
 @pytest.mark.parametrize("bands", [1, 3, 4])
@@ -185,7 +257,7 @@ def test_the_thumbnail_shows_the_picture(imaging: Imaging, file: Path) -> None:
     halves[:, :300] = (250, 10, 10)
     halves[:, 300:] = (10, 10, 250)
     small, hashed = thumbnail(imaging, file, encoded(halves))
-    left, right = small.numpy()[:, :140].mean(axis=(0, 1)), small.numpy()[:, 160:].mean(axis=(0, 1))
+    left, right = small.numpy()[:, :160].mean(axis=(0, 1)), small.numpy()[:, 200:].mean(axis=(0, 1))
     assert np.abs(left - (250, 10, 10)).max() < 6
     assert np.abs(right - (10, 10, 250)).max() < 6
     assert np.abs(average(hashed)[:3] - np.array([130, 10, 130]) / 255).max() < 0.04
@@ -203,13 +275,13 @@ def test_nothing_but_pixels_goes_into_the_thumbnail(imaging: Imaging, file: Path
     secret = chunk(b"tEXt", b"Comment\0secret")
     file.write_bytes(WHOLE[: -len(END)] + secret + END)
     assert b"secret" in file.read_bytes()
-    assert b"secret" not in imaging.thumbnail(file, 85).webp
+    assert b"secret" not in imaging.render(file, 85).small.webp
 
 
 def test_too_many_pixels_are_refused_by_the_header_alone(imaging: Imaging, file: Path) -> None:
     file.write_bytes(handmade(header(50_000, 50_000), chunk(b"IDAT", zlib.compress(b"")), END))
     with pytest.raises(TooManyPixels, match="50000x50000"):
-        imaging.thumbnail(file, 85)
+        imaging.render(file, 85)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +300,7 @@ def test_too_many_pixels_are_refused_by_the_header_alone(imaging: Imaging, file:
 def test_what_is_damaged_or_no_allowed_format_is_undecodable(imaging: Imaging, file: Path, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(Undecodable, match=r"\S"):
-        imaging.thumbnail(file, 85)
+        imaging.render(file, 85)
 
 
 async def test_work_runs_in_a_bounded_number_of_threads_beside_the_loop(imaging: Imaging) -> None:

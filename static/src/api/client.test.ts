@@ -1,6 +1,5 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 
-vi.stubGlobal("location", { origin: "http://darkroom.test" });
 const asked = vi.fn<(request: Request) => Promise<Response>>();
 vi.stubGlobal("fetch", asked);
 const { answerOf, api, changes, signedOut } = await import("./client");

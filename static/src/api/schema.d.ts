@@ -212,9 +212,10 @@ export interface paths {
         };
         /**
          * GetPhotoThumbnail
-         * @description WebP, 300 pixels at its long side. `?v=` only makes its address new. One that is missing is made again. 202 while
-         *     the photo waits for retrieval, or the thumbnail for its turn; 404 with reason `no_thumbnail` for one that could not
-         *     be decoded and of which InvokeAI had none either.
+         * @description WebP: `small` has 360 pixels at its long side (300 in photos of the first release), `large` 1080; nothing is
+         *     enlarged, and of a photo that is no larger the small one is sent. `?v=` only makes its address new. One that is
+         *     missing is made. 202 while the photo waits for retrieval, or the rendition for its turn; 404 with reason
+         *     `no_thumbnail` for one that could not be decoded and of which InvokeAI had none either.
          */
         get: operations["get_photo_thumbnail"];
         put?: never;
@@ -223,9 +224,10 @@ export interface paths {
         options?: never;
         /**
          * GetPhotoThumbnail
-         * @description WebP, 300 pixels at its long side. `?v=` only makes its address new. One that is missing is made again. 202 while
-         *     the photo waits for retrieval, or the thumbnail for its turn; 404 with reason `no_thumbnail` for one that could not
-         *     be decoded and of which InvokeAI had none either.
+         * @description WebP: `small` has 360 pixels at its long side (300 in photos of the first release), `large` 1080; nothing is
+         *     enlarged, and of a photo that is no larger the small one is sent. `?v=` only makes its address new. One that is
+         *     missing is made. 202 while the photo waits for retrieval, or the rendition for its turn; 404 with reason
+         *     `no_thumbnail` for one that could not be decoded and of which InvokeAI had none either.
          */
         head: operations["head_get_photo_thumbnail"];
         patch?: never;
@@ -913,6 +915,12 @@ export interface components {
         IdentityChoice: {
             same: boolean;
         };
+        /** ImageSource */
+        ImageSource: {
+            url: string;
+            width: number;
+            height: number;
+        };
         /** Item */
         Item: {
             /** Format: uuid */
@@ -928,6 +936,12 @@ export interface components {
             started_at: string | null;
             completed_at: string | null;
             progress: components["schemas"]["Progress"] | null;
+        };
+        /** LargeRenditions */
+        LargeRenditions: {
+            photos: number;
+            bytes: number;
+            missing: number;
         };
         /** Ledger */
         Ledger: {
@@ -1027,6 +1041,7 @@ export interface components {
         Patch: {
             retrieval_max_attempts?: number;
             thumbnail_quality?: number;
+            large_renditions?: boolean;
             trash_days?: number;
             patrol_days?: number;
         };
@@ -1076,6 +1091,7 @@ export interface components {
             deleted_at: string | null;
             url: string;
             thumbnail_url: string;
+            image_set: components["schemas"]["ImageSource"][];
             albums: components["schemas"]["AlbumRef"][];
             step_id: string | null;
             session_id: string | null;
@@ -1204,6 +1220,7 @@ export interface components {
             troubles: components["schemas"]["Trouble"][];
             photo_pass: components["schemas"]["PassReport"];
             search_index: components["schemas"]["SearchReport"];
+            large_renditions: components["schemas"]["LargeRenditions"];
         };
         /** Step */
         Step: {
@@ -1278,6 +1295,8 @@ export interface components {
             retrieval_max_attempts?: number;
             /** @default 85 */
             thumbnail_quality?: number;
+            /** @default true */
+            large_renditions?: boolean;
             /** @default 30 */
             trash_days?: number;
             /** @default 30 */
@@ -2427,7 +2446,10 @@ export interface operations {
     };
     get_photo_thumbnail: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `large`: about 1080 pixels */
+                size?: "small" | "large";
+            };
             header?: never;
             path: {
                 photo_id: string;
@@ -2528,7 +2550,10 @@ export interface operations {
     };
     head_get_photo_thumbnail: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `large`: about 1080 pixels */
+                size?: "small" | "large";
+            };
             header?: never;
             path: {
                 photo_id: string;

@@ -10,4 +10,19 @@ function media(query: string): ReadonlySignal<boolean> {
 export const isPhone = media("(max-width: 599px)");
 /** Room for an inspector beside the content. */
 export const isWide = media("(min-width: 1000px)");
+/** Device pixels for each CSS pixel: another screen has another, and so has another zoom of the page. */
+export const pixelRatio = signal(devicePixelRatio);
+
+function watchPixelRatio(): void {
+  matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener(
+    "change",
+    () => {
+      pixelRatio.value = devicePixelRatio;
+      watchPixelRatio();
+    },
+    { once: true },
+  );
+}
+watchPixelRatio();
+
 export const isStill = media("(prefers-reduced-motion: reduce)");

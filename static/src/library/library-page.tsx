@@ -104,11 +104,11 @@ export function LibraryPage({ trashed }: { trashed: boolean }) {
               onOpen={open}
             />
           )}
-          {empty && list.error.value !== null && <Failed reason={list.error.value} onRetry={() => void list.reload()} onShowAll={showAll} />}
-          {empty && list.error.value === null && !known && <Loading />}
-          {empty && list.error.value === null && known && (
-            <Empty filter={list.filter} onShowAll={showAll} />
+          {empty && list.error.value !== null && (
+            <Failed reason={list.error.value} onRetry={() => void list.reload()} onShowAll={showAll} />
           )}
+          {empty && list.error.value === null && !known && <Loading />}
+          {empty && list.error.value === null && known && <Empty filter={list.filter} onShowAll={showAll} />}
           {!empty && list.error.value !== null && connection.value !== "offline" && !address.shown && (
             <p class="lost-note" role="alert">
               <span class="dot bad" />

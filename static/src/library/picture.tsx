@@ -1,6 +1,7 @@
 import type { Signal } from "@preact/signals";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import type { Photo } from "../api/types";
+import { pixelRatio } from "../app/responsive";
 import { Icon } from "../shell/icon";
 import { CircleAlert, ImageOff, RotateCcw, Unplug } from "../shell/icons";
 import { Ring } from "../shell/ring";
@@ -10,19 +11,26 @@ import { retryRetrieval } from "../state/photo-actions";
 import { isHome, isLost, lostReason } from "../state/photos";
 import { previewOf } from "../state/previews";
 import { isAway } from "../state/server-alarm";
+import { type Box, sourcesFor } from "./renditions";
 import { thumbhashUrl } from "./thumbhash";
 
 /** Pictures that were on screen before come back without a fade. */
 const seen = new Set<string>();
 
-/** Whatever there is of a photo: hash, last preview, thumbnail; or why there is none. Fills its box. */
-export function Picture({ photo, full = false }: { photo: Signal<Photo>; full?: boolean }) {
+/** How much of a photo has failed to load: the large rendition, or the small one too. */
+const NOTHING = 0;
+const LARGE = 1;
+const BOTH = 2;
+
+/** Whatever there is of a photo: hash, last preview, rendition; or why there is none. Fills its box, which may be left out where it is small. */
+export function Picture({ photo, box }: { photo: Signal<Photo>; box?: Box }) {
   const now = photo.value;
-  const source = full ? now.url : now.thumbnail_url;
-  const [shown, setShown] = useState(seen.has(source));
-  const [broken, setBroken] = useState(false);
+  const sources = sourcesFor(now, box, pixelRatio.value);
+  const [shown, setShown] = useState(seen.has(sources.src));
+  const [failed, setFailed] = useState(NOTHING);
+  const broken = failed === BOTH;
   // What failed while Darkroom was away is there again with it.
-  useEffect(() => (broken ? resyncEvents.listen(() => setBroken(false)) : undefined), [broken]);
+  useEffect(() => (failed !== NOTHING ? resyncEvents.listen(() => setFailed(NOTHING)) : undefined), [failed]);
   // What stood there before the photo was home must not vanish when its item is forgotten.
   const preview = useMemo(() => {
     const item = isHome(now) ? undefined : itemOfPhoto(now);
@@ -38,15 +46,17 @@ export function Picture({ photo, full = false }: { photo: Signal<Photo>; full?: 
       {home && !broken && (
         <img
           class={`front ${shown ? "shown" : ""} ${preview ? "developing" : ""}`}
-          src={source}
+          sizes={failed ? undefined : sources.sizes}
+          srcset={failed ? undefined : sources.srcset}
+          src={sources.src}
           alt=""
           decoding="async"
           draggable={false}
           onLoad={() => {
-            seen.add(source);
+            seen.add(sources.src);
             setShown(true);
           }}
-          onError={() => setBroken(true)}
+          onError={() => setFailed(failed === NOTHING && sources.srcset !== undefined ? LARGE : BOTH)}
         />
       )}
       {home && broken && <Icon of={ImageOff} />}

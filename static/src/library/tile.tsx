@@ -65,7 +65,7 @@ export function Tile({ photo, href, chosen, active, choosing, box, onOpen, onCho
         onPointerLeave={endPress}
         onContextMenu={(event) => press.current.long && event.preventDefault()}
       >
-        <Picture photo={photo} />
+        <Picture photo={photo} box={box} />
       </a>
       {isLost(photo.value) && canRetry(photo.value) && <RetryRetrieval photo={photo.value} />}
       <button

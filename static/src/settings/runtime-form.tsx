@@ -3,6 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { reasonOf } from "../api/client";
 import type { RuntimeSettings } from "../api/types";
 import { loadSettings, saveSetting, settings, settingsError } from "../state/settings";
+import { LargeRenditionsSetting } from "./large-renditions";
 
 interface Words {
   name: string;
@@ -14,7 +15,9 @@ interface Words {
   fractions?: boolean;
 }
 
-const SETTINGS: Record<keyof RuntimeSettings, Words> = {
+type NumberSetting = Exclude<keyof RuntimeSettings, "large_renditions">;
+
+const SETTINGS: Record<NumberSetting, Words> = {
   retrieval_max_attempts: {
     name: "Tries per photo",
     meaning: "How often bringing a photo home is tried before it needs a look.",
@@ -65,13 +68,14 @@ export function RuntimeForm() {
         </p>
       )}
       {known !== null &&
-        (Object.keys(SETTINGS) as (keyof RuntimeSettings)[]).map((name) => <Setting key={name} name={name} value={known[name]} />)}
+        (Object.keys(SETTINGS) as NumberSetting[]).map((name) => <Setting key={name} name={name} value={known[name]} />)}
+      {known !== null && <LargeRenditionsSetting value={known.large_renditions ?? true} />}
     </section>
   );
 }
 
 /** What is being typed stands, whatever else is saved meanwhile, and stays to be mended when it is refused. */
-function Setting({ name, value }: { name: keyof RuntimeSettings; value: number | undefined }) {
+function Setting({ name, value }: { name: NumberSetting; value: number | undefined }) {
   const typed = useSignal<string | null>(null);
   const [state, setState] = useState(CALM);
   const words = SETTINGS[name];

@@ -16,6 +16,6 @@ export async function loadSettings(): Promise<void> {
 }
 
 /** Rejects with the service's words when it does not take the value. */
-export async function saveSetting(name: keyof RuntimeSettings, value: number): Promise<void> {
+export async function saveSetting(name: keyof RuntimeSettings, value: number | boolean): Promise<void> {
   settings.value = await answerOf(api.PATCH("/api/v1/settings", { body: { [name]: value } }));
 }

@@ -38,6 +38,7 @@ export function Alternatives({ step }: { step: Signal<StepState> }) {
                 slot={slot}
                 trouble={now.error_message}
                 picked={slot.photo !== null && slot.photo === now.selected_image_id}
+                box={fit}
                 addressOf={address.addressOf}
                 onOpen={address.open}
               />

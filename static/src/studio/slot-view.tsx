@@ -2,6 +2,7 @@ import type { Signal } from "@preact/signals";
 import type { Item, Photo } from "../api/types";
 import { duration } from "../app/format";
 import { Picture, RetryRetrieval } from "../library/picture";
+import type { Box } from "../library/renditions";
 import { Icon } from "../shell/icon";
 import { CircleAlert, Minus } from "../shell/icons";
 import { ProgressBar } from "../shell/progress-bar";
@@ -17,16 +18,17 @@ interface SlotProps {
   /** What the step's header says already. */
   trouble: string | null;
   picked: boolean;
+  box: Box;
   addressOf: (id: string) => string;
   onOpen: (id: string) => void;
 }
 
-export function SlotView({ slot, trouble, picked, addressOf, onOpen }: SlotProps) {
+export function SlotView({ slot, trouble, picked, box, addressOf, onOpen }: SlotProps) {
   const photo = slot.photo === null ? undefined : getPhoto(slot.photo);
   return (
     <li class={`slot ${picked ? "picked" : ""}`} data-testid="slot" data-state={photo ? "photo" : (slot.item?.status ?? "waiting")}>
       {photo ? (
-        <MadeSlot photo={photo} picked={picked} href={addressOf(slot.photo!)} onOpen={onOpen} />
+        <MadeSlot photo={photo} picked={picked} box={box} href={addressOf(slot.photo!)} onOpen={onOpen} />
       ) : slot.item === null ? (
         <Quiet words="Waiting" />
       ) : (
@@ -36,17 +38,15 @@ export function SlotView({ slot, trouble, picked, addressOf, onOpen }: SlotProps
   );
 }
 
-function MadeSlot({
-  photo,
-  picked,
-  href,
-  onOpen,
-}: {
+interface MadeProps {
   photo: Signal<Photo>;
   picked: boolean;
+  box: Box;
   href: string;
   onOpen: (id: string) => void;
-}) {
+}
+
+function MadeSlot({ photo, picked, box, href, onOpen }: MadeProps) {
   return (
     <>
       <a
@@ -57,7 +57,7 @@ function MadeSlot({
           onOpen(photo.value.id);
         }}
       >
-        <Picture photo={photo} full />
+        <Picture photo={photo} box={box} />
       </a>
       {picked && <span class="slot-words">Picked</span>}
       {isLost(photo.value) && canRetry(photo.value) && <RetryRetrieval photo={photo.value} />}

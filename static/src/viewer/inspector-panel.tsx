@@ -7,6 +7,9 @@ import { Info, X } from "../shell/icons";
 import { Inspector } from "./inspector";
 import { usePhoto } from "./use-photo";
 
+/** Of its picture, at most. */
+const WIDTH = 288;
+
 /** The inspector beside the library: a column where there is room, else it slides over. */
 export function InspectorPanel({ id }: { id: string | null }) {
   const { photo } = usePhoto(id);
@@ -24,7 +27,7 @@ export function InspectorPanel({ id }: { id: string | null }) {
             style={{ aspectRatio: `${photo.value.width} / ${photo.value.height}` }}
             key={photo.value.id}
           >
-            <Picture photo={photo} />
+            <Picture photo={photo} box={{ width: WIDTH, height: (WIDTH * photo.value.height) / photo.value.width }} />
           </div>
           <Inspector photo={photo} key={`facts-${photo.value.id}`} />
         </>

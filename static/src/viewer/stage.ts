@@ -2,6 +2,8 @@ import { effect, untracked } from "@preact/signals";
 import type PhotoSwipe from "photoswipe";
 import type { SlideData } from "photoswipe";
 import { h, render } from "preact";
+import { isPhone } from "../app/responsive";
+import { needsOriginal, standIn, wholeRendition } from "../library/renditions";
 import { getPhoto, isHome, photoName } from "../state/photos";
 import { Absent } from "./absent";
 
@@ -29,16 +31,22 @@ export interface Stage {
   leave: () => void;
 }
 
-type Content = NonNullable<PhotoSwipe["currSlide"]>["content"];
+type Slide = NonNullable<PhotoSwipe["currSlide"]>;
+type Content = Slide["content"];
 
 const ABSENT = "absent";
 /** So many photos on either side are made ready. */
 const NEAR = 2;
 
+/** Photos whose large rendition could not be loaded: their originals are shown. */
+const withoutRendition = new Set<string>();
+
 function slideOf(id: string | undefined): SlideData {
   const photo = id === undefined ? undefined : getPhoto(id)?.peek();
   if (!photo || !isHome(photo)) return { type: ABSENT, photo: id };
-  return { photo: id, src: photo.url, msrc: photo.thumbnail_url, width: photo.width, height: photo.height, alt: photoName(photo) };
+  const rendition = withoutRendition.has(photo.id) ? undefined : wholeRendition(photo);
+  const src = rendition?.url ?? photo.url;
+  return { photo: id, src, rendition, msrc: standIn(photo), width: photo.width, height: photo.height, alt: photoName(photo) };
 }
 
 /** Is this not what there is to see of that photo now? */
@@ -87,6 +95,13 @@ export async function openStage(host: StageHost): Promise<Stage> {
     event.preventDefault();
     showAbsent(event.content);
   });
+  stage.on("zoomPanUpdate", ({ slide }) => showOriginalWhereNeeded(slide));
+  stage.on("slideActivate", ({ slide }) => showOriginalWhereNeeded(slide));
+  stage.on("loadComplete", ({ content, isError }) => {
+    if (!isError || content.data.rendition === undefined || content.data.showsOriginal) return;
+    withoutRendition.add(content.data.photo as string);
+    stage.refreshSlideContent(content.index);
+  });
   // The page has its own keys; the stage would swallow the arrows.
   stage.on("keydown", (event) => event.preventDefault());
   let leaving = false;
@@ -123,6 +138,27 @@ export async function openStage(host: StageHost): Promise<Stage> {
       stage.destroy();
     },
   };
+}
+
+/** Puts the original in the place of its rendition once that is not enough. */
+function showOriginalWhereNeeded(slide: Slide | undefined): void {
+  if (slide === undefined || !slide.isActive) return;
+  const { content } = slide;
+  const { data, element } = content;
+  const photo = getPhoto(data.photo as string)?.peek();
+  if (!photo || data.rendition === undefined || data.showsOriginal || !(element instanceof HTMLImageElement)) return;
+  const zoom = { level: slide.currZoomLevel, fit: slide.zoomLevels.initial, pixelRatio: devicePixelRatio, isPhone: isPhone.peek() };
+  if (!needsOriginal(photo, data.rendition, zoom)) return;
+  data.showsOriginal = true;
+  const original = new Image();
+  original.src = photo.url;
+  // Where it cannot be had, the rendition stays.
+  original.decode().then(
+    () => {
+      if (content.element === element) element.src = original.src;
+    },
+    () => (data.showsOriginal = false),
+  );
 }
 
 /** PhotoSwipe hears a double tap, but of a mouse only single clicks. */

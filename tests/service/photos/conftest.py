@@ -18,6 +18,8 @@ from service.database.engine import Connection, Database
 from service.library import file_routes, routes
 from service.library.integrity import Integrity
 from service.library.queries import photos_by_ids
+from service.library.renditions import Renditions
+from service.library.thumbnail_source import ThumbnailSource
 from service.library.thumbnails import Thumbnails
 from service.library.trash import Trash
 from service.live.announce import Announcer, Readers
@@ -62,8 +64,7 @@ async def announcer(database: Database, hub: Hub) -> AsyncIterator[Announcer]:
 
 
 @pytest.fixture
-def retrieval(database: Database, storage: LocalStorage, announcer: Announcer) -> Retrieval:
-    limits = SimpleNamespace(retrieval_max_attempts=5, thumbnail_quality=85)
+def retrieval(database: Database, storage: LocalStorage, announcer: Announcer, limits: SimpleNamespace) -> Retrieval:
     return Retrieval(
         database,
         storage,
@@ -85,15 +86,36 @@ def thumbnails() -> Thumbnails:
 def integrity(
     database: Database, storage: LocalStorage, announcer: Announcer, retrieval: Retrieval, thumbnails: Thumbnails
 ) -> Integrity:
-    return Integrity(
+    return Integrity(database, storage, thumbnails, announcer, wake_retrieval=retrieval.wake)
+
+
+@pytest.fixture
+def limits() -> SimpleNamespace:
+    """The owner's settings."""
+    return SimpleNamespace(retrieval_max_attempts=5, thumbnail_quality=85, large_renditions=True)
+
+
+@pytest.fixture
+async def renditions(
+    database: Database,
+    storage: LocalStorage,
+    integrity: Integrity,
+    thumbnails: Thumbnails,
+    announcer: Announcer,
+    limits: SimpleNamespace,
+) -> AsyncIterator[Renditions]:
+    made = Renditions(
         database,
         storage,
         Imaging(10_000_000),
+        integrity,
         thumbnails,
         announcer,
-        wake_retrieval=retrieval.wake,
-        thumbnail_quality=lambda: 85,
+        quality=lambda: limits.thumbnail_quality,
+        keeps_large=lambda: limits.large_renditions,
     )
+    async with made:
+        yield made
 
 
 @pytest.fixture
@@ -104,17 +126,21 @@ async def client(
     retrieval: Retrieval,
     thumbnails: Thumbnails,
     integrity: Integrity,
+    renditions: Renditions,
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    async with served(
-        [*routes.routes, *file_routes.routes],
-        database=database,
-        storage=storage,
-        announcer=announcer,
-        retrieval=retrieval,
-        integrity=integrity,
-        thumbnails=thumbnails,
-        trash=Trash(database, storage, thumbnails, announcer),
-    ) as client:
+    async with (
+        ThumbnailSource(database, storage, thumbnails, integrity, renditions) as source,
+        served(
+            [*routes.routes, *file_routes.routes],
+            database=database,
+            storage=storage,
+            announcer=announcer,
+            retrieval=retrieval,
+            integrity=integrity,
+            thumbnail_source=source,
+            trash=Trash(database, storage, thumbnails, announcer),
+        ) as client,
+    ):
         yield client
 
 

@@ -1,0 +1,249 @@
+"""What is made from originals (rule 12): a small rendition again where its file is missing; and the large one when it
+is asked for, when its photo has just come home, or by the background pass."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Self
+from uuid import UUID, uuid4
+
+import msgspec
+import structlog
+
+from service.database.engine import Database
+from service.database.models import HAS_LARGE, LACKS_LARGE
+from service.library.integrity import Integrity, LostFile
+from service.library.thumbnails import Thumbnails
+from service.live.announce import Announcer
+from service.live.messages import Resource
+from service.media.imaging import Imaging, Rendered, TooManyPixels, Undecodable
+from service.media.layout import large_path
+from service.media.storage import LocalStorage
+from service.retrieval.unbroken import unbroken
+
+log = structlog.get_logger()
+
+AT_ONCE: Final = 2
+"""Pictures decoded at the same time; retrieval needs the threads too."""
+COUNT_EVERY: Final = 10.0
+
+ORIGINAL: Final = "id, local_storage_path AS path, local_thumbnail_path AS thumbnail, file_size, sha256"
+LACKING: Final = f"SELECT {ORIGINAL} FROM photos WHERE {LACKS_LARGE} AND id < $1 ORDER BY id DESC LIMIT $2"
+LACKING_ONE: Final = f"SELECT {ORIGINAL} FROM photos WHERE {LACKS_LARGE} AND id = $1"
+# Nothing is recorded of a photo that is no longer what was read.
+RECORD: Final = """
+    WITH before AS (
+        SELECT id, large_bytes, rendition_version FROM photos
+         WHERE id = $1 AND local_storage_path = $2 AND sha256 = $3 AND purged_at IS NULL FOR NO KEY UPDATE
+    )
+    UPDATE photos SET thumbnail_width = coalesce($4, thumbnail_width),
+           thumbnail_height = coalesce($5, thumbnail_height), thumbhash = coalesce($6, thumbhash),
+           large_bytes = coalesce($7, photos.large_bytes),
+           rendition_version = photos.rendition_version
+               + CASE WHEN $4::int IS NOT NULL OR ($7::int IS NOT NULL AND before.large_bytes > 0) THEN 1 ELSE 0 END
+      FROM before WHERE photos.id = before.id
+    RETURNING photos.rendition_version > before.rendition_version
+"""
+FORGET_LARGE: Final = f"""
+    UPDATE photos SET large_bytes = NULL, rendition_version = rendition_version + 1
+     WHERE id = ANY($1::uuid[]) AND {HAS_LARGE} RETURNING id
+"""
+DISCARD: Final = f"""
+    UPDATE photos SET large_bytes = NULL
+     WHERE id IN (SELECT id FROM photos WHERE {HAS_LARGE} ORDER BY id DESC LIMIT $1 FOR NO KEY UPDATE)
+    RETURNING local_storage_path
+"""
+COUNT: Final = f"""
+    SELECT (SELECT count(*) FROM photos WHERE {HAS_LARGE}) AS photos,
+           (SELECT coalesce(sum(large_bytes), 0)::bigint FROM photos WHERE {HAS_LARGE}) AS bytes,
+           (SELECT count(*) FROM photos WHERE {LACKS_LARGE}) AS missing
+"""
+
+
+class Original(msgspec.Struct, frozen=True):
+    """A photo that is home, as far as renditions are made from it."""
+
+    id: UUID
+    path: str
+    thumbnail: str | None
+    file_size: int
+    sha256: str
+
+
+class LargeRenditions(Resource, frozen=True, kw_only=True):
+    """The large renditions that are kept on disk."""
+
+    photos: int
+    bytes: int
+    missing: int
+    """Photos of which none has been made yet; those that need none are found out one by one."""
+
+
+@dataclass
+class _Job:
+    task: asyncio.Task[Rendered | None] = field(init=False)
+    waiting: int = 0
+    begun: bool = False
+
+
+class Renditions:
+    """`keeps_large` is the owner's setting: where it is off, large renditions are made for each request, and kept in
+    memory alone."""
+
+    def __init__(
+        self,
+        database: Database,
+        storage: LocalStorage,
+        imaging: Imaging,
+        integrity: Integrity,
+        thumbnails: Thumbnails,
+        announcer: Announcer,
+        *,
+        quality: Callable[[], int],
+        keeps_large: Callable[[], bool],
+    ) -> None:
+        self._database = database
+        self._storage = storage
+        self._imaging = imaging
+        self._integrity = integrity
+        self._thumbnails = thumbnails
+        self._announcer = announcer
+        self._quality = quality
+        self.keeps_large = keeps_large
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._jobs: dict[tuple[UUID, str, bool, bool], _Job] = {}
+        self._counted = LargeRenditions(photos=0, bytes=0, missing=0)
+        self._counted_at: float | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing more is made; what is being written is written to its end."""
+        tasks = [job.task for job in self._jobs.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- Making ---
+
+    async def make(self, original: Original, *, small: bool = False, large: bool = False) -> Rendered | None:
+        """From one decode, however many ask for the same at once. None for what cannot be decoded. Raises `LostFile`
+        when it is the original that is wrong, and `DataFolderAway`. What nobody waits for any more before it has begun
+        is not made."""
+        key = (original.id, original.sha256, small, large)
+        job = self._jobs.get(key)
+        if job is None:
+            job = self._jobs[key] = _Job()
+            job.task = asyncio.create_task(self._make(job, original, small, large), name=f"renditions {original.id}")
+            job.task.add_done_callback(lambda task: self._ended(key, task))
+        job.waiting += 1
+        try:
+            return await asyncio.shield(job.task)
+        finally:
+            job.waiting -= 1
+            if not job.waiting and not job.begun:
+                job.task.cancel()
+                self._jobs.pop(key, None)
+
+    def _ended(self, key: tuple[UUID, str, bool, bool], task: asyncio.Task[Rendered | None]) -> None:
+        if (job := self._jobs.get(key)) is not None and job.task is task:
+            del self._jobs[key]
+        if not task.cancelled():
+            task.exception()  # whoever still waits is told
+
+    async def _make(self, job: _Job, original: Original, small: bool, large: bool) -> Rendered | None:
+        async with self._turns:
+            job.begun = True
+            if fault := await self._integrity.check_size(original.path, original.file_size):
+                raise LostFile(fault)
+            try:
+                file = self._storage.path(original.path)
+                made = await self._imaging.run(self._imaging.render, file, self._quality(), small=small, large=large)
+            except (Undecodable, TooManyPixels) as error:
+                if fault := (await self._integrity.check(original.path, original.file_size, original.sha256)).fault:
+                    raise LostFile(fault) from error
+                await self._record(original, None, 0)
+                return None
+            await unbroken(self._keep(original, made, large))
+            return made
+
+    async def _keep(self, original: Original, made: Rendered, large: bool) -> None:
+        """A disk that takes no more keeps them from being kept, not from being shown."""
+        keeps_large = made.large is not None and self.keeps_large()
+        written = {}
+        if made.small is not None and original.thumbnail is not None:
+            written[original.thumbnail] = made.small.webp
+        if made.large is not None and keeps_large:
+            written[large_path(original.path)] = made.large.webp
+        try:
+            await asyncio.to_thread(self._write, written)
+        except OSError as error:
+            log.warning("rendition not kept", photo=str(original.id), reason=error.strerror or str(error))
+            return
+        large_bytes = None
+        if large and (made.large is None or keeps_large):
+            large_bytes = len(made.large.webp) if made.large else 0
+        if not await self._record(original, made, large_bytes):
+            await asyncio.to_thread(self._storage.unlink_all, written)
+
+    def _write(self, files: dict[str, bytes]) -> None:
+        self._storage.check_mounted()
+        self._storage.check_room()
+        for path, content in files.items():
+            self._storage.replace(path, content, uuid4())
+
+    async def _record(self, original: Original, made: Rendered | None, large_bytes: int | None) -> bool:
+        """False when the photo has been purged, moved or fetched again, and nothing was recorded."""
+        small = made.small if made else None
+        width, height = small.size if small else (None, None)
+        thumbhash = made.thumbhash if made else None
+        if small is None and large_bytes is None:
+            return True
+        async with self._database.connection() as connection:
+            changed: bool | None = await connection.fetchval(
+                RECORD, original.id, original.path, original.sha256, width, height, thumbhash, large_bytes
+            )
+        if changed:
+            self._thumbnails.drop([original.id])
+            self._announcer.photos_updated([original.id])
+        return changed is not None
+
+    # --- Which are kept ---
+
+    async def lacking(self, behind: UUID, at_most: int) -> list[Original]:
+        """Photos without a large rendition, the newest first."""
+        async with self._database.connection() as connection:
+            return [Original(**row) for row in await connection.fetch(LACKING, behind, at_most)]
+
+    async def lacks_large(self, photo_id: UUID) -> Original | None:
+        """The photo, if it is home and has none yet."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(LACKING_ONE, photo_id)
+        return Original(**row) if row is not None else None
+
+    async def forget_large(self, photo_ids: list[UUID]) -> None:
+        """Their files are missing, or cut."""
+        async with self._database.connection() as connection:
+            forgotten = [row["id"] for row in await connection.fetch(FORGET_LARGE, photo_ids)]
+        self._thumbnails.drop(forgotten)
+        self._announcer.photos_updated(forgotten)
+
+    async def discard_large(self, at_most: int) -> int:
+        """Removes some large renditions from the disk; how many. What a kill leaves there is overwritten when it is
+        made again, and removed when its photo is purged."""
+        async with self._database.connection() as connection:
+            paths = [row["local_storage_path"] for row in await connection.fetch(DISCARD, at_most)]
+        await asyncio.to_thread(self._storage.unlink_all, [large_path(path) for path in paths if path])
+        return len(paths)
+
+    async def count_large(self) -> LargeRenditions:
+        """As of some seconds ago at most."""
+        if self._counted_at is None or time.monotonic() - self._counted_at > COUNT_EVERY:
+            async with self._database.connection() as connection:
+                (row,) = await connection.fetch(COUNT)
+            self._counted, self._counted_at = LargeRenditions(**row), time.monotonic()
+        return self._counted
