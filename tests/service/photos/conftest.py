@@ -15,7 +15,8 @@ import pytest
 
 from service.backends import ledger
 from service.database.engine import Connection, Database
-from service.library import file_routes, routes
+from service.library import bulk_routes, file_routes, routes
+from service.library.bulk import Bulk
 from service.library.integrity import Integrity
 from service.library.queries import photos_by_ids
 from service.library.thumbnails import Thumbnails
@@ -97,6 +98,16 @@ def integrity(
 
 
 @pytest.fixture
+def trash(database: Database, storage: LocalStorage, thumbnails: Thumbnails, announcer: Announcer) -> Trash:
+    return Trash(database, storage, thumbnails, announcer)
+
+
+@pytest.fixture
+def bulk(database: Database, announcer: Announcer, trash: Trash, retrieval: Retrieval) -> Bulk:
+    return Bulk(database, announcer, trash, retrieval.wake)
+
+
+@pytest.fixture
 async def client(
     database: Database,
     storage: LocalStorage,
@@ -104,16 +115,19 @@ async def client(
     retrieval: Retrieval,
     thumbnails: Thumbnails,
     integrity: Integrity,
+    trash: Trash,
+    bulk: Bulk,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     async with served(
-        [*routes.routes, *file_routes.routes],
+        [*routes.routes, *bulk_routes.routes, *file_routes.routes],
         database=database,
         storage=storage,
         announcer=announcer,
         retrieval=retrieval,
         integrity=integrity,
         thumbnails=thumbnails,
-        trash=Trash(database, storage, thumbnails, announcer),
+        trash=trash,
+        bulk=bulk,
     ) as client:
         yield client
 
