@@ -10,7 +10,7 @@ from service.live.announce import Announcer
 from service.live.messages import BulkAction, BulkProgress
 
 MOST_TOLD: Final = 500
-"""Photos that are told one by one. Whoever shows more than these reads them again more cheaply."""
+"""Photos that are told one by one. More than these are read again more cheaply, and shown all at once."""
 
 
 class ManyChanges:
@@ -33,8 +33,8 @@ class ManyChanges:
         """`changed` of them are different now, or with `removed` no longer there."""
         self._done += looked_at
         self.changed += len(changed)
-        if self.changed > MOST_TOLD:
-            self._untold = True
+        if self.changed > MOST_TOLD or (self.total or 0) > MOST_TOLD:
+            self._untold = self._untold or bool(changed)
         elif removed:
             self._announcer.photos_removed(changed)
         else:

@@ -42,11 +42,11 @@ export function SelectionBar({ list, selection, onPurge }: SelectionBarProps) {
         <>
           <button type="button" class="button" title="Restore (r)" onClick={act(restorePhotos)}>
             <Icon of={Undo2} />
-            Restore
+            <span>Restore</span>
           </button>
           <button type="button" class="button danger" title="Delete for good (Del)" onClick={() => onPurge({ ids, all, many })}>
             <Icon of={Trash2} />
-            Delete for good
+            <span>Delete for good</span>
           </button>
         </>
       ) : (
@@ -60,11 +60,11 @@ export function SelectionBar({ list, selection, onPurge }: SelectionBarProps) {
             onClick={favor}
           >
             <Icon of={Heart} />
-            Favourite
+            <span>Favourite</span>
           </button>
           <button type="button" class="button" title="Move to the trash (Del)" onClick={act(trashPhotos)}>
             <Icon of={Trash2} />
-            Trash
+            <span>Trash</span>
           </button>
         </>
       )}
