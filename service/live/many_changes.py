@@ -46,6 +46,7 @@ class ManyChanges:
     def end(self) -> None:
         if self._untold:
             self._announcer.leave_gap()
+            self._announcer.ledger_changed()  # a message that shows the gap, also where no progress is shown
         if self._untold or self._shown:
             self._show(self._done)
 

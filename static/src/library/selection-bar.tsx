@@ -31,7 +31,9 @@ export function SelectionBar({ list, selection, onPurge }: SelectionBarProps) {
   return (
     <div class="selection-bar" data-testid="selection-bar">
       <IconButton icon={X} label="Clear the selection" keys="Esc" onClick={selection.clear} />
-      <strong aria-live="polite">{many === null ? "All found" : count(many, "photo")}</strong>
+      <strong aria-live="polite">
+        {many === null ? (list.filter.q === null ? "All photos" : "All found") : count(many, "photo")}
+      </strong>
       {!isAll && (
         <button type="button" class="button quiet" title="Select all (Ctrl+A)" onClick={selection.chooseAll}>
           Select all

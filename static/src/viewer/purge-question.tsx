@@ -10,7 +10,7 @@ interface PurgeQuestionProps {
 
 /** Asked before files are deleted: that cannot be undone. */
 export function PurgeQuestion({ what, onPurge, onClose }: PurgeQuestionProps) {
-  const photos = what.many === null ? "all photos found" : count(what.many, "photo");
+  const photos = what.many === null ? "all chosen photos" : count(what.many, "photo");
   return (
     <Confirm
       title={`Delete ${photos} for good?`}
