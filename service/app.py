@@ -35,7 +35,10 @@ from service.feed_sources import readers, snapshot
 from service.first_backend import add_first_backend, demo_server
 from service.foundation import Foundation, laid
 from service.invokeai.client import InvokeClient
+from service.library import bulk_actions
 from service.library.arrivals import Arrivals
+from service.library.bulk import Bulk
+from service.library.bulk_routes import routes as bulk_routes
 from service.library.file_routes import routes as file_routes
 from service.library.integrity import Integrity
 from service.library.photo_pass import PhotoPass
@@ -81,6 +84,7 @@ DAY: Final = 24 * HOUR
 ROUTES: Final = [
     *live_routes,
     *library_routes,
+    *bulk_routes,
     *file_routes,
     *studio_routes,
     *backends_routes,
@@ -93,6 +97,7 @@ ROUTES: Final = [
 ]
 PROVIDED: Final = (
     "announcer",
+    "bulk",
     "database",
     "hub",
     "imaging",
@@ -257,6 +262,7 @@ async def opened(
             ThumbnailSource(database, storage, thumbnails, integrity, renditions)
         )
         arrivals = Arrivals(renditions, busy=lambda: retrieval.in_flight > 0)
+        bulk = Bulk(database, announcer, trash, retrieval.wake)
         photo_pass = PhotoPass(
             database,
             integrity,
@@ -283,6 +289,7 @@ async def opened(
         supervisor.every("readiness", MINUTE, readiness.watch, at_once=True)
         supervisor.every("model refresh", DAY, model_cache.refresh_connected)
         supervisor.every("trash purge", HOUR, partial(_purge, foundation, trash), at_once=True)
+        supervisor.every("undo sweep", HOUR, partial(bulk_actions.forget, database), at_once=True)
         if sessions is not None:
             supervisor.every("session sweep", DAY, sessions.sweep, at_once=True)
 
@@ -294,6 +301,7 @@ async def opened(
 
         app.state.update(
             announcer=announcer,
+            bulk=bulk,
             database=database,
             hub=hub,
             imaging=imaging,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, TypeAlias, cast
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import asyncpg
 import msgspec
@@ -15,6 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from service.errors import DatabaseAway
 
+TRIES: Final = 3
+
+T = TypeVar("T")
 _encoder = msgspec.json.Encoder()
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -109,6 +112,15 @@ class Database:
         """The driver's connection in one transaction (read committed)."""
         async with self.connection() as connection, connection.transaction():
             yield connection
+
+    async def repeated(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """What `work` returns, in a transaction; a deadlock with another one is tried again."""
+        for _ in range(TRIES - 1):
+            with suppress(asyncpg.DeadlockDetectedError):
+                async with self.transaction() as connection:
+                    return await work(connection)
+        async with self.transaction() as connection:
+            return await work(connection)
 
     async def close(self) -> None:
         await self.engine.dispose()

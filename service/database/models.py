@@ -20,6 +20,7 @@ from sqlalchemy import (
     SmallInteger,
     Text,
     UniqueConstraint,
+    Uuid,
     func,
     text,
 )
@@ -292,6 +293,22 @@ class PhotoSource(Base):
     """`init image`, `control`, `reference`, `mask`, `canvas`, or `image` where the role cannot be told."""
     source_photo_id: Mapped[UUID | None] = mapped_column(ForeignKey("photos.id", ondelete="SET NULL"))
     """Null while no photo of that name is known."""
+
+
+class UndoBatch(Base):
+    """A batch of a bulk change: the photos that it changed, and what they were. Gone once it is undone, and in time."""
+
+    __tablename__ = "undo_batches"
+
+    undo_id: Mapped[UUID] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    action: Mapped[str]
+    value: Mapped[Any | None] = mapped_column(JSONB)
+    made_at: Mapped[datetime]
+    """Of the whole change; also the `deleted_at` that it gave."""
+    photo_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    former: Mapped[list[Any]] = mapped_column(ARRAY(JSONB))
+    """Of each photo; null where the action says it all."""
 
 
 class Album(Base):

@@ -16,6 +16,7 @@ from service.library.filters import storable
 from service.library.sql import Arguments
 
 MAX_TAGS = 100
+MAX_TAG = 100
 FORBIDDEN_IN_NAMES = frozenset("/\\")
 
 
@@ -26,7 +27,7 @@ class PhotoPatch(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_field
     rating: Annotated[int, FROM_ZERO, Meta(le=5)] | UnsetType = UNSET
     pick: Literal["pick", "reject"] | UnsetType | None = UNSET
     caption: Annotated[str, Meta(max_length=10_000)] | UnsetType | None = UNSET
-    tags: Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=MAX_TAGS)] | UnsetType = UNSET
+    tags: Annotated[list[Annotated[str, Meta(max_length=MAX_TAG)]], Meta(max_length=MAX_TAGS)] | UnsetType = UNSET
     filename: Annotated[str, Meta(min_length=1, max_length=255)] | UnsetType = UNSET
 
 
@@ -73,6 +74,14 @@ def no_such_photo() -> NotFound:
     return NotFound("there is no such photo")
 
 
+def checked_tags(name: str, given: list[str]) -> list[str]:
+    """As they are stored, each once. Raises ValidationError."""
+    tags = dict.fromkeys(unicodedata.normalize("NFC", tag).strip() for tag in given)
+    if "" in tags or not all(map(storable, tags)):
+        raise ValidationError(f"{name}: must be text, none of them blank")
+    return list(tags)
+
+
 async def _moved(connection: Connection, sql: str, photo_id: UUID) -> bool:
     if await connection.fetchrow(sql, photo_id) is not None:
         return True
@@ -82,10 +91,7 @@ async def _moved(connection: Connection, sql: str, photo_id: UUID) -> bool:
 
 def _checked(name: str, value: object) -> object:
     if name == "tags" and isinstance(value, list):
-        tags = dict.fromkeys(unicodedata.normalize("NFC", tag).strip() for tag in value)
-        if "" in tags or not all(map(storable, tags)):
-            raise ValidationError("tags: must be text, none of them blank")
-        return list(tags)
+        return checked_tags(name, value)
     if isinstance(value, str) and not storable(value):
         raise ValidationError(f"{name}: must be text")
     if name == "filename" and isinstance(value, str) and not _is_file_name(value):

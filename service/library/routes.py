@@ -14,8 +14,7 @@ from litestar.params import FromPath, JSONBody
 from service.database.engine import Database
 from service.error_responses import failures
 from service.errors import Conflict, ValidationError
-from service.library import bulk, changes
-from service.library.bulk import BulkChange, BulkChanged
+from service.library import changes
 from service.library.changes import PhotoPatch, no_such_photo
 from service.library.files import Stored, Waiting, stored
 from service.library.filters import PhotoFilters
@@ -148,22 +147,6 @@ async def retry_retrieval(
     return Response(Waiting(photo.retrieval_status, photo.retrieval_attempts), status_code=202)
 
 
-@post("/api/v1/photos/bulk", operation_id="change_photos", status_code=200, tags=TAGS)
-async def change_photos(
-    data: JSONBody[BulkChange],
-    database: NamedDependency[Database],
-    retrieval: NamedDependency[Retrieval],
-    announcer: NamedDependency[Announcer],
-) -> BulkChanged:
-    """Change many photos at once. `retry`: fetch those that are not home again, with all attempts before them; what
-    waits without trouble, is home, or has no server is left as it is."""
-    changed = await bulk.retry(database, announcer, data)
-    if changed:
-        retrieval.wake()
-        announcer.ledger_changed()
-    return BulkChanged(changed=changed)
-
-
 async def _is_whole(integrity: Integrity, photo: Stored) -> bool:
     """Whether the photo is home by what its file says. One that is not, though its row says so, is so no longer."""
     path, sha256 = photo.local_storage_path, photo.sha256
@@ -193,5 +176,4 @@ routes = [
     restore_photo,
     empty_trash,
     retry_retrieval,
-    change_photos,
 ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -13,19 +15,19 @@ import structlog
 from service.database.engine import Connection, Database
 from service.library.thumbnails import Thumbnails
 from service.live.announce import Announcer
+from service.live.many_changes import ManyChanges
 from service.media.layout import completed_path, renditions
 from service.media.storage import LocalStorage
 
 log = structlog.get_logger()
 
 AT_ONCE = 200
-TRIES = 3
 
 # By the clock that wrote `deleted_at`.
 DAYS_AGO = "SELECT now() - $1::float8 * interval '1 day'"
-CANDIDATES = """
-    SELECT id FROM photos WHERE deleted_at < $1 AND deleted_at IS NOT NULL AND purged_at IS NULL ORDER BY id LIMIT $2
-"""
+OLDER = "FROM photos WHERE deleted_at < $1 AND deleted_at IS NOT NULL AND purged_at IS NULL"
+COUNT = f"SELECT count(*) {OLDER}"
+CANDIDATES = f"SELECT id {OLDER} ORDER BY id LIMIT $2"
 LOCK_STEPS = """
     SELECT id, selected_image_id, selected_at FROM generation_steps
      WHERE id IN (SELECT step_id FROM step_alternatives WHERE photo_id = ANY($1::uuid[])) ORDER BY id FOR NO KEY UPDATE
@@ -37,7 +39,8 @@ PURGE = """
            retrieval_claim = NULL, retrieval_lease_until = NULL, next_retrieval_attempt = NULL,
            sha256 = NULL, thumbhash = NULL, caption = NULL, tags = '{}', filename = coalesce(invoke_id, ''),
            generation_prompt = NULL, generation_negative_prompt = NULL, generation_params = NULL
-     WHERE id IN (SELECT id FROM photos WHERE id = ANY($1::uuid[]) AND deleted_at < $2 AND purged_at IS NULL
+     WHERE id IN (SELECT id FROM photos WHERE id = ANY($1::uuid[]) AND purged_at IS NULL
+                     AND deleted_at IS NOT NULL AND ($2::timestamptz IS NULL OR deleted_at < $2)
                    ORDER BY id FOR UPDATE)
     RETURNING id, local_storage_path, local_thumbnail_path
 """
@@ -78,62 +81,64 @@ class Trash:
 
     async def empty(self) -> int:
         """Purges what is in the trash by now; returns how many."""
-        return await self._purge(await self._days_ago(0))
+        before = await self._days_ago(0)
+        async with self._database.connection() as connection:
+            total = await connection.fetchval(COUNT, before)
+        return await self._purge_before(before, ManyChanges(self._announcer, "purge", total))
 
     async def empty_older_than(self, days: float) -> int:
         """Purges what has been in the trash for longer than that (periodic)."""
-        purged = await self._purge(await self._days_ago(days))
+        purged = await self._purge_before(await self._days_ago(days), ManyChanges(self._announcer, None))
         if purged:
             log.info("trash emptied", photos=purged, older_than_days=days)
         return purged
+
+    async def purge(self, photo_ids: Sequence[UUID], changes: ManyChanges) -> None:
+        """Purges those of them that are in the trash; at most AT_ONCE. Tells it to `changes`, which the caller ends."""
+        purged = await self._database.repeated(partial(_make_tombstones, candidates=photo_ids, before=None))
+        await self._finish(purged, changes, len(photo_ids))
 
     async def _days_ago(self, days: float) -> datetime:
         async with self._database.connection() as connection:
             moment: datetime = await connection.fetchval(DAYS_AGO, days)
         return moment
 
-    async def _purge(self, before: datetime) -> int:
-        count = 0
-        while purged := await self._purge_some(before):
-            try:
-                # After the commit: what stays here, retrieval's sweep finds by its tombstone.
-                removed = await asyncio.to_thread(self._remove, purged.files)
-            finally:
-                self._thumbnails.drop(purged.photos)
-                self._announce(purged)
-            async with self._database.connection() as connection:
-                await connection.execute(DELETE, removed)
-            count += len(purged.photos)
-        return count
+    async def _purge_before(self, before: datetime, changes: ManyChanges) -> int:
+        try:
+            while candidates := await self._candidates(before):
+                purged = await self._database.repeated(partial(_make_tombstones, candidates=candidates, before=before))
+                await self._finish(purged, changes, len(candidates))
+        finally:
+            changes.end()
+        return changes.changed
 
-    def _announce(self, purged: Purged) -> None:
-        self._announcer.photos_removed(purged.photos)
-        self._announcer.steps_updated(purged.steps)
-        self._announcer.albums_updated(purged.albums)
-        self._announcer.ledger_changed()
+    async def _candidates(self, before: datetime) -> list[UUID]:
+        async with self._database.connection() as connection:
+            return [row["id"] for row in await connection.fetch(CANDIDATES, before, AT_ONCE)]
 
-    async def _purge_some(self, before: datetime) -> Purged | None:
-        """None when nothing is left. A deadlock with workers that renew their leases just now is tried again."""
-        for attempt in range(TRIES):
-            try:
-                async with self._database.transaction() as connection:
-                    return await _make_tombstones(connection, before)
-            except asyncpg.DeadlockDetectedError:
-                if attempt == TRIES - 1:
-                    raise
-        return None
+    async def _finish(self, purged: Purged, changes: ManyChanges, looked_at: int) -> None:
+        try:
+            # After the commit: what stays here, retrieval's sweep finds by its tombstone.
+            removed = await asyncio.to_thread(self._remove, purged.files)
+        finally:
+            self._thumbnails.drop(purged.photos)
+            changes.went_on(looked_at, purged.photos, removed=True)
+            if purged.photos:
+                self._announcer.steps_updated(purged.steps)
+                self._announcer.albums_updated(purged.albums)
+                self._announcer.ledger_changed()
+        async with self._database.connection() as connection:
+            await connection.execute(DELETE, removed)
 
     def _remove(self, files: dict[UUID, set[str]]) -> list[UUID]:
         """The photos of which nothing is left."""
         return [photo for photo, names in files.items() if self._storage.unlink_all(names)]
 
 
-async def _make_tombstones(connection: Connection, before: datetime) -> Purged | None:
-    candidates = [row["id"] for row in await connection.fetch(CANDIDATES, before, AT_ONCE)]
+async def _make_tombstones(connection: Connection, candidates: Sequence[UUID], before: datetime | None) -> Purged:
+    """Of the candidates that are in the trash, and with `before` have been there since earlier."""
     steps = await connection.fetch(LOCK_STEPS, candidates)
     rows = await connection.fetch(PURGE, candidates, before)
-    if not rows:
-        return None
     photos = [row["id"] for row in rows]
     await connection.execute(UNSELECT, photos, [step["id"] for step in steps])
     await connection.execute(FORGET_SOURCES, photos)

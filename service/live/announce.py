@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 
 from service.live.hub import BACKLOG, Hub
-from service.live.messages import Album, Data, Ledger, ModelsUpdated, Photo, Removed, Session, Step
+from service.live.messages import Album, BulkProgress, Data, Ledger, ModelsUpdated, Photo, Removed, Session, Step
 
 log = structlog.get_logger()
 
@@ -81,6 +81,10 @@ class Announcer:
     def leave_gap(self) -> None:
         """Too much has changed to be told: browsers see a gap, and read again."""
         self._hub.skip()
+
+    def bulk_progress(self, progress: BulkProgress) -> None:
+        """The last one of a call has `done` = `total`."""
+        self._hub.passing("bulk.progress", progress.id, progress)
 
     def steps_updated(self, ids: Iterable[UUID]) -> None:
         self._note("step.updated", ids)

@@ -15,6 +15,10 @@ StepStatus = Literal["pending", "processing", "completed", "failed", "canceled"]
 ItemStatus = Literal["pending", "in_progress", "waiting", "completed", "failed", "canceled", "gone"]
 BackendState = Literal["connected", "connecting", "unreachable", "unauthorized", "unrecognised", "disabled"]
 
+BulkAction = Literal[
+    "trash", "restore", "purge", "retry", "favorite", "unfavorite", "rate", "pick", "tag", "untag", "undo"
+]
+
 
 class Resource(msgspec.Struct, kw_only=True, frozen=True):
     """Base of everything that leaves by REST or feed."""
@@ -263,6 +267,17 @@ class QueueStatus(QueueCounts, frozen=True, kw_only=True):
     backend_id: UUID
 
 
+class BulkProgress(Resource, frozen=True, kw_only=True):
+    """How far a change to many photos is."""
+
+    id: UUID
+    """Of the call."""
+    action: BulkAction
+    done: int
+    total: int | None
+    """Null while nobody knows; equal to `done` when the call has ended."""
+
+
 class Hello(Resource, frozen=True, kw_only=True):
     """The snapshot that opens every feed; its `seq` is where durable messages stand."""
 
@@ -300,7 +315,7 @@ DURABLE = frozenset(
 )
 """Each raises `seq` by exactly one; a gap means: refetch by REST."""
 
-PASSING = frozenset({"item.progress", "backend.status", "queue.status", "ledger"})
+PASSING = frozenset({"item.progress", "backend.status", "queue.status", "ledger", "bulk.progress"})
 """Repeat the last `seq`; the last value wins."""
 
 Data = (
@@ -315,6 +330,7 @@ Data = (
     | ItemProgress
     | Backend
     | QueueStatus
+    | BulkProgress
     | Ledger
 )
 

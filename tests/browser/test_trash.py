@@ -144,52 +144,80 @@ async def test_a_held_delete_trashes_one(open_page: OpenPage, invokeai: Scripted
         assert (await response.json())["total"] == 2
 
 
-async def refuse(page: Page, method: str, photo: str) -> None:
-    """Darkroom has trouble with this photo."""
+async def refuse(page: Page) -> None:
+    """Darkroom has trouble with changes to many."""
 
     async def answer(route: Route) -> None:
-        if route.request.method == method:
-            await route.fulfill(status=500, json={"error": {"code": "server_error", "message": "The disk is full."}})
-        else:
-            await route.fallback()
+        await route.fulfill(status=500, json={"error": {"code": "server_error", "message": "The disk is full."}})
 
-    await page.route(f"**/api/v1/photos/{photo}", answer)
+    await page.route("**/api/v1/photos/bulk", answer)
 
 
-async def visit_with_a_stubborn_one(open_page: OpenPage, invokeai: ScriptedInvokeAI, method: str) -> tuple[Page, str]:
-    """Three pictures, of which the middle one refuses `method`, and all are chosen; that one's id."""
+async def test_what_cannot_be_trashed_or_made_a_favourite_is_shown_as_it_was(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
+) -> None:
     await make(invokeai, 1, 2, 3)
     page = await open_page("/", tolerated=("status of 500",))
     await expect(pictures(page)).to_have_count(3)
-    stubborn = await tiles(page).nth(1).get_attribute("data-photo")
-    assert stubborn is not None
-    await refuse(page, method, stubborn)
-    await page.reload()
+    await refuse(page)
+    await page.keyboard.press("Control+a")
+    await page.keyboard.press("f")
+    toasts = page.get_by_test_id("toast")
+    await expect(toasts).to_contain_text("Not changed. The disk is full.")
+    for heart in await tiles(page).get_by_role("button", name="Favourite").all():
+        await expect(heart).to_have_attribute("aria-pressed", "false")
+    await page.keyboard.press("Delete")
+    await expect(toasts.last).to_contain_text("Not moved to the trash. The disk is full.")
+    await expect(pictures(page)).to_have_count(3)
+
+
+async def test_the_trash_says_how_long_it_keeps_a_photo_and_deletes_for_good_the_chosen_ones_once_it_asked(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    await make(invokeai, 1, 2, 3)
+    page = await open_page("/")
     await expect(pictures(page)).to_have_count(3)
     await page.keyboard.press("Control+a")
-    return page, stubborn
-
-
-async def test_where_one_of_several_cannot_be_trashed_only_that_one_stays(
-    open_page: OpenPage, invokeai: ScriptedInvokeAI
-) -> None:
-    page, stubborn = await visit_with_a_stubborn_one(open_page, invokeai, "DELETE")
     await page.keyboard.press("Delete")
-    toast = page.get_by_test_id("toast")
-    await expect(toast).to_contain_text("2 photos moved to the trash, 1 not. The disk is full.")
-    await expect(tiles(page)).to_have_count(1)
-    await expect(tiles(page)).to_have_attribute("data-photo", stubborn)
-    await toast.get_by_role("button", name="Undo").click()
+    await page.get_by_role("link", name="Trash").click()
     await expect(pictures(page)).to_have_count(3)
+    await expect(page.get_by_text("deleted for good after 30 days")).to_be_visible()
+    await expect(tiles(page).first).to_contain_text("29 days left")
 
+    await page.keyboard.press("ArrowRight")
+    await page.keyboard.press("Delete")
+    question = page.get_by_role("dialog", name="Delete 1 photo for good?")
+    await question.get_by_role("button", name="Keep").click()
+    await expect(tiles(page)).to_have_count(3)
+    await page.keyboard.press("Control+a")
+    await tiles(page).nth(2).get_by_role("checkbox").click()
+    await page.keyboard.press("Delete")
+    question = page.get_by_role("dialog", name="Delete 2 photos for good?")
+    await expect(question).to_contain_text("cannot be undone")
+    await question.get_by_role("button", name="Delete for good").click()
+    await expect(page.get_by_test_id("toast").last).to_have_text("2 photos deleted for good")
+    await expect(tiles(page)).to_have_count(1)
 
-async def test_where_one_of_several_cannot_be_a_favourite_only_that_one_is_none(
-    open_page: OpenPage, invokeai: ScriptedInvokeAI
-) -> None:
-    page, _ = await visit_with_a_stubborn_one(open_page, invokeai, "PATCH")
-    await page.keyboard.press("f")
-    await expect(page.get_by_test_id("toast")).to_contain_text("2 photos changed, 1 not. The disk is full.")
-    await page.keyboard.press("Escape")
-    hearts = tiles(page).get_by_role("button", name="Favourite")
-    for number, pressed in enumerate(("true", "false", "true")):
-        await expect(hearts.nth(number)).to_have_attribute("aria-pressed", pressed)
+    await tiles(page).first.get_by_role("link").click()
+    viewer = page.get_by_test_id("viewer")
+    await expect(viewer).to_contain_text("29 days left")
+    await page.keyboard.press("r")
+    await expect(viewer).to_be_hidden()
+    await expect(page.get_by_role("heading", name="The trash is empty")).to_be_visible()
+    await page.keyboard.press("Control+z")
+    await expect(pictures(page)).to_have_count(1)
+
+    await tiles(page).first.get_by_role("link").click()
+    await page.keyboard.press("Delete")
+    await (
+        page.get_by_role("dialog", name="Delete 1 photo for good?")
+        .get_by_role("button", name="Delete for good")
+        .click()
+    )
+    await expect(viewer).to_be_hidden()
+    await expect(page.get_by_role("heading", name="The trash is empty")).to_be_visible()
+    async with (
+        darkroom.http.get("/api/v1/photos") as library,
+        darkroom.http.get("/api/v1/photos?trashed=true") as trash,
+    ):
+        assert ((await library.json())["total"], (await trash.json())["total"]) == (0, 0)

@@ -22,6 +22,7 @@ NO_ID = str(UUID(int=0))
 NOWHERE: dict[str, Any] = {
     **dict.fromkeys(("photo_id", "session_id", "step_id", "backend_id"), NO_ID),
     "item_id": 1,
+    "undo": NO_ID,
 }
 PASSWORD = "correct horse"
 STEP = {
@@ -126,6 +127,8 @@ async def test_from_a_session_to_its_pictures_and_their_files(ask: DocumentedApi
     await ask("list_photos", 200)
     await ask("get_photo", 200, photo_id=photo)
     await ask("update_photo", 200, {"rating": 0, "pick": None, "tags": ["sea"]}, photo_id=photo)
+    rated = await ask("change_photos", 200, {"action": "rate", "ids": [photo], "value": 4})
+    await ask("undo_change", 200, undo=rated["undo"])
     await ask("retry_retrieval", 409, photo_id=photo)
     await ask("trash_photo", 204, photo_id=photo)
     await ask("restore_photo", 200, photo_id=photo)

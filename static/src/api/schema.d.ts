@@ -167,10 +167,32 @@ export interface paths {
         put?: never;
         /**
          * ChangePhotos
-         * @description Change many photos at once. `retry`: fetch those that are not home again, with all attempts before them; what
-         *     waits without trouble, is home, or has no server is left as it is.
+         * @description Change many photos at once. What is so already is left as it is, so the same call can be sent again. A call goes
+         *     on when its client has gone. `purge` deletes only what is in the trash; `retry` fetches what is not home again, with
+         *     all attempts before it.
          */
         post: operations["change_photos"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/undo/{undo}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * UndoChange
+         * @description Change photos back to what they were before a bulk change, where nothing has changed that since. For a day, and
+         *     once: 404 after that.
+         */
+        post: operations["undo_change"];
         delete?: never;
         options?: never;
         head?: never;
@@ -815,16 +837,18 @@ export interface components {
         };
         /** BulkChange */
         BulkChange: {
-            /** @constant */
-            action: "retry";
+            /** @enum {string} */
+            action: "trash" | "restore" | "purge" | "retry" | "favorite" | "unfavorite" | "rate" | "pick" | "tag" | "untag";
             ids?: string[];
             filter?: components["schemas"]["BulkFilter"];
             newest_id?: string | null;
+            except_ids?: string[];
+            value?: number | string | string[] | null;
         };
         /** BulkChanged */
         BulkChanged: {
             changed: number;
-            undo?: null;
+            undo: string | null;
         };
         /** BulkFilter */
         BulkFilter: {
@@ -1288,6 +1312,10 @@ export interface components {
             /** Format: date-time */
             since: string;
             words: string;
+        };
+        /** Undone */
+        Undone: {
+            changed: number;
         };
         /** Values */
         Values: {
@@ -2164,6 +2192,91 @@ export interface operations {
             };
             /** @description Request Entity Too Large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    undo_change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                undo: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Undone"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -7,6 +7,15 @@ export type Photo = Schemas["Photo"];
 export type PhotoSource = Photo["source"];
 
 export type BulkFilter = Schemas["BulkFilter"];
+export type BulkAction = Schemas["BulkChange"]["action"];
+
+/** How far a change to many photos is; it has ended where `done` is `total`. */
+export interface BulkProgress {
+  id: string;
+  action: BulkAction | "undo";
+  done: number;
+  total: number | null;
+}
 
 export type Progress = Schemas["Progress"];
 export type Item = Schemas["Item"];

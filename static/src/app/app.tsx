@@ -6,6 +6,7 @@ import { LibraryPage } from "../library/library-page";
 import { SettingsPage } from "../settings/settings-page";
 import { Frame } from "../shell/frame";
 import { Login } from "../shell/login";
+import { undoLast } from "../state/undo";
 import { StudioPage } from "../studio/studio-page";
 import { type KeyMap, useKeys } from "./keys";
 
@@ -15,6 +16,7 @@ export function App() {
 
 function SignedIn() {
   useGoKeys();
+  useKeys({ "ctrl+z": undoLast });
   return (
     <Frame>
       <Switch>

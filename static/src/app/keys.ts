@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 /** Keys as `event.key` says them, lower-case letters; "ctrl+a" for Ctrl or ⌘. */
 export type KeyMap = Record<string, (event: KeyboardEvent) => void>;
@@ -51,7 +51,8 @@ export function listenForKeys(): void {
 export function useKeys(keys: KeyMap, modal = false): void {
   const latest = useRef(keys);
   latest.current = keys;
-  useEffect(() => {
+  // Before the next key: what is chosen with one is trashed with the next.
+  useLayoutEffect(() => {
     const scope: Scope = { keys: () => latest.current, modal };
     scopes.push(scope);
     return () => void scopes.splice(scopes.indexOf(scope), 1);

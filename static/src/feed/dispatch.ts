@@ -1,5 +1,6 @@
 import type { Photo } from "../api/types";
 import { putBackend, putBackends, putLedger, putQueue, version } from "../state/backends";
+import { forgetBulkProgress, putBulkProgress } from "../state/bulk-progress";
 import { photoEvents, resyncEvents } from "../state/feed-events";
 import { tell } from "../state/freshness";
 import { putItem, putProgress, replaceItems } from "../state/items";
@@ -44,6 +45,8 @@ export function dispatch(message: Message): void {
       return putQueue(message.data);
     case "ledger":
       return putLedger(message.data);
+    case "bulk.progress":
+      return putBulkProgress(message.data);
   }
 }
 
@@ -78,6 +81,7 @@ function applyHello(hello: Hello): void {
   version.value = hello.version;
   putBackends(hello.backends);
   putLedger(hello.ledger);
+  forgetBulkProgress();
   for (const step of hello.steps) {
     tell(step.id);
     putStep(step);

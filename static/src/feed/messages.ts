@@ -1,4 +1,4 @@
-import type { Backend, Item, Ledger, Photo, Progress, QueueCounts, Session, Step } from "../api/types";
+import type { Backend, BulkProgress, Item, Ledger, Photo, Progress, QueueCounts, Session, Step } from "../api/types";
 
 export interface Hello {
   epoch: string;
@@ -32,6 +32,7 @@ interface Payloads {
   "backend.status": Backend;
   "queue.status": QueueCounts & { backend_id: string };
   ledger: Ledger;
+  "bulk.progress": BulkProgress;
 }
 
 /** One message of `WS /api/v1/feed`. */
@@ -41,7 +42,7 @@ export type Message = { [T in keyof Payloads]: { type: T; seq: number; data: Pay
 export type HelloMessage = Extract<Message, { type: "hello" }>;
 
 /** Messages that repeat the last `seq`; every other type raises it by exactly one. */
-const PASSING: ReadonlySet<string> = new Set(["item.progress", "backend.status", "queue.status", "ledger"]);
+const PASSING: ReadonlySet<string> = new Set(["item.progress", "backend.status", "queue.status", "ledger", "bulk.progress"]);
 
 export function isPassing(type: string): boolean {
   return PASSING.has(type);

@@ -17,12 +17,24 @@ interface DaySectionProps {
   addressOf: (id: string) => string;
   onOpen: (id: string) => void;
   onChoose: (id: string, extend: boolean) => void;
+  onChooseDay: (wanted: boolean) => void;
 }
 
 const MINUTE_MS = 60_000;
 
 /** One day: a header that stays in view, and the rows near the view. */
-export function DaySection({ day, start, height, rows, whole, selection, addressOf, onOpen, onChoose }: DaySectionProps) {
+export function DaySection({
+  day,
+  start,
+  height,
+  rows,
+  whole,
+  selection,
+  addressOf,
+  onOpen,
+  onChoose,
+  onChooseDay,
+}: DaySectionProps) {
   // "Today" is over at midnight.
   const name = dayName(day.key, new Date(useNow(MINUTE_MS)));
   const chosen = selection.chosen.value;
@@ -32,12 +44,7 @@ export function DaySection({ day, start, height, rows, whole, selection, address
       <header>
         <h2>{name}</h2>
         {whole && <span class="small muted">{count(day.ids.length, "photo")}</span>}
-        <button
-          type="button"
-          class="small day-all"
-          aria-pressed={all}
-          onClick={() => (all ? selection.drop(day.ids) : selection.chooseAll(day.ids))}
-        >
+        <button type="button" class="small day-all" aria-pressed={all} onClick={() => onChooseDay(!all)}>
           {all ? "Clear" : "Select all"}
         </button>
       </header>
@@ -54,7 +61,7 @@ export function DaySection({ day, start, height, rows, whole, selection, address
                   href={addressOf(box.id)}
                   chosen={chosen.has(box.id)}
                   active={selection.active.value === box.id}
-                  choosing={chosen.size > 0}
+                  choosing={selection.choosing.value}
                   box={{ top: row.top, left: box.left, width: box.width, height: row.height }}
                   onOpen={onOpen}
                   onChoose={onChoose}

@@ -4,13 +4,15 @@ import { Blank } from "../shell/blank";
 import { CloudOff, Images, Search, Trash2 } from "../shell/icons";
 import { backends, backendsKnown } from "../state/backends";
 import type { PhotoFilter } from "../state/photo-list";
+import { trashDays } from "../state/settings";
+import { trashRule } from "../viewer/trash-words";
 
 /** An empty library says what happens next; an empty filter, how to leave it. */
 export function Empty({ filter, onShowAll }: { filter: PhotoFilter; onShowAll: () => void }) {
   if (filter.trashed) {
     return (
       <Blank icon={Trash2} title="The trash is empty">
-        <p>Photos you trash stay here until you empty it, and can be restored until then.</p>
+        <p>Photos you trash come here, and can be restored.{trashDays.value !== null && ` ${trashRule(trashDays.value)}`}</p>
       </Blank>
     );
   }
@@ -71,6 +73,15 @@ export function Failed({ reason, onRetry, onShowAll }: { reason: string; onRetry
         Try again
       </button>
     </Blank>
+  );
+}
+
+/** All that was here is being changed: the progress stands among the messages. */
+export function Changing({ words }: { words: string }) {
+  return (
+    <section class="blank changing" role="status">
+      <p>{words}…</p>
+    </section>
   );
 }
 

@@ -1,7 +1,6 @@
 import type { Virtualizer } from "@tanstack/virtual-core";
 import { useKeys } from "../app/keys";
-import { toggleFavorite, trashPhotos } from "../state/photo-actions";
-import { getPhoto } from "../state/photos";
+import { onlyPhoto, restorePhotos, type ToPurge, toggleFavorite, trashPhotos } from "../state/photo-actions";
 import { type Day, type Direction, type Line, neighbour } from "./days";
 import { nearest, type Selection } from "./selection";
 
@@ -12,6 +11,9 @@ interface GridKeys {
   virtual: Virtualizer<HTMLElement, Element>;
   scroller: { current: HTMLElement | null };
   onOpen: (id: string) => void;
+  trashed: boolean;
+  /** Asks first. */
+  onPurge: (what: ToPurge) => void;
 }
 
 /** Does nothing while the photo is too far away to be drawn. */
@@ -19,8 +21,17 @@ export function focusTile(grid: HTMLElement | null, id: string): void {
   grid?.querySelector<HTMLElement>(`[data-photo="${id}"] > a`)?.focus({ preventScroll: true });
 }
 
-/** Arrows, view, choose, trash: the grid by keyboard. Returns what brings a photo into view and focuses it. */
-export function useGridKeys({ days, lines, selection, virtual, scroller, onOpen }: GridKeys): (id: string) => void {
+/** Arrows, view, choose, trash: the grid by keyboard; what is chosen has its keys in the selection bar. Returns what brings a photo into view and focuses it. */
+export function useGridKeys({
+  days,
+  lines,
+  selection,
+  virtual,
+  scroller,
+  onOpen,
+  trashed,
+  onPurge,
+}: GridKeys): (id: string) => void {
   const move = (direction: Direction, extend: boolean) => {
     const from = selection.active.peek();
     const to = neighbour(days, from, direction);
@@ -45,6 +56,14 @@ export function useGridKeys({ days, lines, selection, virtual, scroller, onOpen 
     if (id !== null) act(id);
   };
 
+  /** The keys go on to the photo that takes its place. */
+  const leave = (id: string) => {
+    const ids = days.flatMap((day) => day.ids);
+    const next = nearest(ids, id, (other) => other !== id);
+    selection.activate(next);
+    if (next !== null) reveal(next);
+  };
+
   useKeys({
     ArrowLeft: () => move("left", false),
     ArrowRight: () => move("right", false),
@@ -57,33 +76,19 @@ export function useGridKeys({ days, lines, selection, virtual, scroller, onOpen 
     Enter: withActive(onOpen),
     " ": withActive(onOpen),
     "ctrl+ ": withActive(selection.toggle),
-    f: () => {
-      const chosen = [...selection.chosen.peek()];
-      const active = selection.active.peek();
-      if (chosen.length || active) toggleFavorite(chosen.length ? chosen : [active!]);
-    },
-    "ctrl+a": () => selection.chooseAll(days.flatMap((day) => day.ids)),
-    Escape: () => selection.clear(),
-    Delete: () => {
-      const chosen = [...selection.chosen.peek()];
-      const active = selection.active.peek();
-      const ids = (chosen.length ? chosen : active ? [active] : []).filter((id) => getPhoto(id)?.peek().deleted_at === null);
-      if (!ids.length) return;
-      const leaving = new Set(ids);
-      const stays = (id: string) => !leaving.has(id);
-      const next =
-        active && leaving.has(active)
-          ? nearest(
-              days.flatMap((day) => day.ids),
-              active,
-              stays,
-            )
-          : active;
-      selection.drop(ids);
-      selection.activate(next);
-      if (next !== null) reveal(next);
-      void trashPhotos(ids);
-    },
+    f: withActive((id) => toggleFavorite([id])),
+    "ctrl+a": selection.chooseAll,
+    Escape: selection.clear,
+    Delete: withActive((id) => {
+      if (trashed) return onPurge(onlyPhoto(id));
+      leave(id);
+      void trashPhotos([id]);
+    }),
+    r: withActive((id) => {
+      if (!trashed) return;
+      leave(id);
+      void restorePhotos([id]);
+    }),
   });
   return reveal;
 }

@@ -2,7 +2,9 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { rowHeight } from "../app/preferences";
 import { isPhone, isStill } from "../app/responsive";
 import { useVirtual } from "../app/virtual";
+import type { ToPurge } from "../state/photo-actions";
 import type { PhotoList } from "../state/photo-list";
+import { chooseDay } from "./choose-day";
 import { DaySection } from "./day-section";
 import { type Day, HEADER, type Line, layOutDays, linesOf } from "./days";
 import { focusTile, useGridKeys } from "./grid-keys";
@@ -16,6 +18,8 @@ interface GridProps {
   selection: Selection;
   addressOf: (id: string) => string;
   onOpen: (id: string) => void;
+  /** Asks first. */
+  onPurge: (what: ToPurge) => void;
 }
 
 const MARGIN = 16;
@@ -23,7 +27,7 @@ const PHONE_ROW = 120;
 /** Fetch on when so little is left below, in pixels. */
 const AHEAD = 2_400;
 
-export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
+export function Grid({ list, held, selection, addressOf, onOpen, onPurge }: GridProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const width = useWidth(scroller) - (isPhone.value ? 0 : 2 * MARGIN);
   const target = isPhone.value ? PHONE_ROW : rowHeight.value;
@@ -53,7 +57,7 @@ export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
   useReadingPlace(scroller, { days, lines }, JSON.stringify(list.filter));
   useLoadAhead(list, scroller, total);
   useHolding(list, held, scroller);
-  const reveal = useGridKeys({ days, lines, selection, virtual, scroller, onOpen });
+  const reveal = useGridKeys({ days, lines, selection, virtual, scroller, onOpen, onPurge, trashed: list.filter.trashed });
   useReturn(held, () => selection.active.peek() !== null && reveal(selection.active.peek()!));
   useSelectionsFocus(scroller, selection);
 
@@ -77,6 +81,7 @@ export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
               selection={selection}
               addressOf={addressOf}
               onOpen={onOpen}
+              onChooseDay={(wanted) => void chooseDay(list, selection, day.key, wanted)}
               onChoose={(id, extend) => (extend ? selection.extendTo(id, ids) : selection.toggle(id))}
             />
           );

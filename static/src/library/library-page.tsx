@@ -9,12 +9,15 @@ import { useTitle } from "../app/use-title";
 import { connection } from "../feed/connection";
 import { Confirm } from "../shell/dialog";
 import { TopBar } from "../shell/top-bar";
-import { purgeTrash } from "../state/photo-actions";
+import { emptyTrash, type ToPurge } from "../state/photo-actions";
 import type { PhotoFilter } from "../state/photo-list";
 import { loadSessions } from "../state/sessions";
+import { loadSettings, trashDays } from "../state/settings";
 import { InspectorPanel } from "../viewer/inspector-panel";
+import { PurgeQuestion } from "../viewer/purge-question";
+import { trashRule } from "../viewer/trash-words";
 import { Viewer } from "../viewer/viewer";
-import { Empty, Failed, Loading } from "./empty";
+import { Changing, Empty, Failed, Loading } from "./empty";
 import { Grid } from "./grid";
 import { createSelection } from "./selection";
 import { SelectionBar } from "./selection-bar";
@@ -57,13 +60,15 @@ function useFilter(trashed: boolean) {
 export function LibraryPage({ trashed }: { trashed: boolean }) {
   const { filter, change } = useFilter(trashed);
   const { list, reading } = useList(filter);
-  const selection = useMemo(createSelection, [list]);
+  const selection = useMemo(() => createSelection(list), [list]);
   const address = usePhotoAddress();
-  const [purging, askPurge] = useState(false);
+  const [emptying, askToEmpty] = useState(false);
+  const [purging, askToPurge] = useState<ToPurge | null>(null);
 
   useTitle(trashed ? "Trash" : undefined);
-  useEffect(() => selection.follow(list.ids), [selection]);
+  useEffect(() => selection.follow(), [selection]);
   useEffect(() => void loadSessions(), []);
+  useEffect(() => void (trashed && loadSettings()), [trashed]);
   useKeys({ i: () => (inspectorOpen.value = !inspectorOpen.value) });
 
   const open = (id: string) => {
@@ -77,14 +82,14 @@ export function LibraryPage({ trashed }: { trashed: boolean }) {
   return (
     <>
       <TopBar>
-        {selection.choosing.value && <SelectionBar selection={selection} trashed={trashed} />}
+        {selection.choosing.value && <SelectionBar list={list} selection={selection} onPurge={askToPurge} />}
         {!selection.choosing.value && !trashed && <Toolbar filter={filter} onFilter={change} />}
         {!selection.choosing.value && trashed && (
           <>
             <h1>Trash</h1>
             <div class="rest" />
             {!empty && (
-              <button type="button" class="button danger" onClick={() => askPurge(true)}>
+              <button type="button" class="button danger" onClick={() => askToEmpty(true)}>
                 Empty the trash
               </button>
             )}
@@ -94,6 +99,7 @@ export function LibraryPage({ trashed }: { trashed: boolean }) {
       </TopBar>
       <div class="library">
         <div class="library-content" aria-busy={reading}>
+          {!empty && trashed && <p class="trash-rule small muted">{trashDays.value !== null && trashRule(trashDays.value)}</p>}
           {!empty && (
             <Grid
               key={JSON.stringify(list.filter)}
@@ -102,13 +108,17 @@ export function LibraryPage({ trashed }: { trashed: boolean }) {
               selection={selection}
               addressOf={address.addressOf}
               onOpen={open}
+              onPurge={askToPurge}
             />
           )}
           {empty && list.error.value !== null && (
             <Failed reason={list.error.value} onRetry={() => void list.reload()} onShowAll={showAll} />
           )}
-          {empty && list.error.value === null && !known && <Loading />}
-          {empty && list.error.value === null && known && <Empty filter={list.filter} onShowAll={showAll} />}
+          {empty && list.error.value === null && list.doing.value !== null && <Changing words={list.doing.value} />}
+          {empty && list.error.value === null && list.doing.value === null && !known && <Loading />}
+          {empty && list.error.value === null && list.doing.value === null && known && (
+            <Empty filter={list.filter} onShowAll={showAll} />
+          )}
           {!empty && list.error.value !== null && connection.value !== "offline" && !address.shown && (
             <p class="lost-note" role="alert">
               <span class="dot bad" />
@@ -126,7 +136,7 @@ export function LibraryPage({ trashed }: { trashed: boolean }) {
           ids={list.ids.value}
           list={list}
           shown={address.shown}
-          restores={trashed}
+          inTrash={trashed}
           more={list.more.value}
           onMore={() => list.loadMore()}
           onMove={(id) => {
@@ -136,13 +146,14 @@ export function LibraryPage({ trashed }: { trashed: boolean }) {
           onClose={address.close}
         />
       )}
-      {purging && (
+      {purging && <PurgeQuestion what={purging} onPurge={selection.clear} onClose={() => askToPurge(null)} />}
+      {emptying && (
         <Confirm
           title="Empty the trash?"
           text="Every photo in the trash is deleted for good, with its file. This cannot be undone."
           action="Delete for good"
-          onConfirm={() => void purgeTrash().then(() => list.reload())}
-          onClose={() => askPurge(false)}
+          onConfirm={() => void emptyTrash().then(() => list.reload())}
+          onClose={() => askToEmpty(false)}
         />
       )}
     </>

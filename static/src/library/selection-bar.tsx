@@ -1,37 +1,74 @@
 import { count } from "../app/format";
+import { useKeys } from "../app/keys";
 import { Icon, IconButton } from "../shell/icon";
 import { Heart, Trash2, Undo2, X } from "../shell/icons";
-import { restorePhotos, toggleFavorite, trashPhotos } from "../state/photo-actions";
+import { type Act, restorePhotos, setFavorite, type ToPurge, trashPhotos } from "../state/photo-actions";
+import type { PhotoList } from "../state/photo-list";
 import type { Selection } from "./selection";
+import { type Share, useChosen } from "./use-chosen";
+
+interface SelectionBarProps {
+  list: PhotoList;
+  selection: Selection;
+  /** Asks first. */
+  onPurge: (what: ToPurge) => void;
+}
+
+const PRESSED: Record<Share, boolean | "mixed"> = { all: true, some: "mixed", none: false };
 
 /** Stands where the toolbar stood while photos are chosen. */
-export function SelectionBar({ selection, trashed }: { selection: Selection; trashed: boolean }) {
-  const ids = [...selection.chosen.value];
-  const act = (run: (ids: string[]) => Promise<void>) => () => {
+export function SelectionBar({ list, selection, onPurge }: SelectionBarProps) {
+  const { ids, all, count: many, favorites } = useChosen(list, selection);
+  const act = (run: Act) => () => {
     selection.clear();
-    void run(ids);
+    void run(ids, all);
   };
+  const favor = () => favorites !== null && void setFavorite(favorites !== "all", ids, all);
+  const { trashed } = list.filter;
+  // Asked before the grid's own keys, which are for the one photo that they stand on.
+  useKeys(trashed ? { r: act(restorePhotos), Delete: () => onPurge({ ids, all, many }) } : { f: favor, Delete: act(trashPhotos) });
+  const isAll = selection.everything.value?.except.size === 0 || (!list.more.value && ids.length === list.ids.value.length);
   return (
     <div class="selection-bar" data-testid="selection-bar">
       <IconButton icon={X} label="Clear the selection" keys="Esc" onClick={selection.clear} />
-      <strong>{count(ids.length, "photo")}</strong>
-      <div class="rest" />
-      {!trashed && (
-        <button type="button" class="button" onClick={() => toggleFavorite(ids)}>
-          <Icon of={Heart} />
-          Favourite
+      <strong aria-live="polite">
+        {many === null ? (list.filter.q === null ? "All photos" : "All found") : count(many, "photo")}
+      </strong>
+      {!isAll && (
+        <button type="button" class="button quiet" title="Select all (Ctrl+A)" onClick={selection.chooseAll}>
+          Select all
         </button>
       )}
+      <div class="rest" />
       {trashed ? (
-        <button type="button" class="button" onClick={act(restorePhotos)}>
-          <Icon of={Undo2} />
-          Restore
-        </button>
+        <>
+          <button type="button" class="button" title="Restore (r)" onClick={act(restorePhotos)}>
+            <Icon of={Undo2} />
+            <span>Restore</span>
+          </button>
+          <button type="button" class="button danger" title="Delete for good (Del)" onClick={() => onPurge({ ids, all, many })}>
+            <Icon of={Trash2} />
+            <span>Delete for good</span>
+          </button>
+        </>
       ) : (
-        <button type="button" class="button" onClick={act(trashPhotos)}>
-          <Icon of={Trash2} />
-          Trash
-        </button>
+        <>
+          <button
+            type="button"
+            class={`button favorite ${favorites ?? ""}`}
+            title={favorites === "all" ? "Remove from the favourites (f)" : "Add to the favourites (f)"}
+            aria-pressed={PRESSED[favorites ?? "none"]}
+            disabled={favorites === null}
+            onClick={favor}
+          >
+            <Icon of={Heart} />
+            <span>Favourite</span>
+          </button>
+          <button type="button" class="button" title="Move to the trash (Del)" onClick={act(trashPhotos)}>
+            <Icon of={Trash2} />
+            <span>Trash</span>
+          </button>
+        </>
       )}
     </div>
   );

@@ -1,20 +1,44 @@
 import { computed, effect, type ReadonlySignal, signal } from "@preact/signals";
 
+/** All that a list shows up to the newest photo, loaded or not, but some. */
+export interface Everything {
+  newest: string;
+  /** Those taken out by hand. */
+  except: ReadonlySet<string>;
+  /** Those that came among the others since: nobody has chosen them. */
+  late: ReadonlySet<string>;
+  /** How many the list has lost since, less those that were added. */
+  left: number;
+}
+
 /** Which photos of a list are chosen, and which one the keys stand on. */
 export interface Selection {
+  /** Those that are loaded. */
   chosen: ReadonlySignal<ReadonlySet<string>>;
+  /** Null while they are chosen one by one. */
+  everything: ReadonlySignal<Everything | null>;
   active: ReadonlySignal<string | null>;
   choosing: ReadonlySignal<boolean>;
   toggle: (id: string) => void;
   /** Everything from the last chosen one to this. */
   extendTo: (id: string, ids: readonly string[]) => void;
-  chooseAll: (ids: readonly string[]) => void;
+  choose: (ids: readonly string[]) => void;
+  /** All that the list shows, also what is not loaded. */
+  chooseAll: () => void;
   drop: (ids: readonly string[]) => void;
   clear: () => void;
   activate: (id: string | null) => void;
   /** Lets go of photos that leave the list, until the returned function is called. */
-  follow: (ids: ReadonlySignal<readonly string[]>) => () => void;
+  follow: () => () => void;
 }
+
+interface Listed {
+  ids: ReadonlySignal<readonly string[]>;
+  more: ReadonlySignal<boolean>;
+}
+
+/** More than a request may name are chosen as all of them. */
+const MOST_NAMED = 10_000;
 
 /** Of the photos that stay, the one after this, else the one before. */
 export function nearest(ids: readonly string[], id: string, stays: (id: string) => boolean): string | null {
@@ -22,52 +46,126 @@ export function nearest(ids: readonly string[], id: string, stays: (id: string) 
   return ids.slice(at + 1).find(stays) ?? ids.slice(0, Math.max(0, at)).findLast(stays) ?? null;
 }
 
-export function createSelection(): Selection {
-  const chosen = signal<ReadonlySet<string>>(new Set());
+function without(set: ReadonlySet<string>, ids: readonly string[]): ReadonlySet<string> {
+  const less = new Set(set);
+  for (const id of ids) less.delete(id);
+  return less;
+}
+
+function contains({ newest, except, late }: Everything, id: string): boolean {
+  return id <= newest && !except.has(id) && !late.has(id);
+}
+
+/** `ids` are also chosen; of what is newer than the others, those alone. */
+function including(all: Everything, ids: readonly string[], listed: readonly string[]): Everything {
+  const wanted = new Set(ids);
+  const newest = [all.newest, ...ids].toSorted().at(-1)!;
+  const between = listed.filter((id) => id > all.newest && id <= newest && !wanted.has(id));
+  const added = ids.filter((id) => id > all.newest || all.late.has(id)).length;
+  return {
+    newest,
+    except: without(all.except, ids),
+    late: new Set([...without(all.late, ids), ...between]),
+    left: all.left - added,
+  };
+}
+
+/** What a list lost and what came into it, of all that was chosen in it. */
+function followed(all: Everything, before: readonly string[], now: readonly string[]): Everything {
+  const [was, is] = [new Set(before), new Set(now)];
+  const gone = before.filter((id) => !is.has(id) && id <= all.newest);
+  const oldest = before.at(-1);
+  // What is older than any before was loaded, and what is newer is not of these.
+  const came = now.filter((id) => !was.has(id) && id <= all.newest && oldest !== undefined && id > oldest);
+  if (gone.length === 0 && came.length === 0) return all;
+  return {
+    newest: all.newest,
+    except: without(all.except, gone),
+    late: new Set([...without(all.late, gone), ...came]),
+    left: all.left + gone.filter((id) => !all.late.has(id)).length,
+  };
+}
+
+export function createSelection({ ids, more }: Listed): Selection {
+  const named = signal<ReadonlySet<string>>(new Set());
+  const everything = signal<Everything | null>(null);
   const active = signal<string | null>(null);
   let anchor: string | null = null;
+  const chosen = computed(() => {
+    const all = everything.value;
+    return all ? new Set(ids.value.filter((id) => contains(all, id))) : named.value;
+  });
 
-  const keep = (before: readonly string[], present: ReadonlySet<string>) => {
-    const kept = [...chosen.peek()].filter((id) => present.has(id));
-    if (kept.length < chosen.peek().size) chosen.value = new Set(kept);
+  const choose = (wanted: readonly string[]) => {
+    const all = everything.value;
+    if (all)
+      everything.value = including(
+        all,
+        wanted.filter((id) => !contains(all, id)),
+        ids.value,
+      );
+    else named.value = new Set([...named.value, ...wanted]);
+  };
+  const drop = (unwanted: readonly string[]) => {
+    const all = everything.value;
+    if (all) everything.value = { ...all, except: new Set([...all.except, ...unwanted.filter((id) => contains(all, id))]) };
+    else named.value = without(named.value, unwanted);
+    if (chosen.value.size === 0 && !more.value) clear();
+  };
+  const clear = () => {
+    named.value = new Set();
+    everything.value = null;
+    anchor = null;
+  };
+
+  const keep = (before: readonly string[], now: readonly string[]) => {
+    const present = new Set(now);
+    const all = everything.peek();
+    if (all && now.length === 0) everything.value = null;
+    else if (all) everything.value = followed(all, before, now);
+    const kept = [...named.peek()].filter((id) => present.has(id));
+    if (kept.length < named.peek().size) named.value = new Set(kept);
     const on = active.peek();
     if (on !== null && !present.has(on) && before.includes(on)) active.value = nearest(before, on, (id) => present.has(id));
   };
 
   return {
     chosen,
+    everything,
     active,
-    choosing: computed(() => chosen.value.size > 0),
+    choosing: computed(() => everything.value !== null || named.value.size > 0),
     toggle: (id) => {
-      const next = new Set(chosen.value);
-      if (!next.delete(id)) next.add(id);
-      chosen.value = next;
+      if (chosen.value.has(id)) drop([id]);
+      else choose([id]);
       active.value = id;
       anchor = id;
     },
-    extendTo: (id, ids) => {
-      const from = anchor === null ? -1 : ids.indexOf(anchor);
-      const to = ids.indexOf(id);
-      const range = from < 0 ? [id] : ids.slice(Math.min(from, to), Math.max(from, to) + 1);
-      chosen.value = new Set([...chosen.value, ...range]);
+    extendTo: (id, listed) => {
+      const from = anchor === null ? -1 : listed.indexOf(anchor);
+      const to = listed.indexOf(id);
+      choose(from < 0 ? [id] : listed.slice(Math.min(from, to), Math.max(from, to) + 1));
       active.value = id;
     },
-    chooseAll: (ids) => (chosen.value = new Set([...chosen.value, ...ids])),
-    drop: (ids) => {
-      const next = new Set(chosen.value);
-      for (const id of ids) next.delete(id);
-      chosen.value = next;
+    choose,
+    chooseAll: () => {
+      const listed = ids.value;
+      if (listed.length === 0) return;
+      if (!more.value && listed.length <= MOST_NAMED) {
+        everything.value = null;
+        named.value = new Set(listed);
+        return;
+      }
+      named.value = new Set();
+      everything.value = { newest: listed[0]!, except: new Set(), late: new Set(), left: 0 };
     },
-    clear: () => {
-      chosen.value = new Set();
-      anchor = null;
-    },
+    drop,
+    clear,
     activate: (id) => (active.value = id),
-    follow: (ids) => {
+    follow: () => {
       let before = ids.peek();
       return effect(() => {
         const now = ids.value;
-        keep(before, new Set(now));
+        keep(before, now);
         before = now;
       });
     },

@@ -5,6 +5,7 @@ import { Icon } from "../shell/icon";
 import { Check, Heart } from "../shell/icons";
 import { toggleFavorite } from "../state/photo-actions";
 import { canRetry, isLost, photoName, spokenName } from "../state/photos";
+import { TimeLeft } from "../viewer/time-left";
 import { Picture, RetryRetrieval } from "./picture";
 
 const LONG_PRESS_MS = 450;
@@ -67,6 +68,7 @@ export function Tile({ photo, href, chosen, active, choosing, box, onOpen, onCho
       >
         <Picture photo={photo} box={box} />
       </a>
+      {photo.value.deleted_at !== null && <TimeLeft deletedAt={photo.value.deleted_at} />}
       {isLost(photo.value) && canRetry(photo.value) && <RetryRetrieval photo={photo.value} />}
       <button
         type="button"

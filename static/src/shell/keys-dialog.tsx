@@ -8,6 +8,7 @@ const KEYS: [string, [string[], string][]][] = [
       [["g", "s"], "Studio"],
       [["g", "a"], "Activity"],
       [["g", "t"], "Trash"],
+      [["Ctrl Z"], "Undo"],
       [["?"], "These keys"],
     ],
   ],
@@ -23,6 +24,13 @@ const KEYS: [string, [string[], string][]][] = [
       [["f"], "Favourite"],
       [["Del"], "To the trash"],
       [["i"], "How it was made"],
+    ],
+  ],
+  [
+    "In the trash",
+    [
+      [["r"], "Restore"],
+      [["Del"], "Delete for good"],
     ],
   ],
   [

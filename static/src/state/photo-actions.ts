@@ -1,111 +1,112 @@
-import { answerOf, api, reasonOf, within } from "../api/client";
-import type { BulkFilter, Photo } from "../api/types";
+import { answerOf, api, within } from "../api/client";
+import type { BulkAction, BulkFilter, Photo } from "../api/types";
 import { count } from "../app/format";
 import { toast, toastFailure } from "../app/toasts";
-import { photoEvents } from "./feed-events";
+import { type All, changeMany, type Outcome } from "./bulk";
+import { photoEvents, resyncEvents } from "./feed-events";
 import { moment, tell, toldSince } from "./freshness";
-import { getPhoto } from "./photos";
+import { forgetPhoto, getPhoto } from "./photos";
+import { offerUndo } from "./undo";
 
-const AT_ONCE = 6;
 /** A large trash takes its time: each file is deleted. */
 const PURGE_TIMEOUT_MS = 10 * 60_000;
 
-const of = (id: string) => ({ params: { path: { photo_id: id } } });
+/** Every action is on the photos named, or, with `all`, on all of a list; the names are then those that the page has. */
+export type Act = (ids: readonly string[], all?: All | null) => Promise<void>;
 
-interface Outcome {
-  done: string[];
-  failed: string[];
-  /** What the first refusal said. */
-  reason: unknown;
+function show(id: string, photo: Photo): void {
+  const known = getPhoto(id);
+  if (!known) return;
+  known.value = photo;
+  tell(id);
+  photoEvents.emit({ id, byHand: true });
 }
 
-/** Runs a request per photo, a few at a time. */
-async function each(ids: readonly string[], request: (id: string) => Promise<unknown>): Promise<Outcome> {
-  const waiting = [...ids];
-  const outcome: Outcome = { done: [], failed: [], reason: null };
-  const attempt = async (id: string) => {
-    try {
-      await request(id);
-      outcome.done.push(id);
-    } catch (failure) {
-      outcome.reason ??= failure;
-      outcome.failed.push(id);
-    }
-  };
-  const lane = async () => {
-    for (let id = waiting.shift(); id !== undefined; id = waiting.shift()) await attempt(id);
-  };
-  await Promise.all(Array.from({ length: Math.min(AT_ONCE, ids.length) }, lane));
-  return outcome;
-}
-
-function mark(ids: readonly string[], change: Partial<Photo>): void {
-  for (const id of ids) {
-    const photo = getPhoto(id);
-    if (!photo) continue;
-    photo.value = { ...photo.peek(), ...change };
-    tell(id);
-    photoEvents.emit({ id, byHand: true });
+/** The page shows the change at once; the feed confirms it, or it is taken back where it failed. Null when it did. */
+async function change(
+  action: BulkAction,
+  ids: readonly string[],
+  all: All | null,
+  after: Partial<Photo>,
+  words: { doing: string; failed: string },
+): Promise<Outcome | null> {
+  const before = ids.map((id) => getPhoto(id)?.peek()).filter((photo) => photo !== undefined);
+  const request = changeMany(action, ids, all);
+  // Before anything leaves the list, which would read on.
+  if (all) void all.list.during(words.doing, request);
+  for (const photo of before) show(photo.id, { ...photo, ...after });
+  const asked = moment();
+  try {
+    return await request;
+  } catch (failure) {
+    // What failed without an answer may have been done all the same: then the feed has told so.
+    for (const photo of before) if (!toldSince(photo.id, asked)) show(photo.id, photo);
+    toastFailure(words.failed, failure);
+    return null;
   }
 }
 
-/** The page shows the change at once; the feed confirms it, or it is taken back where it failed. */
-async function change(
-  ids: readonly string[],
-  after: Partial<Photo>,
-  before: Partial<Photo>,
-  request: (id: string) => Promise<unknown>,
-): Promise<Outcome> {
-  mark(ids, after);
-  const asked = moment();
-  const outcome = await each(ids, request);
-  // What failed without an answer may have been done all the same: then the feed has told so.
-  mark(
-    outcome.failed.filter((id) => !toldSince(id, asked)),
-    before,
-  );
-  return outcome;
-}
+export const trashPhotos: Act = (ids, all = null) => {
+  const after = { deleted_at: new Date().toISOString() };
+  const words = { doing: "Moving to the trash", failed: "Not moved to the trash." };
+  return offerUndo(change("trash", ids, all, after, words), (many) => `${count(many, "photo")} moved to the trash`);
+};
 
-export async function trashPhotos(ids: readonly string[]): Promise<void> {
-  const trashed = { deleted_at: new Date().toISOString() };
-  const { done, failed, reason } = await change(ids, trashed, { deleted_at: null }, (id) =>
-    api.DELETE("/api/v1/photos/{photo_id}", of(id)),
-  );
-  if (done.length === 0) return toastFailure("Not moved to the trash.", reason);
-  const moved = `${count(done.length, "photo")} moved to the trash`;
-  const action = { label: "Undo", run: () => void restorePhotos(done) };
-  if (failed.length === 0) toast(moved, { action });
-  else toast(`${moved}, ${failed.length} not. ${reasonOf(reason)}`, { tone: "bad", action });
-}
+export const restorePhotos: Act = (ids, all = null) => {
+  const words = { doing: "Restoring", failed: "Not restored." };
+  return offerUndo(change("restore", ids, all, { deleted_at: null }, words), (many) => `${count(many, "photo")} restored`);
+};
 
-export async function restorePhotos(ids: readonly string[]): Promise<void> {
-  const trashed = { deleted_at: new Date().toISOString() };
-  const { done, failed, reason } = await change(ids, { deleted_at: null }, trashed, (id) =>
-    api.POST("/api/v1/photos/{photo_id}/restore", of(id)),
-  );
-  if (done.length === 0) return toastFailure("Not restored.", reason);
-  const restored = `${count(done.length, "photo")} restored`;
-  if (failed.length === 0) toast(restored);
-  else toastFailure(`${restored}, ${failed.length} not.`, reason);
-}
-
-async function setFavorite(ids: readonly string[], favorite: boolean): Promise<void> {
-  const request = (id: string) => api.PATCH("/api/v1/photos/{photo_id}", { ...of(id), body: { favorite } });
-  const { done, failed, reason } = await change(ids, { favorite }, { favorite: !favorite }, request);
-  if (failed.length)
-    toastFailure(done.length ? `${count(done.length, "photo")} changed, ${failed.length} not.` : "Not changed.", reason);
+/** One heart shows by itself what was done; of many, a message tells. */
+export function setFavorite(favorite: boolean, ids: readonly string[], all: All | null = null): Promise<void> {
+  const action = favorite ? "favorite" : "unfavorite";
+  const words = { doing: "Changing favourites", failed: "Not changed." };
+  const done = favorite ? "added to the favourites" : "removed from the favourites";
+  const outcome = change(action, ids, all, { favorite }, words);
+  return offerUndo(outcome, (many) => (many > 1 ? `${count(many, "photo")} ${done}` : null));
 }
 
 /** Makes all of them favourites, or none when all of them are. */
 export function toggleFavorite(ids: readonly string[]): void {
   const all = ids.every((id) => getPhoto(id)?.peek().favorite);
-  const changed = ids.filter((id) => getPhoto(id)?.peek().favorite === all);
-  void setFavorite(changed, !all);
+  void setFavorite(
+    !all,
+    ids.filter((id) => getPhoto(id)?.peek().favorite === all),
+  );
+}
+
+/** What is deleted for good if the owner says so. */
+export interface ToPurge {
+  ids: readonly string[];
+  all: All | null;
+  /** Null where nobody knows how many they are. */
+  many: number | null;
+}
+
+export function onlyPhoto(id: string): ToPurge {
+  return { ids: [id], all: null, many: 1 };
+}
+
+/** For good: the files go. Asked for before. */
+export async function purgePhotos({ ids, all }: ToPurge): Promise<void> {
+  const before = ids.map((id) => getPhoto(id)?.peek()).filter((photo) => photo !== undefined);
+  const request = changeMany("purge", ids, all);
+  if (all) void all.list.during("Deleting for good", request);
+  for (const { id } of before) {
+    tell(id);
+    forgetPhoto(id);
+    photoEvents.emit({ id, byHand: true });
+  }
+  try {
+    toast(`${count((await request).changed, "photo")} deleted for good`);
+  } catch (failure) {
+    resyncEvents.emit();
+    toastFailure("Not all were deleted.", failure);
+  }
 }
 
 /** For good: the files go. */
-export async function purgeTrash(): Promise<void> {
+export async function emptyTrash(): Promise<void> {
   try {
     await api.DELETE("/api/v1/photos/trash", { fetch: within(PURGE_TIMEOUT_MS) });
     toast("The trash is empty");
@@ -113,7 +114,6 @@ export async function purgeTrash(): Promise<void> {
     toastFailure("The trash was not emptied.", failure);
   }
 }
-
 /** All that did not come home, up to the newest that is shown. */
 export async function retryAll(newest: string): Promise<void> {
   const filter: BulkFilter = { status: ["pending", "failed", "gone"] };
@@ -127,7 +127,7 @@ export async function retryAll(newest: string): Promise<void> {
 
 export async function retryRetrieval(id: string): Promise<void> {
   try {
-    await api.POST("/api/v1/photos/{photo_id}/retrieval", of(id));
+    await api.POST("/api/v1/photos/{photo_id}/retrieval", { params: { path: { photo_id: id } } });
   } catch (failure) {
     toastFailure("Not retried.", failure);
   }

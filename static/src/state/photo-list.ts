@@ -1,6 +1,7 @@
 import { batch, computed, signal } from "@preact/signals";
 import { answerOf, api, reasonOf } from "../api/client";
 import type { Photo, PhotoSource } from "../api/types";
+import { queryOf } from "./bulk";
 import { type PhotoEvent, photoEvents, resyncEvents } from "./feed-events";
 import { moment } from "./freshness";
 import { getPhoto, putPhoto } from "./photos";
@@ -47,6 +48,8 @@ export class PhotoList {
   readonly error = signal<string | null>(null);
   /** While true, newer photos are held back, so that nothing jumps under the reader. */
   readonly holding = signal(false);
+  /** What is being done to all that it shows, in words; until then it reads nothing. */
+  readonly doing = signal<string | null>(null);
   readonly more = computed(() => this.#cursor.value !== null);
   /** How many newer photos are held back. */
   readonly waiting = computed(() => this.#held.value.length);
@@ -103,11 +106,23 @@ export class PhotoList {
     return this.#readingAgain;
   }
 
+  /** What changes below what was read is not shown half changed: it is read again when the work is done. */
+  during(words: string, work: Promise<unknown>): Promise<void> {
+    this.doing.value = words;
+    return this.#inTurn(async () => {
+      await work.catch(() => undefined);
+      this.doing.value = null;
+      await this.#readAgain();
+    });
+  }
+
   async #readOn(): Promise<void> {
     if (this.loaded.value && !this.more.value) return;
     do {
       this.#meanwhile.clear();
       const page = await this.#read(this.#cursor.value);
+      // Older than what is being done to all: read again after it.
+      if (this.doing.peek() !== null) return;
       this.#cursor.value = page.next;
       this.#show(this.#withNews(mergeNewestFirst(this.#all(), page.ids), this.#meanwhile));
     } while (this.ids.value.length === 0 && this.more.value);
@@ -208,17 +223,7 @@ export class PhotoList {
   }
 
   async #read(cursor: string | null): Promise<{ ids: string[]; next: string | null }> {
-    const { trashed, source, session, favorite, q } = this.filter;
-    const query = {
-      source: source && [source],
-      session_id: session === null ? null : [session],
-      q,
-      trashed,
-      favorite: favorite || null,
-      cursor,
-      count: false,
-      limit: PAGE,
-    };
+    const query = { ...queryOf(this.filter), cursor, count: false, limit: PAGE };
     const asked = moment();
     const page = await answerOf(api.GET("/api/v1/photos", { params: { query }, signal: this.#abort.signal }));
     const known = page.items.filter((photo) => putPhoto(photo, asked));

@@ -1,10 +1,13 @@
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import { answerOf, api, reasonOf } from "../api/client";
 import type { RuntimeSettings } from "../api/types";
 
 /** What the owner changes while Darkroom runs; null before the first answer. */
 export const settings = signal<RuntimeSettings | null>(null);
 export const settingsError = signal<string | null>(null);
+
+/** How many days the trash keeps a photo, 0 for ever; null while it is not known. */
+export const trashDays = computed(() => settings.value?.trash_days ?? null);
 
 export async function loadSettings(): Promise<void> {
   try {

@@ -6,26 +6,32 @@ import { Icon, IconButton } from "../shell/icon";
 import { ArrowLeft, ChevronLeft, ChevronRight, Download, Heart, Info, Trash2, Undo2 } from "../shell/icons";
 import { toggleFavorite } from "../state/photo-actions";
 import { isHome } from "../state/photos";
+import { TimeLeft } from "./time-left";
 
 interface ViewerBarProps {
   photo: Signal<Photo> | null;
   place: string;
   download: Ref<HTMLAnchorElement>;
-  trashKey: string | undefined;
+  /** Of moving to the trash, and in the trash of deleting for good. */
+  deleteKey: string | undefined;
   onTrash: () => void;
+  onRestore: () => void;
+  onPurge: () => void;
   onClose: () => void;
   onBefore: (() => void) | null;
   onAfter: (() => void) | null;
 }
 
 /** The viewer's controls, over the picture. */
-export function ViewerBar({ photo, place, download, trashKey, onTrash, onClose, onBefore, onAfter }: ViewerBarProps) {
+export function ViewerBar(props: ViewerBarProps) {
+  const { photo, place, download, deleteKey, onTrash, onRestore, onPurge, onClose, onBefore, onAfter } = props;
   const trashed = photo !== null && photo.value.deleted_at !== null;
   return (
     <>
       <div class="viewer-bar">
         <IconButton icon={ArrowLeft} label="Back" keys="Esc" onClick={onClose} />
         <span class="small">{place}</span>
+        {photo?.value.deleted_at != null && <TimeLeft deletedAt={photo.value.deleted_at} />}
         <div class="rest" />
         {photo && isHome(photo.value) && (
           <a
@@ -49,12 +55,13 @@ export function ViewerBar({ photo, place, download, trashKey, onTrash, onClose, 
             onClick={() => toggleFavorite([photo.value.id])}
           />
         )}
+        {trashed && <IconButton icon={Undo2} label="Restore" keys="r" onClick={onRestore} />}
         {photo && (
           <IconButton
-            icon={trashed ? Undo2 : Trash2}
-            label={trashed ? "Restore" : "Move to the trash"}
-            keys={trashKey}
-            onClick={onTrash}
+            icon={Trash2}
+            label={trashed ? "Delete for good" : "Move to the trash"}
+            keys={deleteKey}
+            onClick={trashed ? onPurge : onTrash}
           />
         )}
         <IconButton

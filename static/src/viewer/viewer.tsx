@@ -1,14 +1,16 @@
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Link } from "wouter-preact";
 import { useKeys } from "../app/keys";
 import { filmstripOpen, inspectorOpen } from "../app/preferences";
 import { isPhone } from "../app/responsive";
 import { IconButton } from "../shell/icon";
 import { X } from "../shell/icons";
-import { restorePhotos, toggleFavorite, trashPhotos } from "../state/photo-actions";
+import { onlyPhoto, restorePhotos, toggleFavorite, trashPhotos } from "../state/photo-actions";
 import { photoName } from "../state/photos";
+import { undoLast } from "../state/undo";
 import { Filmstrip } from "./filmstrip";
 import { Inspector } from "./inspector";
+import { PurgeQuestion } from "./purge-question";
 import { useIdle } from "./use-idle";
 import { useModal } from "./use-modal";
 import { usePhoto } from "./use-photo";
@@ -20,8 +22,8 @@ interface ViewerProps {
   /** What the ids are a list of, where that can change: a photo that another list lacks has not left. */
   list?: object;
   shown: string;
-  /** Opened on the trash: there Del gives back. */
-  restores?: boolean;
+  /** Opened on the trash: there Del deletes for good, once it was asked. */
+  inTrash?: boolean;
   /** Is there more beyond the last id? */
   more: boolean;
   onMore: () => Promise<void>;
@@ -35,7 +37,7 @@ const SHEET = 0.6;
 const NEAR_END = 20;
 
 /** One photo on black, its neighbours a swipe or an arrow away. */
-export function Viewer({ ids: all, list, shown, restores = false, more, onMore, onMove, onClose }: ViewerProps) {
+export function Viewer({ ids: all, list, shown, inTrash = false, more, onMore, onMove, onClose }: ViewerProps) {
   const { ids, index } = usePlace(all, list, shown, onMove, onClose);
   const { photo, error } = usePhoto(shown);
   const root = useRef<HTMLDivElement>(null);
@@ -58,6 +60,7 @@ export function Viewer({ ids: all, list, shown, restores = false, more, onMore, 
   const trashed = photo !== null && photo.value.deleted_at !== null;
   const trash = () => photo && !trashed && void trashPhotos([shown]);
   const restore = () => trashed && void restorePhotos([shown]);
+  const [purging, askToPurge] = useState<string | null>(null);
   const download = useRef<HTMLAnchorElement>(null);
 
   useKeys(
@@ -71,7 +74,9 @@ export function Viewer({ ids: all, list, shown, restores = false, more, onMore, 
       d: () => download.current?.click(),
       z: () => stage?.swipe.toggleZoom(),
       f: () => toggleFavorite([shown]),
-      Delete: () => (restores ? restore() : trash()),
+      r: restore,
+      Delete: () => (inTrash ? trashed && askToPurge(shown) : trash()),
+      "ctrl+z": undoLast,
     },
     true,
   );
@@ -100,13 +105,16 @@ export function Viewer({ ids: all, list, shown, restores = false, more, onMore, 
         photo={photo}
         place={ids.length > 1 ? `${index + 1} of ${ids.length}${more ? "+" : ""}` : ""}
         download={download}
-        trashKey={restores === trashed ? "Del" : undefined}
-        onTrash={trashed ? restore : trash}
+        deleteKey={inTrash === trashed ? "Del" : undefined}
+        onTrash={trash}
+        onRestore={restore}
+        onPurge={() => askToPurge(shown)}
         onClose={onClose}
         onBefore={index > 0 ? () => step(-1) : null}
         onAfter={index < ids.length - 1 ? () => step(1) : null}
       />
       {strip && <Filmstrip ids={ids} index={index} onMove={onMove} />}
+      {purging !== null && <PurgeQuestion what={onlyPhoto(purging)} onClose={() => askToPurge(null)} />}
       {inspectorOpen.value && photo && (
         <aside class="inspector scroll" aria-label="How it was made">
           <IconButton class="inspector-close" icon={X} label="Close" keys="i" onClick={() => (inspectorOpen.value = false)} />

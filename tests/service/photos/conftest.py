@@ -15,7 +15,8 @@ import pytest
 
 from service.backends import ledger
 from service.database.engine import Connection, Database
-from service.library import file_routes, routes
+from service.library import bulk_routes, file_routes, routes
+from service.library.bulk import Bulk
 from service.library.integrity import Integrity
 from service.library.queries import photos_by_ids
 from service.library.renditions import Renditions
@@ -119,6 +120,16 @@ async def renditions(
 
 
 @pytest.fixture
+def trash(database: Database, storage: LocalStorage, thumbnails: Thumbnails, announcer: Announcer) -> Trash:
+    return Trash(database, storage, thumbnails, announcer)
+
+
+@pytest.fixture
+def bulk(database: Database, announcer: Announcer, trash: Trash, retrieval: Retrieval) -> Bulk:
+    return Bulk(database, announcer, trash, retrieval.wake)
+
+
+@pytest.fixture
 async def client(
     database: Database,
     storage: LocalStorage,
@@ -127,18 +138,21 @@ async def client(
     thumbnails: Thumbnails,
     integrity: Integrity,
     renditions: Renditions,
+    trash: Trash,
+    bulk: Bulk,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     async with (
         ThumbnailSource(database, storage, thumbnails, integrity, renditions) as source,
         served(
-            [*routes.routes, *file_routes.routes],
+            [*routes.routes, *bulk_routes.routes, *file_routes.routes],
             database=database,
             storage=storage,
             announcer=announcer,
             retrieval=retrieval,
             integrity=integrity,
             thumbnail_source=source,
-            trash=Trash(database, storage, thumbnails, announcer),
+            trash=trash,
+            bulk=bulk,
         ) as client,
     ):
         yield client

@@ -1,0 +1,55 @@
+import { count } from "../app/format";
+import { dismiss, toast, toastFailure } from "../app/toasts";
+import { type Outcome, undoMany } from "./bulk";
+
+interface Undoable {
+  /** Null where nothing was changed after all. */
+  outcome: Promise<Outcome | null>;
+  /** The message that offers it, if one does. */
+  message: number | null;
+}
+
+const MOST = 50;
+const undoable: Undoable[] = [];
+
+/**
+ * What was done last is undone first, also while it is not yet answered. `words` say what was done, in a message that
+ * offers to undo it; null where it shows by itself.
+ */
+export async function offerUndo(outcome: Promise<Outcome | null>, words: (changed: number) => string | null): Promise<void> {
+  const one: Undoable = { outcome, message: null };
+  undoable.push(one);
+  if (undoable.length > MOST) undoable.shift();
+  const done = await outcome;
+  if (done === null || done.undo.length === 0) drop(one);
+  const text = done && words(done.changed);
+  if (text === null) return;
+  const action = { label: "Undo", keys: "Ctrl+Z", run: () => void run(one) };
+  if (undoable.includes(one)) one.message = toast(text, { action });
+  else if (done?.undo.length === 0) toast(text);
+}
+
+/** False when it is undone already, or cannot be. */
+function drop(one: Undoable): boolean {
+  const at = undoable.indexOf(one);
+  if (at >= 0) undoable.splice(at, 1);
+  return at >= 0;
+}
+
+export function undoLast(): void {
+  const last = undoable.at(-1);
+  if (last) void run(last);
+}
+
+async function run(one: Undoable): Promise<void> {
+  if (!drop(one)) return;
+  const outcome = await one.outcome;
+  if (one.message !== null) dismiss(one.message);
+  if (outcome === null || outcome.undo.length === 0) return;
+  try {
+    const changed = await undoMany(outcome.undo);
+    toast(changed > 0 ? `Undone: ${count(changed, "photo")}` : "Nothing to undo: the photos were changed since");
+  } catch (failure) {
+    toastFailure("Not undone.", failure);
+  }
+}
