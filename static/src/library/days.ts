@@ -1,12 +1,14 @@
 import { dayKey } from "../app/format";
 import { sameIds } from "../state/photo-list";
 import { getPhoto } from "../state/photos";
-import { GAP, layOutRows, type Row } from "./layout";
+import { type Entry, GAP, layOutAgain, layOutRows, type Row } from "./layout";
 
 export interface Day {
   key: string;
   ids: string[];
   rows: Row[];
+  /** The newest photo that was ever laid out here. */
+  newest: string;
 }
 
 /** One line of the virtual list: a day's header, or one of its rows. */
@@ -52,13 +54,16 @@ function ratioOf(id: string): number {
   return width > 0 && height > 0 ? Math.min(4, Math.max(0.25, width / height)) : 1;
 }
 
-/** Lays days out, and only those again that changed since `before`. */
+/** Lays days out, and only those again that changed since `before`: there, what is on show stays where it is. */
 export function layOutDays(ids: readonly string[], width: number, target: number, before: readonly Day[]): Day[] {
   const old = new Map(before.map((day) => [day.key, day]));
+  const newest = before[0]?.newest ?? null;
   return groupByDay(ids).map(({ key, ids: own }) => {
-    const same = old.get(key);
-    if (same && sameIds(same.ids, own)) return same;
-    return { key, ids: own, rows: layOutRows(own, own.map(ratioOf), width, target) };
+    const same = old.get(key) ?? (newest !== null && own.at(-1)! > newest ? { ids: [], rows: [], newest } : undefined);
+    if (old.has(key) && sameIds(same!.ids, own)) return old.get(key)!;
+    const entries: Entry[] = own.map((id) => ({ id, ratio: ratioOf(id) }));
+    const rows = same ? layOutAgain(same, entries, width, target) : layOutRows(entries, width, target);
+    return { key, ids: own, rows, newest: same && same.newest > own[0]! ? same.newest : own[0]! };
   });
 }
 

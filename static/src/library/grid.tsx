@@ -1,12 +1,13 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { rowHeight } from "../app/preferences";
-import { isPhone, isStill } from "../app/responsive";
+import { isPhone } from "../app/responsive";
 import { useVirtual } from "../app/virtual";
 import type { PhotoList } from "../state/photo-list";
 import { DaySection } from "./day-section";
 import { type Day, HEADER, type Line, layOutDays, linesOf } from "./days";
 import { focusTile, useGridKeys } from "./grid-keys";
-import { AT_TOP, useReadingPlace } from "./reading-place";
+import { useHold } from "./hold";
+import { useReadingPlace } from "./reading-place";
 import type { Selection } from "./selection";
 
 interface GridProps {
@@ -50,19 +51,24 @@ export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
     lines,
   );
 
-  useReadingPlace(scroller, { days, lines }, JSON.stringify(list.filter));
+  const climb = useReadingPlace(scroller, { days, lines, width, target }, JSON.stringify(list.filter));
   useLoadAhead(list, scroller, total);
-  useHolding(list, held, scroller);
+  useHold(list, held, scroller, climb, selection);
   const reveal = useGridKeys({ days, lines, selection, virtual, scroller, onOpen });
   useReturn(held, () => selection.active.peek() !== null && reveal(selection.active.peek()!));
   useSelectionsFocus(scroller, selection);
+
+  const showNew = () => {
+    list.release();
+    climb.start();
+  };
 
   const visible = virtual.getVirtualItems();
   const shownDays = [...new Set(visible.map((line) => lines[line.index]?.day))].filter((day) => day !== undefined);
 
   return (
     <div class="grid scroll" ref={scroller} data-testid="grid">
-      <div class="grid-days" style={{ height: `${total}px` }}>
+      <div class="grid-days" style={{ height: `calc(${total}px + var(--spare, 0px))` }}>
         {shownDays.map((index) => {
           const day = days[index]!;
           const rows = visible.filter((line) => lines[line.index]?.day === index).map((line) => lines[line.index]!.row);
@@ -82,17 +88,8 @@ export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
           );
         })}
       </div>
-      {list.waiting.value > 0 && (
-        <button
-          type="button"
-          class="new-pill"
-          data-testid="new-pill"
-          onClick={() => {
-            list.release();
-            // Once they stand above.
-            requestAnimationFrame(() => scroller.current?.scrollTo({ top: 0, behavior: isStill.value ? "instant" : "smooth" }));
-          }}
-        >
+      {list.waiting.value > 0 && !climb.under.value && (
+        <button type="button" class="new-pill" data-testid="new-pill" onClick={showNew}>
           {list.waiting.value} new
         </button>
       )}
@@ -153,21 +150,4 @@ function useLoadAhead(list: PhotoList, scroller: { current: HTMLElement | null }
     element.addEventListener("scroll", check, { passive: true });
     return () => element.removeEventListener("scroll", check);
   }, [list, total, list.loading.value]);
-}
-
-/** While the reader is further down, newer photos wait behind the pill. */
-function useHolding(list: PhotoList, held: boolean, scroller: { current: HTMLElement | null }): void {
-  useEffect(() => {
-    const element = scroller.current!;
-    const check = () => {
-      list.holding.value = held || element.scrollTop > AT_TOP;
-      if (!list.holding.value && list.waiting.peek() > 0) list.release();
-    };
-    check();
-    element.addEventListener("scroll", check, { passive: true });
-    return () => {
-      element.removeEventListener("scroll", check);
-      list.holding.value = false;
-    };
-  }, [list, held]);
 }
