@@ -20,7 +20,8 @@ MEASURE = """() => {
   window.moved = new Set();
   new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) {
-      if (!entry.hadRecentInput) window.shifts.push([entry.value, entry.sources.map((one) => one.node?.className ?? '')]);
+      const what = entry.sources.map((one) => one.node?.className ?? '');
+      if (!entry.hadRecentInput) window.shifts.push([entry.value, what]);
     }
   }).observe({ type: 'layout-shift' });
   const look = () => {
