@@ -17,31 +17,36 @@ interface DaySectionProps {
   addressOf: (id: string) => string;
   onOpen: (id: string) => void;
   onChoose: (id: string, extend: boolean) => void;
+  /** The photo that Tab stops at; null where it is not of this day. */
+  stop: string | null;
 }
 
 const MINUTE_MS = 60_000;
 
 /** One day: a header that stays in view, and the rows near the view. */
-export function DaySection({ day, start, height, rows, whole, selection, addressOf, onOpen, onChoose }: DaySectionProps) {
+export function DaySection({ day, start, height, rows, whole, selection, addressOf, onOpen, onChoose, stop }: DaySectionProps) {
   // "Today" is over at midnight.
   const name = dayName(day.key, new Date(useNow(MINUTE_MS)));
   const chosen = selection.chosen.value;
   const all = day.ids.every((id) => chosen.has(id));
   return (
-    <section class="day" aria-label={name} style={{ top: `${start}px`, height: `${height}px` }}>
-      <header>
-        <h2>{name}</h2>
-        {whole && <span class="small muted">{count(day.ids.length, "photo")}</span>}
-        <button
-          type="button"
-          class="small day-all"
-          aria-pressed={all}
-          onClick={() => (all ? selection.drop(day.ids) : selection.chooseAll(day.ids))}
-        >
-          {all ? "Clear" : "Select all"}
-        </button>
+    <section class="day" role="rowgroup" aria-label={name} style={{ top: `${start}px`, height: `${height}px` }}>
+      <header role="row">
+        <div role="gridcell">
+          <h2>{name}</h2>
+          {whole && <span class="small muted">{count(day.ids.length, "photo")}</span>}
+          <button
+            type="button"
+            class="small day-all"
+            tabIndex={stop === null ? -1 : 0}
+            aria-pressed={all}
+            onClick={() => (all ? selection.drop(day.ids) : selection.chooseAll(day.ids))}
+          >
+            {all ? "Clear" : "Select all"}
+          </button>
+        </div>
       </header>
-      <ul class={selection.choosing.value ? "choosing" : ""}>
+      <div role="row" aria-label={name} class={`tiles ${selection.choosing.value ? "choosing" : ""}`}>
         {rows.flatMap((index) => {
           const row = day.rows[index]!;
           return row.boxes.map((box) => {
@@ -54,16 +59,18 @@ export function DaySection({ day, start, height, rows, whole, selection, address
                   href={addressOf(box.id)}
                   chosen={chosen.has(box.id)}
                   active={selection.active.value === box.id}
+                  isStop={stop === box.id}
                   choosing={chosen.size > 0}
                   box={{ top: row.top, left: box.left, width: box.width, height: row.height }}
                   onOpen={onOpen}
                   onChoose={onChoose}
+                  onReach={selection.activate}
                 />
               )
             );
           });
         })}
-      </ul>
+      </div>
     </section>
   );
 }

@@ -1,7 +1,7 @@
 import { dayKey } from "../app/format";
 import { sameIds } from "../state/photo-list";
 import { getPhoto } from "../state/photos";
-import { type Entry, GAP, layOutAgain, layOutRows, type Row } from "./layout";
+import { type Entry, GAP, isSlot, layOutAgain, layOutRows, type Row } from "./layout";
 
 export interface Day {
   key: string;
@@ -78,15 +78,49 @@ export type Direction = "left" | "right" | "up" | "down";
 
 /** The photo next to `from` in a direction; up and down go to the nearest middle. */
 export function neighbour(days: readonly Day[], from: string | null, direction: Direction): string | null {
-  const rows = days.flatMap((day) => day.rows);
+  const rows = rowsOfPhotos(days);
   const at = rows.findIndex((row) => row.boxes.some((box) => box.id === from));
   if (at < 0) return rows[0]?.boxes[0]?.id ?? null;
   const own = rows[at]!.boxes.findIndex((box) => box.id === from);
-  const box = rows[at]!.boxes[own]!;
   if (direction === "left") return rows[at]!.boxes[own - 1]?.id ?? rows[at - 1]?.boxes.at(-1)?.id ?? null;
   if (direction === "right") return rows[at]!.boxes[own + 1]?.id ?? rows[at + 1]?.boxes[0]?.id ?? null;
   const row = rows[direction === "up" ? at - 1 : at + 1];
-  if (!row) return null;
+  return row ? nearestTo(rows[at]!.boxes[own]!, row) : null;
+}
+
+/** The photo a view further up or down, in the last row that such a view would show; at least one row further. */
+export function aViewAway(days: readonly Day[], from: string | null, by: number): string | null {
+  const rows = rowsOfPhotos(days);
+  const at = rows.findIndex((row) => row.boxes.some((box) => box.id === from));
+  if (at < 0) return rows[0]?.boxes[0]?.id ?? null;
+  const wanted = rows[at]!.top + by;
+  const far = by > 0 ? rows.findLastIndex((row) => row.top <= wanted) : rows.findIndex((row) => row.top >= wanted);
+  const to = by > 0 ? Math.max(far, at + 1) : Math.min(far, at - 1);
+  const row = rows[Math.min(rows.length - 1, Math.max(0, to))]!;
+  return nearestTo(rows[at]!.boxes.find((box) => box.id === from)!, row);
+}
+
+export function firstOf(days: readonly Day[]): string | null {
+  return rowsOfPhotos(days)[0]?.boxes[0]?.id ?? null;
+}
+
+export function lastOf(days: readonly Day[]): string | null {
+  return rowsOfPhotos(days).at(-1)?.boxes.at(-1)?.id ?? null;
+}
+
+/** All rows that hold a photo, with their places in the whole grid; slots are no place to stand on. */
+function rowsOfPhotos(days: readonly Day[]): Row[] {
+  const rows: Row[] = [];
+  let top = 0;
+  for (const { day, row, size } of linesOf(days)) {
+    const boxes = row === null ? [] : days[day]!.rows[row]!.boxes.filter(({ id }) => !isSlot(id));
+    if (boxes.length > 0) rows.push({ ...days[day]!.rows[row!]!, top, boxes });
+    top += size;
+  }
+  return rows;
+}
+
+function nearestTo(box: { left: number; width: number }, row: Row): string {
   const middle = box.left + box.width / 2;
   const distance = (one: { left: number; width: number }) => Math.abs(one.left + one.width / 2 - middle);
   return row.boxes.reduce((best, one) => (distance(one) < distance(best) ? one : best)).id;

@@ -1,12 +1,13 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { rowHeight } from "../app/preferences";
 import { isPhone } from "../app/responsive";
-import { useVirtual } from "../app/virtual";
+import { defaultRangeExtractor, type Range, useVirtual } from "../app/virtual";
 import type { PhotoList } from "../state/photo-list";
 import { DaySection } from "./day-section";
 import { type Day, HEADER, type Line, layOutDays, linesOf } from "./days";
 import { focusTile, useGridKeys } from "./grid-keys";
 import { useHold } from "./hold";
+import { isSlot } from "./layout";
 import { useReadingPlace } from "./reading-place";
 import type { Selection } from "./selection";
 
@@ -40,6 +41,16 @@ export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
   const lines = useMemo(() => linesOf(days), [days]);
   const { starts, total } = useMemo(() => heightsOf(lines), [lines]);
 
+  const active = selection.active.value;
+  const activeLine = useMemo(() => (active === null ? -1 : lineOf(active, days, lines)), [active, lines]);
+  /** The focused tile stays, wherever the others are scrolled. */
+  const rangeExtractor = useMemo(
+    () => (range: Range) => {
+      const near = defaultRangeExtractor(range);
+      return activeLine < 0 || near.includes(activeLine) ? near : [...near, activeLine].sort((a, b) => a - b);
+    },
+    [activeLine],
+  );
   const virtual = useVirtual(
     {
       count: lines.length,
@@ -47,28 +58,38 @@ export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
       estimateSize: (index) => lines[index]!.size,
       overscan: 3,
       scrollPaddingStart: HEADER,
+      rangeExtractor,
     },
     lines,
   );
 
-  const climb = useReadingPlace(scroller, { days, lines, width, target }, JSON.stringify(list.filter));
+  const climb = useReadingPlace(scroller, { days, lines, width, target }, list);
   useLoadAhead(list, scroller, total);
   useHold(list, held, scroller, climb, selection);
-  const reveal = useGridKeys({ days, lines, selection, virtual, scroller, onOpen });
-  useReturn(held, () => selection.active.peek() !== null && reveal(selection.active.peek()!));
-  useSelectionsFocus(scroller, selection);
-
   const showNew = () => {
+    if (list.waiting.peek() === 0) return;
     list.release();
     climb.start();
   };
+  const firstInView = firstFrom(virtual.range?.startIndex ?? 0, days, lines);
+  const reveal = useGridKeys({ days, lines, selection, virtual, scroller, firstInView, onOpen, showNew });
+  useReturn(held, () => selection.active.peek() !== null && reveal(selection.active.peek()!));
+  useSelectionsFocus(scroller, selection);
 
+  const stop = activeLine < 0 ? firstInView : active;
   const visible = virtual.getVirtualItems();
   const shownDays = [...new Set(visible.map((line) => lines[line.index]?.day))].filter((day) => day !== undefined);
 
   return (
     <div class="grid scroll" ref={scroller} data-testid="grid">
-      <div class="grid-days" style={{ height: `calc(${total}px + var(--spare, 0px))` }}>
+      <div
+        class="grid-days"
+        role="grid"
+        aria-label="Photos"
+        aria-multiselectable="true"
+        aria-rowcount={-1}
+        style={{ height: `calc(${total}px + var(--spare, 0px))` }}
+      >
         {shownDays.map((index) => {
           const day = days[index]!;
           const rows = visible.filter((line) => lines[line.index]?.day === index).map((line) => lines[line.index]!.row);
@@ -83,6 +104,7 @@ export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
               selection={selection}
               addressOf={addressOf}
               onOpen={onOpen}
+              stop={stop !== null && day.ids.includes(stop) ? stop : null}
               onChoose={(id, extend) => (extend ? selection.extendTo(id, ids) : selection.toggle(id))}
             />
           );
@@ -95,6 +117,20 @@ export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
       )}
     </div>
   );
+}
+
+/** The line that a photo stands in, or -1. */
+function lineOf(id: string, days: readonly Day[], lines: readonly Line[]): number {
+  return lines.findIndex(({ day, row }) => row !== null && days[day]!.rows[row]!.boxes.some((box) => box.id === id));
+}
+
+/** The first photo from this line on. */
+function firstFrom(line: number, days: readonly Day[], lines: readonly Line[]): string | null {
+  for (const { day, row } of lines.slice(line)) {
+    const box = row === null ? undefined : days[day]!.rows[row]!.boxes.find(({ id }) => !isSlot(id));
+    if (box) return box.id;
+  }
+  return null;
 }
 
 /** Back from the viewer, the reader stands on the photo seen last. */

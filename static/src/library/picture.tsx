@@ -72,9 +72,15 @@ function Waiting() {
 }
 
 /** Asks for a photo again whose retrieval was given up. */
-export function RetryRetrieval({ photo }: { photo: Photo }) {
+export function RetryRetrieval({ photo, isStop = true }: { photo: Photo; isStop?: boolean }) {
   return (
-    <button type="button" class="button compact retry" title="Retry" onClick={() => void retryRetrieval(photo.id)}>
+    <button
+      type="button"
+      class="button compact retry"
+      title="Retry"
+      tabIndex={isStop ? 0 : -1}
+      onClick={() => void retryRetrieval(photo.id)}
+    >
       <Icon of={RotateCcw} />
       <span>Retry</span>
     </button>

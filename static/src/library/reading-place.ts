@@ -1,6 +1,7 @@
 import { type Signal, signal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { isStill } from "../app/responsive";
+import type { PhotoList } from "../state/photo-list";
 import { type Day, HEADER, type Line } from "./days";
 
 /** Above this the reader is at the top. */
@@ -23,8 +24,34 @@ interface Mark {
   height: number;
 }
 
-/** Where the reader of each list was who left it. */
-const left = new Map<string, readonly Mark[]>();
+const KEPT = "darkroom.reading-places";
+
+/** Where the reader of each list was who left it, or reloaded the page. */
+const left = new Map<string, readonly Mark[]>(isReturn() ? remembered() : []);
+/** Where the reader of the list on show is. */
+let current: (() => [list: string, marks: readonly Mark[]]) | null = null;
+
+addEventListener("pagehide", () => {
+  if (current) left.set(...current());
+  try {
+    sessionStorage.setItem(KEPT, JSON.stringify([...left]));
+  } catch {
+    // Storage is full or forbidden: after a reload the library begins at its top.
+  }
+});
+
+function isReturn(): boolean {
+  const [way] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
+  return way?.type === "reload" || way?.type === "back_forward";
+}
+
+function remembered(): [string, readonly Mark[]][] {
+  try {
+    return JSON.parse(sessionStorage.getItem(KEPT) ?? "[]") as [string, readonly Mark[]][];
+  } catch {
+    return [];
+  }
+}
 
 /** The photos in view, from the top on. */
 function marksAt({ days, lines }: Pick<Laid, "days" | "lines">, scrolled: number): Mark[] {
@@ -41,6 +68,15 @@ function marksAt({ days, lines }: Pick<Laid, "days" | "lines">, scrolled: number
     top += size;
   }
   return marks;
+}
+
+/** So much is read to come back to a place. */
+const MOST_READ = 2_000;
+
+/** Are they older than all that was read so far? */
+function isFurtherOn(marks: readonly Mark[], list: PhotoList): boolean {
+  const ids = list.ids.peek();
+  return list.more.peek() && ids.length < MOST_READ && marks.some(({ id }) => id < ids.at(-1)!);
 }
 
 /** How far to scroll for the first of them that is still there to stand where it stood. */
@@ -66,9 +102,10 @@ function scrollFor({ days, lines }: Pick<Laid, "days" | "lines">, marks: readonl
  * Keeps what the reader looks at in place, whatever is laid out anew around it, and until they come back to this list. Who is at
  * the top is brought to rows that came above, as by scrolling: nothing moves by itself within the grid.
  */
-export function useReadingPlace(scroller: { current: HTMLElement | null }, laid: Laid, list: string): Climb {
+export function useReadingPlace(scroller: { current: HTMLElement | null }, laid: Laid, list: PhotoList): Climb {
+  const name = JSON.stringify(list.filter);
   const before = useRef<Laid>({ days: [], lines: [], width: 0, target: 0 });
-  const marks = useRef<readonly Mark[]>(left.get(list) ?? []);
+  const marks = useRef<readonly Mark[]>(left.get(name) ?? []);
   /** Where they were put by those marks: who has not scrolled since is still at them. */
   const put = useRef<number | null>(0);
   const seen = useRef(0);
@@ -85,11 +122,15 @@ export function useReadingPlace(scroller: { current: HTMLElement | null }, laid:
     const see = () => (seen.current = element.scrollTop);
     element.addEventListener("scroll", see, { passive: true });
     const end = climb.follow(element);
+    current = () => {
+      look(climb.under.peek() ? 0 : seen.current);
+      return [name, marks.current];
+    };
     return () => {
       end();
       element.removeEventListener("scroll", see);
-      look(climb.under.peek() ? 0 : seen.current);
-      left.set(list, marks.current);
+      if (current) left.set(...current());
+      current = null;
     };
   }, [list]);
 
@@ -101,10 +142,16 @@ export function useReadingPlace(scroller: { current: HTMLElement | null }, laid:
     look(scrolled);
     if (laid.lines.length === 0) return;
     const same = before.current.width === laid.width && before.current.target === laid.target;
-    const atTop = same && (climb.under.peek() || scrolled <= AT_TOP);
+    // Marks at the top are those of a place that is still to be found again.
+    const atTop = same && (climb.under.peek() || (scrolled <= AT_TOP && marks.current.length === 0));
     const now = atTop ? marksAt(before.current, scrolled) : marks.current;
     before.current = laid;
     const wanted = scrollFor(laid, now);
+    if (wanted === null && isFurtherOn(marks.current, list)) {
+      // Whoever scrolls until it is there stays where they are.
+      put.current = seen.current = element.scrollTop;
+      return void list.loadMore();
+    }
     put.current = null;
     if (wanted === null) return;
     const isAbove = wanted - element.scrollTop >= 1;

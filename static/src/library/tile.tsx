@@ -4,7 +4,7 @@ import type { Photo } from "../api/types";
 import { Icon } from "../shell/icon";
 import { Check, Heart } from "../shell/icons";
 import { toggleFavorite } from "../state/photo-actions";
-import { canRetry, isLost, photoName, spokenName } from "../state/photos";
+import { canRetry, isLost, spokenName, spokenState } from "../state/photos";
 import { Picture, RetryRetrieval } from "./picture";
 
 const LONG_PRESS_MS = 450;
@@ -14,16 +14,21 @@ interface TileProps {
   href: string;
   chosen: boolean;
   active: boolean;
+  /** Tab stops at it: of the whole grid, only this one. */
+  isStop: boolean;
   choosing: boolean;
   box: { top: number; left: number; width: number; height: number };
   onOpen: (id: string) => void;
   onChoose: (id: string, extend: boolean) => void;
+  /** The focus has come to it. */
+  onReach: (id: string) => void;
 }
 
 /** One picture of the grid: a link to the viewer, and a circle to choose it. */
-export function Tile({ photo, href, chosen, active, choosing, box, onOpen, onChoose }: TileProps) {
+export function Tile({ photo, href, chosen, active, isStop, choosing, box, onOpen, onChoose, onReach }: TileProps) {
   const { id } = photo.value;
-  const name = photoName(photo.value);
+  const name = spokenName(photo.value);
+  const stop = isStop ? 0 : -1;
   const press = useRef<{ timer?: ReturnType<typeof setTimeout>; long: boolean }>({ long: false });
 
   const endPress = () => clearTimeout(press.current.timer);
@@ -46,7 +51,10 @@ export function Tile({ photo, href, chosen, active, choosing, box, onOpen, onCho
   }
 
   return (
-    <li
+    <div
+      role="gridcell"
+      aria-selected={chosen}
+      onFocusIn={() => onReach(id)}
       class={`tile ${chosen ? "chosen" : ""} ${active ? "active" : ""}`}
       style={{ top: `${box.top}px`, left: `${box.left}px`, width: `${box.width}px`, height: `${box.height}px` }}
       data-testid="tile"
@@ -55,7 +63,8 @@ export function Tile({ photo, href, chosen, active, choosing, box, onOpen, onCho
     >
       <a
         href={href}
-        aria-label={spokenName(photo.value)}
+        aria-label={spokenState(photo.value)}
+        tabIndex={stop}
         data-keys="page"
         draggable={false}
         onClick={click}
@@ -67,11 +76,12 @@ export function Tile({ photo, href, chosen, active, choosing, box, onOpen, onCho
       >
         <Picture photo={photo} />
       </a>
-      {isLost(photo.value) && canRetry(photo.value) && <RetryRetrieval photo={photo.value} />}
+      {isLost(photo.value) && canRetry(photo.value) && <RetryRetrieval photo={photo.value} isStop={isStop} />}
       <button
         type="button"
         class="choose"
         role="checkbox"
+        tabIndex={stop}
         aria-checked={chosen}
         aria-label={`Select ${name}`}
         onClick={(event) => onChoose(id, event.shiftKey)}
@@ -81,12 +91,13 @@ export function Tile({ photo, href, chosen, active, choosing, box, onOpen, onCho
       <button
         type="button"
         class="heart"
+        tabIndex={stop}
         aria-pressed={photo.value.favorite}
         aria-label={`Favourite ${name}`}
         onClick={() => toggleFavorite([id])}
       >
         <Icon of={Heart} />
       </button>
-    </li>
+    </div>
   );
 }
