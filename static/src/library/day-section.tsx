@@ -2,7 +2,9 @@ import { count, dayName } from "../app/format";
 import { useNow } from "../app/use-now";
 import { getPhoto } from "../state/photos";
 import type { Day } from "./days";
+import type { Slot } from "./developing";
 import type { Selection } from "./selection";
+import { SlotTile } from "./slot-tile";
 import { Tile } from "./tile";
 
 interface DaySectionProps {
@@ -11,6 +13,8 @@ interface DaySectionProps {
   height: number;
   /** The rows near the view. */
   rows: readonly number[];
+  /** The work in these days that has its place in them. */
+  slots: readonly Slot[];
   /** False while older photos of this day may not be loaded: the count would be a guess. */
   whole: boolean;
   selection: Selection;
@@ -24,17 +28,29 @@ interface DaySectionProps {
 const MINUTE_MS = 60_000;
 
 /** One day: a header that stays in view, and the rows near the view. */
-export function DaySection({ day, start, height, rows, whole, selection, addressOf, onOpen, onChoose, stop }: DaySectionProps) {
+export function DaySection({
+  day,
+  start,
+  height,
+  rows,
+  slots,
+  whole,
+  selection,
+  addressOf,
+  onOpen,
+  onChoose,
+  stop,
+}: DaySectionProps) {
   // "Today" is over at midnight.
   const name = dayName(day.key, new Date(useNow(MINUTE_MS)));
   const chosen = selection.chosen.value;
-  const all = day.ids.every((id) => chosen.has(id));
+  const all = day.ids.length > 0 && day.ids.every((id) => chosen.has(id));
   return (
     <section class="day" role="rowgroup" aria-label={name} style={{ top: `${start}px`, height: `${height}px` }}>
       <header role="row">
         <div role="gridcell">
           <h2>{name}</h2>
-          {whole && <span class="small muted">{count(day.ids.length, "photo")}</span>}
+          {whole && day.ids.length > 0 && <span class="small muted day-count">{count(day.ids.length, "photo")}</span>}
           <button
             type="button"
             class="small day-all"
@@ -50,6 +66,9 @@ export function DaySection({ day, start, height, rows, whole, selection, address
         {rows.flatMap((index) => {
           const row = day.rows[index]!;
           return row.boxes.map((box) => {
+            const place = { top: row.top, left: box.left, width: box.width, height: row.height };
+            const slot = slots.find(({ id }) => id === box.id);
+            if (slot) return <SlotTile key={box.id} slot={slot} box={place} />;
             const photo = getPhoto(box.id);
             return (
               photo && (
@@ -61,10 +80,10 @@ export function DaySection({ day, start, height, rows, whole, selection, address
                   active={selection.active.value === box.id}
                   isStop={stop === box.id}
                   choosing={chosen.size > 0}
-                  box={{ top: row.top, left: box.left, width: box.width, height: row.height }}
+                  box={place}
                   onOpen={onOpen}
                   onChoose={onChoose}
-                  onReach={selection.activate}
+                  onReach={(id) => selection.active.peek() === null && selection.activate(id)}
                 />
               )
             );

@@ -1,13 +1,16 @@
 import { dayKey } from "../app/format";
 import { sameIds } from "../state/photo-list";
 import { getPhoto } from "../state/photos";
-import { type Entry, GAP, isSlot, layOutAgain, layOutRows, type Row } from "./layout";
+import { type Entry, GAP, isSlot, layOutAgain, layOutDay, type Row } from "./layout";
 
 export interface Day {
   key: string;
+  /** Its photos. */
   ids: string[];
+  /** What stands in its rows: slots, and photos. */
+  entries: string[];
   rows: Row[];
-  /** The newest photo that was ever laid out here. */
+  /** The newest photo that had its place here before others arrived above. */
   newest: string;
 }
 
@@ -37,14 +40,14 @@ function dayOf(id: string): string | undefined {
   return day;
 }
 
-function groupByDay(ids: readonly string[]): { key: string; ids: string[] }[] {
-  const days: { key: string; ids: string[] }[] = [];
+function groupByDay(ids: readonly string[], slots: readonly string[], today: string): { key: string; entries: string[] }[] {
+  const days: { key: string; entries: string[] }[] = slots.length > 0 ? [{ key: today, entries: [...slots] }] : [];
   for (const id of ids) {
     const key = dayOf(id);
     if (key === undefined) continue;
     const last = days.at(-1);
-    if (last?.key === key) last.ids.push(id);
-    else days.push({ key, ids: [id] });
+    if (last?.key === key) last.entries.push(id);
+    else days.push({ key, entries: [id] });
   }
   return days;
 }
@@ -54,17 +57,43 @@ function ratioOf(id: string): number {
   return width > 0 && height > 0 ? Math.min(4, Math.max(0.25, width / height)) : 1;
 }
 
+/** What is being made for a list: its slots, newest first, and the slot that a photo took the place of. */
+export interface InTheMaking {
+  slots: readonly { id: string; ratio: number }[];
+  slotOf: (photo: string) => string | null;
+}
+
 /** Lays days out, and only those again that changed since `before`: there, what is on show stays where it is. */
-export function layOutDays(ids: readonly string[], width: number, target: number, before: readonly Day[]): Day[] {
+export function layOutDays(
+  ids: readonly string[],
+  making: InTheMaking,
+  width: number,
+  target: number,
+  before: readonly Day[],
+): Day[] {
   const old = new Map(before.map((day) => [day.key, day]));
-  const newest = before[0]?.newest ?? null;
-  return groupByDay(ids).map(({ key, ids: own }) => {
-    const same = old.get(key) ?? (newest !== null && own.at(-1)! > newest ? { ids: [], rows: [], newest } : undefined);
-    if (old.has(key) && sameIds(same!.ids, own)) return old.get(key)!;
-    const entries: Entry[] = own.map((id) => ({ id, ratio: ratioOf(id) }));
-    const rows = same ? layOutAgain(same, entries, width, target) : layOutRows(entries, width, target);
-    return { key, ids: own, rows, newest: same && same.newest > own[0]! ? same.newest : own[0]! };
+  const newest = before.length > 0 ? latestOf(before.flatMap((day) => [day.newest, ...day.ids.slice(0, 1)])) : null;
+  const ratios = new Map(making.slots.map(({ id, ratio }) => [id, ratio]));
+  return groupByDay(ids, [...ratios.keys()], dayKey(new Date().toISOString())).map(({ key, entries: own }) => {
+    const same = old.get(key);
+    if (same && sameIds(same.entries, own)) return same;
+    const isAbove = newest !== null && own.at(-1)! > newest;
+    const known = same ?? (isAbove ? { entries: [], ids: [], rows: [], newest } : undefined);
+    const was = new Set(known?.entries);
+    const entries: Entry[] = own.map((id) => {
+      const ratio = ratios.get(id);
+      const isNew = known !== undefined && ratio === undefined && !was.has(id);
+      return { id, ratio: ratio ?? ratioOf(id), slot: isNew ? making.slotOf(id) : null };
+    });
+    const rows = known ? layOutAgain(known, entries, width, target) : layOutDay(entries, width, target);
+    const photos = own.filter((id) => !isSlot(id));
+    const isGrown = known !== undefined && rows.some((row) => row.room !== undefined);
+    return { key, ids: photos, entries: own, rows, newest: isGrown ? known.newest : latestOf([...(known?.ids ?? []), ...photos]) };
   });
+}
+
+function latestOf(ids: readonly string[]): string {
+  return [...ids].sort().at(-1) ?? "";
 }
 
 export function linesOf(days: readonly Day[]): Line[] {

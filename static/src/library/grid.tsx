@@ -2,9 +2,11 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { rowHeight } from "../app/preferences";
 import { isPhone } from "../app/responsive";
 import { defaultRangeExtractor, type Range, useVirtual } from "../app/virtual";
+import { shownInPlace } from "../state/items";
 import type { PhotoList } from "../state/photo-list";
 import { DaySection } from "./day-section";
 import { type Day, HEADER, type Line, layOutDays, linesOf } from "./days";
+import { Developing, type Slot } from "./developing";
 import { focusTile, useGridKeys } from "./grid-keys";
 import { useHold } from "./hold";
 import { isSlot } from "./layout";
@@ -30,14 +32,19 @@ export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
   const width = useWidth(scroller) - (isPhone.value ? 0 : 2 * MARGIN);
   const target = isPhone.value ? PHONE_ROW : rowHeight.value;
   const ids = list.ids.value;
+  const developing = useMemo(() => new Developing(list), [list]);
+  useEffect(() => developing.follow(), [developing]);
+  const slots = developing.open(ids);
+  const slotIds = slots.map(({ id }) => id).join();
 
   const before = useRef<{ days: Day[]; width: number; target: number }>({ days: [], width: 0, target: 0 });
   const days = useMemo(() => {
+    const making = { slots, slotOf: (id: string) => developing.slotOf(id) };
     const same = before.current.width === width && before.current.target === target;
-    const laidOut = width > 0 ? layOutDays(ids, width, target, same ? before.current.days : []) : [];
+    const laidOut = width > 0 ? layOutDays(ids, making, width, target, same ? before.current.days : []) : [];
     before.current = { days: laidOut, width, target };
     return laidOut;
-  }, [ids, width, target]);
+  }, [ids, slotIds, width, target]);
   const lines = useMemo(() => linesOf(days), [days]);
   const { starts, total } = useMemo(() => heightsOf(lines), [lines]);
 
@@ -65,7 +72,7 @@ export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
 
   const climb = useReadingPlace(scroller, { days, lines, width, target }, list);
   useLoadAhead(list, scroller, total);
-  useHold(list, held, scroller, climb, selection);
+  useHold(list, held, scroller, selection);
   const showNew = () => {
     if (list.waiting.peek() === 0) return;
     list.release();
@@ -78,6 +85,11 @@ export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
 
   const stop = activeLine < 0 ? firstInView : active;
   const visible = virtual.getVirtualItems();
+  useShownInPlace(
+    visible.map(({ index }) => lines[index]),
+    days,
+    slots,
+  );
   const shownDays = [...new Set(visible.map((line) => lines[line.index]?.day))].filter((day) => day !== undefined);
 
   return (
@@ -101,6 +113,7 @@ export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
               height={(starts[index + 1] ?? total) - starts[index]!}
               rows={rows.filter((row) => row !== null)}
               whole={!list.more.value || index < days.length - 1}
+              slots={slots}
               selection={selection}
               addressOf={addressOf}
               onOpen={onOpen}
@@ -117,6 +130,20 @@ export function Grid({ list, held, selection, addressOf, onOpen }: GridProps) {
       )}
     </div>
   );
+}
+
+/** What the grid shows of the work is not shown in the tray too. */
+function useShownInPlace(near: readonly (Line | undefined)[], days: readonly Day[], slots: readonly Slot[]): void {
+  const boxes = new Set(
+    near.flatMap((line) => (line?.row == null ? [] : days[line.day]!.rows[line.row]!.boxes.map(({ id }) => id))),
+  );
+  const keys = slots.filter(({ id }) => boxes.has(id)).map(({ live }) => live.key);
+  useEffect(() => {
+    shownInPlace.value = new Set(keys);
+    return () => {
+      shownInPlace.value = new Set();
+    };
+  }, [keys.join()]);
 }
 
 /** The line that a photo stands in, or -1. */

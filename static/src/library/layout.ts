@@ -54,6 +54,13 @@ export function layOutRows(entries: readonly Entry[], width: number, target: num
   return rows;
 }
 
+/** A day for the first time; slots stand above its photos, in the place that these will take. */
+export function layOutDay(entries: readonly Entry[], width: number, target: number): Row[] {
+  const slots = entries.filter(({ id }) => isSlot(id));
+  const photos = entries.filter(({ id }) => !isSlot(id));
+  return stack([...growRows([], slots, width, target), ...layOutRows(photos, width, target)]);
+}
+
 /**
  * Lays out again what stands in rows already, and moves nothing that can stay. What is newer than `newest` fills rows of its own
  * above them, from the right on, so that the next one finds room at the left. Below, rows stay up to the first that changed.
@@ -71,7 +78,7 @@ export function layOutAgain(
     present,
   );
   // A gap in the middle of a row is closed.
-  if (grown === null) return layOutRows(entries, width, target);
+  if (grown === null) return layOutDay(entries, width, target);
   const below = before.rows.filter((row) => row.room === undefined);
   const placed = new Set(grown.flatMap(idsOf));
   const old = new Set(below.flatMap(idsOf));

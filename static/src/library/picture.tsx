@@ -1,14 +1,14 @@
 import type { Signal } from "@preact/signals";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Photo } from "../api/types";
 import { Icon } from "../shell/icon";
 import { CircleAlert, ImageOff, RotateCcw, Unplug } from "../shell/icons";
 import { Ring } from "../shell/ring";
 import { resyncEvents } from "../state/feed-events";
-import { itemOfPhoto } from "../state/items";
+import { itemOfPhoto, liveItems } from "../state/items";
 import { retryRetrieval } from "../state/photo-actions";
 import { isHome, isLost, lostReason } from "../state/photos";
-import { previewOf } from "../state/previews";
+import { type Frame, previewOf } from "../state/previews";
 import { isAway } from "../state/server-alarm";
 import { thumbhashUrl } from "./thumbhash";
 
@@ -24,10 +24,14 @@ export function Picture({ photo, full = false }: { photo: Signal<Photo>; full?: 
   // What failed while Darkroom was away is there again with it.
   useEffect(() => (broken ? resyncEvents.listen(() => setBroken(false)) : undefined), [broken]);
   // What stood there before the photo was home must not vanish when its item is forgotten.
-  const preview = useMemo(() => {
-    const item = isHome(now) ? undefined : itemOfPhoto(now);
-    return item === undefined ? null : previewOf(item);
-  }, [now.id]);
+  const found = useRef<{ id: string; frame: Frame | null }>({ id: now.id, frame: null });
+  if (found.current.id !== now.id) found.current = { id: now.id, frame: null };
+  // After a reload, the item is known once the feed is open.
+  if (found.current.frame === null && !shown && (isHome(now) || liveItems.value)) {
+    const item = itemOfPhoto(now);
+    if (item !== undefined) found.current.frame = previewOf(item);
+  }
+  const preview = found.current.frame;
   const behind = preview?.value ?? (now.thumbhash ? thumbhashUrl(now.thumbhash) : null);
   const home = isHome(now);
   const lost = isLost(now);

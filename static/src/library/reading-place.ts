@@ -95,7 +95,16 @@ function scrollFor({ days, lines }: Pick<Laid, "days" | "lines">, marks: readonl
   const place = places.get(mark.id)!;
   // A row that is partly above the line stays so in proportion to its height.
   const past = mark.past > 0 ? (mark.past * place.height) / mark.height : mark.past;
-  return Math.max(0, place.top + past - HEADER);
+  return place.top + past - HEADER;
+}
+
+/** Rows above are gone, and there is nothing above to scroll to. */
+function slideUp(scroller: HTMLElement, by: number): void {
+  if (isStill.peek()) return;
+  scroller.firstElementChild?.animate([{ transform: `translateY(${by}px)` }, { transform: "none" }], {
+    duration: 200,
+    easing: "ease-out",
+  });
 }
 
 /**
@@ -146,7 +155,8 @@ export function useReadingPlace(scroller: { current: HTMLElement | null }, laid:
     const atTop = same && (climb.under.peek() || (scrolled <= AT_TOP && marks.current.length === 0));
     const now = atTop ? marksAt(before.current, scrolled) : marks.current;
     before.current = laid;
-    const wanted = scrollFor(laid, now);
+    const found = scrollFor(laid, now);
+    const wanted = found === null || atTop ? found : Math.max(0, found);
     if (wanted === null && isFurtherOn(marks.current, list)) {
       // Whoever scrolls until it is there stays where they are.
       put.current = seen.current = element.scrollTop;
@@ -156,6 +166,7 @@ export function useReadingPlace(scroller: { current: HTMLElement | null }, laid:
     if (wanted === null) return;
     const isAbove = wanted - element.scrollTop >= 1;
     if (atTop && isAbove) climb.begin(wanted);
+    else if (atTop && wanted < 0) slideUp(element, -wanted);
     // A scroll under way would be stopped by being told where it is.
     else if (!atTop && Math.abs(wanted - element.scrollTop) >= 1) element.scrollTop = wanted;
     put.current = seen.current = element.scrollTop;
