@@ -66,7 +66,7 @@ export function Picture({ photo, full = false }: { photo: Signal<Photo>; full?: 
 }
 
 /** It comes once its server is reached again. */
-function Waiting() {
+export function Waiting() {
   return (
     <span class="why waits" title="Waiting for the server">
       <Icon of={Unplug} />

@@ -3,6 +3,7 @@ import { previewOf } from "../state/previews";
 import { isAway } from "../state/server-alarm";
 import { getStep } from "../state/steps";
 import type { Slot } from "./developing";
+import { Waiting } from "./picture";
 
 interface SlotTileProps {
   slot: Slot;
@@ -24,7 +25,10 @@ export function SlotTile({ slot, box }: SlotTileProps) {
       data-testid="grid-slot"
       data-state={item.status}
     >
-      <span class="picture">{frame && <img src={frame} alt="" />}</span>
+      <span class="picture">
+        {frame && <img class="behind" src={frame} alt="" />}
+        {runs && away && <Waiting />}
+      </span>
       <span class="hidden-text">{`${words(item.status, away)}: ${getStep(item.step_id)?.value.prompt ?? ""}`}</span>
       {runs && !away && <ProgressBar portion={portion} label="Being made" />}
     </div>
