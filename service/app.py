@@ -50,6 +50,7 @@ from service.library.thumbnails import Thumbnails
 from service.library.trash import Trash
 from service.live.announce import Announcer
 from service.live.hub import Hub
+from service.live.position import FeedPosition
 from service.live.previews import Previews
 from service.live.routes import Snapshots
 from service.live.routes import routes as live_routes
@@ -137,7 +138,7 @@ def create_app(settings: Settings, *, demo: bool = False, give_up: Callable[[str
         lifespan=[partial(opened, settings=settings, demo=demo, give_up=give_up)],
         state=State({"settings": settings, "requests": requests}),
         dependencies={name: provided(name) for name in PROVIDED},
-        middleware=[requests, gate],
+        middleware=[requests, gate, FeedPosition()],
         exception_handlers={
             **EXCEPTION_HANDLERS,
             NotFoundException: gate.answer_unrouted,

@@ -253,7 +253,7 @@ async def photograph(out: Path) -> None:
             await expect(camera.page.get_by_test_id("slot-progress")).to_contain_text(re.compile(r"6\d %"))
             await camera.take("studio-generating")
             await camera.library()
-            await expect(camera.page.get_by_test_id("tray-tile").locator("img")).to_be_visible()
+            await expect(camera.page.get_by_test_id("grid-slot").locator("img")).to_be_visible()
             await camera.take("library")
             await camera.page.goto("/activity")
             await expect(camera.page.get_by_test_id("running").locator("img")).to_be_visible()

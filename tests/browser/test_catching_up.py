@@ -105,6 +105,23 @@ async def test_a_library_that_could_not_be_read_is_read_once_the_feed_is_open(
     await expect(pictures(page)).to_have_count(1)
 
 
+async def test_the_library_is_read_once_at_the_start_where_nothing_was_missed(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
+) -> None:
+    await make(invokeai, 1)
+    page, other = await open_page("/settings"), await open_page("/")
+    await expect(pictures(other)).to_have_count(1)
+    readings: list[str] = []
+    page.on("request", lambda request: readings.append(request.url) if "/api/v1/photos?" in request.url else None)
+    await page.goto("/")
+    await expect(pictures(page)).to_have_count(1)
+    await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
+    # Whatever follows the feed's opening has been asked for by then.
+    await make(invokeai, 2)
+    await expect(pictures(page)).to_have_count(2)
+    assert len(readings) == 1
+
+
 async def test_many_gaps_are_not_as_many_readings(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
     await make(invokeai, 1)
     page = await open_page("/settings")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 from playwright.async_api import Page, Request, expect
 
 from tests.browser.conftest import OpenPage
-from tests.browser.pictures import make, pictures, tiles
+from tests.browser.pictures import HILLS, make, pictures, tiles
 from tests.browser.views import create_session
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
@@ -141,6 +142,114 @@ async def test_the_focus_is_on_the_next_photo_once_the_bar_has_trashed_one(
     await page.keyboard.press("Enter")
     await expect(tiles(page)).to_have_count(2)
     await expect(page.locator(f"[data-photo='{following}'] > a")).to_be_focused()
+
+
+FOCUSED = "document.activeElement.closest('[data-photo]')?.dataset.photo ?? null"
+
+
+async def test_scrolling_keys_walk_the_grid_without_a_click_and_the_focus_stays(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
+) -> None:
+    await make(invokeai, *range(40))
+    page = await open_page("/", viewport={"width": 1000, "height": 500})
+    await expect(page.get_by_text("40 photos")).to_be_visible()
+    ids = await page.evaluate(
+        "fetch('/api/v1/photos?limit=200').then((it) => it.json()).then((it) => it.items.map((one) => one.id))"
+    )
+    focused = page.locator("[data-photo] > a:focus")
+    await page.keyboard.press("PageDown")
+    await expect(focused).to_be_in_viewport(ratio=1)
+    at = ids.index(await page.evaluate(FOCUSED))
+    assert at >= 6, "a view holds two rows"
+    await page.keyboard.press("End")
+    await page.wait_for_function(f"{FOCUSED} === {json.dumps(ids[-1])}")
+    await expect(focused).to_be_in_viewport(ratio=1)
+    await page.keyboard.press("PageUp")
+    await page.wait_for_function(f"![null, {json.dumps(ids[-1])}].includes({FOCUSED})")
+    await expect(focused).to_be_in_viewport(ratio=1)
+    # Scrolled out of sight, it keeps the focus.
+    grid = page.get_by_test_id("grid")
+    before = await page.evaluate(FOCUSED)
+    await grid.evaluate("grid => grid.scrollTo(0, 0)")
+    await expect(page.locator(f"[data-photo='{ids[0]}']")).to_be_in_viewport()
+    assert await page.evaluate(FOCUSED) == before
+    await page.keyboard.press("Home")
+    await page.wait_for_function(f"{FOCUSED} === {json.dumps(ids[0])}")
+    await expect(grid).to_have_js_property("scrollTop", 0)
+
+
+async def test_home_shows_what_waited_and_stands_on_the_newest(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
+    await make(invokeai, 1, 2)
+    page = await open_page("/")
+    await expect(pictures(page)).to_have_count(2)
+    await page.keyboard.press("ArrowRight")
+    await make(invokeai, 3)
+    await expect(page.get_by_test_id("new-pill")).to_have_text("1 new")
+    await page.keyboard.press("Home")
+    await expect(pictures(page)).to_have_count(3)
+    newest = "fetch('/api/v1/photos').then((answer) => answer.json()).then((page) => page.items[0].id)"
+    await page.wait_for_function(f"async () => {FOCUSED} === await {newest}")
+
+
+async def test_tab_stops_at_one_photo_of_the_grid_and_goes_on_behind_it(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
+) -> None:
+    await make(invokeai, *range(20))
+    page = await open_page("/")
+    await expect(pictures(page)).to_have_count(20)
+    await page.keyboard.press("ArrowRight")
+    await page.keyboard.press("ArrowRight")
+    second = await tiles(page).nth(1).get_attribute("data-photo")
+    await expect(page.locator(f"[data-photo='{second}'] > a")).to_be_focused()
+    reached = []
+    for key in ("Tab", "Tab", "Shift+Tab", "Shift+Tab", "Shift+Tab"):
+        await page.keyboard.press(key)
+        reached.append(
+            await page.evaluate("document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText")
+        )
+    assert [words.split(" ")[0] for words in reached] == [
+        "Select",
+        "Favourite",
+        "Select",
+        HILLS.split(" ")[0],
+        "Select",
+    ]
+    assert await page.locator(".grid [tabindex='0']").count() == 4
+    assert await page.locator(".grid :is(a, button):not([tabindex])").count() == 0
+
+
+async def test_each_photo_has_a_name_of_its_own(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
+    long = "a wide valley of layered hills at first light with low sun and mist between the ridges and far mountains"
+    await make(invokeai, 1, 2, 3, 4, prompt=long)
+    page = await open_page("/")
+    await expect(pictures(page)).to_have_count(4)
+    names = [str(await tile.get_by_role("link").get_attribute("aria-label")) for tile in await tiles(page).all()]
+    assert len(set(names)) == 4
+    assert all(re.fullmatch(r"a wide valley [a-z ]{40,66}…, seed [1-4], \d\d:\d\d:\d\d", name) for name in names)
+    photo = page.get_by_role("grid", name="Photos").get_by_role("gridcell").filter(has=page.get_by_role("link")).first
+    await expect(photo).to_have_attribute("aria-selected", "false")
+    await photo.get_by_role("checkbox").click()
+    await expect(photo).to_have_attribute("aria-selected", "true")
+
+
+async def test_after_a_change_of_page_the_focus_is_in_it_and_a_link_skips_the_rail(open_page: OpenPage) -> None:
+    page = await open_page("/")
+    await expect(page.get_by_role("heading", name="Your library is ready")).to_be_visible()
+    main = page.get_by_role("main")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("button", name="Skip to the content")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(main).to_be_focused()
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("searchbox")).to_be_focused()
+    await page.keyboard.press("Escape")
+    for keys, name in (("ga", "Activity"), ("gs", "Studio"), ("gl", "Library")):
+        for key in keys:
+            await page.keyboard.press(key)
+        await expect(main).to_have_accessible_name(name)
+        await expect(main).to_be_focused()
+    await page.get_by_role("link", name="Activity").click()
+    await expect(main).to_be_focused()
 
 
 async def test_the_focus_stays_on_the_one_button_while_generate_becomes_cancel_and_generate_again(

@@ -111,6 +111,50 @@ async def test_offline_is_said_above_the_step_and_over_nothing(
     assert said["y"] + said["height"] <= step["y"]
 
 
+async def test_offline_is_said_over_the_library_and_moves_nothing_of_it(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    feeds: list[WebSocketRoute] = []
+
+    async def listen(socket: WebSocketRoute) -> None:
+        if feeds:
+            await socket.close()
+        else:
+            socket.connect_to_server()
+        feeds.append(socket)
+
+    await make(invokeai, 1)
+    page = await open_page("/settings", tolerated=(LOST_CONNECTION,), viewport={"width": 1000, "height": 700})
+    await page.context.route_web_socket("**/api/v1/feed", listen)
+    await page.goto("/")
+    await expect(tiles(page)).to_have_count(1)
+    async with darkroom.http.post("/api/v1/sessions", json={"name": "Hills"}) as response:
+        assert response.status == 201
+    await expect(page.get_by_label("Session")).to_be_visible()
+    search = page.get_by_role("searchbox")
+    before = [await box_of(one) for one in (tiles(page), search)]
+    assert before[1]["width"] >= 280
+    await page.route("**/feed/snapshot", lambda route: route.abort())
+    await feeds[0].close()
+    await expect(page.get_by_test_id("offline-note")).to_be_visible()
+    assert [await box_of(one) for one in (tiles(page), search)] == before
+
+
+async def test_in_forced_colours_what_is_selected_and_where_one_is_differ_from_the_rest(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
+) -> None:
+    await make(invokeai, 1, 2)
+    page = await open_page("/", forced_colors="active")
+    await expect(tiles(page)).to_have_count(2)
+    await tiles(page).first.get_by_role("checkbox").click()
+    ticks = page.locator(".choose svg")
+    await expect(ticks.nth(0)).to_have_css("visibility", "visible")
+    await expect(ticks.nth(1)).to_have_css("visibility", "hidden")
+    places = page.get_by_role("navigation", name="Places").filter(visible=True)
+    await expect(places.get_by_role("link", name="Library")).to_have_css("outline-style", "solid")
+    await expect(places.get_by_role("link", name="Studio")).to_have_css("outline-style", "none")
+
+
 async def refuse(socket: WebSocketRoute) -> None:
     await socket.close()
 

@@ -102,7 +102,7 @@ async def test_a_picture_made_in_invokeai_appears_by_itself_while_it_is_made_and
     await expect(page.get_by_test_id("tray-tile")).to_be_visible()
     hold.release()
     await expect(pictures(page)).to_have_count(1)
-    await expect(tiles(page).get_by_role("link")).to_have_accessible_name("islands at noon")
+    await expect(tiles(page).get_by_role("link")).to_have_accessible_name(re.compile("^islands at noon, seed 7, "))
     await expect(page.get_by_test_id("tray")).to_be_hidden()
 
 

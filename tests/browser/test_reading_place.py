@@ -101,6 +101,14 @@ async def test_it_is_found_again_after_a_visit_elsewhere(open_page: OpenPage, in
     await page.wait_for_function(STANDS, arg=[photo, below, None])
 
 
+async def test_it_is_found_again_after_a_reload(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
+    await fill(invokeai)
+    page = await open_page("/", viewport=WINDOW)
+    photo, below, _ = await go_down(page)
+    await page.reload()
+    await page.wait_for_function(STANDS, arg=[photo, below, None])
+
+
 async def test_what_is_on_screen_is_not_drawn_anew_as_rows_scroll_in(
     open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:

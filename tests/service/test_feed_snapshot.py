@@ -54,3 +54,17 @@ async def test_it_wants_the_password(tmp_path: Path, database_url: str) -> None:
             assert (await response.json())["error"]["code"] == "unauthorized"
         async with darkroom.http.get(SNAPSHOT, headers={"Authorization": "Bearer correct horse"}) as response:
             assert response.status == 200
+
+
+async def test_each_json_answer_says_where_the_feed_stood_before_it_was_read(darkroom: Darkroom) -> None:
+    message = await snapshot(darkroom)
+    before = f"{message['data']['epoch']}:{message['seq']}"
+    async with darkroom.http.get("/api/v1/photos") as response:
+        assert response.headers["darkroom-feed"] == before
+    async with darkroom.http.post("/api/v1/sessions", json={"name": "Hills"}) as response:
+        assert "darkroom-feed" not in response.headers
+    async with asyncio.timeout(10):
+        while (message := await snapshot(darkroom))["seq"] == int(before.split(":")[1]):
+            await asyncio.sleep(0.02)
+    async with darkroom.http.get("/api/v1/sessions") as response:
+        assert response.headers["darkroom-feed"] == f"{message['data']['epoch']}:{message['seq']}"

@@ -20,6 +20,14 @@ export const signedOut = signal(false);
 /** Rises when a request that changes something begins, and when it ends. */
 export const changes = signal(0);
 
+/** Where the feed stood when something was read, "epoch:seq"; null where that is not known, or nothing could be read. */
+type Witness = (position: string | null) => void;
+let witness: Witness = () => undefined;
+
+export function watchReadings(told: Witness): void {
+  witness = told;
+}
+
 const TIMEOUT_MS = 30_000;
 
 /** A `fetch` that gives up after this time. */
@@ -49,13 +57,15 @@ api.use({
   },
   async onResponse({ request, response, schemaPath }) {
     if (request.method !== "GET") changes.value += 1;
+    else if (schemaPath.startsWith("/api/v1/")) witness(response.ok ? response.headers.get("Darkroom-Feed") : null);
     if (response.ok) return;
     if (response.status === 401 && schemaPath !== "/api/v1/login") signedOut.value = true;
     throw await refusal(response);
   },
-  onError({ request, error }) {
+  onError({ request, error, schemaPath }) {
     if (request.method !== "GET") changes.value += 1;
     if (request.signal.aborted) return error as Error;
+    if (request.method === "GET" && schemaPath.startsWith("/api/v1/")) witness(null);
     return new ApiError(0, "unreachable", "Darkroom does not answer. It may be stopped, or the network is down.");
   },
 });

@@ -51,6 +51,13 @@ export function dayName(key: string, now = new Date()): string {
   return (year === now.getFullYear() ? thisYear : otherYear).format(that);
 }
 
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+
+/** The time of day, to the second. */
+export function clockTime(iso: string): string {
+  return clock.format(new Date(iso));
+}
+
 export function dateTime(iso: string): string {
   return moment.format(new Date(iso));
 }

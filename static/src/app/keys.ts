@@ -17,10 +17,17 @@ function isTyping(target: EventTarget | null): boolean {
   return target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement || target.isContentEditable;
 }
 
+const WALKING = new Set(["Home", "End", "PageUp", "PageDown"]);
+
+/** Leads from one thing to another, and on while it is held down. */
+function walks(key: string): boolean {
+  return key.startsWith("Arrow") || WALKING.has(key);
+}
+
 /** Keys that a focused control already means something by. */
 function isControls(event: KeyboardEvent): boolean {
   if (!(event.target instanceof HTMLElement)) return false;
-  if (event.target instanceof HTMLInputElement) return event.key.startsWith("Arrow") || event.key === " ";
+  if (event.target instanceof HTMLInputElement) return walks(event.key) || event.key === " ";
   if (event.key !== "Enter" && event.key !== " ") return false;
   return event.target.closest("button, a[href], summary") !== null && event.target.dataset.keys !== "page";
 }
@@ -41,7 +48,7 @@ export function listenForKeys(): void {
       if (!act) continue;
       event.preventDefault();
       // A key that is held down is one press; arrows walk on.
-      if (!event.repeat || event.key.startsWith("Arrow")) act(event);
+      if (!event.repeat || walks(event.key)) act(event);
       return;
     }
   });

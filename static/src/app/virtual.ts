@@ -7,11 +7,13 @@ import {
 } from "@tanstack/virtual-core";
 import { useLayoutEffect, useReducer, useState } from "preact/hooks";
 
+export { defaultRangeExtractor, type Range } from "@tanstack/virtual-core";
+
 type Options = Pick<VirtualizerOptions<HTMLElement, Element>, "count" | "getScrollElement" | "estimateSize"> &
   Partial<
     Pick<
       VirtualizerOptions<HTMLElement, Element>,
-      "overscan" | "horizontal" | "scrollPaddingStart" | "scrollPaddingEnd" | "paddingEnd"
+      "overscan" | "horizontal" | "scrollPaddingStart" | "scrollPaddingEnd" | "paddingEnd" | "rangeExtractor"
     >
   >;
 

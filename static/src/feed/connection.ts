@@ -1,5 +1,6 @@
 import { computed, signal } from "@preact/signals";
-import { signedOut } from "../api/client";
+import { signedOut, watchReadings } from "../api/client";
+import { FirstReadings } from "./first-readings";
 import { type HelloMessage, isPassing, type Message } from "./messages";
 import { Polling } from "./polling";
 
@@ -39,6 +40,8 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 let opening: ReturnType<typeof setTimeout>[] = [];
 let epoch: string | undefined;
 let seq: number | undefined;
+/** Until the page has read once all that it missed. */
+let firstReadings: FirstReadings | null = new FirstReadings();
 
 const polling = new Polling({ answered, unanswered });
 /** Polls in a row that brought no answer; null before the first poll. */
@@ -56,6 +59,9 @@ function address(): string {
 /** Opens the feed and keeps it open until `closeFeed`. */
 export function openFeed(to: Listener): void {
   listener = to;
+  watchReadings((position) => {
+    if (firstReadings?.read(position)) readAgain(to);
+  });
   window.addEventListener("online", reconnectNow);
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "visible") reconnectNow();
@@ -118,6 +124,7 @@ function receive(message: Message, to: Listener): void {
   if (message.type === "hello") {
     stopWaitingForHello();
     polling.stop();
+    const isStale = seq !== undefined || firstReadings === null || firstReadings.opened(message.data.epoch, message.seq);
     seq = message.seq;
     epoch = message.data.epoch;
     attempts = refusals = 0;
@@ -125,8 +132,7 @@ function receive(message: Message, to: Listener): void {
     refusedSince = isSlow = false;
     connection.value = "live";
     to.apply(message);
-    // Also the first time: what was read while the feed was being opened may lack what happened before it was open.
-    to.resync();
+    if (isStale) readAgain(to);
     return;
   }
   // A passing message repeats the last durable one's number: if that is not known here, something was missed.
@@ -134,10 +140,15 @@ function receive(message: Message, to: Listener): void {
   seq = message.seq;
   to.apply(message);
   if (!gap) return;
-  to.resync();
+  readAgain(to);
   // REST does not tell what runs right now, only `hello` does.
   clearTimeout(timer);
   timer = setTimeout(() => open(to), CALM_MS);
+}
+
+function readAgain(to: Listener): void {
+  firstReadings = null;
+  to.resync();
 }
 
 /** A browser hides why a websocket did not open. A poll tells silence, and a missing password, from a proxy. */
@@ -161,7 +172,10 @@ function failed(to: Listener, refused: boolean): void {
 function answered(message: HelloMessage): void {
   if (!listener) return;
   const wasSilent = silences !== null && silences > 0;
-  const moved = message.seq !== seq || message.data.epoch !== epoch;
+  const isFirst = seq === undefined && firstReadings !== null;
+  const moved = isFirst
+    ? firstReadings!.opened(message.data.epoch, message.seq)
+    : message.seq !== seq || message.data.epoch !== epoch;
   silences = 0;
   seq = message.seq;
   epoch = message.data.epoch;
@@ -169,7 +183,7 @@ function answered(message: HelloMessage): void {
   refusedSince = false;
   judge();
   listener.apply(message);
-  if (moved || wasSilent) listener.resync();
+  if (moved || wasSilent) readAgain(listener);
   // Darkroom was away, and with it the websocket: that may open now.
   if (wasSilent) reconnectNow();
 }

@@ -2,7 +2,9 @@ import { count, dayName } from "../app/format";
 import { useNow } from "../app/use-now";
 import { getPhoto } from "../state/photos";
 import type { Day } from "./days";
+import type { Slot } from "./developing";
 import type { Selection } from "./selection";
+import { SlotTile } from "./slot-tile";
 import { Tile } from "./tile";
 
 interface DaySectionProps {
@@ -11,6 +13,8 @@ interface DaySectionProps {
   height: number;
   /** The rows near the view. */
   rows: readonly number[];
+  /** The work in these days that has its place in them. */
+  slots: readonly Slot[];
   /** False while older photos of this day may not be loaded: the count would be a guess. */
   whole: boolean;
   selection: Selection;
@@ -18,6 +22,8 @@ interface DaySectionProps {
   onOpen: (id: string) => void;
   onChoose: (id: string, extend: boolean) => void;
   onChooseDay: (wanted: boolean) => void;
+  /** The photo that Tab stops at; null where it is not of this day. */
+  stop: string | null;
 }
 
 const MINUTE_MS = 60_000;
@@ -28,30 +34,43 @@ export function DaySection({
   start,
   height,
   rows,
+  slots,
   whole,
   selection,
   addressOf,
   onOpen,
   onChoose,
   onChooseDay,
+  stop,
 }: DaySectionProps) {
   // "Today" is over at midnight.
   const name = dayName(day.key, new Date(useNow(MINUTE_MS)));
   const chosen = selection.chosen.value;
-  const all = day.ids.every((id) => chosen.has(id));
+  const all = day.ids.length > 0 && day.ids.every((id) => chosen.has(id));
   return (
-    <section class="day" aria-label={name} style={{ top: `${start}px`, height: `${height}px` }}>
-      <header>
-        <h2>{name}</h2>
-        {whole && <span class="small muted">{count(day.ids.length, "photo")}</span>}
-        <button type="button" class="small day-all" aria-pressed={all} onClick={() => onChooseDay(!all)}>
-          {all ? "Clear" : "Select all"}
-        </button>
+    <section class="day" role="rowgroup" aria-label={name} style={{ top: `${start}px`, height: `${height}px` }}>
+      <header role="row">
+        <div role="gridcell">
+          <h2>{name}</h2>
+          {whole && day.ids.length > 0 && <span class="small muted day-count">{count(day.ids.length, "photo")}</span>}
+          <button
+            type="button"
+            class="small day-all"
+            tabIndex={stop === null ? -1 : 0}
+            aria-pressed={all}
+            onClick={() => onChooseDay(!all)}
+          >
+            {all ? "Clear" : "Select all"}
+          </button>
+        </div>
       </header>
-      <ul class={selection.choosing.value ? "choosing" : ""}>
+      <div role="row" aria-label={name} class={`tiles ${selection.choosing.value ? "choosing" : ""}`}>
         {rows.flatMap((index) => {
           const row = day.rows[index]!;
           return row.boxes.map((box) => {
+            const place = { top: row.top, left: box.left, width: box.width, height: row.height };
+            const slot = slots.find(({ id }) => id === box.id);
+            if (slot) return <SlotTile key={box.id} slot={slot} box={place} />;
             const photo = getPhoto(box.id);
             return (
               photo && (
@@ -61,16 +80,18 @@ export function DaySection({
                   href={addressOf(box.id)}
                   chosen={chosen.has(box.id)}
                   active={selection.active.value === box.id}
+                  isStop={stop === box.id}
                   choosing={selection.choosing.value}
-                  box={{ top: row.top, left: box.left, width: box.width, height: row.height }}
+                  box={place}
                   onOpen={onOpen}
                   onChoose={onChoose}
+                  onReach={(id) => selection.active.peek() === null && selection.activate(id)}
                 />
               )
             );
           });
         })}
-      </ul>
+      </div>
     </section>
   );
 }

@@ -1,7 +1,8 @@
 import type { Virtualizer } from "@tanstack/virtual-core";
+import { useRef } from "preact/hooks";
 import { useKeys } from "../app/keys";
 import { onlyPhoto, restorePhotos, type ToPurge, toggleFavorite, trashPhotos } from "../state/photo-actions";
-import { type Day, type Direction, type Line, neighbour } from "./days";
+import { aViewAway, type Day, type Direction, firstOf, HEADER, type Line, lastOf, neighbour } from "./days";
 import { nearest, type Selection } from "./selection";
 
 interface GridKeys {
@@ -10,10 +11,14 @@ interface GridKeys {
   selection: Selection;
   virtual: Virtualizer<HTMLElement, Element>;
   scroller: { current: HTMLElement | null };
+  /** Where the keys begin. */
+  firstInView: string | null;
   onOpen: (id: string) => void;
   trashed: boolean;
   /** Asks first. */
   onPurge: (what: ToPurge) => void;
+  /** Shows what waits behind the pill. */
+  showNew: () => void;
 }
 
 /** Does nothing while the photo is too far away to be drawn. */
@@ -22,19 +27,21 @@ export function focusTile(grid: HTMLElement | null, id: string): void {
 }
 
 /** Arrows, view, choose, trash: the grid by keyboard; what is chosen has its keys in the selection bar. Returns what brings a photo into view and focuses it. */
-export function useGridKeys({
-  days,
-  lines,
-  selection,
-  virtual,
-  scroller,
-  onOpen,
-  trashed,
-  onPurge,
-}: GridKeys): (id: string) => void {
+export function useGridKeys(options: GridKeys): (id: string) => void {
+  const { days, lines, selection, virtual, scroller, firstInView, onOpen, showNew, trashed, onPurge } = options;
+
   const move = (direction: Direction, extend: boolean) => {
     const from = selection.active.peek();
-    const to = neighbour(days, from, direction);
+    go(from === null ? firstInView : neighbour(days, from, direction), extend);
+  };
+
+  const leaf = (views: number, extend: boolean) => {
+    const height = (scroller.current?.clientHeight ?? 0) - HEADER;
+    go(aViewAway(days, selection.active.peek() ?? firstInView, views * height), extend);
+  };
+
+  const go = (to: string | null, extend: boolean) => {
+    const from = selection.active.peek();
     if (to === null) return;
     const ids = days.flatMap((day) => day.ids);
     if (extend && from !== null && !selection.chosen.peek().has(from)) selection.toggle(from);
@@ -50,6 +57,14 @@ export function useGridKeys({
     virtual.scrollToIndex(lines[line]!.row === 0 ? line - 1 : line, { align: "auto" });
     requestAnimationFrame(() => focusTile(scroller.current, id));
   };
+
+  /** To the newest, also to what has waited behind the pill: that is laid out by the next frame. */
+  const home = (extend: boolean) => {
+    showNew();
+    requestAnimationFrame(() => goHome.current?.(extend));
+  };
+  const goHome = useRef<((extend: boolean) => void) | null>(null);
+  goHome.current = (extend) => go(firstOf(days), extend);
 
   const withActive = (act: (id: string) => void) => () => {
     const id = selection.active.peek();
@@ -69,6 +84,14 @@ export function useGridKeys({
     ArrowRight: () => move("right", false),
     ArrowUp: () => move("up", false),
     ArrowDown: () => move("down", false),
+    Home: () => home(false),
+    End: () => go(lastOf(days), false),
+    PageUp: () => leaf(-1, false),
+    PageDown: () => leaf(1, false),
+    "shift+Home": () => home(true),
+    "shift+End": () => go(lastOf(days), true),
+    "shift+PageUp": () => leaf(-1, true),
+    "shift+PageDown": () => leaf(1, true),
     "shift+ArrowLeft": () => move("left", true),
     "shift+ArrowRight": () => move("right", true),
     "shift+ArrowUp": () => move("up", true),

@@ -1,14 +1,18 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { rowHeight } from "../app/preferences";
-import { isPhone, isStill } from "../app/responsive";
-import { useVirtual } from "../app/virtual";
+import { isPhone } from "../app/responsive";
+import { defaultRangeExtractor, type Range, useVirtual } from "../app/virtual";
+import { shownInPlace } from "../state/items";
 import type { ToPurge } from "../state/photo-actions";
 import type { PhotoList } from "../state/photo-list";
 import { chooseDay } from "./choose-day";
 import { DaySection } from "./day-section";
 import { type Day, HEADER, type Line, layOutDays, linesOf } from "./days";
+import { Developing, type Slot } from "./developing";
 import { focusTile, useGridKeys } from "./grid-keys";
-import { AT_TOP, useReadingPlace } from "./reading-place";
+import { useHold } from "./hold";
+import { isSlot } from "./layout";
+import { useReadingPlace } from "./reading-place";
 import type { Selection } from "./selection";
 
 interface GridProps {
@@ -32,17 +36,32 @@ export function Grid({ list, held, selection, addressOf, onOpen, onPurge }: Grid
   const width = useWidth(scroller) - (isPhone.value ? 0 : 2 * MARGIN);
   const target = isPhone.value ? PHONE_ROW : rowHeight.value;
   const ids = list.ids.value;
+  const developing = useMemo(() => new Developing(list), [list]);
+  useEffect(() => developing.follow(), [developing]);
+  const slots = developing.open(ids);
+  const slotIds = slots.map(({ id }) => id).join();
 
   const before = useRef<{ days: Day[]; width: number; target: number }>({ days: [], width: 0, target: 0 });
   const days = useMemo(() => {
+    const making = { slots, slotOf: (id: string) => developing.slotOf(id) };
     const same = before.current.width === width && before.current.target === target;
-    const laidOut = width > 0 ? layOutDays(ids, width, target, same ? before.current.days : []) : [];
+    const laidOut = width > 0 ? layOutDays(ids, making, width, target, same ? before.current.days : []) : [];
     before.current = { days: laidOut, width, target };
     return laidOut;
-  }, [ids, width, target]);
+  }, [ids, slotIds, width, target]);
   const lines = useMemo(() => linesOf(days), [days]);
   const { starts, total } = useMemo(() => heightsOf(lines), [lines]);
 
+  const active = selection.active.value;
+  const activeLine = useMemo(() => (active === null ? -1 : lineOf(active, days, lines)), [active, lines]);
+  /** The focused tile stays, wherever the others are scrolled. */
+  const rangeExtractor = useMemo(
+    () => (range: Range) => {
+      const near = defaultRangeExtractor(range);
+      return activeLine < 0 || near.includes(activeLine) ? near : [...near, activeLine].sort((a, b) => a - b);
+    },
+    [activeLine],
+  );
   const virtual = useVirtual(
     {
       count: lines.length,
@@ -50,23 +69,54 @@ export function Grid({ list, held, selection, addressOf, onOpen, onPurge }: Grid
       estimateSize: (index) => lines[index]!.size,
       overscan: 3,
       scrollPaddingStart: HEADER,
+      rangeExtractor,
     },
     lines,
   );
 
-  useReadingPlace(scroller, { days, lines }, JSON.stringify(list.filter));
+  const climb = useReadingPlace(scroller, { days, lines, width, target }, list);
   useLoadAhead(list, scroller, total);
-  useHolding(list, held, scroller);
-  const reveal = useGridKeys({ days, lines, selection, virtual, scroller, onOpen, onPurge, trashed: list.filter.trashed });
+  useHold(list, held, scroller, selection);
+  const showNew = () => {
+    if (list.waiting.peek() === 0) return;
+    list.release();
+    climb.start();
+  };
+  const firstInView = firstFrom(virtual.range?.startIndex ?? 0, days, lines);
+  const reveal = useGridKeys({
+    days,
+    lines,
+    selection,
+    virtual,
+    scroller,
+    firstInView,
+    onOpen,
+    showNew,
+    trashed: list.filter.trashed,
+    onPurge,
+  });
   useReturn(held, () => selection.active.peek() !== null && reveal(selection.active.peek()!));
   useSelectionsFocus(scroller, selection);
 
+  const stop = activeLine < 0 ? firstInView : active;
   const visible = virtual.getVirtualItems();
+  useShownInPlace(
+    visible.map(({ index }) => lines[index]),
+    days,
+    slots,
+  );
   const shownDays = [...new Set(visible.map((line) => lines[line.index]?.day))].filter((day) => day !== undefined);
 
   return (
     <div class="grid scroll" ref={scroller} data-testid="grid">
-      <div class="grid-days" style={{ height: `${total}px` }}>
+      <div
+        class="grid-days"
+        role="grid"
+        aria-label="Photos"
+        aria-multiselectable="true"
+        aria-rowcount={-1}
+        style={{ height: `calc(${total}px + var(--spare, 0px))` }}
+      >
         {shownDays.map((index) => {
           const day = days[index]!;
           const rows = visible.filter((line) => lines[line.index]?.day === index).map((line) => lines[line.index]!.row);
@@ -78,31 +128,52 @@ export function Grid({ list, held, selection, addressOf, onOpen, onPurge }: Grid
               height={(starts[index + 1] ?? total) - starts[index]!}
               rows={rows.filter((row) => row !== null)}
               whole={!list.more.value || index < days.length - 1}
+              slots={slots}
               selection={selection}
               addressOf={addressOf}
               onOpen={onOpen}
               onChooseDay={(wanted) => void chooseDay(list, selection, day.key, wanted)}
+              stop={stop !== null && day.ids.includes(stop) ? stop : null}
               onChoose={(id, extend) => (extend ? selection.extendTo(id, ids) : selection.toggle(id))}
             />
           );
         })}
       </div>
-      {list.waiting.value > 0 && (
-        <button
-          type="button"
-          class="new-pill"
-          data-testid="new-pill"
-          onClick={() => {
-            list.release();
-            // Once they stand above.
-            requestAnimationFrame(() => scroller.current?.scrollTo({ top: 0, behavior: isStill.value ? "instant" : "smooth" }));
-          }}
-        >
+      {list.waiting.value > 0 && !climb.under.value && (
+        <button type="button" class="new-pill" data-testid="new-pill" onClick={showNew}>
           {list.waiting.value} new
         </button>
       )}
     </div>
   );
+}
+
+/** What the grid shows of the work is not shown in the tray too. */
+function useShownInPlace(near: readonly (Line | undefined)[], days: readonly Day[], slots: readonly Slot[]): void {
+  const boxes = new Set(
+    near.flatMap((line) => (line?.row == null ? [] : days[line.day]!.rows[line.row]!.boxes.map(({ id }) => id))),
+  );
+  const keys = slots.filter(({ id }) => boxes.has(id)).map(({ live }) => live.key);
+  useEffect(() => {
+    shownInPlace.value = new Set(keys);
+    return () => {
+      shownInPlace.value = new Set();
+    };
+  }, [keys.join()]);
+}
+
+/** The line that a photo stands in, or -1. */
+function lineOf(id: string, days: readonly Day[], lines: readonly Line[]): number {
+  return lines.findIndex(({ day, row }) => row !== null && days[day]!.rows[row]!.boxes.some((box) => box.id === id));
+}
+
+/** The first photo from this line on. */
+function firstFrom(line: number, days: readonly Day[], lines: readonly Line[]): string | null {
+  for (const { day, row } of lines.slice(line)) {
+    const box = row === null ? undefined : days[day]!.rows[row]!.boxes.find(({ id }) => !isSlot(id));
+    if (box) return box.id;
+  }
+  return null;
 }
 
 /** Back from the viewer, the reader stands on the photo seen last. */
@@ -158,21 +229,4 @@ function useLoadAhead(list: PhotoList, scroller: { current: HTMLElement | null }
     element.addEventListener("scroll", check, { passive: true });
     return () => element.removeEventListener("scroll", check);
   }, [list, total, list.loading.value]);
-}
-
-/** While the reader is further down, newer photos wait behind the pill. */
-function useHolding(list: PhotoList, held: boolean, scroller: { current: HTMLElement | null }): void {
-  useEffect(() => {
-    const element = scroller.current!;
-    const check = () => {
-      list.holding.value = held || element.scrollTop > AT_TOP;
-      if (!list.holding.value && list.waiting.peek() > 0) list.release();
-    };
-    check();
-    element.addEventListener("scroll", check, { passive: true });
-    return () => {
-      element.removeEventListener("scroll", check);
-      list.holding.value = false;
-    };
-  }, [list, held]);
 }

@@ -1,15 +1,15 @@
 import type { Signal } from "@preact/signals";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Photo } from "../api/types";
 import { pixelRatio } from "../app/responsive";
 import { Icon } from "../shell/icon";
 import { CircleAlert, ImageOff, RotateCcw, Unplug } from "../shell/icons";
 import { Ring } from "../shell/ring";
 import { resyncEvents } from "../state/feed-events";
-import { itemOfPhoto } from "../state/items";
+import { itemOfPhoto, liveItems } from "../state/items";
 import { retryRetrieval } from "../state/photo-actions";
 import { isHome, isLost, lostReason } from "../state/photos";
-import { previewOf } from "../state/previews";
+import { type Frame, previewOf } from "../state/previews";
 import { isAway } from "../state/server-alarm";
 import { type Box, sourcesFor } from "./renditions";
 import { thumbhashUrl } from "./thumbhash";
@@ -32,10 +32,14 @@ export function Picture({ photo, box }: { photo: Signal<Photo>; box?: Box }) {
   // What failed while Darkroom was away is there again with it.
   useEffect(() => (failed !== NOTHING ? resyncEvents.listen(() => setFailed(NOTHING)) : undefined), [failed]);
   // What stood there before the photo was home must not vanish when its item is forgotten.
-  const preview = useMemo(() => {
-    const item = isHome(now) ? undefined : itemOfPhoto(now);
-    return item === undefined ? null : previewOf(item);
-  }, [now.id]);
+  const found = useRef<{ id: string; frame: Frame | null }>({ id: now.id, frame: null });
+  if (found.current.id !== now.id) found.current = { id: now.id, frame: null };
+  // After a reload, the item is known once the feed is open.
+  if (found.current.frame === null && !shown && (isHome(now) || liveItems.value)) {
+    const item = itemOfPhoto(now);
+    if (item !== undefined) found.current.frame = previewOf(item);
+  }
+  const preview = found.current.frame;
   const behind = preview?.value ?? (now.thumbhash ? thumbhashUrl(now.thumbhash) : null);
   const home = isHome(now);
   const lost = isLost(now);
@@ -72,7 +76,7 @@ export function Picture({ photo, box }: { photo: Signal<Photo>; box?: Box }) {
 }
 
 /** It comes once its server is reached again. */
-function Waiting() {
+export function Waiting() {
   return (
     <span class="why waits" title="Waiting for the server">
       <Icon of={Unplug} />
@@ -82,9 +86,15 @@ function Waiting() {
 }
 
 /** Asks for a photo again whose retrieval was given up. */
-export function RetryRetrieval({ photo }: { photo: Photo }) {
+export function RetryRetrieval({ photo, isStop = true }: { photo: Photo; isStop?: boolean }) {
   return (
-    <button type="button" class="button compact retry" title="Retry" onClick={() => void retryRetrieval(photo.id)}>
+    <button
+      type="button"
+      class="button compact retry"
+      title="Retry"
+      tabIndex={isStop ? 0 : -1}
+      onClick={() => void retryRetrieval(photo.id)}
+    >
       <Icon of={RotateCcw} />
       <span>Retry</span>
     </button>

@@ -1,7 +1,10 @@
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { type Signal, signal } from "@preact/signals";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import { isStill } from "../app/responsive";
+import type { PhotoList } from "../state/photo-list";
 import { type Day, HEADER, type Line } from "./days";
 
-/** Above this the reader is at the top, and new photos may push the rest down. */
+/** Above this the reader is at the top. */
 export const AT_TOP = 24;
 
 const ROWS_MARKED = 8;
@@ -9,6 +12,9 @@ const ROWS_MARKED = 8;
 export interface Laid {
   days: readonly Day[];
   lines: readonly Line[];
+  /** The sizes that it was laid out for. */
+  width: number;
+  target: number;
 }
 
 /** A photo in view: how far the top of its row is above the line under the day's header, and how high that row was. */
@@ -18,11 +24,37 @@ interface Mark {
   height: number;
 }
 
-/** Where the reader of each list was who left it. */
-const left = new Map<string, readonly Mark[]>();
+const KEPT = "darkroom.reading-places";
+
+/** Where the reader of each list was who left it, or reloaded the page. */
+const left = new Map<string, readonly Mark[]>(isReturn() ? remembered() : []);
+/** Where the reader of the list on show is. */
+let current: (() => [list: string, marks: readonly Mark[]]) | null = null;
+
+addEventListener("pagehide", () => {
+  if (current) left.set(...current());
+  try {
+    sessionStorage.setItem(KEPT, JSON.stringify([...left]));
+  } catch {
+    // Storage is full or forbidden: after a reload the library begins at its top.
+  }
+});
+
+function isReturn(): boolean {
+  const [way] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
+  return way?.type === "reload" || way?.type === "back_forward";
+}
+
+function remembered(): [string, readonly Mark[]][] {
+  try {
+    return JSON.parse(sessionStorage.getItem(KEPT) ?? "[]") as [string, readonly Mark[]][];
+  } catch {
+    return [];
+  }
+}
 
 /** The photos in view, from the top on. */
-function marksAt({ days, lines }: Laid, scrolled: number): Mark[] {
+function marksAt({ days, lines }: Pick<Laid, "days" | "lines">, scrolled: number): Mark[] {
   const marks: Mark[] = [];
   let rows = 0;
   let top = 0;
@@ -38,8 +70,17 @@ function marksAt({ days, lines }: Laid, scrolled: number): Mark[] {
   return marks;
 }
 
+/** So much is read to come back to a place. */
+const MOST_READ = 2_000;
+
+/** Are they older than all that was read so far? */
+function isFurtherOn(marks: readonly Mark[], list: PhotoList): boolean {
+  const ids = list.ids.peek();
+  return list.more.peek() && ids.length < MOST_READ && marks.some(({ id }) => id < ids.at(-1)!);
+}
+
 /** How far to scroll for the first of them that is still there to stand where it stood. */
-function scrollFor({ days, lines }: Laid, marks: readonly Mark[]): number | null {
+function scrollFor({ days, lines }: Pick<Laid, "days" | "lines">, marks: readonly Mark[]): number | null {
   const places = new Map<string, { top: number; height: number }>();
   let top = 0;
   for (const { day, row, size } of lines) {
@@ -54,16 +95,30 @@ function scrollFor({ days, lines }: Laid, marks: readonly Mark[]): number | null
   const place = places.get(mark.id)!;
   // A row that is partly above the line stays so in proportion to its height.
   const past = mark.past > 0 ? (mark.past * place.height) / mark.height : mark.past;
-  return Math.max(0, place.top + past - HEADER);
+  return place.top + past - HEADER;
 }
 
-/** Keeps what the reader looks at in place, whatever is laid out anew around it, and until they come back to this list. */
-export function useReadingPlace(scroller: { current: HTMLElement | null }, laid: Laid, list: string): void {
-  const before = useRef<Laid>({ days: [], lines: [] });
-  const marks = useRef<readonly Mark[]>(left.get(list) ?? []);
+/** Rows above are gone, and there is nothing above to scroll to. */
+function slideUp(scroller: HTMLElement, by: number): void {
+  if (isStill.peek()) return;
+  scroller.firstElementChild?.animate([{ transform: `translateY(${by}px)` }, { transform: "none" }], {
+    duration: 200,
+    easing: "ease-out",
+  });
+}
+
+/**
+ * Keeps what the reader looks at in place, whatever is laid out anew around it, and until they come back to this list. Who is at
+ * the top is brought to rows that came above, as by scrolling: nothing moves by itself within the grid.
+ */
+export function useReadingPlace(scroller: { current: HTMLElement | null }, laid: Laid, list: PhotoList): Climb {
+  const name = JSON.stringify(list.filter);
+  const before = useRef<Laid>({ days: [], lines: [], width: 0, target: 0 });
+  const marks = useRef<readonly Mark[]>(left.get(name) ?? []);
   /** Where they were put by those marks: who has not scrolled since is still at them. */
   const put = useRef<number | null>(0);
   const seen = useRef(0);
+  const climb = useMemo(() => new Climb(scroller), []);
 
   const look = (scrolled: number) => {
     if (put.current !== null && Math.abs(scrolled - put.current) < 1) return;
@@ -75,10 +130,16 @@ export function useReadingPlace(scroller: { current: HTMLElement | null }, laid:
     const element = scroller.current!;
     const see = () => (seen.current = element.scrollTop);
     element.addEventListener("scroll", see, { passive: true });
+    const end = climb.follow(element);
+    current = () => {
+      look(climb.under.peek() ? 0 : seen.current);
+      return [name, marks.current];
+    };
     return () => {
+      end();
       element.removeEventListener("scroll", see);
-      look(seen.current);
-      left.set(list, marks.current);
+      if (current) left.set(...current());
+      current = null;
     };
   }, [list]);
 
@@ -86,14 +147,74 @@ export function useReadingPlace(scroller: { current: HTMLElement | null }, laid:
     const element = scroller.current!;
     // What is too short now, the browser has scrolled up already.
     const atEnd = element.scrollTop >= element.scrollHeight - element.clientHeight - 1;
-    look(atEnd ? seen.current : element.scrollTop);
+    const scrolled = atEnd ? seen.current : element.scrollTop;
+    look(scrolled);
     if (laid.lines.length === 0) return;
+    const same = before.current.width === laid.width && before.current.target === laid.target;
+    // Marks at the top are those of a place that is still to be found again.
+    const atTop = same && (climb.under.peek() || (scrolled <= AT_TOP && marks.current.length === 0));
+    const now = atTop ? marksAt(before.current, scrolled) : marks.current;
     before.current = laid;
-    const wanted = scrollFor(laid, marks.current);
+    const found = scrollFor(laid, now);
+    const wanted = found === null || atTop ? found : Math.max(0, found);
+    if (wanted === null && isFurtherOn(marks.current, list)) {
+      // Whoever scrolls until it is there stays where they are.
+      put.current = seen.current = element.scrollTop;
+      return void list.loadMore();
+    }
     put.current = null;
     if (wanted === null) return;
+    const isAbove = wanted - element.scrollTop >= 1;
+    if (atTop && isAbove) climb.begin(wanted);
+    else if (atTop && wanted < 0) slideUp(element, -wanted);
     // A scroll under way would be stopped by being told where it is.
-    if (Math.abs(wanted - element.scrollTop) >= 1) element.scrollTop = wanted;
+    else if (!atTop && Math.abs(wanted - element.scrollTop) >= 1) element.scrollTop = wanted;
     put.current = seen.current = element.scrollTop;
   }, [laid.lines]);
+
+  return climb;
+}
+
+/** The way up to rows that came above the top: by scrolling, until it is over or the reader scrolls. */
+export class Climb {
+  readonly under: Signal<boolean> = signal(false);
+
+  constructor(readonly scroller: { current: HTMLElement | null }) {}
+
+  /** What stood at the top stands there now; from here it goes up. */
+  begin(top: number): void {
+    const element = this.scroller.current!;
+    // What is short can be scrolled too.
+    element.style.setProperty("--spare", `${element.clientHeight + top}px`);
+    element.scrollTop = top;
+    this.start();
+  }
+
+  start(): void {
+    this.under.value = true;
+    // Once what came stands above, in a frame of its own.
+    requestAnimationFrame(() => requestAnimationFrame(() => this.#scroll()));
+  }
+
+  /** Returns what ends it. */
+  follow(element: HTMLElement): () => void {
+    const arrive = () => {
+      if (element.scrollTop >= 1) return;
+      element.style.removeProperty("--spare");
+      this.under.value = false;
+    };
+    const leave = () => {
+      if (element.scrollTop >= 1) this.under.value = false;
+    };
+    element.addEventListener("scroll", arrive, { passive: true });
+    for (const type of ["wheel", "pointerdown", "touchstart"]) element.addEventListener(type, leave, { passive: true });
+    return () => {
+      element.removeEventListener("scroll", arrive);
+      for (const type of ["wheel", "pointerdown", "touchstart"]) element.removeEventListener(type, leave);
+    };
+  }
+
+  #scroll(): void {
+    if (this.under.peek()) this.scroller.current?.scrollTo({ top: 0, behavior: isStill.peek() ? "instant" : "smooth" });
+  }
 }

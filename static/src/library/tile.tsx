@@ -4,7 +4,7 @@ import type { Photo } from "../api/types";
 import { Icon } from "../shell/icon";
 import { Check, Heart } from "../shell/icons";
 import { toggleFavorite } from "../state/photo-actions";
-import { canRetry, isLost, photoName, spokenName } from "../state/photos";
+import { canRetry, isLost, spokenName, spokenState } from "../state/photos";
 import { TimeLeft } from "../viewer/time-left";
 import { Picture, RetryRetrieval } from "./picture";
 
@@ -15,16 +15,21 @@ interface TileProps {
   href: string;
   chosen: boolean;
   active: boolean;
+  /** Tab stops at it: of the whole grid, only this one. */
+  isStop: boolean;
   choosing: boolean;
   box: { top: number; left: number; width: number; height: number };
   onOpen: (id: string) => void;
   onChoose: (id: string, extend: boolean) => void;
+  /** The focus has come to it. */
+  onReach: (id: string) => void;
 }
 
 /** One picture of the grid: a link to the viewer, and a circle to choose it. */
-export function Tile({ photo, href, chosen, active, choosing, box, onOpen, onChoose }: TileProps) {
+export function Tile({ photo, href, chosen, active, isStop, choosing, box, onOpen, onChoose, onReach }: TileProps) {
   const { id } = photo.value;
-  const name = photoName(photo.value);
+  const name = spokenName(photo.value);
+  const stop = isStop ? 0 : -1;
   const press = useRef<{ timer?: ReturnType<typeof setTimeout>; long: boolean }>({ long: false });
 
   const endPress = () => clearTimeout(press.current.timer);
@@ -47,7 +52,10 @@ export function Tile({ photo, href, chosen, active, choosing, box, onOpen, onCho
   }
 
   return (
-    <li
+    <div
+      role="gridcell"
+      aria-selected={chosen}
+      onFocusIn={() => onReach(id)}
       class={`tile ${chosen ? "chosen" : ""} ${active ? "active" : ""}`}
       style={{ top: `${box.top}px`, left: `${box.left}px`, width: `${box.width}px`, height: `${box.height}px` }}
       data-testid="tile"
@@ -56,7 +64,8 @@ export function Tile({ photo, href, chosen, active, choosing, box, onOpen, onCho
     >
       <a
         href={href}
-        aria-label={spokenName(photo.value)}
+        aria-label={spokenState(photo.value)}
+        tabIndex={stop}
         data-keys="page"
         draggable={false}
         onClick={click}
@@ -69,11 +78,12 @@ export function Tile({ photo, href, chosen, active, choosing, box, onOpen, onCho
         <Picture photo={photo} box={box} />
       </a>
       {photo.value.deleted_at !== null && <TimeLeft deletedAt={photo.value.deleted_at} />}
-      {isLost(photo.value) && canRetry(photo.value) && <RetryRetrieval photo={photo.value} />}
+      {isLost(photo.value) && canRetry(photo.value) && <RetryRetrieval photo={photo.value} isStop={isStop} />}
       <button
         type="button"
         class="choose"
         role="checkbox"
+        tabIndex={stop}
         aria-checked={chosen}
         aria-label={`Select ${name}`}
         onClick={(event) => onChoose(id, event.shiftKey)}
@@ -83,12 +93,13 @@ export function Tile({ photo, href, chosen, active, choosing, box, onOpen, onCho
       <button
         type="button"
         class="heart"
+        tabIndex={stop}
         aria-pressed={photo.value.favorite}
         aria-label={`Favourite ${name}`}
         onClick={() => toggleFavorite([id])}
       >
         <Icon of={Heart} />
       </button>
-    </li>
+    </div>
   );
 }

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import { useKeys } from "../app/keys";
 import { activityMark } from "../state/server-alarm";
@@ -40,12 +40,40 @@ function Place({ to, icon, name, under = [], mark = null }: PlaceProps) {
   );
 }
 
+const NAMES: Record<string, string> = {
+  "": "Library",
+  studio: "Studio",
+  activity: "Activity",
+  trash: "Trash",
+  settings: "Settings",
+};
+
+/** After a change of page the focus is in the new one, and its name is heard. */
+function useArrival(main: { current: HTMLElement | null }): string | undefined {
+  const [path] = useLocation();
+  const [, place = "", part] = path.split("/");
+  const before = useRef<string | null>(null);
+  useEffect(() => {
+    const page = `${place}/${part ?? ""}`;
+    const isArrival = before.current !== null && before.current !== page;
+    before.current = page;
+    // Where a page puts it itself, it stays.
+    if (isArrival && !main.current?.contains(document.activeElement)) main.current?.focus({ preventScroll: true });
+  }, [place, part]);
+  return NAMES[place];
+}
+
 /** Rail or tabs around whatever page is open, and what floats over every page. */
 export function Frame({ children }: { children: ComponentChildren }) {
   const [keysShown, showKeys] = useState(false);
+  const main = useRef<HTMLElement>(null);
+  const place = useArrival(main);
   useKeys({ "?": () => showKeys(true) });
   return (
     <div class="frame">
+      <button type="button" class="button skip-link" onClick={() => main.current?.focus()}>
+        Skip to the content
+      </button>
       <nav class="rail" aria-label="Places">
         <Link href="/" class="mark" aria-label="Darkroom">
           <i />
@@ -57,7 +85,9 @@ export function Frame({ children }: { children: ComponentChildren }) {
         <Place to="/trash" icon={Trash2} name="Trash" />
         <Place to="/settings" icon={Settings} name="Settings" />
       </nav>
-      <main class="page">{children}</main>
+      <main class="page" ref={main} tabIndex={-1} aria-label={place}>
+        {children}
+      </main>
       <nav class="tabs" aria-label="Places">
         <Place to="/" icon={LayoutDashboard} name="Library" />
         <Place to="/studio" icon={GitFork} name="Studio" />

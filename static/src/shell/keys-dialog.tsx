@@ -17,6 +17,8 @@ const KEYS: [string, [string[], string][]][] = [
     [
       [["/"], "Search"],
       [["←", "→", "↑", "↓"], "Move"],
+      [["Home", "End"], "Newest, oldest"],
+      [["PgUp", "PgDn"], "A view up, down"],
       [["Enter", "Space"], "View"],
       [["Ctrl Space"], "Select"],
       [["Ctrl A"], "Select all"],

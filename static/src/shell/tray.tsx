@@ -1,7 +1,7 @@
 import { useLocation } from "wouter-preact";
 import { duration } from "../app/format";
 import { backendName } from "../state/backends";
-import { type LiveItem, runningItems } from "../state/items";
+import { type LiveItem, runningItems, shownInPlace } from "../state/items";
 import { previewOf } from "../state/previews";
 import { isAway } from "../state/server-alarm";
 import { getStep } from "../state/steps";
@@ -34,7 +34,11 @@ export function Tray() {
 
 function isShown(live: LiveItem, path: string): boolean {
   const step = getStep(live.item.value.step_id)?.value;
-  return path === "/activity" || (step !== undefined && path.startsWith(`/studio/${step.session_id}`));
+  return (
+    path === "/activity" ||
+    shownInPlace.value.has(live.key) ||
+    (step !== undefined && path.startsWith(`/studio/${step.session_id}`))
+  );
 }
 
 function TrayTile({ live, go }: { live: LiveItem; go: (to: string) => void }) {

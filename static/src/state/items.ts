@@ -16,6 +16,9 @@ const KEPT_AFTER_END = 64;
 const items = new Map<string, LiveItem>();
 const present = signal<readonly LiveItem[]>([]);
 
+/** Those that the page shows in the place where their photos will be. */
+export const shownInPlace = signal<ReadonlySet<string>>(new Set());
+
 /** Items that ended a moment ago: a photo may be recorded after its item's end. */
 const ended = new Map<string, Item>();
 

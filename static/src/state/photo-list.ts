@@ -50,6 +50,8 @@ export class PhotoList {
   readonly holding = signal(false);
   /** What is being done to all that it shows, in words; until then it reads nothing. */
   readonly doing = signal<string | null>(null);
+  /** Whether a place is kept for a photo: then it is shown though newer ones are held back. */
+  hasPlace: (id: string) => boolean = () => false;
   readonly more = computed(() => this.#cursor.value !== null);
   /** How many newer photos are held back. */
   readonly waiting = computed(() => this.#held.value.length);
@@ -143,7 +145,7 @@ export class PhotoList {
   }
 
   #all(): readonly string[] {
-    return [...this.#held.value, ...this.ids.value];
+    return mergeNewestFirst(this.ids.value, this.#held.value);
   }
 
   /** Without those that are here no longer, and with those that came, of the ones that were heard of. */
@@ -162,18 +164,17 @@ export class PhotoList {
 
   /** All but what is newer than anything shown so far while newer photos are held back; there must be something to look at. */
   #show(all: readonly string[]): void {
-    const above = this.holding.value
-      ? Math.max(
-          0,
-          all.findIndex((id) => id <= this.#newest),
-        )
-      : 0;
-    const shown = all.slice(above);
+    const before = new Set(this.ids.peek());
+    const isOld = (id: string) => id <= this.#newest || before.has(id) || this.hasPlace(id);
+    const held = this.holding.value && all.some(isOld) ? all.filter((id) => !isOld(id)) : [];
+    const waits = new Set(held);
+    const shown = held.length > 0 ? all.filter((id) => !waits.has(id)) : all;
     batch(() => {
-      this.#held.value = all.slice(0, above);
+      this.#held.value = held;
       if (!sameIds(shown, this.ids.value)) this.ids.value = shown;
     });
-    if (shown.length && shown[0]! > this.#newest) this.#newest = shown[0]!;
+    const newest = shown.find((id) => held.length === 0 || id < held.at(-1)!);
+    if (newest !== undefined && newest > this.#newest) this.#newest = newest;
     if (!shown.length && this.more.value) void this.loadMore();
   }
 

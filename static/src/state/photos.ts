@@ -1,5 +1,6 @@
 import { type Signal, signal } from "@preact/signals";
 import type { Photo } from "../api/types";
+import { clockTime } from "../app/format";
 import { toldSince } from "./freshness";
 import { isAway } from "./server-alarm";
 
@@ -57,8 +58,23 @@ export function lostReason(photo: Photo): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-/** A picture's name, and with it why it cannot be seen. */
+const MOST_SPOKEN = 80;
+
+/** As much of a prompt as tells pictures apart by ear. */
+function beginningOf(words: string): string {
+  if (words.length <= MOST_SPOKEN) return words;
+  const cut = words.slice(0, MOST_SPOKEN + 1);
+  return `${cut.slice(0, Math.max(cut.lastIndexOf(" "), MOST_SPOKEN / 2)).replace(/[\s,;.]+$/, "")}…`;
+}
+
+/** What tells a picture from all others by ear: those of a batch have the same prompt. */
 export function spokenName(photo: Photo): string {
-  if (isLost(photo)) return `${photoName(photo)}: ${lostReason(photo)}`;
-  return !isHome(photo) && isAway(photo.backend_id) ? `${photoName(photo)}: waiting for the server` : photoName(photo);
+  const seed = photo.seed === null ? null : `seed ${photo.seed}`;
+  return [beginningOf(photoName(photo)), seed, clockTime(photo.created_at)].filter(Boolean).join(", ");
+}
+
+/** A picture's name, and with it why it cannot be seen. */
+export function spokenState(photo: Photo): string {
+  if (isLost(photo)) return `${spokenName(photo)}: ${lostReason(photo)}`;
+  return !isHome(photo) && isAway(photo.backend_id) ? `${spokenName(photo)}: waiting for the server` : spokenName(photo);
 }

@@ -7,7 +7,7 @@ import { Icon } from "../shell/icon";
 import { CircleAlert, Minus } from "../shell/icons";
 import { ProgressBar } from "../shell/progress-bar";
 import { getItem, itemKey } from "../state/items";
-import { canRetry, getPhoto, isLost, spokenName } from "../state/photos";
+import { canRetry, getPhoto, isLost, spokenState } from "../state/photos";
 import { previewOf } from "../state/previews";
 import { isAway } from "../state/server-alarm";
 import { secondsLeft } from "../state/time-left";
@@ -51,7 +51,7 @@ function MadeSlot({ photo, picked, box, href, onOpen }: MadeProps) {
     <>
       <a
         href={href}
-        aria-label={spokenName(photo.value)}
+        aria-label={spokenState(photo.value)}
         onClick={(event) => {
           event.preventDefault();
           onOpen(photo.value.id);

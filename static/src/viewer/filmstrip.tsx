@@ -1,7 +1,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { useVirtual } from "../app/virtual";
 import { Picture } from "../library/picture";
-import { getPhoto, spokenName } from "../state/photos";
+import { getPhoto, spokenState } from "../state/photos";
 
 const CELL = 60;
 
@@ -24,7 +24,7 @@ export function Filmstrip({ ids, index, onMove }: { ids: readonly string[]; inde
               <li key={id} style={{ left: `${cell.start}px` }}>
                 <button
                   type="button"
-                  aria-label={spokenName(photo.value)}
+                  aria-label={spokenState(photo.value)}
                   aria-current={cell.index === index ? "true" : undefined}
                   onClick={() => onMove(id)}
                 >

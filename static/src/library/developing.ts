@@ -1,0 +1,107 @@
+import { effect, signal } from "@preact/signals";
+import type { Item, Photo } from "../api/types";
+import { isLive, type LiveItem, liveItems, ranDuring } from "../state/items";
+import type { PhotoFilter, PhotoList } from "../state/photo-list";
+import { getPhoto } from "../state/photos";
+import { getStep } from "../state/steps";
+import { slotId } from "./layout";
+
+/** The place in the grid of a photo that is being made, or waits for its turn. */
+export interface Slot {
+  id: string;
+  live: LiveItem;
+  ratio: number;
+}
+
+/** So many have a place at once; the others get theirs as these are done. */
+const MOST = 12;
+/** A photo that is recorded later than this after its item's end has no place kept. */
+const GRACE_MS = 10_000;
+
+/** Of a list: the slots of our own work that will be in it, newest first, and which photo stands in whose place. */
+export class Developing {
+  readonly slots = signal<readonly Slot[]>([]);
+  readonly #stands = new Map<string, string>();
+  readonly #timers = new Map<string, ReturnType<typeof setTimeout>>();
+  readonly #over = new Set<string>();
+
+  constructor(readonly list: PhotoList) {}
+
+  /** Until the returned function is called. */
+  follow(): () => void {
+    this.list.hasPlace = (id) => this.slotOf(id) !== null;
+    const stop = effect(() => this.#put(liveItems.value, this.list.holding.value));
+    return () => {
+      stop();
+      this.list.hasPlace = () => false;
+      for (const timer of this.#timers.values()) clearTimeout(timer);
+    };
+  }
+
+  /** The slot in whose place this photo stands; null if it never had one. */
+  slotOf(id: string): string | null {
+    const known = this.#stands.get(id);
+    if (known !== undefined) return known;
+    const photo = getPhoto(id)?.peek();
+    const taken = new Set(this.#stands.values());
+    const slot = photo && this.slots.peek().findLast((one) => !taken.has(one.id) && made(one.live.item.peek(), photo));
+    if (!slot) return null;
+    this.#stands.set(id, slot.id);
+    return slot.id;
+  }
+
+  /** Slots whose photo is not there yet. */
+  open(ids: readonly string[]): Slot[] {
+    if (this.slots.value.length === 0) return [];
+    const present = new Set(ids.map((id) => this.#stands.get(id)));
+    return this.slots.value.filter(({ id }) => !present.has(id));
+  }
+
+  #put(live: readonly LiveItem[], holding: boolean): void {
+    const before = this.slots.peek();
+    for (const slot of before) if (!isLive(slot.live.item.value)) this.#end(slot.id);
+    const after = holding ? [...before] : before.filter(({ id }) => !this.#over.has(id));
+    if (!holding) {
+      const known = new Set(before.map(({ id }) => id));
+      const waiting = after.filter((slot) => isLive(slot.live.item.peek())).length;
+      const next = live
+        .filter(({ key, item }) => !known.has(slotId(key)) && willBeIn(this.list.filter, item.peek()))
+        .slice(0, Math.max(0, MOST - waiting));
+      for (const one of next) after.unshift({ id: slotId(one.key), live: one, ratio: ratioOf(one.item.peek()) });
+    }
+    if (after.length !== before.length || after.some((slot, at) => slot !== before[at])) this.slots.value = after;
+  }
+
+  /** Its photo may still be recorded; a place that is looked at stays. */
+  #end(id: string): void {
+    if (this.#timers.has(id)) return;
+    const drop = () => {
+      this.#over.add(id);
+      this.#put(liveItems.peek(), this.list.holding.peek());
+    };
+    this.#timers.set(id, setTimeout(drop, GRACE_MS));
+  }
+}
+
+function made(item: Item, photo: Photo): boolean {
+  return item.backend_id === photo.backend_id && item.step_id === photo.step_id && ranDuring(item, photo.created_at);
+}
+
+/** Will the photo that this item makes be in such a list? Of what is not ours, nobody knows the size. */
+function willBeIn(filter: PhotoFilter, item: Item): boolean {
+  const step = getStep(item.step_id)?.value;
+  if (!step?.parameters.width || !step.parameters.height) return false;
+  const { trashed, source, session, favorite, q } = filter;
+  return (
+    !trashed &&
+    !favorite &&
+    q === null &&
+    (source === null || source === "generated") &&
+    (session === null || session === step.session_id)
+  );
+}
+
+function ratioOf(item: Item): number {
+  const { width, height } = getStep(item.step_id)!.peek().parameters;
+  return Math.min(4, Math.max(0.25, width! / height!));
+}
