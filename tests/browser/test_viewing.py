@@ -210,8 +210,8 @@ async def test_a_double_click_shows_every_pixel_and_another_the_whole_picture(
     page = await open_page("/", viewport={"width": 800, "height": 600})
     await expect(pictures(page)).to_have_count(1)
     await pictures(page).first.get_by_role("link").click()
-    await expect(shown_file(page)).to_have_css("width", "800px")
-    for width in ("1024px", "800px"):
+    await expect(shown_file(page)).to_have_css("width", "720px")
+    for width in ("1024px", "720px"):
         await shown_file(page).click()
         await expect(shown_file(page)).not_to_have_css("width", width)
         await page.wait_for_timeout(600)

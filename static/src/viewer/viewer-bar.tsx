@@ -1,4 +1,4 @@
-import type { Signal } from "@preact/signals";
+import type { ReadonlySignal, Signal } from "@preact/signals";
 import type { Ref } from "preact";
 import type { Photo } from "../api/types";
 import { inspectorOpen } from "../app/preferences";
@@ -10,6 +10,9 @@ import { isHome } from "../state/photos";
 interface ViewerBarProps {
   photo: Signal<Photo> | null;
   place: string;
+  /** Null where there is nothing to zoom. */
+  zoom: ReadonlySignal<number | null> | null;
+  onZoom: () => void;
   download: Ref<HTMLAnchorElement>;
   trashKey: string | undefined;
   onTrash: () => void;
@@ -18,55 +21,77 @@ interface ViewerBarProps {
   onAfter: (() => void) | null;
 }
 
-/** The viewer's controls, over the picture. */
-export function ViewerBar({ photo, place, download, trashKey, onTrash, onClose, onBefore, onAfter }: ViewerBarProps) {
+/** The viewer's controls, above the picture. */
+export function ViewerBar(props: ViewerBarProps) {
+  const { photo, place, zoom, onZoom, download, trashKey, onTrash, onClose, onBefore, onAfter } = props;
   const trashed = photo !== null && photo.value.deleted_at !== null;
   return (
-    <>
-      <div class="viewer-bar">
-        <IconButton icon={ArrowLeft} label="Back" keys="Esc" onClick={onClose} />
-        <span class="small">{place}</span>
-        <div class="rest" />
-        {photo && isHome(photo.value) && (
-          <a
-            class="icon-button"
-            ref={download}
-            href={`${photo.value.url}?download`}
-            download
-            title="Download (d)"
-            aria-label="Download"
-          >
-            <Icon of={Download} />
-          </a>
-        )}
-        {photo && !trashed && (
-          <IconButton
-            class="favorite"
-            icon={Heart}
-            label="Favourite"
-            keys="f"
-            pressed={photo.value.favorite}
-            onClick={() => toggleFavorite([photo.value.id])}
-          />
-        )}
-        {photo && (
-          <IconButton
-            icon={trashed ? Undo2 : Trash2}
-            label={trashed ? "Restore" : "Move to the trash"}
-            keys={trashKey}
-            onClick={onTrash}
-          />
-        )}
+    <div class="viewer-bar">
+      <IconButton icon={ArrowLeft} label="Back" keys="Esc" onClick={onClose} />
+      {place && (
+        <div class="viewer-place">
+          <IconButton icon={ChevronLeft} label="Previous" keys="←" disabled={!onBefore} onClick={() => onBefore?.()} />
+          <span class="small">{place}</span>
+          <IconButton icon={ChevronRight} label="Next" keys="→" disabled={!onAfter} onClick={() => onAfter?.()} />
+        </div>
+      )}
+      {zoom && <Zoom level={zoom} onPress={onZoom} />}
+      <div class="rest" />
+      {photo && isHome(photo.value) && (
+        <a
+          class="icon-button"
+          ref={download}
+          href={`${photo.value.url}?download`}
+          download
+          title="Download (d)"
+          aria-label="Download"
+        >
+          <Icon of={Download} />
+        </a>
+      )}
+      {photo && !trashed && (
         <IconButton
-          icon={Info}
-          label="How it was made"
-          keys="i"
-          pressed={inspectorOpen.value}
-          onClick={() => (inspectorOpen.value = !inspectorOpen.value)}
+          class="favorite"
+          icon={Heart}
+          label="Favourite"
+          keys="f"
+          pressed={photo.value.favorite}
+          onClick={() => toggleFavorite([photo.value.id])}
         />
-      </div>
-      {onBefore && <IconButton class="viewer-step before" icon={ChevronLeft} label="Previous" keys="←" onClick={onBefore} />}
-      {onAfter && <IconButton class="viewer-step after" icon={ChevronRight} label="Next" keys="→" onClick={onAfter} />}
-    </>
+      )}
+      {photo && (
+        <IconButton
+          icon={trashed ? Undo2 : Trash2}
+          label={trashed ? "Restore" : "Move to the trash"}
+          keys={trashKey}
+          onClick={onTrash}
+        />
+      )}
+      <IconButton
+        icon={Info}
+        label="Info"
+        keys="i"
+        pressed={inspectorOpen.value}
+        onClick={() => (inspectorOpen.value = !inspectorOpen.value)}
+      />
+    </div>
+  );
+}
+
+/** How large the picture stands; a press does what `z` does. */
+function Zoom({ level, onPress }: { level: ReadonlySignal<number | null>; onPress: () => void }) {
+  if (level.value === null) return null;
+  const percentage = `${Math.round(level.value * 100)} %`;
+  return (
+    <button
+      type="button"
+      class="viewer-zoom small"
+      title="Fit or 100 % (z)"
+      aria-label={`Zoom: ${percentage}`}
+      data-testid="zoom"
+      onClick={onPress}
+    >
+      {percentage}
+    </button>
   );
 }

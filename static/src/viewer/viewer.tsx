@@ -7,6 +7,7 @@ import { IconButton } from "../shell/icon";
 import { X } from "../shell/icons";
 import { restorePhotos, toggleFavorite, trashPhotos } from "../state/photo-actions";
 import { photoName } from "../state/photos";
+import { Absent, Unloaded } from "./absent";
 import { Filmstrip } from "./filmstrip";
 import { Inspector } from "./inspector";
 import { useIdle } from "./use-idle";
@@ -29,7 +30,9 @@ interface ViewerProps {
   onClose: () => void;
 }
 
-const STRIP = 76;
+/** Height of the bar above and of the strip below: the same, so that the picture stays in the middle (viewer.css). */
+const BAR = 60;
+const STRIP = 60;
 /** As much of a phone's height as its sheet may take (inspector.css). */
 const SHEET = 0.6;
 const NEAR_END = 20;
@@ -43,8 +46,9 @@ export function Viewer({ ids: all, list, shown, restores = false, more, onMore, 
   const sheet = inspectorOpen.value && isPhone.value;
   const { idle, toggle } = useIdle(root);
   const host = useRef<HTMLDivElement>(null);
-  const below = sheet ? SHEET * window.innerHeight : strip ? STRIP : 0;
-  const stage = useStage({ host, ids, index, known: photo !== null, below, onShow: onMove, onTap: toggle, onClose });
+  const below = sheet ? SHEET * window.innerHeight : strip && !idle ? STRIP : 0;
+  const room = { above: idle ? 0 : BAR, below };
+  const { stage, failed } = useStage({ host, ids, index, known: photo !== null, room, onShow: onMove, onTap: toggle, onClose });
   useModal(root);
 
   useEffect(() => {
@@ -69,7 +73,7 @@ export function Viewer({ ids: all, list, shown, restores = false, more, onMore, 
       i: () => (inspectorOpen.value = !inspectorOpen.value),
       t: () => (filmstripOpen.value = !filmstripOpen.value),
       d: () => download.current?.click(),
-      z: () => stage?.swipe.toggleZoom(),
+      z: () => stage?.toggleZoom(),
       f: () => toggleFavorite([shown]),
       Delete: () => (restores ? restore() : trash()),
     },
@@ -87,7 +91,11 @@ export function Viewer({ ids: all, list, shown, restores = false, more, onMore, 
       data-testid="viewer"
       data-photo={shown}
     >
-      <div class="viewer-stage" ref={host} />
+      <div class="viewer-stage" ref={host}>
+        {stage === null && photo !== null && (
+          <div class="absent">{failed ? <Unloaded photo={photo} /> : <Absent photo={photo} />}</div>
+        )}
+      </div>
       {error !== null && (
         <div class="viewer-error">
           <p>{error}</p>
@@ -99,6 +107,8 @@ export function Viewer({ ids: all, list, shown, restores = false, more, onMore, 
       <ViewerBar
         photo={photo}
         place={ids.length > 1 ? `${index + 1} of ${ids.length}${more ? "+" : ""}` : ""}
+        zoom={stage?.zoom ?? null}
+        onZoom={() => stage?.toggleZoom()}
         download={download}
         trashKey={restores === trashed ? "Del" : undefined}
         onTrash={trashed ? restore : trash}
@@ -108,7 +118,7 @@ export function Viewer({ ids: all, list, shown, restores = false, more, onMore, 
       />
       {strip && <Filmstrip ids={ids} index={index} onMove={onMove} />}
       {inspectorOpen.value && photo && (
-        <aside class="inspector scroll" aria-label="How it was made">
+        <aside class="inspector scroll" aria-label="Info">
           <IconButton class="inspector-close" icon={X} label="Close" keys="i" onClick={() => (inspectorOpen.value = false)} />
           <Inspector photo={photo} key={shown} />
         </aside>
