@@ -17,7 +17,7 @@ interface Words {
 const SETTINGS: Record<keyof RuntimeSettings, Words> = {
   retrieval_max_attempts: {
     name: "Tries per photo",
-    meaning: "How often bringing a photo home is tried before it needs a look.",
+    meaning: "How often bringing a photo home is tried before Darkroom gives up.",
     unit: "tries",
     min: 1,
     max: 100,

@@ -22,14 +22,14 @@ const KEYS: [string, [string[], string][]][] = [
       [["Esc"], "Clear the selection"],
       [["f"], "Favourite"],
       [["Del"], "To the trash"],
-      [["i"], "How it was made"],
+      [["i"], "Info"],
     ],
   ],
   [
     "In the viewer",
     [
       [["←", "→"], "Previous, next"],
-      [["i"], "How it was made"],
+      [["i"], "Info"],
       [["z"], "Zoom"],
       [["t"], "Filmstrip"],
       [["f"], "Favourite"],

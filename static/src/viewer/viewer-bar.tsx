@@ -2,6 +2,7 @@ import type { ReadonlySignal, Signal } from "@preact/signals";
 import type { Ref } from "preact";
 import type { Photo } from "../api/types";
 import { inspectorOpen } from "../app/preferences";
+import { alarms } from "../shell/alarms";
 import { Icon, IconButton } from "../shell/icon";
 import { ArrowLeft, ChevronLeft, ChevronRight, Download, Heart, Info, Trash2, Undo2 } from "../shell/icons";
 import { toggleFavorite } from "../state/photo-actions";
@@ -37,6 +38,7 @@ export function ViewerBar(props: ViewerBarProps) {
       )}
       {zoom && <Zoom level={zoom} onPress={onZoom} />}
       <div class="rest" />
+      <Trouble />
       {photo && isHome(photo.value) && (
         <a
           class="icon-button"
@@ -75,6 +77,18 @@ export function ViewerBar(props: ViewerBarProps) {
         onClick={() => (inspectorOpen.value = !inspectorOpen.value)}
       />
     </div>
+  );
+}
+
+/** What the page below says of it, in a word. */
+function Trouble() {
+  const [worst] = alarms.value;
+  if (worst?.tone !== "bad") return null;
+  return (
+    <span class="viewer-trouble small" role="status" title={worst.words}>
+      <span class={`dot ${worst.tone}`} />
+      <span class="ellipsis">{worst.words}</span>
+    </span>
   );
 }
 
