@@ -100,7 +100,12 @@ class Connection:
         self.client = InvokeClient(row.url, row.queue_id, credentials, surroundings.timeout, session=surroundings.http)
         self.tracking = Tracking(row.id, surroundings.previews)
         self.subscription = Subscription(
-            self.client, self._event, self._subscribed, self._socket_changed, admit=self.admit
+            self.client,
+            self._event,
+            self._subscribed,
+            self._socket_changed,
+            admit=self.admit,
+            on_wait=lambda: surroundings.status_changed(row.id),
         )
         self.identity = Identity(row.id, self.client, surroundings.database, lost=self.subscription.recheck)
         self.recorder = Recorder(
@@ -310,6 +315,10 @@ class Connection:
     @property
     def last_event_at(self) -> datetime | None:
         return self.subscription.last_event_at
+
+    @property
+    def next_attempt_at(self) -> datetime | None:
+        return self.subscription.next_attempt_at
 
     def item_progress(self, item_id: int) -> Progress | None:
         return self.tracking.progress_of(item_id)

@@ -72,7 +72,7 @@ async def backend_rows(connection: Connection) -> list[BackendRow]:
 
 async def create(connection: Connection, wanted: BackendCreate) -> UUID:
     """Raises ValidationError for its URL, Conflict when that queue of that server is known already."""
-    url = _address(wanted.url)
+    url = address(wanted.url)
     identity = new_id()
     name = wanted.name or host_of(url)
     credentials = _json(wanted.credentials)
@@ -89,7 +89,7 @@ async def patch(connection: Connection, backend_id: UUID, wanted: BackendPatch) 
     """Raises as `create` does, and NotFound. A login that is given belongs to the origin of the address it is given
     with; each former one stays with its own origin."""
     url = given(wanted.url)
-    url = _address(url) if url is not None else None
+    url = address(url) if url is not None else None
     queue_id = given(wanted.queue_id)
     try:
         async with connection.transaction():
@@ -151,6 +151,7 @@ def resource(
         created_at=row.created_at,
         last_seen_at=row.last_seen_at,
         last_event_at=connection.last_event_at if connection else None,
+        next_attempt_at=connection.next_attempt_at if connection else None,
         videos=connection.videos if connection else 0,
         older_images=connection.older_images if connection else 0,
         error=connection.error if connection else None,
@@ -163,7 +164,8 @@ def given(value: Any) -> Any:
     return None if value is msgspec.UNSET else value
 
 
-def _address(url: str) -> str:
+def address(url: str) -> str:
+    """As it is written down. Raises ValidationError."""
     try:
         return normalised(url)
     except ValueError as error:
@@ -182,4 +184,4 @@ def _json(value: msgspec.Struct | None) -> str | None:
 
 
 def _known_already() -> Conflict:
-    return Conflict("this queue of this server is known already")
+    return Conflict("this server was added before: another has this address and queue")

@@ -6,27 +6,32 @@ import asyncio
 from typing import Annotated, Final
 from uuid import UUID
 
-import aiohttp
 import msgspec
 from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from service.backends import identity_choice, queries
-from service.backends.connection import BackendRow
+from service.backends.reach import Address, reach
 from service.backends.registry import Registry
 from service.backends.removal import remove
-from service.backends.schemas import BackendCreate, BackendList, BackendPatch, IdentityChoice, Queue, Reached
+from service.backends.schemas import (
+    AddressTest,
+    BackendCreate,
+    BackendList,
+    BackendPatch,
+    IdentityChoice,
+    Queue,
+    Reached,
+)
 from service.database.engine import Database
 from service.error_responses import failures
-from service.errors import BackendUnavailable, Conflict, InvokeError, NotFound
-from service.invokeai.client import Credentials, InvokeClient
+from service.errors import Conflict, InvokeError, NotFound
 from service.live.announce import Announcer
 from service.live.messages import Backend, BackendLedger
 from service.retrieval.missing import give_up_missing
 
 TAGS: Final = ["backends"]
-TEST_SECONDS: Final = 15.0
 CONFIRM_SECONDS: Final = 25.0
 
 
@@ -137,6 +142,22 @@ async def get_backend_queue(backend_id: FromPath[UUID], registry: NamedDependenc
 
 
 @post(
+    "/api/v1/backends/test",
+    operation_id="test_address",
+    status_code=200,
+    tags=TAGS,
+    responses=failures(502),
+)
+async def test_address(data: JSONBody[AddressTest], database: NamedDependency[Database]) -> Reached:
+    """Ask who answers at an address before it is added. Nothing is stored, and no stored login is sent. No InvokeAI, or
+    not let in: 502, with `details.reason`: `no_answer`, `not_invokeai`, `login` or `failing`."""
+    credentials = msgspec.to_builtins(data.credentials) if data.credentials else None
+    return await reach(
+        database, Address(url=queries.address(data.url), queue_id=data.queue_id, credentials=credentials)
+    )
+
+
+@post(
     "/api/v1/backends/{backend_id:uuid}/test",
     operation_id="test_backend",
     status_code=200,
@@ -144,18 +165,13 @@ async def get_backend_queue(backend_id: FromPath[UUID], registry: NamedDependenc
     responses=failures(502),
 )
 async def test_backend(backend_id: FromPath[UUID], database: NamedDependency[Database]) -> Reached:
-    """Ask the server who it is, now, over a connection of its own. Not reached, or not let in: 502."""
+    """Ask the server who it is, now, over a connection of its own. Not reached, or not let in: 502, as for an
+    address."""
     async with database.connection() as connection:
         row = next((row for row in await queries.backend_rows(connection) if row.id == backend_id), None)
     if row is None:
         raise _no_such_backend()
-    try:
-        async with asyncio.timeout(TEST_SECONDS):
-            return await _reach(row)
-    except TimeoutError as error:
-        raise BackendUnavailable(f"{row.url} did not answer within {TEST_SECONDS:g} s") from error
-    except InvokeError as error:
-        raise BackendUnavailable(str(error)) from error
+    return await reach(database, Address(url=row.url, queue_id=row.queue_id, credentials=row.credentials))
 
 
 @post(
@@ -221,14 +237,6 @@ async def see_gone(
     return await registry.resource(backend_id)
 
 
-async def _reach(row: BackendRow) -> Reached:
-    credentials = msgspec.convert(row.credentials, Credentials) if row.credentials else None
-    async with aiohttp.ClientSession() as session:
-        client = InvokeClient(row.url, row.queue_id, credentials, TEST_SECONDS, session=session)
-        info = await client.connect()
-        return Reached(version=info.version, multiuser=info.multiuser, models=len(await client.models()))
-
-
 def _no_such_backend() -> NotFound:
     return NotFound("there is no such server")
 
@@ -242,6 +250,7 @@ routes = [
     delete_backend,
     get_backend_ledger,
     get_backend_queue,
+    test_address,
     test_backend,
     confirm_gone,
     see_gone,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -71,9 +72,26 @@ class Queue(QueueCounts, frozen=True):
     items: list[Item]
 
 
+class AddressTest(Given, frozen=True):
+    """Where an InvokeAI may be, and the login to try there; nothing of it is stored."""
+
+    url: str
+    queue_id: QueueId = "default"
+    credentials: ServerLogin | None = None
+
+
+class KnownServer(Resource, frozen=True):
+    """A server that was added before."""
+
+    id: UUID
+    name: str
+
+
 class Reached(Resource, frozen=True):
-    """What a backend answered to a test."""
+    """What an InvokeAI answered to a test."""
 
     version: str
     multiuser: bool
     models: int
+    known_as: KnownServer | None
+    """The server that has this address, or whose images are there; null where there is none."""

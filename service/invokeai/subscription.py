@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -55,8 +55,8 @@ class Subscription:
     `on_socket` is called with None when a socket has subscribed, and with the reason when there is none although REST
     answers. Nothing is replayed: after each subscribing, and each time the state becomes CONNECTED, the listener reads
     by REST (rule 1). `admit` is awaited before CONNECTED is entered, and each time the server is asked again before a
-    new socket; it raises an `InvokeError` to refuse. The other callbacks are plain functions that neither raise nor
-    wait."""
+    new socket; it raises an `InvokeError` to refuse. `on_wait` is called when `next_attempt_at` has changed.
+    The other callbacks are plain functions that neither raise nor wait."""
 
     def __init__(
         self,
@@ -66,6 +66,7 @@ class Subscription:
         on_socket: Callable[[str | None], None] = lambda _: None,
         *,
         admit: Callable[[], Awaitable[None]] = _anyone,
+        on_wait: Callable[[], None] = lambda: None,
         pace: Pace = PACE,
         wait: Callable[[asyncio.Event, float], Awaitable[object]] = happened,
     ) -> None:
@@ -73,11 +74,14 @@ class Subscription:
         self.listening = False
         """Whether a socket has subscribed and is not lost."""
         self.last_event_at: datetime | None = None
+        self.next_attempt_at: datetime | None = None
+        """When a server that is away is asked again; for the eye alone. None while it is asked."""
         self._client = client
         self._on_event = on_event
         self._on_state = on_state
         self._on_socket = on_socket
         self._admit = admit
+        self._on_wait = on_wait
         self._pace = pace
         self._wait = wait
         self._poked = asyncio.Event()
@@ -118,7 +122,7 @@ class Subscription:
                 await self._pause(self._socket_wait)
                 self._socket_wait = min(2 * self._socket_wait, self._pace.longest_wait)
                 return
-        await self._pause(self._rest_wait)
+        await self._pause(self._rest_wait, is_away=True)
         self._rest_wait = min(2 * self._rest_wait, self._pace.longest_wait)
 
     # --- REST ---
@@ -219,6 +223,17 @@ class Subscription:
         """Whether the socket that has just ended heard something or lasted; a server may accept and drop at once."""
         return self._heard_at > self._opened_at or time.monotonic() - self._opened_at >= self._pace.settled
 
-    async def _pause(self, seconds: float) -> None:
-        await self._wait(self._poked, seconds * random.uniform(0.5, 1.0))
+    async def _pause(self, seconds: float, *, is_away: bool = False) -> None:
+        seconds *= random.uniform(0.5, 1.0)
+        if is_away:
+            self._announce(datetime.now(UTC) + timedelta(seconds=seconds))
+        try:
+            await self._wait(self._poked, seconds)
+        finally:
+            if is_away:
+                self._announce(None)
         self._poked.clear()
+
+    def _announce(self, next_attempt_at: datetime | None) -> None:
+        self.next_attempt_at = next_attempt_at
+        self._on_wait()

@@ -219,6 +219,8 @@ class Backend(Resource, frozen=True, kw_only=True):
     created_at: datetime
     last_seen_at: datetime | None
     last_event_at: datetime | None
+    next_attempt_at: datetime | None
+    """When a server that is away is tried again; null while it is tried, and when it is connected."""
     videos: int
     """Videos seen there, which this release does not retrieve (rule 6)."""
     older_images: int

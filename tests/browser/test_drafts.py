@@ -81,7 +81,7 @@ async def test_a_model_that_vanishes_leaves_the_owners_numbers_and_a_choice(
     await page.get_by_label("Width", exact=True).fill("832")
     await page.locator("select[name=scheduler]").select_option("ddim")
     invokeai.models.remove(gone["key"])
-    await page.get_by_role("button", name="Read the models again").click()
+    await page.get_by_role("button", name="Refresh models").click()
     await expect(model).to_have_value("")
     await page.get_by_test_id("generate").click()
     await expect(page.get_by_role("alert")).to_have_text("Choose a model first.")

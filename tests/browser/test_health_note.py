@@ -28,6 +28,9 @@ async def test_a_folder_that_is_not_the_right_one_is_told_and_forgotten_without_
     await expect(page.get_by_test_id("health-note")).to_have_count(0)
     (public_folder / "data" / MARKER).rename(public_folder / "data" / "away")
     await expect(page.get_by_test_id("health-note")).to_have_text(WORDS["wrong_folder"])
+    await expect(page.get_by_test_id("connection")).to_have_text("Wrong data folder")
+    activity = page.get_by_role("navigation", name="Places").get_by_role("link", name="Activity: Wrong data folder")
+    await expect(activity.filter(visible=True)).to_be_visible()
     (public_folder / "data" / "away").rename(public_folder / "data" / MARKER)
     await expect(page.get_by_test_id("health-note")).to_have_count(0)
 

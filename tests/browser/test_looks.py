@@ -96,19 +96,25 @@ async def test_a_retrievals_row_is_no_wider_than_its_card_and_its_reason_is_read
     assert within(await box_of(reason), await box_of(retrievals.locator("td.wide")))
 
 
-async def test_offline_is_said_above_the_step_and_over_nothing(
+async def test_offline_is_said_below_the_bar_and_moves_nothing(
     open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
     session = await create_session(invokeai, darkroom, 64, 64)
     page = await open_page("/settings", tolerated=(LOST_CONNECTION,))
-    await page.context.route_web_socket("**/api/v1/feed", refuse)
-    await page.route("**/feed/snapshot", lambda route: route.abort())
     await page.goto(f"/studio/{session}")
     note, title = page.get_by_test_id("offline-note"), page.get_by_role("heading", name="Dunes at dusk")
+    await expect(title).to_be_visible()
+    before = await box_of(title)
+    await page.context.route_web_socket("**/api/v1/feed", refuse)
+    await page.route("**/feed/snapshot", lambda route: route.abort())
+    await page.reload()
     await expect(note).to_be_visible()
-    bar, said, step = await box_of(page.locator(".topbar")), await box_of(note), await box_of(title)
+    bar, said = await box_of(page.locator(".topbar")), await box_of(note)
     assert bar["y"] + bar["height"] <= said["y"]
-    assert said["y"] + said["height"] <= step["y"]
+    assert await box_of(title) == before
+    await note.get_by_role("button", name="Hide").click()
+    await expect(note).to_be_hidden()
+    await expect(page.get_by_test_id("connection")).to_have_text("Offline")
 
 
 async def test_offline_is_said_over_the_library_and_moves_nothing_of_it(

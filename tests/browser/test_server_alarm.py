@@ -49,6 +49,53 @@ async def test_a_dead_server_is_told_on_every_page_and_what_is_wrong_is_one_clic
         await expect(activity(one)).to_have_accessible_name("Activity")
 
 
+async def test_a_dead_server_is_named_with_when_it_was_seen_and_is_tried_at_once_when_asked(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    await make(invokeai, 1)
+    page, phone = await open_page("/"), await open_page("/studio", **PHONE)
+    await expect(pictures(page)).to_have_count(1)
+    tile = await tiles(page).bounding_box()
+    name = invokeai.url.removeprefix("http://")
+
+    await invokeai.kill()
+    for one in (page, phone):
+        note = one.get_by_test_id("server-note")
+        await expect(note.get_by_role("alert")).to_have_text(f"{name} cannot be reached.")
+        await expect(note).to_contain_text(re.compile(r"Last seen (just now|\d+ s ago)"))
+    assert await tiles(page).bounding_box() == tile
+    # Attempts are far apart by now; the next one is asked for.
+    note = page.get_by_test_id("server-note")
+    await expect(note).to_contain_text(re.compile(r"Tried again in \d+ s"))
+    await expect(note).to_contain_text(re.compile(r"Tried again in ([5-9]|\d\d) s"), timeout=60_000)
+    await page.goto("/activity")
+    await expect(page.get_by_test_id("server-note")).to_have_count(0)
+    await expect(page.get_by_test_id("server")).to_contain_text(re.compile(r"Last seen .* Tried again in \d+ s"))
+    await page.goto("/")
+    await invokeai.restart()
+    await note.get_by_role("button", name="Try now").click()
+    for one in (page, phone):
+        await expect(one.get_by_test_id("server-note")).to_have_count(0, timeout=5_000)
+
+
+async def test_an_alarm_that_was_hidden_stays_so_until_it_is_another_one(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
+) -> None:
+    page = await open_page("/")
+    await expect(page.get_by_test_id("connection")).to_have_text("Live")
+    await invokeai.kill()
+    note = page.get_by_test_id("server-note")
+    await note.get_by_role("button", name="Hide").click()
+    await expect(page.get_by_test_id("alarm")).to_be_hidden()
+    await page.reload()
+    await expect(page.get_by_test_id("connection")).to_have_text(NOT_REACHABLE)
+    await expect(page.get_by_test_id("alarm")).to_be_hidden()
+    await invokeai.restart()
+    await expect(page.get_by_test_id("connection")).to_have_text("Live")
+    await invokeai.kill()
+    await expect(note).to_be_visible()
+
+
 async def test_what_a_dead_server_was_making_waits_and_does_not_spin(
     open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
@@ -101,6 +148,9 @@ async def test_a_photo_that_failed_to_come_home_marks_the_activity_page(
     invokeai.break_file("truncated", times=None)
     await make(invokeai, 1)
     await expect(activity(page)).to_have_accessible_name("Activity: 1 photo failed to come home")
+    note = page.get_by_test_id("photos-note")
+    await expect(note.get_by_role("alert")).to_have_text("1 photo did not come home.")
+    await expect(note.get_by_role("link", name="See why")).to_have_attribute("href", "/activity#retrievals")
     await expect(page.get_by_test_id("connection")).to_have_text("Live")
 
 

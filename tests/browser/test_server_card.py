@@ -43,7 +43,7 @@ async def test_an_owner_learns_what_stays_where_it_is_and_brings_the_rest_at_onc
     await expect(server.get_by_test_id("server-trouble")).to_contain_text(
         "No live events: a proxy in between passes no websockets"
     )
-    await page.get_by_role("button", name="Look now at").click()
+    await page.get_by_role("button", name="Refresh").click()
     words = "12 older images stay in InvokeAI; Import brings them later"
     await expect(server.get_by_test_id("older-images")).to_have_text(words)
     await expect(server.get_by_test_id("ledger")).not_to_contain_text("Nothing made yet")

@@ -47,7 +47,7 @@ async def test_enter_opens_arrows_walk_the_inspector_tells_and_escape_returns(
     await expect(inspector).to_contain_text("a valley at dawn")
     await expect(inspector).to_contain_text("blurry")
     model = invokeai.main_model()["name"]
-    for name, value in (("Model", model), ("Seed", "100"), ("Size", "96 × 64"), ("Steps", "4"), ("From", "InvokeAI")):
+    for name, value in (("Model", model), ("Seed", "100"), ("Size", "96 × 64"), ("Steps", "4"), ("Source", "InvokeAI")):
         fact = inspector.locator("dl > div", has=page.get_by_text(name, exact=True)).locator("dd")
         await expect(fact).to_contain_text(value)
     await page.keyboard.press("ArrowLeft")
@@ -210,8 +210,8 @@ async def test_a_double_click_shows_every_pixel_and_another_the_whole_picture(
     page = await open_page("/", viewport={"width": 800, "height": 600})
     await expect(pictures(page)).to_have_count(1)
     await pictures(page).first.get_by_role("link").click()
-    await expect(shown_file(page)).to_have_css("width", "800px")
-    for width in ("1024px", "800px"):
+    await expect(shown_file(page)).to_have_css("width", "720px")
+    for width in ("1024px", "720px"):
         await shown_file(page).click()
         await expect(shown_file(page)).not_to_have_css("width", width)
         await page.wait_for_timeout(600)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import aiohttp
 import pytest
 
-from service.backends import removal, routes
+from service.backends import reach, removal, routes
 from service.backends.registry import Registry
 from service.database.engine import Connection, Database
 from service.live.announce import Announcer, Readers
@@ -218,6 +218,46 @@ async def test_a_test_tells_who_answers_or_why_nobody_does(
     assert failed["error"]["message"]
 
 
+async def test_an_address_is_tested_before_it_is_added(
+    client: aiohttp.ClientSession, connection: Connection, invokeai: ScriptedInvokeAI
+) -> None:
+    async def ask(**body: Any) -> aiohttp.ClientResponse:
+        return await client.post("/api/v1/backends/test", json=body)
+
+    reached = await answer(await ask(url=f" {invokeai.url}/ "), 200)
+    assert (reached["version"], reached["known_as"]) == ("6.14.2", None)
+    assert await connection.fetchval("SELECT count(*) FROM backends") == 0
+    assert (await answer(await ask(url="192.168.1.20:9090"), 400))["error"]["code"] == "validation_error"
+    for url, reason in ((NOBODY_THERE, "no_answer"), (f"{invokeai.url}/no/such/path", "not_invokeai")):
+        failed = await answer(await ask(url=url), 502)
+        assert failed["error"]["details"] == {"reason": reason}
+        assert url in failed["error"]["message"]
+
+    image = invokeai.add_canvas_save()
+    known = await add_backend(connection, url="http://another-name.example:9090", enabled=False)
+    await add_photo(connection, backend_id=known, invoke_id=image.image_name)
+    assert (await answer(await ask(url=invokeai.url), 200))["known_as"]["id"] == str(known)
+
+
+async def test_an_address_that_wants_a_login_is_tested_with_one(client: aiohttp.ClientSession, tmp_path: Path) -> None:
+    users = MultiUser([Account("owner@example.com", "secret", is_admin=True)])
+    server = ScriptedInvokeAI(tmp_path / "multiuser", multiuser=users)
+    await server.start()
+    body: dict[str, Any] = {"url": server.url}
+    failed = await answer(await client.post("/api/v1/backends/test", json=body), 502)
+    assert failed["error"]["details"] == {"reason": "login"}
+    body["credentials"] = {"email": "owner@example.com", "password": "secret"}
+    assert (await answer(await client.post("/api/v1/backends/test", json=body), 200))["multiuser"] is True
+    await server.stop()
+
+
+async def test_a_server_that_is_away_says_when_it_is_tried_again(client: aiohttp.ClientSession) -> None:
+    created = await answer(await client.post("/api/v1/backends", json={"url": NOBODY_THERE}), 201)
+    waiting = await until(client, created["id"], lambda now: now["next_attempt_at"] is not None)
+    assert waiting["state"] == "unreachable"
+    assert datetime.fromisoformat(waiting["next_attempt_at"]) <= datetime.now(UTC) + timedelta(seconds=30)
+
+
 async def test_a_test_signs_in_where_the_server_asks_for_it(
     client: aiohttp.ClientSession, connection: Connection, tmp_path: Path
 ) -> None:
@@ -241,7 +281,7 @@ async def test_a_server_that_never_answers_is_not_waited_for(
         await reader.read()
         writer.close()
 
-    monkeypatch.setattr(routes, "TEST_SECONDS", 0.2)
+    monkeypatch.setattr(reach, "TEST_SECONDS", 0.2)
     server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]

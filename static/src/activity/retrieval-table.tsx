@@ -6,7 +6,7 @@ import { Icon } from "../shell/icon";
 import { CircleCheck, RotateCcw, Trash2 } from "../shell/icons";
 import { backendName } from "../state/backends";
 import { retryAll, trashPhotos } from "../state/photo-actions";
-import { canRetry, getPhoto, isTriedAgain, lostReason } from "../state/photos";
+import { canRetry, getPhoto, isTriedAgain, lostReason, photoName } from "../state/photos";
 import { moreTroubled, troubled, troubledError } from "../state/retrievals";
 import { settings } from "../state/settings";
 import { type Column, Table } from "./table";
@@ -20,10 +20,16 @@ interface RetrievalTableProps {
 export function RetrievalTable({ addressOf, onOpen }: RetrievalTableProps) {
   const now = useNow(1_000);
   const photos = (troubled.value ?? []).map((id) => getPhoto(id)?.value).filter((photo) => photo !== undefined);
+  const [givenUp, triedAgain] = [photos.filter((photo) => !isTriedAgain(photo)), photos.filter(isTriedAgain)];
   const columns: Column<Photo>[] = [
-    { name: "Photo", by: (photo) => photo.id, cell: (photo) => <Name photo={photo} href={addressOf(photo.id)} onOpen={onOpen} /> },
+    {
+      name: "Photo",
+      by: photoName,
+      cell: (photo) => <Name photo={photo} href={addressOf(photo.id)} onOpen={onOpen} />,
+      class: "photo",
+    },
     { name: "Server", by: (photo) => backendName(photo.backend_id), cell: (photo) => backendName(photo.backend_id) },
-    { name: "Made", by: (photo) => photo.created_at, cell: (photo) => ago(photo.created_at, now) },
+    { name: "Created", by: (photo) => photo.created_at, cell: (photo) => ago(photo.created_at, now) },
     { name: "Tried", by: (photo) => photo.retrieval_attempts, cell: (photo) => tried(photo, now) },
     {
       name: "What happened",
@@ -35,7 +41,7 @@ export function RetrievalTable({ addressOf, onOpen }: RetrievalTableProps) {
   return (
     <section class="card" id="retrievals" data-testid="retrievals">
       <header class="card-head">
-        <h2>Retrievals that need a look</h2>
+        <h2>Retrievals</h2>
         {photos.length > 0 && (
           <button type="button" class="button compact" onClick={() => void retryAll(photos[0]!.id)}>
             <Icon of={RotateCcw} />
@@ -44,9 +50,13 @@ export function RetrievalTable({ addressOf, onOpen }: RetrievalTableProps) {
         )}
       </header>
       {troubledError.value !== null && <p class="bad small">{troubledError.value}</p>}
-      {photos.length > 0 && (
-        <Table label="Retrievals that need a look" columns={columns} rows={photos} rowKey={(photo) => photo.id} />
-      )}
+      <Part name="Given up" meaning="Nothing more is tried unless you retry." columns={columns} photos={givenUp} />
+      <Part
+        name="Tried again"
+        meaning="Darkroom goes on by itself. There is nothing to do."
+        columns={columns}
+        photos={triedAgain}
+      />
       {moreTroubled.value && <p class="muted small">These are the newest; older ones are not listed.</p>}
       {troubled.value !== null && photos.length === 0 && (
         <p class="all-well muted">
@@ -55,6 +65,26 @@ export function RetrievalTable({ addressOf, onOpen }: RetrievalTableProps) {
         </p>
       )}
     </section>
+  );
+}
+
+interface PartProps {
+  name: string;
+  meaning: string;
+  columns: readonly Column<Photo>[];
+  photos: readonly Photo[];
+}
+
+function Part({ name, meaning, columns, photos }: PartProps) {
+  if (photos.length === 0) return null;
+  return (
+    <div class="retrievals-part" data-testid={`retrievals-${name === "Given up" ? "given-up" : "tried-again"}`}>
+      <h3>
+        {name} <span class="muted">{photos.length}</span>
+      </h3>
+      <p class="small muted">{meaning}</p>
+      <Table label={`Retrievals: ${name.toLowerCase()}`} columns={columns} rows={photos} rowKey={(photo) => photo.id} />
+    </div>
   );
 }
 
@@ -81,13 +111,11 @@ function Name({ photo, href, onOpen }: { photo: Photo; href: string; onOpen: (id
       <span class="photo-face" aria-hidden="true">
         <Picture photo={known} />
       </span>
-      <span class="mono ellipsis">{shortName(photo.filename)}</span>
+      <span class="ellipsis" title={photoName(photo)}>
+        {photoName(photo)}
+      </span>
     </a>
   );
-}
-
-function shortName(filename: string): string {
-  return filename.length > 18 ? `${filename.slice(0, 6)}…${filename.slice(-8)}` : filename;
 }
 
 function Action({ photo }: { photo: Photo }) {

@@ -1,11 +1,13 @@
 import { useState } from "preact/hooks";
-import { api } from "../api/client";
 import type { Backend } from "../api/types";
 import { ago, count, dateTime, duration, olderImages } from "../app/format";
-import { toast, toastFailure } from "../app/toasts";
+import { toast } from "../app/toasts";
+import { useNow } from "../app/use-now";
 import { Icon, IconButton } from "../shell/icon";
 import { CircleAlert, Pencil, RefreshCw } from "../shell/icons";
 import { ProgressBar } from "../shell/progress-bar";
+import { lastSeen, nextAttempt } from "../state/attempts";
+import { lookAt } from "../state/backends";
 import { type LiveItem, runningItems } from "../state/items";
 import { previewOf } from "../state/previews";
 import { getStep } from "../state/steps";
@@ -33,7 +35,7 @@ export function ServerCard({ server }: { server: Backend }) {
         <span class="small muted ellipsis server-facts" title={server.url}>
           {facts}
         </span>
-        {server.enabled && <IconButton icon={RefreshCw} label={`Look now at ${server.name}`} onClick={() => lookAt(server)} />}
+        {server.enabled && <IconButton icon={RefreshCw} label={`Refresh ${server.name}`} onClick={() => void refresh(server)} />}
         <IconButton icon={Pencil} label={`Edit ${server.name}`} onClick={() => edit(true)} />
       </header>
       {server.state === "connected" ? (
@@ -45,7 +47,7 @@ export function ServerCard({ server }: { server: Backend }) {
           <Queue server={server} />
         </div>
       ) : (
-        <p class="server-absent muted">{absence(server)}</p>
+        <Absence server={server} />
       )}
       {server.state === "unrecognised" && <IdentityChoice server={server} />}
       <Troubles server={server} />
@@ -55,14 +57,34 @@ export function ServerCard({ server }: { server: Backend }) {
   );
 }
 
-/** Queue and gallery are read at once; what is found comes by the feed. */
-async function lookAt(server: Backend): Promise<void> {
-  try {
-    await api.POST("/api/v1/backends/{backend_id}/look", { params: { path: { backend_id: server.id } } });
-    toast(`Looking at ${server.name}`);
-  } catch (failure) {
-    toastFailure("It was not looked at.", failure);
-  }
+async function refresh(server: Backend): Promise<void> {
+  if (await lookAt(server)) toast(`Refreshing ${server.name}`);
+}
+
+/** What a server that is not connected means; when it is tried again, and that it can be tried now. */
+function Absence({ server }: { server: Backend }) {
+  const now = useNow(1_000);
+  const isTried = server.enabled && server.state !== "connecting";
+  return (
+    <div class="server-absent">
+      <p class="muted">{absence(server)}</p>
+      {isTried && (
+        <p class="server-attempts">
+          <span>
+            {lastSeen(server, now)} {nextAttempt(server, now)}
+          </span>
+          <button
+            type="button"
+            class="button compact"
+            disabled={server.next_attempt_at === null}
+            onClick={() => void lookAt(server)}
+          >
+            Try now
+          </button>
+        </p>
+      )}
+    </div>
+  );
 }
 
 function hostOf(url: string): string {

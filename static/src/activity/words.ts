@@ -15,7 +15,7 @@ export function absence(server: Backend): string {
     case "connecting":
       return "Opening the connection.";
     case "unreachable":
-      return `${sentence(server.error ?? "It does not answer")} It is tried again by itself; nothing it makes meanwhile is missed.`;
+      return `${sentence(server.error ?? "It does not answer")} It is tried again by itself; nothing it makes in the meantime is missed.`;
     case "unauthorized":
       return `${sentence(server.error ?? "This InvokeAI wants a login")} Give its email and password under Edit.`;
     case "unrecognised":
@@ -27,7 +27,8 @@ export function absence(server: Backend): string {
   }
 }
 
-function sentence(words: string): string {
+/** Words of the service as one. */
+export function sentence(words: string): string {
   const begun = words.charAt(0).toUpperCase() + words.slice(1);
   return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }

@@ -541,6 +541,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/backends/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * TestAddress
+         * @description Ask who answers at an address before it is added. Nothing is stored, and no stored login is sent. No InvokeAI, or
+         *     not let in: 502, with `details.reason`: `no_answer`, `not_invokeai`, `login` or `failing`.
+         */
+        post: operations["test_address"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/backends/{backend_id}/test": {
         parameters: {
             query?: never;
@@ -552,7 +573,8 @@ export interface paths {
         put?: never;
         /**
          * TestBackend
-         * @description Ask the server who it is, now, over a connection of its own. Not reached, or not let in: 502.
+         * @description Ask the server who it is, now, over a connection of its own. Not reached, or not let in: 502, as for an
+         *     address.
          */
         post: operations["test_backend"];
         delete?: never;
@@ -760,6 +782,13 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** AddressTest */
+        AddressTest: {
+            url: string;
+            /** @default default */
+            queue_id?: string;
+            credentials?: components["schemas"]["ServerLogin"] | null;
+        };
         /** AlbumRef */
         AlbumRef: {
             /** Format: uuid */
@@ -788,6 +817,7 @@ export interface components {
             created_at: string;
             last_seen_at: string | null;
             last_event_at: string | null;
+            next_attempt_at: string | null;
             videos: number;
             older_images: number;
             error: string | null;
@@ -960,6 +990,12 @@ export interface components {
             started_at: string | null;
             completed_at: string | null;
             progress: components["schemas"]["Progress"] | null;
+        };
+        /** KnownServer */
+        KnownServer: {
+            /** Format: uuid */
+            id: string;
+            name: string;
         };
         /** LargeRenditions */
         LargeRenditions: {
@@ -1166,6 +1202,7 @@ export interface components {
             version: string;
             multiuser: boolean;
             models: number;
+            known_as: components["schemas"]["KnownServer"] | null;
         };
         /** Ready */
         Ready: {
@@ -4542,6 +4579,102 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    test_address: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AddressTest"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reached"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
                 headers: {
                     [name: string]: unknown;
                 };

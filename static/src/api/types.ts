@@ -31,6 +31,7 @@ export type Backend = Schemas["Backend"];
 export type BackendState = Backend["state"];
 export type BackendLedger = Schemas["BackendLedger"];
 export type Ledger = Schemas["Ledger"];
+export type Reached = Schemas["Reached"];
 export type QueueCounts = Schemas["QueueCounts"];
 
 export type Model = Schemas["Model"];

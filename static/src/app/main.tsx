@@ -23,6 +23,7 @@ import { signedOut } from "../api/client";
 import { closeFeed, openFeed } from "../feed/connection";
 import { dispatch, resync } from "../feed/dispatch";
 import { followHealth } from "../shell/health";
+import { preloadStage } from "../viewer/stage";
 import { App } from "./app";
 import { listenForKeys } from "./keys";
 
@@ -33,3 +34,4 @@ effect(() => {
   if (signedOut.value) closeFeed();
 });
 render(<App />, document.getElementById("app")!);
+setTimeout(preloadStage, 3_000);

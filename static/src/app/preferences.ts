@@ -30,6 +30,8 @@ export const theme = remembered<Theme>("theme", "system");
 export const rowHeight = remembered("row-height", 200);
 export const inspectorOpen = remembered("inspector", false);
 export const filmstripOpen = remembered("filmstrip", true);
+/** By key, how large a trouble was when it was hidden. */
+export const hiddenAlarms = remembered<Readonly<Record<string, number>>>("hidden-alarms", {});
 
 effect(() => {
   if (theme.value === "system") delete document.documentElement.dataset.theme;

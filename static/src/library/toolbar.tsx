@@ -58,7 +58,7 @@ export function ViewControls() {
       />
       <IconButton
         icon={PanelRight}
-        label="How it was made"
+        label="Info"
         keys="i"
         class="inspector-switch"
         pressed={inspectorOpen.value}

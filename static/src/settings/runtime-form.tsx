@@ -20,7 +20,7 @@ type NumberSetting = Exclude<keyof RuntimeSettings, "large_renditions">;
 const SETTINGS: Record<NumberSetting, Words> = {
   retrieval_max_attempts: {
     name: "Tries per photo",
-    meaning: "How often bringing a photo home is tried before it needs a look.",
+    meaning: "How often bringing a photo home is tried before Darkroom gives up.",
     unit: "tries",
     min: 1,
     max: 100,

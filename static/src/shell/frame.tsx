@@ -2,7 +2,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import { useKeys } from "../app/keys";
-import { activityMark } from "../state/server-alarm";
+import { activityMark } from "./alarms";
 import { Icon } from "./icon";
 import { Activity, Ellipsis, GitFork, LayoutDashboard, Settings, Trash2 } from "./icons";
 import { KeysDialog } from "./keys-dialog";

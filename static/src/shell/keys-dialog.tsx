@@ -25,7 +25,7 @@ const KEYS: [string, [string[], string][]][] = [
       [["Esc"], "Clear the selection"],
       [["f"], "Favourite"],
       [["Del"], "To the trash"],
-      [["i"], "How it was made"],
+      [["i"], "Info"],
     ],
   ],
   [
@@ -39,7 +39,7 @@ const KEYS: [string, [string[], string][]][] = [
     "In the viewer",
     [
       [["←", "→"], "Previous, next"],
-      [["i"], "How it was made"],
+      [["i"], "Info"],
       [["z"], "Zoom"],
       [["t"], "Filmstrip"],
       [["f"], "Favourite"],

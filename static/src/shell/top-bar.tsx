@@ -3,9 +3,8 @@ import { Link, useLocation } from "wouter-preact";
 import { isPhone } from "../app/responsive";
 import { type Connection, connection, isHeard } from "../feed/connection";
 import { hasDemo } from "../state/backends";
-import { serverAlarm } from "../state/server-alarm";
-import { FeedNote } from "./feed-note";
-import { HealthNote } from "./health-note";
+import { AlarmNote } from "./alarm-note";
+import { barAlarm } from "./alarms";
 
 const WORDS: Record<Connection, { word: string; tone: string; meaning: string }> = {
   connecting: { word: "Connecting…", tone: "", meaning: "Opening the live connection to Darkroom." },
@@ -27,10 +26,10 @@ const WORDS: Record<Connection, { word: string; tone: string; meaning: string }>
   },
 };
 
-/** What is wrong with a server matters more than that Darkroom answers; its word leads to where it is told in full. */
+/** What is wrong with a server or a disk matters more than that Darkroom answers; a server's word leads to where it is told in full. */
 function ConnectionState() {
   const [path] = useLocation();
-  const alarm = isHeard.value ? serverAlarm.value : null;
+  const alarm = isHeard.value ? barAlarm.value : null;
   const { word, tone, meaning } = alarm ?? WORDS[connection.value];
   // On a phone there is no room for a word that is said elsewhere: in a note below the bar, or on the Activity page.
   const quiet = isPhone.value && (isHeard.value || connection.value === "offline");
@@ -38,12 +37,12 @@ function ConnectionState() {
   return (
     <span class="connection" role="status" title={meaning} data-testid="connection" data-state={connection.value}>
       <span class={`dot ${tone}`} />
-      {alarm !== null && !quiet && path !== "/activity" ? <Link href="/activity">{words}</Link> : words}
+      {alarm?.isServers && !quiet && path !== "/activity" ? <Link href="/activity">{words}</Link> : words}
     </span>
   );
 }
 
-/** The bar over a page: its controls left, the live connection right; below it what holds for the whole page. */
+/** The bar over a page: its controls left, the live connection right; below it, over the page, what is wrong. */
 export function TopBar({ children }: { children: ComponentChildren }) {
   return (
     <>
@@ -51,13 +50,12 @@ export function TopBar({ children }: { children: ComponentChildren }) {
         {children}
         <ConnectionState />
       </header>
-      <FeedNote />
-      <HealthNote />
       {hasDemo.value && (
         <p class="demo-note" data-testid="demo-note">
           Demo: drawn by Darkroom itself, not by InvokeAI.
         </p>
       )}
+      <AlarmNote />
     </>
   );
 }

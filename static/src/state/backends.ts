@@ -1,6 +1,7 @@
 import { computed, signal } from "@preact/signals";
 import { answerOf, api } from "../api/client";
 import type { Backend, Ledger, QueueCounts } from "../api/types";
+import { toastFailure } from "../app/toasts";
 
 export const backends = signal<readonly Backend[]>([]);
 
@@ -48,6 +49,17 @@ export function putLedger(ledger: Ledger): void {
     const own = ledger.backends[one.id];
     return own ? { ...one, ledger: own } : one;
   });
+}
+
+/** What there is to read of it is read at once; one that is away is tried now. What is found comes by the feed. */
+export async function lookAt({ id, name }: Backend): Promise<boolean> {
+  try {
+    await api.POST("/api/v1/backends/{backend_id}/look", { params: { path: { backend_id: id } } });
+    return true;
+  } catch (failure) {
+    toastFailure(`${name} was not asked.`, failure);
+    return false;
+  }
 }
 
 export function backendName(id: string | null): string {

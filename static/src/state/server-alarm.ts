@@ -34,7 +34,7 @@ export function isAway(backendId: string | null): boolean {
   return state !== undefined && state !== "connected" && backends.value.some((backend) => backend.id === backendId);
 }
 
-export interface Alarm {
+interface ServerAlarm {
   word: string;
   tone: "warn" | "bad";
   /** For each server, what is wrong. */
@@ -53,8 +53,15 @@ function wordOf(backend: Backend): string | null {
   return state === "connected" || state === "disabled" ? null : WORDS[state];
 }
 
+/** The servers that are switched on and not connected, and how they stand. */
+export const awayServers = computed(() =>
+  backends.value
+    .filter((backend) => backend.enabled && isAway(backend.id))
+    .map((server) => ({ server, state: states.value.get(server.id)! })),
+);
+
 /** What is wrong with the servers that are switched on; null when all is well. */
-export const serverAlarm = computed<Alarm | null>(() => {
+export const serverAlarm = computed<ServerAlarm | null>(() => {
   const enabled = backends.value.filter((backend) => backend.enabled);
   const away = enabled.filter((backend) => wordOf(backend) !== null);
   const troubles = enabled.flatMap((backend) => backend.troubles.map((trouble) => `${backend.name}: ${trouble.words}`));
@@ -70,11 +77,3 @@ function awayWord(away: readonly Backend[], of: number): string {
   if (of > 1 && words.length === 1 && words[0] === WORDS.unreachable) return `${away.length} of ${of} not reachable`;
   return away.length === 1 ? words[0]! : `${away.length} of ${of} in trouble`;
 }
-
-/** Why somebody should look at the Activity page, in a few words; null when nothing asks for it. */
-export const activityMark = computed<{ words: string; tone: "warn" | "bad" } | null>(() => {
-  const alarm = serverAlarm.value;
-  if (alarm !== null) return { words: alarm.word, tone: alarm.tone };
-  const failed = backends.value.reduce((sum, { ledger }) => sum + ledger.failed, 0);
-  return failed === 0 ? null : { words: `${count(failed, "photo")} failed to come home`, tone: "bad" };
-});

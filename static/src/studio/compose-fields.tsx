@@ -59,7 +59,7 @@ export function ComposeFields({ session, step, fresh, onFresh, onClose }: Compos
       </div>
       <div class="pair">
         <NumberField
-          label="Cfg"
+          label="CFG scale"
           name="cfg"
           value={now.cfg}
           min={1}

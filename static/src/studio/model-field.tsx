@@ -76,5 +76,5 @@ function RefreshModels() {
     }
     setBusy(false);
   };
-  return <IconButton icon={RefreshCw} label="Read the models again" disabled={busy} onClick={() => void refresh()} />;
+  return <IconButton icon={RefreshCw} label="Refresh models" disabled={busy} onClick={() => void refresh()} />;
 }

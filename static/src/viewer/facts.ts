@@ -31,12 +31,12 @@ export function madeWith(photo: Photo): Fact[] {
   const cfg = parameter(photo, "cfg_scale");
   return [
     ...fact("Model", photo.model_name),
-    ...fact("Base", photo.model_base && baseName(photo.model_base)),
+    ...fact("Base model", photo.model_base && baseName(photo.model_base)),
     ...fact("LoRAs", photo.loras?.join(", ")),
     ...fact("Seed", photo.seed === null ? null : String(photo.seed), { mono: true, copy: true }),
     ...fact("Size", `${photo.width} × ${photo.height}`, { mono: true }),
     ...fact("Steps", steps, { mono: true }),
-    ...fact("Cfg", cfg, { mono: true }),
+    ...fact("CFG scale", cfg, { mono: true }),
     ...fact("Scheduler", parameter(photo, "scheduler"), { mono: true }),
     ...fact("Server", photo.backend_id && backendName(photo.backend_id)),
   ];
@@ -45,10 +45,10 @@ export function madeWith(photo: Photo): Fact[] {
 /** Where its bytes are and where they came from. */
 export function fileFacts(photo: Photo): Fact[] {
   return [
-    ...fact("Made", dateTime(photo.created_at)),
-    ...fact("From", SOURCES[photo.source]),
-    ...fact("File", photo.filename, { mono: true, copy: true }),
-    ...fact("Bytes", photo.file_size === null ? null : bytes(photo.file_size)),
+    ...fact("Created", dateTime(photo.created_at)),
+    ...fact("Source", SOURCES[photo.source]),
+    ...fact("File name", photo.filename, { mono: true, copy: true }),
+    ...fact("File size", photo.file_size === null ? null : bytes(photo.file_size)),
     ...fact("SHA-256", photo.sha256, { mono: true, copy: true }),
   ];
 }

@@ -1,9 +1,9 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { useVirtual } from "../app/virtual";
 import { Picture } from "../library/picture";
 import { getPhoto, spokenState } from "../state/photos";
 
-const CELL = 60;
+const CELL = 52;
 
 /** The neighbours of the shown photo, one row of thumbnails. */
 export function Filmstrip({ ids, index, onMove }: { ids: readonly string[]; index: number; onMove: (id: string) => void }) {
@@ -12,7 +12,16 @@ export function Filmstrip({ ids, index, onMove }: { ids: readonly string[]; inde
     { count: ids.length, getScrollElement: () => scroller.current, estimateSize: () => CELL, horizontal: true, overscan: 6 },
     ids.length,
   );
-  useEffect(() => virtual.scrollToIndex(index, { align: "center" }), [index, ids.length]);
+  const centre = () => virtual.scrollToIndex(index, { align: "center" });
+  useEffect(centre, [index, ids.length]);
+  // The inspector comes and goes beside it.
+  const latest = useRef(centre);
+  latest.current = centre;
+  useLayoutEffect(() => {
+    const observer = new ResizeObserver(() => latest.current());
+    observer.observe(scroller.current!);
+    return () => observer.disconnect();
+  }, []);
   return (
     <div class="filmstrip" ref={scroller} data-testid="filmstrip">
       <ul style={{ width: `${virtual.getTotalSize()}px` }}>

@@ -18,7 +18,7 @@ export function InspectorPanel({ id }: { id: string | null }) {
   }, []);
   if (!inspectorOpen.value) return null;
   return (
-    <aside class="inspector scroll" aria-label="How it was made">
+    <aside class="inspector scroll" aria-label="Info">
       <IconButton class="inspector-close" icon={X} label="Close" keys="i" onClick={() => (inspectorOpen.value = false)} />
       {photo ? (
         <>
@@ -34,7 +34,7 @@ export function InspectorPanel({ id }: { id: string | null }) {
       ) : (
         <div class="inspector-none">
           <Icon of={Info} />
-          <p>Move onto a picture with the arrow keys, or choose one by its circle, to see how it was made.</p>
+          <p>Move onto a picture with the arrow keys, or choose one by its circle, to see its info.</p>
         </div>
       )}
     </aside>

@@ -1,6 +1,6 @@
 import type { Signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Link } from "wouter-preact";
 import type { Photo } from "../api/types";
 import { copyText } from "../app/clipboard";
@@ -21,15 +21,15 @@ export function Inspector({ photo }: { photo: Signal<Photo> }) {
       <Retrieval photo={now} />
       {now.generation_prompt && (
         <Part name="Prompt" copy={now.generation_prompt}>
-          <p class="prompt">{now.generation_prompt}</p>
+          <Prompt text={now.generation_prompt} />
         </Part>
       )}
       {now.generation_negative_prompt && (
-        <Part name="Negative" copy={now.generation_negative_prompt}>
-          <p class="prompt muted">{now.generation_negative_prompt}</p>
+        <Part name="Negative prompt" copy={now.generation_negative_prompt}>
+          <Prompt text={now.generation_negative_prompt} muted />
         </Part>
       )}
-      <Part name={now.is_generated ? "Made with" : "Picture"}>
+      <Part name={now.is_generated ? "Generation" : "Picture"}>
         <Facts facts={madeWith(now)} />
       </Part>
       <Part name="File">
@@ -67,6 +67,33 @@ function Part({ name, copy, children }: { name: string; copy?: string; children:
       </header>
       {children}
     </section>
+  );
+}
+
+/** The first lines of it; all on demand, where there are more. */
+function Prompt({ text, muted = false }: { text: string; muted?: boolean }) {
+  const [all, showAll] = useState(false);
+  const [isLong, setLong] = useState(false);
+  const element = useRef<HTMLParagraphElement>(null);
+  useLayoutEffect(() => {
+    const paragraph = element.current!;
+    const measure = () => setLong((was) => (all ? was : paragraph.scrollHeight > paragraph.clientHeight + 1));
+    const observer = new ResizeObserver(measure);
+    observer.observe(paragraph);
+    measure();
+    return () => observer.disconnect();
+  }, [text, all]);
+  return (
+    <>
+      <p class={`prompt ${muted ? "muted" : ""} ${all ? "" : "clamped"}`} ref={element}>
+        {text}
+      </p>
+      {isLong && (
+        <button type="button" class="button quiet compact show-all" aria-expanded={all} onClick={() => showAll(!all)}>
+          {all ? "Show less" : "Show all"}
+        </button>
+      )}
+    </>
   );
 }
 

@@ -1,19 +1,21 @@
-import { effect, untracked } from "@preact/signals";
+import { effect, type ReadonlySignal, untracked } from "@preact/signals";
 import type PhotoSwipe from "photoswipe";
 import type { SlideData } from "photoswipe";
 import { h, render } from "preact";
-import { isPhone } from "../app/responsive";
+import { isPhone, isStill } from "../app/responsive";
 import { needsOriginal, standIn, wholeRendition } from "../library/renditions";
 import { getPhoto, isHome, photoName } from "../state/photos";
-import { Absent } from "./absent";
+import { Absent, Unloaded } from "./absent";
+import { FIT_MS, followPointer, keepView, moveSmoothly } from "./stage-zoom";
+import { closeLevel, fitLevel } from "./zoom";
 
 /** What the stage asks of the page around it. */
 interface StageHost {
   element: HTMLElement;
   /** What to show first. */
   begin: () => { ids: readonly string[]; index: number };
-  /** Room kept free below the picture, in pixels. */
-  below: () => number;
+  /** Room kept free above and below the picture, in pixels. */
+  room: () => { above: number; below: number };
   /** Swiped to another photo. */
   onShow: (id: string) => void;
   onTap: () => void;
@@ -22,7 +24,12 @@ interface StageHost {
 }
 
 export interface Stage {
-  swipe: PhotoSwipe;
+  /** Of the picture on show: 1 is 100 %. Null where there is nothing to zoom. */
+  zoom: ReadonlySignal<number | null>;
+  /** From the fitting picture to 100 % and back, at the pointer. */
+  toggleZoom: () => void;
+  /** The window or the room around the picture has changed; `smoothly` where nothing else moves. */
+  fit: (smoothly: boolean) => void;
   /** Shows one of these photos, and each of them as soon as it is home, until the returned function is called. */
   show: (ids: readonly string[], index: number) => () => void;
   /** Tries again what could not be loaded. */
@@ -37,6 +44,7 @@ type Content = Slide["content"];
 const ABSENT = "absent";
 /** So many photos on either side are made ready. */
 const NEAR = 2;
+const MOST = 8;
 
 /** Photos whose large rendition could not be loaded: their originals are shown. */
 const withoutRendition = new Set<string>();
@@ -54,6 +62,11 @@ function isStale({ data, type }: Content, id: string | undefined): boolean {
   return data.photo !== id || (type === ABSENT && slideOf(id).type !== ABSENT);
 }
 
+/** Loads the stage's code ahead, so that the viewer opens at once, and also while Darkroom is away. */
+export function preloadStage(): void {
+  void import("photoswipe").catch(() => undefined);
+}
+
 /** Pan, zoom, pinch and swipe over a list of photos: PhotoSwipe, without its own controls. */
 export async function openStage(host: StageHost): Promise<Stage> {
   const { default: Swipe } = await import("photoswipe");
@@ -63,14 +76,15 @@ export async function openStage(host: StageHost): Promise<Stage> {
     appendToEl: host.element,
     index,
     getViewportSizeFn: () => ({ x: host.element.clientWidth, y: host.element.clientHeight }),
-    paddingFn: () => ({ top: 0, bottom: host.below(), left: 0, right: 0 }),
+    paddingFn: () => ({ top: host.room().above, bottom: host.room().below, left: 0, right: 0 }),
     showHideAnimationType: "none",
     bgOpacity: 1,
     loop: false,
     wheelToZoom: true,
-    initialZoomLevel: "fit",
-    secondaryZoomLevel: 1,
-    maxZoomLevel: 8,
+    initialZoomLevel: ({ elementSize, panAreaSize }) => fitLevel(elementSize!, panAreaSize!),
+    secondaryZoomLevel: ({ initial }) => closeLevel(initial),
+    maxZoomLevel: ({ initial }) => Math.max(MOST, 2 * initial),
+    zoomAnimationDuration: isStill.peek() ? 0 : FIT_MS,
     imageClickAction: false,
     bgClickAction: false,
     tapAction: host.onTap,
@@ -85,7 +99,6 @@ export async function openStage(host: StageHost): Promise<Stage> {
     arrowKeys: false,
     trapFocus: false,
     returnFocus: false,
-    errorMsg: "The file cannot be shown.",
     preload: [1, 2],
   });
   stage.addFilter("numItems", () => held.length);
@@ -102,9 +115,15 @@ export async function openStage(host: StageHost): Promise<Stage> {
     withoutRendition.add(content.data.photo as string);
     stage.refreshSlideContent(content.index);
   });
+  // PhotoSwipe takes a picture that is enlarged to fit for one that is zoomed.
+  stage.on("zoomLevelsUpdate", ({ zoomLevels }) => (zoomLevels.fit = zoomLevels.initial));
+  // The thumbnail stands in for every picture until it is there, and where it does not come.
+  stage.addFilter("placeholderSrc", (_none, content) => content.data.msrc ?? false);
+  stage.addFilter("contentErrorElement", (_words, content) => showUnloaded(content));
   // The page has its own keys; the stage would swallow the arrows.
   stage.on("keydown", (event) => event.preventDefault());
   let leaving = false;
+  const kept = keepView(stage, () => middleOf(host));
   stage.on("change", () => {
     const id = held[stage.currIndex];
     if (id !== undefined && !leaving) host.onShow(id);
@@ -116,6 +135,7 @@ export async function openStage(host: StageHost): Promise<Stage> {
   // The dialog is the viewer around it.
   stage.element?.removeAttribute("role");
   zoomByDoubleClick(stage);
+  const pointer = followPointer(host.element);
 
   const update = (now: readonly string[], at: number) => {
     const from = stage.currIndex;
@@ -124,15 +144,21 @@ export async function openStage(host: StageHost): Promise<Stage> {
     if (stays && from !== at) renumber(stage, at - from);
     if (stage.currIndex !== at) stage.goTo(at);
     redraw(stage, (content) => isStale(content, now[content.index]), now);
+    kept.restore();
   };
   return {
-    swipe: stage,
+    zoom: kept.zoom,
+    toggleZoom: () => stage.currSlide?.toggleZoom(pointer() ?? undefined),
+    fit: (smoothly) => (smoothly && !isStill.peek() ? moveSmoothly(stage) : stage.updateSize(true)),
     show: (now, at) =>
       effect(() => {
         for (const id of now.slice(Math.max(0, at - NEAR), at + NEAR + 1)) void getPhoto(id)?.value;
         untracked(() => update(now, at));
       }),
-    retry: () => redraw(stage, (content) => content.isError(), held),
+    retry: () => {
+      redraw(stage, (content) => content.isError(), held);
+      kept.restore();
+    },
     leave: () => {
       leaving = true;
       stage.destroy();
@@ -159,6 +185,12 @@ function showOriginalWhereNeeded(slide: Slide | undefined): void {
     },
     () => (data.showsOriginal = false),
   );
+}
+
+/** The middle of the area that a picture fits. */
+function middleOf(host: StageHost): { x: number; y: number } {
+  const { above, below } = host.room();
+  return { x: host.element.clientWidth / 2, y: above + (host.element.clientHeight - above - below) / 2 };
 }
 
 /** PhotoSwipe hears a double tap, but of a mouse only single clicks. */
@@ -189,6 +221,15 @@ function redraw(stage: PhotoSwipe, isWrong: (content: Content) => boolean, ids: 
     if (ids[at] !== undefined && !stage.contentLoader.getContentByIndex(at)) stage.refreshSlideContent(at);
   }
   stage.contentLoader.updateLazy();
+}
+
+/** A file that does not come: its thumbnail, and why. */
+function showUnloaded(content: Content): HTMLElement {
+  const element = document.createElement("div");
+  element.className = "absent";
+  const photo = getPhoto(content.data.photo as string);
+  if (photo) render(h(Unloaded, { photo }), element);
+  return element;
 }
 
 /** A photo that is not home: what there is of it, until it is. */

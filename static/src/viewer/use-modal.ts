@@ -1,7 +1,7 @@
 import { useEffect } from "preact/hooks";
 
-/** Messages, and the note that Darkroom does not answer, stand above everything. */
-const ABOVE = ".toasts, .lost-note";
+/** Messages stand above everything. */
+const ABOVE = ".toasts";
 
 /** Leaves whatever lies under an element deaf and out of Tab's way, and what comes there later too. Returns what ends that. */
 function cover(element: HTMLElement): () => void {

@@ -2,24 +2,32 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { resyncEvents } from "../state/feed-events";
 import { openStage, type Stage } from "./stage";
 
+/** Room kept free around the picture, in pixels. */
+interface Room {
+  above: number;
+  below: number;
+}
+
 interface StageOptions {
   host: { current: HTMLDivElement | null };
   ids: readonly string[];
   index: number;
   /** False until the shown photo's size is known. */
   known: boolean;
-  below: number;
+  room: Room;
   onShow: (id: string) => void;
   onTap: () => void;
   onClose: () => void;
 }
 
-/** Keeps a stage open on the shown photo. */
-export function useStage(options: StageOptions): Stage | null {
-  const { host, ids, index, known, below } = options;
+/** Keeps a stage open on the shown photo. `failed` while its code could not be loaded: that is tried again once Darkroom answers. */
+export function useStage(options: StageOptions): { stage: Stage | null; failed: boolean } {
+  const { host, ids, index, known, room } = options;
   const latest = useRef(options);
   latest.current = options;
   const [stage, setStage] = useState<Stage | null>(null);
+  const [failed, setFailed] = useState(false);
+  const [tries, setTries] = useState(0);
 
   useEffect(() => {
     if (!known) return;
@@ -28,7 +36,7 @@ export function useStage(options: StageOptions): Stage | null {
     const opening = openStage({
       element: host.current!,
       begin: () => latest.current,
-      below: () => latest.current.below,
+      room: () => latest.current.room,
       // A stage that opens after the viewer was left has nothing to say.
       onShow: (id) => {
         if (wanted && id !== latest.current.ids[latest.current.index]) latest.current.onShow(id);
@@ -36,25 +44,30 @@ export function useStage(options: StageOptions): Stage | null {
       onTap: () => latest.current.onTap(),
       onClose: () => wanted && latest.current.onClose(),
     });
-    void opening.then((fresh) => {
-      if (!wanted) return fresh.leave();
-      opened = fresh;
-      setStage(fresh);
-    });
+    opening.then(
+      (fresh) => {
+        if (!wanted) return fresh.leave();
+        opened = fresh;
+        setFailed(false);
+        setStage(fresh);
+      },
+      () => wanted && setFailed(true),
+    );
     return () => {
       wanted = false;
       opened?.leave();
       setStage(null);
     };
-  }, [known]);
+  }, [known, tries]);
 
+  useEffect(() => (failed ? resyncEvents.listen(() => setTries((before) => before + 1)) : undefined), [failed]);
   useEffect(() => stage?.show(ids, index), [stage, ids, index]);
   useEffect(() => (stage ? resyncEvents.listen(stage.retry) : undefined), [stage]);
-  useEffect(() => stage?.swipe.updateSize(true), [stage, below]);
+  useEffect(() => stage?.fit(true), [stage, room.above, room.below]);
   useLayoutEffect(() => {
-    const observer = new ResizeObserver(() => stage?.swipe.updateSize(true));
+    const observer = new ResizeObserver(() => stage?.fit(false));
     observer.observe(host.current!);
     return () => observer.disconnect();
   }, [stage]);
-  return stage;
+  return { stage, failed };
 }

@@ -1,7 +1,8 @@
-import type { Signal } from "@preact/signals";
+import type { ReadonlySignal, Signal } from "@preact/signals";
 import type { Ref } from "preact";
 import type { Photo } from "../api/types";
 import { inspectorOpen } from "../app/preferences";
+import { alarms } from "../shell/alarms";
 import { Icon, IconButton } from "../shell/icon";
 import { ArrowLeft, ChevronLeft, ChevronRight, Download, Heart, Info, Trash2, Undo2 } from "../shell/icons";
 import { toggleFavorite } from "../state/photo-actions";
@@ -11,6 +12,9 @@ import { TimeLeft } from "./time-left";
 interface ViewerBarProps {
   photo: Signal<Photo> | null;
   place: string;
+  /** Null where there is nothing to zoom. */
+  zoom: ReadonlySignal<number | null> | null;
+  onZoom: () => void;
   download: Ref<HTMLAnchorElement>;
   /** Of moving to the trash, and in the trash of deleting for good. */
   deleteKey: string | undefined;
@@ -22,58 +26,92 @@ interface ViewerBarProps {
   onAfter: (() => void) | null;
 }
 
-/** The viewer's controls, over the picture. */
+/** The viewer's controls, above the picture. */
 export function ViewerBar(props: ViewerBarProps) {
-  const { photo, place, download, deleteKey, onTrash, onRestore, onPurge, onClose, onBefore, onAfter } = props;
+  const { photo, place, zoom, onZoom, download, deleteKey, onTrash, onRestore, onPurge, onClose, onBefore, onAfter } = props;
   const trashed = photo !== null && photo.value.deleted_at !== null;
   return (
-    <>
-      <div class="viewer-bar">
-        <IconButton icon={ArrowLeft} label="Back" keys="Esc" onClick={onClose} />
-        <span class="small">{place}</span>
-        {photo?.value.deleted_at != null && <TimeLeft deletedAt={photo.value.deleted_at} />}
-        <div class="rest" />
-        {photo && isHome(photo.value) && (
-          <a
-            class="icon-button"
-            ref={download}
-            href={`${photo.value.url}?download`}
-            download
-            title="Download (d)"
-            aria-label="Download"
-          >
-            <Icon of={Download} />
-          </a>
-        )}
-        {photo && !trashed && (
-          <IconButton
-            class="favorite"
-            icon={Heart}
-            label="Favourite"
-            keys="f"
-            pressed={photo.value.favorite}
-            onClick={() => toggleFavorite([photo.value.id])}
-          />
-        )}
-        {trashed && <IconButton icon={Undo2} label="Restore" keys="r" onClick={onRestore} />}
-        {photo && (
-          <IconButton
-            icon={Trash2}
-            label={trashed ? "Delete for good" : "Move to the trash"}
-            keys={deleteKey}
-            onClick={trashed ? onPurge : onTrash}
-          />
-        )}
+    <div class="viewer-bar">
+      <IconButton icon={ArrowLeft} label="Back" keys="Esc" onClick={onClose} />
+      {place && (
+        <div class="viewer-place">
+          <IconButton icon={ChevronLeft} label="Previous" keys="←" disabled={!onBefore} onClick={() => onBefore?.()} />
+          <span class="small">{place}</span>
+          <IconButton icon={ChevronRight} label="Next" keys="→" disabled={!onAfter} onClick={() => onAfter?.()} />
+        </div>
+      )}
+      {photo?.value.deleted_at != null && <TimeLeft deletedAt={photo.value.deleted_at} />}
+      {zoom && <Zoom level={zoom} onPress={onZoom} />}
+      <div class="rest" />
+      <Trouble />
+      {photo && isHome(photo.value) && (
+        <a
+          class="icon-button"
+          ref={download}
+          href={`${photo.value.url}?download`}
+          download
+          title="Download (d)"
+          aria-label="Download"
+        >
+          <Icon of={Download} />
+        </a>
+      )}
+      {photo && !trashed && (
         <IconButton
-          icon={Info}
-          label="How it was made"
-          keys="i"
-          pressed={inspectorOpen.value}
-          onClick={() => (inspectorOpen.value = !inspectorOpen.value)}
+          class="favorite"
+          icon={Heart}
+          label="Favourite"
+          keys="f"
+          pressed={photo.value.favorite}
+          onClick={() => toggleFavorite([photo.value.id])}
         />
-      </div>
-      {onBefore && <IconButton class="viewer-step before" icon={ChevronLeft} label="Previous" keys="←" onClick={onBefore} />}
-      {onAfter && <IconButton class="viewer-step after" icon={ChevronRight} label="Next" keys="→" onClick={onAfter} />}
-    </>
+      )}
+      {trashed && <IconButton icon={Undo2} label="Restore" keys="r" onClick={onRestore} />}
+      {photo && (
+        <IconButton
+          icon={Trash2}
+          label={trashed ? "Delete for good" : "Move to the trash"}
+          keys={deleteKey}
+          onClick={trashed ? onPurge : onTrash}
+        />
+      )}
+      <IconButton
+        icon={Info}
+        label="Info"
+        keys="i"
+        pressed={inspectorOpen.value}
+        onClick={() => (inspectorOpen.value = !inspectorOpen.value)}
+      />
+    </div>
+  );
+}
+
+/** What the page below says of it, in a word. */
+function Trouble() {
+  const [worst] = alarms.value;
+  if (worst?.tone !== "bad") return null;
+  return (
+    <span class="viewer-trouble small" role="status" title={worst.words}>
+      <span class={`dot ${worst.tone}`} />
+      <span class="ellipsis">{worst.words}</span>
+    </span>
+  );
+}
+
+/** How large the picture stands; a press does what `z` does. */
+function Zoom({ level, onPress }: { level: ReadonlySignal<number | null>; onPress: () => void }) {
+  if (level.value === null) return null;
+  const percentage = `${Math.round(level.value * 100)} %`;
+  return (
+    <button
+      type="button"
+      class="viewer-zoom small"
+      title="Fit or 100 % (z)"
+      aria-label={`Zoom: ${percentage}`}
+      data-testid="zoom"
+      onClick={onPress}
+    >
+      {percentage}
+    </button>
   );
 }

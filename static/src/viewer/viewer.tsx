@@ -8,6 +8,7 @@ import { X } from "../shell/icons";
 import { onlyPhoto, restorePhotos, toggleFavorite, trashPhotos } from "../state/photo-actions";
 import { photoName } from "../state/photos";
 import { undoLast } from "../state/undo";
+import { Absent, Unloaded } from "./absent";
 import { Filmstrip } from "./filmstrip";
 import { Inspector } from "./inspector";
 import { PurgeQuestion } from "./purge-question";
@@ -31,7 +32,9 @@ interface ViewerProps {
   onClose: () => void;
 }
 
-const STRIP = 76;
+/** Height of the bar above and of the strip below: the same, so that the picture stays in the middle (viewer.css). */
+const BAR = 60;
+const STRIP = 60;
 /** As much of a phone's height as its sheet may take (inspector.css). */
 const SHEET = 0.6;
 const NEAR_END = 20;
@@ -45,8 +48,9 @@ export function Viewer({ ids: all, list, shown, inTrash = false, more, onMore, o
   const sheet = inspectorOpen.value && isPhone.value;
   const { idle, toggle } = useIdle(root);
   const host = useRef<HTMLDivElement>(null);
-  const below = sheet ? SHEET * window.innerHeight : strip ? STRIP : 0;
-  const stage = useStage({ host, ids, index, known: photo !== null, below, onShow: onMove, onTap: toggle, onClose });
+  const below = sheet ? SHEET * window.innerHeight : strip && !idle ? STRIP : 0;
+  const room = { above: idle ? 0 : BAR, below };
+  const { stage, failed } = useStage({ host, ids, index, known: photo !== null, room, onShow: onMove, onTap: toggle, onClose });
   useModal(root);
 
   useEffect(() => {
@@ -72,7 +76,7 @@ export function Viewer({ ids: all, list, shown, inTrash = false, more, onMore, o
       i: () => (inspectorOpen.value = !inspectorOpen.value),
       t: () => (filmstripOpen.value = !filmstripOpen.value),
       d: () => download.current?.click(),
-      z: () => stage?.swipe.toggleZoom(),
+      z: () => stage?.toggleZoom(),
       f: () => toggleFavorite([shown]),
       r: restore,
       Delete: () => (inTrash ? trashed && askToPurge(shown) : trash()),
@@ -92,7 +96,11 @@ export function Viewer({ ids: all, list, shown, inTrash = false, more, onMore, o
       data-testid="viewer"
       data-photo={shown}
     >
-      <div class="viewer-stage" ref={host} />
+      <div class="viewer-stage" ref={host}>
+        {stage === null && photo !== null && (
+          <div class="absent">{failed ? <Unloaded photo={photo} /> : <Absent photo={photo} />}</div>
+        )}
+      </div>
       {error !== null && (
         <div class="viewer-error">
           <p>{error}</p>
@@ -104,6 +112,8 @@ export function Viewer({ ids: all, list, shown, inTrash = false, more, onMore, o
       <ViewerBar
         photo={photo}
         place={ids.length > 1 ? `${index + 1} of ${ids.length}${more ? "+" : ""}` : ""}
+        zoom={stage?.zoom ?? null}
+        onZoom={() => stage?.toggleZoom()}
         download={download}
         deleteKey={inTrash === trashed ? "Del" : undefined}
         onTrash={trash}
@@ -116,7 +126,7 @@ export function Viewer({ ids: all, list, shown, inTrash = false, more, onMore, o
       {strip && <Filmstrip ids={ids} index={index} onMove={onMove} />}
       {purging !== null && <PurgeQuestion what={onlyPhoto(purging)} onClose={() => askToPurge(null)} />}
       {inspectorOpen.value && photo && (
-        <aside class="inspector scroll" aria-label="How it was made">
+        <aside class="inspector scroll" aria-label="Info">
           <IconButton class="inspector-close" icon={X} label="Close" keys="i" onClick={() => (inspectorOpen.value = false)} />
           <Inspector photo={photo} key={shown} />
         </aside>
