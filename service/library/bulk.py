@@ -163,16 +163,16 @@ class Bulk:
         wanted, arguments = call.wanted, Arguments()
         assert not isinstance(wanted.filter, UnsetType)  # noqa: S101 (for the type checker: there are no ids)
         selection = select(wanted.filter, arguments)
-        conditions = [_affects(call, arguments)]
+        conditions = [selection.where(), _affects(call, arguments)]
         if after is not None:
             conditions.append(f"id > {arguments.add(after)}")
         if wanted.newest_id:
             conditions.append(f"id <= {arguments.add(wanted.newest_id)}")
         if wanted.except_ids:
             conditions.append(f"id NOT IN (SELECT unnest({arguments.add(wanted.except_ids)}::uuid[]))")
+        query = f"{what} FROM photos WHERE {' AND '.join(conditions)} {rest}"
         async with self._database.connection() as connection, planning(connection, wanted.filter, selection):
-            where = " AND ".join([selection.where(), *conditions])
-            return await connection.fetch(f"{what} FROM photos WHERE {where} {rest}", *arguments.values)
+            return await connection.fetch(query, *arguments.values)
 
 
 def _affects(call: _Call, arguments: Arguments) -> str:
