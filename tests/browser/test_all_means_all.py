@@ -125,3 +125,17 @@ async def test_the_message_that_offers_undo_stays_under_the_pointer(
     await message.get_by_role("button", name="Undo").evaluate("button => button.blur()")
     await page.clock.fast_forward(60_000)
     await expect(message).to_have_count(0)
+
+
+async def test_where_the_keys_stand_is_seen_among_the_chosen(open_page: OpenPage, connection: Connection) -> None:
+    await add_many(connection, 3)
+    page = await open_page("/")
+    await expect(tiles(page)).to_have_count(3)
+    await page.keyboard.press("ArrowRight")
+    await page.keyboard.press("Control+a")
+    links = tiles(page).get_by_role("link")
+    await expect(links.nth(0)).to_be_focused()
+    await expect(links.nth(0)).to_have_css("outline-style", "solid")
+    await expect(links.nth(1)).to_have_css("outline-style", "none")
+    frames = [await links.nth(n).evaluate("link => getComputedStyle(link, '::after').borderTopWidth") for n in (0, 1)]
+    assert frames == ["3px", "3px"], "both are chosen"

@@ -167,6 +167,10 @@ async def test_purge_deletes_for_good_what_is_in_the_trash_and_nothing_else(
             assert response.status == status
             await response.read()
     assert (await change(client, action="purge", filter={}))["changed"] == 0, "the library is not the trash"
+    seen, later = await add_home(deleted_at=NOW), await add_home(deleted_at=NOW)
+    made = await change(client, action="purge", filter={"trashed": True}, newest_id=str(min(seen, later)))
+    assert made["changed"] == 1
+    assert await values(connection, "purged_at IS NULL", max(seen, later)) == [True]
 
 
 async def test_a_photo_that_would_have_too_many_tags_keeps_those_it_has(
