@@ -18,6 +18,7 @@ from sqlalchemy import Connection, NullPool
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from service.database.embedded import EmbeddedPostgres
+from service.database.migrate import build_indexes
 from service.database.models import Base
 
 
@@ -46,9 +47,11 @@ def to_newest(connection: Connection) -> None:
 
 async def migrate_at(url: str, *, scratch: bool = False) -> None:
     engine = create_async_engine(url, poolclass=NullPool)
-    async with engine.begin() as connection:
-        if scratch:
+    if scratch:
+        async with engine.begin() as connection:
             await connection.run_sync(to_newest)
+        await build_indexes(engine)
+    async with engine.begin() as connection:
         await connection.run_sync(migrate)
     await engine.dispose()
 

@@ -1,32 +1,73 @@
-"""Bring a database's schema to this release's, at every start; safe when several processes do it at once."""
+"""Bring a database's schema to this release's, at every start; safe when several processes do it at once.
+
+What changes rows or columns is a migration; all that are missing run in one transaction. An index of a large table
+would lock it for as long as it takes to build: it is declared with `postgresql_concurrently`, and built after that,
+outside of any transaction.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, NullPool, text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import Connection, Index, NullPool, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.schema import CreateIndex, DropIndex
 
+from service.database.models import Base
 from service.errors import StartupError
 
 OLDEST_SERVER = 15
 LOCK = 0x6461726B726F6F6D  # "darkroom"
+TURN_SECONDS = 0.1
+IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"
 
 
 async def upgrade(engine: AsyncEngine) -> None:
-    """Migrate to the newest revision in one transaction: wholly or not at all. Call it before serving."""
+    """Migrate to the newest revision in one transaction, wholly or not at all, then build the indexes that are not
+    there yet, one by one. Call it before serving."""
     # Not from the pool: a migration may take longer than its timeout, and DDL spoils its prepared statements.
     migrating = create_async_engine(engine.url, poolclass=NullPool)
     try:
-        async with migrating.begin() as connection:
-            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-            await connection.run_sync(_upgrade)
+        while not await _migrate(migrating):  # noqa: ASYNC110 (another process tells nothing)
+            await asyncio.sleep(TURN_SECONDS)
+        await build_indexes(migrating)
     finally:
         await migrating.dispose()
+
+
+async def build_indexes(engine: AsyncEngine) -> None:
+    """Those that are declared as concurrent. One that a kill left half built is built anew."""
+    async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        while not await connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": LOCK}):  # noqa: ASYNC110
+            await asyncio.sleep(TURN_SECONDS)
+        for table in Base.metadata.sorted_tables:
+            for index in sorted(table.indexes, key=lambda index: index.name or ""):
+                if index.dialect_options["postgresql"]["concurrently"]:
+                    await _build(connection, index)
+
+
+async def _migrate(engine: AsyncEngine) -> bool:
+    """False while another process is at it. One that waited inside of a statement would keep the building of an index
+    waiting in turn."""
+    async with engine.begin() as connection:
+        is_turn: bool = await connection.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        if is_turn:
+            await connection.run_sync(_upgrade)
+    return is_turn
+
+
+async def _build(connection: AsyncConnection, index: Index) -> None:
+    is_valid = await connection.scalar(text(IS_VALID), {"name": index.name})
+    if is_valid is False:
+        await connection.execute(DropIndex(index))
+    if not is_valid:
+        await connection.execute(CreateIndex(index))
 
 
 def configuration() -> Config:

@@ -154,8 +154,20 @@ class Photo(Base):
         Index("ix_photos_descent", "source_image_id", postgresql_where=text("source_image_id IS NOT NULL")),
         Index("ix_photos_uploaded_bytes", "sha256", postgresql_where=text("source IN ('uploaded', 'imported')")),
         Index("ix_photos_local_storage_path", "local_storage_path", unique=True),
-        Index("ix_photos_large", text("id DESC"), postgresql_include=["large_bytes"], postgresql_where=text(HAS_LARGE)),
-        Index("ix_photos_without_large", text("id DESC"), postgresql_where=text(LACKS_LARGE)),
+        # Later than the first release: `migrate.py` builds them, beside reads and writes.
+        Index(
+            "ix_photos_large",
+            text("id DESC"),
+            postgresql_include=["large_bytes"],
+            postgresql_where=text(HAS_LARGE),
+            postgresql_concurrently=True,
+        ),
+        Index(
+            "ix_photos_without_large",
+            text("id DESC"),
+            postgresql_where=text(LACKS_LARGE),
+            postgresql_concurrently=True,
+        ),
         Index("ix_photos_seed", "seed", postgresql_where=text("seed IS NOT NULL")),
         Index("ix_photos_tags", "tags", postgresql_using="gin"),
         Index("ix_photos_loras", "loras", postgresql_using="gin"),

@@ -59,7 +59,8 @@ async def downgrade(engine: AsyncEngine) -> None:
 
 
 async def test_migrating_from_empty_gives_the_models_to_the_last_constraint_and_index(engine: AsyncEngine) -> None:
-    async with engine.begin() as connection:
+    async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
         await connection.run_sync(Base.metadata.create_all)
     from_models = await schema(engine)
     async with engine.begin() as connection:
@@ -94,6 +95,39 @@ async def test_several_processes_may_migrate_at_once(engine: AsyncEngine) -> Non
     async with engine.connect() as connection:
         assert await connection.scalar(text("SELECT count(*) FROM alembic_version")) == 1
     assert await schema(engine)
+
+
+async def test_an_index_that_a_kill_left_half_built_is_built_anew(engine: AsyncEngine) -> None:
+    await upgrade(engine)
+    invalid = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_photos_large'::regclass"
+    async with engine.begin() as connection:
+        await connection.execute(text(invalid))
+        await connection.execute(text("DROP INDEX ix_photos_without_large"))
+    await upgrade(engine)
+    async with engine.connect() as connection:
+        built = await connection.execute(
+            text("SELECT indexrelid::regclass::text, indisvalid FROM pg_index WHERE indrelid = 'photos'::regclass")
+        )
+        assert {name for name, is_valid in built if is_valid} >= {"ix_photos_large", "ix_photos_without_large"}
+
+
+async def test_while_an_index_is_built_photos_are_read_and_written(engine: AsyncEngine) -> None:
+    await upgrade(engine)
+    async with engine.begin() as connection:
+        await connection.execute(text("DROP INDEX ix_photos_large"))
+    begun = text("SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'ix_photos_large')")
+    async with engine.connect() as reading:
+        await reading.execute(text("SELECT pg_current_xact_id(), count(*) FROM photos"))  # an index waits for it
+        building = asyncio.create_task(upgrade(engine))
+        async with asyncio.timeout(20), engine.connect() as connection:
+            while not await connection.scalar(begun):
+                await asyncio.sleep(0.02)
+        async with asyncio.timeout(20), engine.begin() as connection:
+            await connection.execute(text("UPDATE photos SET rating = 1"))
+            assert await connection.scalar(text("SELECT count(*) FROM photos")) == 0
+        assert not building.done()
+        await reading.rollback()
+    await building
 
 
 async def test_a_migration_that_fails_leaves_the_database_as_it_was(engine: AsyncEngine) -> None:
