@@ -4,9 +4,9 @@ import type { Backend } from "../api/types";
 import { ago, count, dateTime, duration, olderImages } from "../app/format";
 import { toast, toastFailure } from "../app/toasts";
 import { Icon, IconButton } from "../shell/icon";
-import { CircleAlert, Pencil, RefreshCw } from "../shell/icons";
+import { CircleAlert, ExternalLink, Pencil, RefreshCw } from "../shell/icons";
 import { ProgressBar } from "../shell/progress-bar";
-import { type LiveItem, runningItems } from "../state/items";
+import { type LiveItem, progressWords, runningItems } from "../state/items";
 import { previewOf } from "../state/previews";
 import { getStep } from "../state/steps";
 import { secondsLeft } from "../state/time-left";
@@ -33,6 +33,16 @@ export function ServerCard({ server }: { server: Backend }) {
         <span class="small muted ellipsis server-facts" title={server.url}>
           {facts}
         </span>
+        <a
+          class="icon-button"
+          href={server.url}
+          target="_blank"
+          rel="noreferrer"
+          aria-label={`Open ${server.name} in InvokeAI`}
+          title="Open InvokeAI"
+        >
+          <Icon of={ExternalLink} />
+        </a>
         {server.enabled && <IconButton icon={RefreshCw} label={`Look now at ${server.name}`} onClick={() => lookAt(server)} />}
         <IconButton icon={Pencil} label={`Edit ${server.name}`} onClick={() => edit(true)} />
       </header>
@@ -100,7 +110,7 @@ function Running({ live, server }: { live: LiveItem; server: string }) {
   const frame = previewOf(live.key).value;
   const step = getStep(item.step_id)?.value;
   const portion = progress?.percentage ?? null;
-  const words = [portion === null ? progress?.message || "Starting" : `${Math.round(portion * 100)} %`];
+  const words = [progressWords(progress)];
   const seconds = secondsLeft(live);
   if (seconds !== null) words.push(`${duration(seconds)} left`);
   return (
@@ -129,7 +139,15 @@ function Queue({ server }: { server: Backend }) {
     <div class="queue">
       <p class="label queue-words">
         <span>Queue</span>
-        <span>{words}</span>
+        <span>
+          {all === 0 ? (
+            words
+          ) : (
+            <>
+              <i class="ours" /> {ours} from Darkroom <i class="others" /> {others} from elsewhere
+            </>
+          )}
+        </span>
       </p>
       <div class="queue-bar" role="img" aria-label={words}>
         <i class="ours" style={{ width: `${(ours / scale) * 100}%` }} />

@@ -12,6 +12,7 @@ export {
   Copy,
   Download,
   Ellipsis,
+  ExternalLink,
   GitFork,
   Heart,
   ImageOff,

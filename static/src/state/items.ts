@@ -38,7 +38,7 @@ export function replaceItems(snapshot: readonly Item[]): void {
   for (const item of snapshot) {
     put(item);
     const known = items.get(itemKey(item));
-    if (known) known.progress.value = item.progress;
+    if (known) known.progress.value = item.progress && furthest(known.progress.peek(), item.progress);
   }
   present.value = [...items.values()];
 }
@@ -70,10 +70,21 @@ function end(key: string): void {
 export function putProgress(message: ItemProgress): void {
   const known = items.get(itemKey(message));
   if (!known) return;
-  known.progress.value = message;
+  known.progress.value = furthest(known.progress.peek(), message);
   if (!message.preview_url) return;
   // The last frame is about to be the picture itself, and gone from the server: worth asking for only if it is the first.
   if (message.percentage !== 1 || previewOf(known.key).peek() === null) followPreview(known.key, message.preview_url);
+}
+
+/** InvokeAI names no portion for what it does after the steps: the picture is as far as it was. A smaller one begins a new stretch. */
+export function furthest<P extends Pick<Progress, "percentage" | "message">>(before: P | null, now: P): P {
+  return now.percentage === null && before?.percentage != null ? { ...now, percentage: before.percentage } : now;
+}
+
+/** How far an item is, in words: "40 %", "100 %, finishing", or what InvokeAI says it does. */
+export function progressWords(progress: Progress | null): string {
+  if (progress === null || progress.percentage === null) return progress?.message || "Starting";
+  return progress.percentage >= 1 ? "100 %, finishing" : `${Math.round(progress.percentage * 100)} %`;
 }
 
 /** Live items in the order they run. */
