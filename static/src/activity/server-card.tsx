@@ -4,7 +4,7 @@ import type { Backend } from "../api/types";
 import { ago, count, dateTime, duration, olderImages } from "../app/format";
 import { toast, toastFailure } from "../app/toasts";
 import { Icon, IconButton } from "../shell/icon";
-import { CircleAlert, ExternalLink, Pencil, RefreshCw } from "../shell/icons";
+import { CircleAlert, Pencil, RefreshCw } from "../shell/icons";
 import { ProgressBar } from "../shell/progress-bar";
 import { type LiveItem, progressWords, runningItems } from "../state/items";
 import { previewOf } from "../state/previews";
@@ -31,18 +31,11 @@ export function ServerCard({ server }: { server: Backend }) {
         {server.kind === "demo" && <span class="tag demo">Demo</span>}
         <span class={`small server-state ${tone === "ok" ? "muted" : tone}`}>{word}</span>
         <span class="small muted ellipsis server-facts" title={server.url}>
-          {facts}
+          <a class="see-why" href={server.url} target="_blank" rel="noreferrer">
+            Open InvokeAI
+          </a>
+          {facts && ` · ${facts}`}
         </span>
-        <a
-          class="icon-button"
-          href={server.url}
-          target="_blank"
-          rel="noreferrer"
-          aria-label={`Open ${server.name} in InvokeAI`}
-          title="Open InvokeAI"
-        >
-          <Icon of={ExternalLink} />
-        </a>
         {server.enabled && <IconButton icon={RefreshCw} label={`Look now at ${server.name}`} onClick={() => lookAt(server)} />}
         <IconButton icon={Pencil} label={`Edit ${server.name}`} onClick={() => edit(true)} />
       </header>
@@ -144,7 +137,7 @@ function Queue({ server }: { server: Backend }) {
             words
           ) : (
             <>
-              <i class="ours" /> {ours} from Darkroom <i class="others" /> {others} from elsewhere
+              {count(all, "item")}: <i class="ours" /> {ours} from Darkroom, <i class="others" /> {others} from elsewhere
             </>
           )}
         </span>

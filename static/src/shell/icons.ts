@@ -12,7 +12,6 @@ export {
   Copy,
   Download,
   Ellipsis,
-  ExternalLink,
   GitFork,
   Heart,
   ImageOff,

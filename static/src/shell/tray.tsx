@@ -1,7 +1,7 @@
 import { useLocation } from "wouter-preact";
 import { duration } from "../app/format";
 import { backendName, backends } from "../state/backends";
-import { type LiveItem, liveItems, progressWords, runningItems } from "../state/items";
+import { type LiveItem, liveItems, progressWords, queueOn, runningItems } from "../state/items";
 import { previewOf } from "../state/previews";
 import { isAway } from "../state/server-alarm";
 import { getStep } from "../state/steps";
@@ -38,9 +38,9 @@ export function Tray() {
   );
 }
 
-/** What waits, other people's too, whose items InvokeAI does not name before they run. */
+/** What waits, other people's too. */
 function queuedElsewhere(path: string): number {
-  const all = backends.value.reduce((sum, { queue }) => sum + queue.pending, 0);
+  const all = backends.value.reduce((sum, server) => sum + queueOn(server).queued, 0);
   const shown = liveItems.value.filter((live) => live.item.value.status === "pending" && isShown(live, path));
   return all - shown.length;
 }

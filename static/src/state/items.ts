@@ -1,5 +1,5 @@
 import { computed, type Signal, signal } from "@preact/signals";
-import type { Item, Photo, Progress } from "../api/types";
+import type { Backend, Item, Photo, Progress } from "../api/types";
 import type { ItemProgress } from "../feed/messages";
 import { followPreview, forgetPreview, previewOf } from "./previews";
 
@@ -15,6 +15,13 @@ const KEPT_AFTER_END = 64;
 
 const items = new Map<string, LiveItem>();
 const present = signal<readonly LiveItem[]>([]);
+
+/** How many seconds the last item took that a server completed. */
+const lastTook = new Map<string, number>();
+
+export function secondsOfLast(backendId: string): number | null {
+  return lastTook.get(backendId) ?? null;
+}
 
 /** Items that ended a moment ago: a photo may be recorded after its item's end. */
 const ended = new Map<string, Item>();
@@ -55,7 +62,11 @@ function put(item: Item): void {
   if (known) known.item.value = item;
   else if (isLive(item)) items.set(key, { key, item: signal(item), progress: signal(item.progress) });
   if (item.progress?.preview_url) followPreview(key, item.progress.preview_url);
-  if (!isLive(item)) end(key);
+  if (isLive(item)) return;
+  if (item.status === "completed" && item.started_at !== null && item.completed_at !== null) {
+    lastTook.set(item.backend_id, (Date.parse(item.completed_at) - Date.parse(item.started_at)) / 1000);
+  }
+  end(key);
 }
 
 function end(key: string): void {
@@ -91,6 +102,14 @@ export function progressWords(progress: Progress | null): string {
 export const liveItems = computed(() =>
   [...present.value].sort((a, b) => turn(a.item.value) - turn(b.item.value) || a.item.value.item_id - b.item.value.item_id),
 );
+
+/** How many run on a server, and how many wait there: ours as we know them, others' as InvokeAI last counted them. */
+export function queueOn({ id, queue }: Backend): { running: number; queued: number } {
+  const own = liveItems.value.filter(({ item: { value: item } }) => item.backend_id === id && item.step_id !== null).length;
+  const others = Math.max(0, queue.pending + queue.in_progress - queue.ours);
+  const running = Math.min(queue.in_progress, own + others);
+  return { running, queued: own + others - running };
+}
 
 export const runningItems = computed(() => present.value.filter((live) => live.item.value.status === "in_progress"));
 

@@ -1,12 +1,13 @@
 import { isHeard } from "../feed/connection";
 import { backends } from "./backends";
 import { secondsEach, secondsForAll } from "./batch-time";
-import { type LiveItem, liveItems } from "./items";
+import { type LiveItem, liveItems, secondsOfLast } from "./items";
 import { getStep } from "./steps";
 
 /** What InvokeAI last said an item still takes; null once nothing is heard from it, or it says that nothing runs. */
 export function secondsLeft({ item, progress }: LiveItem): number | null {
-  return isWorking(item.value.backend_id) ? (progress.value?.eta_seconds ?? null) : null;
+  if (!isWorking(item.value.backend_id) || progress.value?.percentage === 1) return null;
+  return progress.value?.eta_seconds ?? null;
 }
 
 function isWorking(backendId: string): boolean {
@@ -42,7 +43,7 @@ function secondsUntil(backendId: string, lastItem: number): number | null {
     if (!paces.has(step)) {
       const items = getStep(step)?.value.items ?? [];
       const ownRunning = running.filter((one) => one.step === step);
-      paces.set(step, secondsEach(items, ownRunning) ?? secondsEach([], running));
+      paces.set(step, secondsEach(items, ownRunning) ?? secondsEach([], running) ?? secondsOfLast(backendId));
     }
     return paces.get(step)!;
   };

@@ -2,6 +2,7 @@ import type { Backend, Model } from "../api/types";
 import { duration } from "../app/format";
 import { isHeard } from "../feed/connection";
 import { backends } from "../state/backends";
+import { queueOn } from "../state/items";
 import { secondsLeftOfServer } from "../state/time-left";
 import type { Flaw } from "./draft";
 
@@ -38,8 +39,8 @@ function ServerLine({ backendId }: { backendId: string | null }) {
       </p>
     );
   }
-  const { in_progress, pending } = server.queue;
-  const words = [in_progress > 0 && `${in_progress} running`, pending > 0 && `${pending} queued`].filter(Boolean);
+  const { running, queued } = queueOn(server);
+  const words = [running > 0 && `${running} running`, queued > 0 && `${queued} queued`].filter(Boolean);
   return (
     <p class="small muted server-line">
       <span class="dot ok" />

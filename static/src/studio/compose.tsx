@@ -24,8 +24,8 @@ export interface ComposeProps {
   onClose: () => void;
 }
 
-/** Clicks within this time are one: a double click queues once. */
-const DOUBLE_CLICK_MS = 500;
+/** Taps within this time are one, as a double click is: not every browser counts them. */
+const DOUBLE_TAP_MS = 500;
 /** So many steps wait at most to be sent, where Darkroom does not answer. */
 const MOST_SENDING = 20;
 
@@ -34,7 +34,8 @@ export function Compose({ session, step, shown, onMade, onClose }: ComposeProps)
   const draft = draftOf(session);
   const form = useRef<HTMLFormElement>(null);
   const [fresh, startFresh] = useState(false);
-  const [flaw, setFlaw] = useState<Flaw | null>(null);
+  const [found, setFound] = useState<{ flaw: Flaw | null; of: Draft } | null>(null);
+  const flaw = found?.of === draft.value ? found.flaw : null;
   const send = useSending(session, onMade);
   const chosen = step?.value ?? null;
   const model = findModel(models.value, draft.value.model);
@@ -42,7 +43,6 @@ export function Compose({ session, step, shown, onMade, onClose }: ComposeProps)
 
   const focus = (field: keyof Draft) => form.current!.querySelector<HTMLElement>(`[name="${field}"]`)?.focus();
   useEffect(() => startFresh(false), [chosen?.id]);
-  useEffect(() => setFlaw(null), [draft.value]);
   useFirstModel(session);
   const hasSteps = chosen !== null;
   useEffect(() => {
@@ -52,14 +52,14 @@ export function Compose({ session, step, shown, onMade, onClose }: ComposeProps)
   function make() {
     const wanted = draft.peek();
     const wrong = flawOf(wanted, model);
-    setFlaw(wrong);
+    setFound({ flaw: wrong, of: wanted });
     if (wrong !== null) focus(wrong.field);
     if (wrong !== null || !model) return;
     const parent = fresh || !chosen ? null : branchFrom(chosen, wanted, model).parent;
     send(wanted, model, parent?.id ?? null);
   }
 
-  const clicked = useRef(-Infinity);
+  const clicked = useRef<{ draft: Draft | null; at: number }>({ draft: null, at: -Infinity });
   return (
     <form
       ref={form}
@@ -72,8 +72,11 @@ export function Compose({ session, step, shown, onMade, onClose }: ComposeProps)
       onClick={(event) => {
         // Enter in a field clicks the button too, as a click of detail 0.
         if (event.detail === 0 || !(event.target as Element).closest("[type=submit]")) return;
-        if (event.detail > 1 || event.timeStamp - clicked.current < DOUBLE_CLICK_MS) event.preventDefault();
-        else clicked.current = event.timeStamp;
+        const { draft: before, at } = clicked.current;
+        const isTouch = event instanceof PointerEvent && event.pointerType === "touch";
+        const isSoon = isTouch && event.timeStamp - at < DOUBLE_TAP_MS;
+        if (before === draft.peek() && (event.detail > 1 || isSoon)) event.preventDefault();
+        else clicked.current = { draft: draft.peek(), at: event.timeStamp };
       }}
       onKeyDown={(event) => {
         if (event.key !== "Enter") return;

@@ -15,7 +15,7 @@ export function branchOf(draft: Draft, model: Model | undefined, chosen: StepSta
   if (isRepeat(draft, model, chosen)) {
     return {
       parent: nearestCompleted(find(chosen.parent_id), find),
-      why: "Nothing is changed: it is made beside the chosen step.",
+      why: "Nothing is changed: made beside the chosen step.",
     };
   }
   const parent = nearestCompleted(chosen, find);
@@ -23,9 +23,11 @@ export function branchOf(draft: Draft, model: Model | undefined, chosen: StepSta
 }
 
 function notDone(chosen: StepState, parent: StepState | null): string {
-  const state = chosen.status === "failed" || chosen.status === "canceled" ? `was ${chosen.status}` : "is not done yet";
-  const words = chosen.status === "failed" ? "The chosen step failed" : `The chosen step ${state}`;
-  return parent === null ? `${words}, and none before it is done.` : `${words}: this is the last one before it that is done.`;
+  const failed = chosen.status === "failed" || chosen.status === "canceled";
+  const words = failed
+    ? `The chosen step ${chosen.status === "failed" ? "failed" : "was canceled"}`
+    : "The chosen step is not done yet";
+  return parent === null ? `${words}, and none before it is done.` : `${words}.`;
 }
 
 function nearestCompleted(step: StepState | undefined, find: Find): StepState | null {

@@ -30,11 +30,10 @@ export function StepHeader({ step, made, onRemove }: StepHeaderProps) {
           {stepTitle(now, parent)}
         </h1>
         <p class="small muted ellipsis">
-          step {now.position + 1}
+          {`step ${now.position + 1} · ${stateWords(now, made)}`}
+          {live && <TimeLeft step={now.id} />}
           {isRepeated(now, steps) && " · other seed"}
           {from && ` · from ${from}`}
-          {` · ${stateWords(now, made)}`}
-          {live && <TimeLeft step={now.id} />}
         </p>
       </div>
       {/* Its place stays empty when the work has ended: what stood there must not be something else under the pointer. */}
@@ -110,16 +109,18 @@ function Trouble({ step, made, onRemove }: { step: StepState; made: number; onRe
     <div class={`trouble ${step.status}`} role="status" data-testid="step-trouble">
       <Icon of={CircleAlert} />
       <span class="scroll">{troubleWords(step)}</span>
-      <button type="button" class="button compact" disabled={busy} onClick={() => void act(retryStep(step.id))}>
-        <Icon of={RotateCcw} />
-        {made > 0 ? "Make the rest" : "Retry"}
-      </button>
-      {onRemove && (
-        <button type="button" class="button compact quiet" disabled={busy} onClick={() => void act(onRemove())}>
-          <Icon of={Trash2} />
-          Remove
+      <span class="trouble-actions">
+        <button type="button" class="button compact" disabled={busy} onClick={() => void act(retryStep(step.id))}>
+          <Icon of={RotateCcw} />
+          {made > 0 ? "Make the rest" : "Retry"}
         </button>
-      )}
+        {onRemove && (
+          <button type="button" class="button compact quiet" disabled={busy} onClick={() => void act(onRemove())}>
+            <Icon of={Trash2} />
+            Remove
+          </button>
+        )}
+      </span>
     </div>
   );
 }
