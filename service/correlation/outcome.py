@@ -140,7 +140,7 @@ def _reason(canceled_by_owner: bool, batches: list[BatchState], last_tries: list
     if any(item.status == "gone" for item in last_tries):
         return NO_LONGER_THERE
     if any(item.status == "canceled" for item in last_tries):
-        return "canceled in InvokeAI"
+        return "canceled"
     return None
 
 

@@ -11,10 +11,11 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from service.correlation.correlate import TERMINAL
 from service.database.engine import Connection, Database
-from service.errors import InvokeError
+from service.errors import BackendUnavailable, Conflict, InvokeError, NotFound
 from service.invokeai.client import InvokeClient
-from service.studio.connections import Connections
+from service.studio.connections import Connections, client_of
 from service.studio.decide import gap
 
 log = structlog.get_logger()
@@ -60,6 +61,16 @@ TAKEN = """
 LOST = "SELECT batch_id FROM step_batches WHERE batch_id = ANY($1::text[]) AND backend_id = $2 AND lost_at IS NOT NULL"
 
 
+# The number alone is no identity: a new database of InvokeAI counts from 1 again.
+OWN_ITEM = """
+    SELECT i.batch_id, i.status
+      FROM queue_items i JOIN step_batches b USING (batch_id) JOIN generation_steps s ON s.id = b.step_id
+     WHERE b.backend_id = $1 AND i.item_id = $2 AND s.deleted_at IS NULL
+     ORDER BY i.created_at DESC NULLS LAST LIMIT 1
+"""
+CANCEL_SECONDS = 15.0
+
+
 class Unwanted(msgspec.Struct, frozen=True):
     """What is to be canceled on one backend: whole batches with the live items known of them, and single items."""
 
@@ -90,6 +101,35 @@ async def unwanted(connection: Connection, backend_id: UUID, seen: Iterable[str]
         found.batches.setdefault(row["batch_id"], [])
         found.unseen.add(row["batch_id"])
     return found
+
+
+async def cancel_own_item(database: Database, connections: Connections, backend_id: UUID, item_id: int) -> None:
+    """One item of a step of ours, now: InvokeAI is asked, and read afterwards. `NotFound` for other people's,
+    `Conflict` once it has ended, `BackendUnavailable` while InvokeAI does not answer; canceled twice is canceled
+    once."""
+    row = None
+    if 0 < item_id < 2**63:  # negative ones stand for items nobody has seen
+        async with database.connection() as connection:
+            row = await connection.fetchrow(OWN_ITEM, backend_id, item_id)
+    if row is None:
+        raise NotFound("There is no such item of Darkroom's on this server.")
+    if row["status"] == "canceled":
+        return
+    if row["status"] in TERMINAL:
+        raise Conflict(f"This item has ended already: it is {row['status']}.")
+    client = client_of(connections, backend_id)
+    if client is None:
+        raise BackendUnavailable("this server is not connected now: nothing was canceled")
+    try:
+        async with asyncio.timeout(CANCEL_SECONDS):
+            if all(item.batch_id != row["batch_id"] for item in await client.items([item_id])):
+                raise NotFound("InvokeAI no longer has this item.")
+            await client.cancel_item(item_id)
+    except TimeoutError as error:
+        raise BackendUnavailable(f"InvokeAI did not answer within {CANCEL_SECONDS:g} s") from error
+    finally:
+        connections.request_reading(backend_id, [item_id])
+    log.info("canceled", backend=str(backend_id), item=item_id)
 
 
 class Cancellation:

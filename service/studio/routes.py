@@ -19,6 +19,7 @@ from service.json_schema import MINIMUM_ZERO
 from service.live.announce import Announcer
 from service.live.messages import Session, SessionDetail, Step
 from service.studio import queries, sessions, steps
+from service.studio.cancellation import cancel_own_item
 from service.studio.model_routes import routes as model_routes
 from service.studio.schemas import SessionCreate, SessionList, SessionUpdate, StepCreate
 from service.studio.submit import Submitter
@@ -26,6 +27,9 @@ from service.studio.submit import Submitter
 Limit = Annotated[int, QueryParameter(ge=1, le=200)]
 Offset = Annotated[int | None, QueryParameter(ge=0, le=2**31, schema_extra=MINIMUM_ZERO)]
 
+SESSION_THERE_ALREADY: Final = ResponseSpec(
+    SessionDetail, generate_examples=False, description="There already, by the correlation_id of its first step"
+)
 THERE_ALREADY: Final = ResponseSpec(Step, generate_examples=False, description="There already, by its correlation_id")
 
 
@@ -44,15 +48,32 @@ async def list_sessions(
         return await queries.list_sessions(connection, limit=limit, offset=offset or 0, cursor=cursor, count=count)
 
 
-@post("/api/v1/sessions", operation_id="create_session", status_code=201)
+@post(
+    "/api/v1/sessions",
+    operation_id="create_session",
+    status_code=201,
+    responses={200: SESSION_THERE_ALREADY, **failures(409)},
+)
 async def create_session(
-    data: JSONBody[SessionCreate], database: NamedDependency[Database], announcer: NamedDependency[Announcer]
-) -> SessionDetail:
+    data: JSONBody[SessionCreate],
+    database: NamedDependency[Database],
+    announcer: NamedDependency[Announcer],
+    submitter: NamedDependency[Submitter],
+    registry: NamedDependency[Registry],
+) -> Response[SessionDetail]:
+    """With `first_step`: session and step, or neither. The same correlation_id again: 200 with the session that its
+    step is in."""
     async with database.transaction() as connection:
-        session_id = await sessions.create_session(connection, data.name)
-        session = await queries.session_detail(connection, session_id, lambda *_: None)
-    announcer.sessions_updated([session_id])
-    return session
+        begun = await sessions.create_session(connection, data)
+        session = await queries.session_detail(connection, begun.session_id, registry.item_progress)
+    if begun.first_step is not None and not begun.first_step.is_new:
+        return Response(session, status_code=200)
+    announcer.sessions_updated([begun.session_id])
+    if begun.first_step is not None:
+        announcer.steps_updated([begun.first_step.step_id])
+        announcer.ledger_changed()
+        submitter.wake()
+    return Response(session, status_code=201)
 
 
 @get("/api/v1/sessions/{session_id:uuid}", operation_id="get_session")
@@ -144,6 +165,23 @@ async def cancel_step(
     return _changed(step, announcer, submitter)
 
 
+@post(
+    "/api/v1/backends/{backend_id:uuid}/items/{item_id:int}/cancel",
+    operation_id="cancel_item",
+    status_code=202,
+    responses=failures(409, 502),
+)
+async def cancel_item(
+    backend_id: FromPath[UUID],
+    item_id: FromPath[int],
+    database: NamedDependency[Database],
+    registry: NamedDependency[Registry],
+) -> None:
+    """Cancel one item of a step; the others go on. InvokeAI has taken it when this is answered; the item's new state
+    comes by the feed. Other people's items: 404. An item that has ended: 409; canceled already: 202."""
+    await cancel_own_item(database, registry, backend_id, item_id)
+
+
 @post("/api/v1/steps/{step_id:uuid}/retry", operation_id="retry_step", status_code=200, responses=failures(409))
 async def retry_step(
     step_id: FromPath[UUID],
@@ -191,6 +229,7 @@ routes = [
     create_step,
     get_step,
     cancel_step,
+    cancel_item,
     retry_step,
     delete_step,
     *model_routes,

@@ -22,10 +22,6 @@ class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of everything a client sends: unknown keys are errors."""
 
 
-class SessionCreate(Body, frozen=True):
-    name: SessionName = "Untitled"
-
-
 class SessionUpdate(Body, frozen=True):
     name: SessionName
 
@@ -44,6 +40,12 @@ class StepCreate(Body, frozen=True, kw_only=True):
     """Default: the environment's backend, else the oldest enabled one that has the model."""
     correlation_id: Key | None = None
     """The client's own key: the same again gives the existing step."""
+
+
+class SessionCreate(Body, frozen=True):
+    name: SessionName = "Untitled"
+    first_step: StepCreate | None = None
+    """Created with the session, or neither is."""
 
 
 class SessionList(Resource, frozen=True):

@@ -5,11 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
+
 from service.database.engine import Connection
 from service.errors import NotFound
 from service.media.identity import new_id
-from service.studio.steps import discard
+from service.studio.schemas import SessionCreate
+from service.studio.steps import Created, create_step, discard
 
+FORGET = "DELETE FROM generation_sessions WHERE id = $1"
+SESSION_OF = "SELECT session_id FROM generation_steps WHERE id = $1"
 CREATE = "INSERT INTO generation_sessions (id, name) VALUES ($1, $2)"
 RENAME = """
     UPDATE generation_sessions SET name = $2, updated_at = now() WHERE id = $1 AND deleted_at IS NULL RETURNING 1
@@ -18,10 +23,23 @@ DELETE = "UPDATE generation_sessions SET deleted_at = $2 WHERE id = $1 AND delet
 STEPS = "SELECT id FROM generation_steps WHERE session_id = $1 AND deleted_at IS NULL ORDER BY id"
 
 
-async def create_session(connection: Connection, name: str) -> UUID:
+class Begun(msgspec.Struct, frozen=True):
+    session_id: UUID
+    first_step: Created | None
+
+
+async def create_session(connection: Connection, asked: SessionCreate) -> Begun:
+    """With its first step, if one is asked for. The same correlation id gives the session that its step is in, also
+    under a race; `Conflict` when that step was deleted."""
     session_id = new_id()
-    await connection.execute(CREATE, session_id, name)
-    return session_id
+    await connection.execute(CREATE, session_id, asked.name)
+    if asked.first_step is None:
+        return Begun(session_id, None)
+    step = await create_step(connection, session_id, asked.first_step)
+    if not step.is_new:
+        await connection.execute(FORGET, session_id)
+        session_id = await connection.fetchval(SESSION_OF, step.step_id)
+    return Begun(session_id, step)
 
 
 async def rename_session(connection: Connection, session_id: UUID, name: str) -> None:

@@ -63,9 +63,20 @@ async def test_the_tray_is_over_no_button_of_the_studio(
     invokeai.hold("output")
     await enqueue(invokeai, 7)
     await expect(tray(page)).to_be_visible()
-    buttons = page.locator(".compose-foot button, .compose-open button").filter(visible=True)
-    await expect(buttons).to_have_count(1)  # once the step has ended, and nothing is left of it to be canceled
+    buttons = page.locator(".compose-foot button, .compose-open").filter(visible=True)
+    await expect(buttons).to_have_count(1)
     await assert_apart(tray(page), buttons)
     await page.get_by_test_id("tray-tile").click()
     await expect(page).to_have_url(re.compile("/activity$"))
+    await expect(tray(page)).to_have_count(0)
+
+
+async def test_the_tray_says_how_much_waits(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
+    page = await open_page("/")
+    hold = invokeai.hold("output")
+    await enqueue(invokeai, 1, 2, 3)
+    await expect(page.get_by_test_id("tray-queued")).to_have_text("+2 queued")
+    await page.get_by_test_id("tray-queued").click()
+    await expect(page).to_have_url(re.compile("/activity$"))
+    hold.release()
     await expect(tray(page)).to_have_count(0)

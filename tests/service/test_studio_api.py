@@ -16,7 +16,7 @@ from service.library.cursor import Position
 from service.studio.models import ModelCache
 from service.studio.queries import SessionOrder
 from service.studio.routes import routes
-from tests.fakes import ScriptedInvokeAI, answers
+from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.rows import add_backend
 from tests.fakes.served import served
 from tests.fakes.studio_harness import MODEL, StudioHarness, eventually
@@ -186,6 +186,76 @@ async def test_cancel_retry_and_delete_mind_the_steps_state(api: Api, invokeai: 
         assert (status, answer["error"]["code"]) == (404, "not_found")
     _, detail = await api("GET", f"/sessions/{session}")
     assert (detail["steps"], detail["step_count"]) == ([], 0)
+
+
+async def test_a_session_is_created_with_its_first_step_or_not_at_all(api: Api, studio: StudioHarness) -> None:
+    body = {"name": "A lighthouse", "first_step": STEP | {"correlation_id": "tab-1:43"}}
+    answers_ = await asyncio.gather(*(api("POST", "/sessions", body) for _ in range(6)))
+    assert sorted(status for status, _ in answers_) == [200] * 5 + [201]
+    assert len({(session["id"], session["steps"][0]["id"]) for _, session in answers_}) == 1
+    assert all((session["name"], session["step_count"]) == ("A lighthouse", 1) for _, session in answers_)
+    await studio.until_status(UUID(answers_[0][1]["steps"][0]["id"]), "completed")
+    for wrong in ({"prompt": ""}, {"backend_id": str(NO_ID)}, {"parent_id": answers_[0][1]["steps"][0]["id"]}):
+        await api.refused("POST", "/sessions", {"name": "never", "first_step": STEP | wrong})
+    _, page = await api("GET", "/sessions")
+    assert [item["name"] for item in page["items"]].count("A lighthouse") == 1
+    assert "never" not in [item["name"] for item in page["items"]]
+    assert await studio.fetch("SELECT id FROM generation_sessions WHERE name <> 'A lighthouse'") != []
+    assert len(await studio.fetch("SELECT id FROM generation_sessions")) == 2  # the harness's own is the other
+
+
+async def test_one_item_of_a_step_is_canceled_and_the_others_are_made(
+    api: Api, studio: StudioHarness, invokeai: ScriptedInvokeAI
+) -> None:
+    held = invokeai.hold("denoise", item_id=1)
+    session = await api.session()
+    _, step = await api("POST", f"/sessions/{session}/steps", STEP | {"batch_size": 3})
+    await held.reached()
+
+    async def known() -> bool:
+        return len((await api("GET", f"/steps/{step['id']}"))[1]["items"]) == 3
+
+    await eventually(known)
+    items = f"/backends/{studio.backend_id}/items"
+    for number in (2, 2):
+        assert await api("POST", f"{items}/{number}/cancel") == (202, None)
+    held.release()
+    ended = await studio.until_status(UUID(step["id"]), "completed")
+    assert ended.error_message == "2 of 3 made: canceled"
+    assert [(item.item_id, item.status) for item in ended.items] == [
+        (1, "completed"),
+        (2, "canceled"),
+        (3, "completed"),
+    ]
+    assert (await api("POST", f"{items}/1/cancel"))[0] == 409
+    assert await api("POST", f"{items}/2/cancel") == (202, None)
+
+
+async def test_only_our_own_items_are_canceled_and_only_where_invokeai_answers(
+    api: Api, studio: StudioHarness, invokeai: ScriptedInvokeAI
+) -> None:
+    held = invokeai.hold("denoise", item_id=2)
+    graph = batches.text_to_image(MODEL)
+    [foreign] = (await invokeai.enqueue(batches.batch(graph, data=batches.seeds(1))))["item_ids"]
+    session = await api.session()
+    _, step = await api("POST", f"/sessions/{session}/steps", STEP)
+    own = await held.reached()
+    assert foreign != own.item_id
+    items = f"/backends/{studio.backend_id}/items"
+
+    async def known() -> bool:
+        return len((await api("GET", f"/steps/{step['id']}"))[1]["items"]) == 1
+
+    await eventually(known)
+    for nobodys in (f"{items}/{foreign}", f"{items}/99", f"{items}/{2**63}", f"/backends/{NO_ID}/items/{own.item_id}"):
+        status, answer = await api("POST", f"{nobodys}/cancel")
+        assert (status, answer["error"]["code"]) == (404, "not_found")
+    refused = invokeai.on(f"/i/{own.item_id}/cancel$", answers.status(500, "busy"), method="PUT", times=None)
+    status, answer = await api("POST", f"{items}/{own.item_id}/cancel")
+    assert (status, answer["error"]["code"]) == (502, "invokeai_connection_error")
+    refused.remove()
+    held.release()
+    await studio.until_status(UUID(step["id"]), "completed")
 
 
 async def test_sessions_are_listed_latest_changed_first_by_cursor_or_offset(api: Api) -> None:

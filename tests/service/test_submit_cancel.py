@@ -189,7 +189,7 @@ async def test_a_retry_makes_only_the_seeds_that_made_nothing(
         await invokeai.queue.cancel(await hold.reached())
         hold.release()
     step = await studio.until_status(step_id, "completed")
-    assert step.error_message == "2 of 4 made: canceled in InvokeAI"
+    assert step.error_message == "2 of 4 made: canceled"
     await studio.retry(step_id)
     await until_made(studio, step_id, 100, 101, 102, 103)
     step = await studio.until_status(step_id, "completed")

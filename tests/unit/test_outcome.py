@@ -77,7 +77,7 @@ def test_a_completed_item_without_its_image_is_a_deletion_and_no_cancel() -> Non
     """InvokeAI leaves the results of deleted images out (FACTS §12)."""
     assert came_to([batch()], [item(1), item(2, made=False)]) == Outcome("completed", f"1 of 2 made: {DELETED}")
     canceled = [item(1, made=False), item(2, "canceled")]
-    assert came_to([batch()], canceled, unplaced=[None]).error_message == "1 of 2 made: canceled in InvokeAI"
+    assert came_to([batch()], canceled, unplaced=[None]).error_message == "1 of 2 made: canceled"
 
 
 def test_nothing_made_and_canceled_by_the_owner_or_in_invokeai_is_canceled() -> None:

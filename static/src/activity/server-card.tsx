@@ -8,7 +8,7 @@ import { CircleAlert, Pencil, RefreshCw } from "../shell/icons";
 import { ProgressBar } from "../shell/progress-bar";
 import { lastSeen, nextAttempt } from "../state/attempts";
 import { lookAt } from "../state/backends";
-import { type LiveItem, runningItems } from "../state/items";
+import { type LiveItem, progressWords, runningItems } from "../state/items";
 import { previewOf } from "../state/previews";
 import { getStep } from "../state/steps";
 import { secondsLeft } from "../state/time-left";
@@ -33,7 +33,10 @@ export function ServerCard({ server }: { server: Backend }) {
         {server.kind === "demo" && <span class="tag demo">Demo</span>}
         <span class={`small server-state ${tone === "ok" ? "muted" : tone}`}>{word}</span>
         <span class="small muted ellipsis server-facts" title={server.url}>
-          {facts}
+          <a class="see-why" href={server.url} target="_blank" rel="noreferrer">
+            Open InvokeAI
+          </a>
+          {facts && ` · ${facts}`}
         </span>
         {server.enabled && <IconButton icon={RefreshCw} label={`Refresh ${server.name}`} onClick={() => void refresh(server)} />}
         <IconButton icon={Pencil} label={`Edit ${server.name}`} onClick={() => edit(true)} />
@@ -122,7 +125,7 @@ function Running({ live, server }: { live: LiveItem; server: string }) {
   const frame = previewOf(live.key).value;
   const step = getStep(item.step_id)?.value;
   const portion = progress?.percentage ?? null;
-  const words = [portion === null ? progress?.message || "Starting" : `${Math.round(portion * 100)} %`];
+  const words = [progressWords(progress)];
   const seconds = secondsLeft(live);
   if (seconds !== null) words.push(`${duration(seconds)} left`);
   return (
@@ -151,7 +154,15 @@ function Queue({ server }: { server: Backend }) {
     <div class="queue">
       <p class="label queue-words">
         <span>Queue</span>
-        <span>{words}</span>
+        <span>
+          {all === 0 ? (
+            words
+          ) : (
+            <>
+              {count(all, "item")}: <i class="ours" /> {ours} from Darkroom, <i class="others" /> {others} from elsewhere
+            </>
+          )}
+        </span>
       </p>
       <div class="queue-bar" role="img" aria-label={words}>
         <i class="ours" style={{ width: `${(ours / scale) * 100}%` }} />

@@ -69,6 +69,7 @@ export function ViewControls() {
 }
 
 function Filters({ filter, onFilter }: ToolbarProps) {
+  const used = sessions.value?.filter((session) => session.step_count > 0 || session.id === filter.session) ?? [];
   return (
     <>
       <div class="segments" role="group" aria-label="Where photos came from">
@@ -84,7 +85,7 @@ function Filters({ filter, onFilter }: ToolbarProps) {
           </button>
         ))}
       </div>
-      {sessions.value !== null && sessions.value.length > 0 && (
+      {used.length > 0 && (
         <select
           class="input session-filter"
           aria-label="Session"
@@ -92,7 +93,7 @@ function Filters({ filter, onFilter }: ToolbarProps) {
           onChange={(event) => onFilter({ session: event.currentTarget.value || null })}
         >
           <option value="">All sessions</option>
-          {sessions.value.map((session) => (
+          {used.map((session) => (
             <option key={session.id} value={session.id}>
               {session.name}
             </option>

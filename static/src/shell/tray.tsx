@@ -1,7 +1,7 @@
 import { useLocation } from "wouter-preact";
 import { duration } from "../app/format";
-import { backendName } from "../state/backends";
-import { type LiveItem, runningItems, shownInPlace } from "../state/items";
+import { backendName, backends } from "../state/backends";
+import { type LiveItem, liveItems, progressWords, queueOn, runningItems, shownInPlace } from "../state/items";
 import { previewOf } from "../state/previews";
 import { isAway } from "../state/server-alarm";
 import { getStep } from "../state/steps";
@@ -17,6 +17,7 @@ export function Tray() {
   const [path, navigate] = useLocation();
   const running = runningItems.value.filter((live) => !isShown(live, path));
   if (running.length === 0) return null;
+  const queued = queuedElsewhere(path);
   const beyond = running.length - SHOWN;
   return (
     <aside class="tray" aria-label="Being made now" data-testid="tray">
@@ -28,8 +29,20 @@ export function Tray() {
           +{beyond}
         </button>
       )}
+      {queued > 0 && (
+        <button type="button" class="tray-queued" onClick={() => navigate("/activity")} data-testid="tray-queued">
+          +{queued} queued
+        </button>
+      )}
     </aside>
   );
+}
+
+/** What waits, other people's too. */
+function queuedElsewhere(path: string): number {
+  const all = backends.value.reduce((sum, server) => sum + queueOn(server).queued, 0);
+  const shown = liveItems.value.filter((live) => live.item.value.status === "pending" && isShown(live, path));
+  return all - shown.length;
 }
 
 function isShown(live: LiveItem, path: string): boolean {
@@ -50,8 +63,8 @@ function TrayTile({ live, go }: { live: LiveItem; go: (to: string) => void }) {
   const seconds = secondsLeft(live);
   const left = seconds === null ? null : duration(seconds);
   const words = [
-    progress?.percentage == null ? null : `${Math.round(progress.percentage * 100)} %`,
-    away ? "waiting for the server" : (progress?.message ?? "starting"),
+    progress?.percentage == null ? null : progressWords(progress),
+    away ? "waiting for the server" : progress?.percentage === 1 ? null : (progress?.message ?? "starting"),
     left && `${left} left`,
   ];
   const name = `${step ? step.prompt : `Work on ${backendName(item.backend_id)}`}: ${words.filter(Boolean).join(", ")}`;

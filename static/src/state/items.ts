@@ -1,5 +1,5 @@
 import { computed, type Signal, signal } from "@preact/signals";
-import type { Item, Photo, Progress } from "../api/types";
+import type { Backend, Item, Photo, Progress } from "../api/types";
 import type { ItemProgress } from "../feed/messages";
 import { followPreview, forgetPreview, previewOf } from "./previews";
 
@@ -18,6 +18,12 @@ const present = signal<readonly LiveItem[]>([]);
 
 /** Those that the page shows in the place where their photos will be. */
 export const shownInPlace = signal<ReadonlySet<string>>(new Set());
+/** How many seconds the last item took that a server completed. */
+const lastTook = new Map<string, number>();
+
+export function secondsOfLast(backendId: string): number | null {
+  return lastTook.get(backendId) ?? null;
+}
 
 /** Items that ended a moment ago: a photo may be recorded after its item's end. */
 const ended = new Map<string, Item>();
@@ -41,7 +47,7 @@ export function replaceItems(snapshot: readonly Item[]): void {
   for (const item of snapshot) {
     put(item);
     const known = items.get(itemKey(item));
-    if (known) known.progress.value = item.progress;
+    if (known) known.progress.value = item.progress && furthest(known.progress.peek(), item.progress);
   }
   present.value = [...items.values()];
 }
@@ -58,7 +64,11 @@ function put(item: Item): void {
   if (known) known.item.value = item;
   else if (isLive(item)) items.set(key, { key, item: signal(item), progress: signal(item.progress) });
   if (item.progress?.preview_url) followPreview(key, item.progress.preview_url);
-  if (!isLive(item)) end(key);
+  if (isLive(item)) return;
+  if (item.status === "completed" && item.started_at !== null && item.completed_at !== null) {
+    lastTook.set(item.backend_id, (Date.parse(item.completed_at) - Date.parse(item.started_at)) / 1000);
+  }
+  end(key);
 }
 
 function end(key: string): void {
@@ -73,16 +83,35 @@ function end(key: string): void {
 export function putProgress(message: ItemProgress): void {
   const known = items.get(itemKey(message));
   if (!known) return;
-  known.progress.value = message;
+  known.progress.value = furthest(known.progress.peek(), message);
   if (!message.preview_url) return;
   // The last frame is about to be the picture itself, and gone from the server: worth asking for only if it is the first.
   if (message.percentage !== 1 || previewOf(known.key).peek() === null) followPreview(known.key, message.preview_url);
+}
+
+/** InvokeAI names no portion for what it does after the steps: the picture is as far as it was. A smaller one begins a new stretch. */
+export function furthest<P extends Pick<Progress, "percentage" | "message">>(before: P | null, now: P): P {
+  return now.percentage === null && before?.percentage != null ? { ...now, percentage: before.percentage } : now;
+}
+
+/** How far an item is, in words: "40 %", "100 %, finishing", or what InvokeAI says it does. */
+export function progressWords(progress: Progress | null): string {
+  if (progress === null || progress.percentage === null) return progress?.message || "Starting";
+  return progress.percentage >= 1 ? "100 %, finishing" : `${Math.round(progress.percentage * 100)} %`;
 }
 
 /** Live items in the order they run. */
 export const liveItems = computed(() =>
   [...present.value].sort((a, b) => turn(a.item.value) - turn(b.item.value) || a.item.value.item_id - b.item.value.item_id),
 );
+
+/** How many run on a server, and how many wait there: ours as we know them, others' as InvokeAI last counted them. */
+export function queueOn({ id, queue }: Backend): { running: number; queued: number } {
+  const own = liveItems.value.filter(({ item: { value: item } }) => item.backend_id === id && item.step_id !== null).length;
+  const others = Math.max(0, queue.pending + queue.in_progress - queue.ours);
+  const running = Math.min(queue.in_progress, own + others);
+  return { running, queued: own + others - running };
+}
 
 export const runningItems = computed(() => present.value.filter((live) => live.item.value.status === "in_progress"));
 

@@ -1,6 +1,6 @@
 import { batch, signal } from "@preact/signals";
 import { answerOf, api, reasonOf } from "../api/client";
-import type { Session } from "../api/types";
+import type { NewStep, Session } from "../api/types";
 import { moment } from "./freshness";
 import { putSessionSteps } from "./steps";
 
@@ -73,12 +73,13 @@ export async function loadSession(id: string, signal?: AbortSignal): Promise<Ses
   return session;
 }
 
-export async function createSession(name: string): Promise<Session> {
+/** A session with its first step; both are created, or neither. */
+export async function createSession(name: string, first: NewStep): Promise<{ session: string; step: string }> {
   const asked = moment();
-  const { steps: _none, ...session } = await answerOf(api.POST("/api/v1/sessions", { body: { name } }));
-  putSessionSteps(session.id, [], asked);
+  const { steps, ...session } = await answerOf(api.POST("/api/v1/sessions", { body: { name, first_step: first } }));
+  putSessionSteps(session.id, steps, asked);
   putSession(session);
-  return session;
+  return { session: session.id, step: steps.find((step) => step.correlation_id === first.correlation_id)!.id };
 }
 
 export async function renameSession(id: string, name: string): Promise<void> {

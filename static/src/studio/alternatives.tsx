@@ -13,7 +13,7 @@ import { StepHeader } from "./step-header";
 const nothingMore = async () => undefined;
 
 /** The chosen step, large: its pictures and whatever is still becoming one. */
-export function Alternatives({ step }: { step: Signal<StepState> }) {
+export function Alternatives({ step, onRemove }: { step: Signal<StepState>; onRemove: (() => Promise<void>) | null }) {
   const area = useRef<HTMLDivElement>(null);
   const size = useSize(area);
   const address = usePhotoAddress();
@@ -28,7 +28,7 @@ export function Alternatives({ step }: { step: Signal<StepState> }) {
   const fit = isPhone.value ? stackBoxes(slots.length, ratio, size.width) : fitBoxes(slots.length, ratio, size.width, size.height);
   return (
     <>
-      <StepHeader step={step} made={ids.length} />
+      <StepHeader step={step} made={ids.length} onRemove={ids.length === 0 ? onRemove : null} />
       <div class="alternatives scroll" ref={area}>
         {size.width > 0 && (
           <ul style={{ gridTemplateColumns: `repeat(${fit.columns}, ${fit.width}px)`, gridAutoRows: `${fit.height}px` }}>
@@ -37,6 +37,7 @@ export function Alternatives({ step }: { step: Signal<StepState> }) {
                 key={slot.key}
                 slot={slot}
                 trouble={now.error_message}
+                several={now.batch_size > 1}
                 picked={slot.photo !== null && slot.photo === now.selected_image_id}
                 box={fit}
                 addressOf={address.addressOf}

@@ -1,34 +1,47 @@
 import { useId } from "preact/hooks";
+import { toast } from "../app/toasts";
 import { IconButton } from "../shell/icon";
 import { X } from "../shell/icons";
 import { models } from "../state/models";
 import { getStep, type StepState } from "../state/steps";
 import { stepTitle } from "./changes";
-import { type Draft, findModel, withModel } from "./draft";
+import { FLAW_ID } from "./compose-foot";
+import { type Draft, type Flaw, findModel } from "./draft";
 import { GrowingText } from "./growing-text";
-import { draftOf, isEdited, loadFromStep } from "./kept-drafts";
+import { chooseModel, draftOf, isEdited, loadFromStep } from "./kept-drafts";
 import { ModelField } from "./model-field";
 import { NumberField, SchedulerField, SeedField } from "./parameter-fields";
+import type { Branch } from "./parent";
 import { SizeField } from "./size-field";
 
 interface ComposeFieldsProps {
   session: string;
   step: StepState | null;
+  branch: Branch | null;
+  flaw: Flaw | null;
   fresh: boolean;
   onFresh: (fresh: boolean) => void;
   onClose: () => void;
 }
 
 /** Everything that can be said about the next step. */
-export function ComposeFields({ session, step, fresh, onFresh, onClose }: ComposeFieldsProps) {
+export function ComposeFields({ session, step, branch, flaw, fresh, onFresh, onClose }: ComposeFieldsProps) {
   const draft = draftOf(session);
   const now = draft.value;
   const model = findModel(models.value, now.model);
   const change = (next: Partial<Draft>) => (draft.value = { ...draft.peek(), ...next });
+  const flawOf = (field: keyof Draft) => (flaw?.field === field ? FLAW_ID : undefined);
   return (
     <div class="compose-fields scroll">
       <IconButton class="sheet-close" icon={X} label="Close" onClick={onClose} />
-      <GrowingText label="Prompt" name="prompt" rows={4} value={now.prompt} onInput={(prompt) => change({ prompt })} />
+      <GrowingText
+        label="Prompt"
+        name="prompt"
+        rows={4}
+        value={now.prompt}
+        flaw={flawOf("prompt")}
+        onInput={(prompt) => change({ prompt })}
+      />
       <GrowingText
         label="Negative prompt"
         name="negative"
@@ -36,7 +49,7 @@ export function ComposeFields({ session, step, fresh, onFresh, onClose }: Compos
         value={now.negative}
         onInput={(negative) => change({ negative })}
       />
-      <ModelField chosen={model} onChoose={(next) => (draft.value = withModel(draft.peek(), next))} />
+      <ModelField chosen={model} flaw={flawOf("model")} onChoose={(next) => chooseModel(session, model, next)} />
       <SizeField width={now.width} height={now.height} base={model?.base} onChange={change} />
       <div class="pair">
         <NumberField
@@ -71,9 +84,9 @@ export function ComposeFields({ session, step, fresh, onFresh, onClose }: Compos
         <SchedulerField value={now.scheduler} onChange={(scheduler) => change({ scheduler })} />
       </div>
       <SeedField value={now.seed} known={step?.parameters.seed ?? null} onChange={(seed) => change({ seed })} />
-      {step && <From step={step} fresh={fresh} onFresh={onFresh} />}
+      {branch && <From branch={branch} fresh={fresh} onFresh={onFresh} />}
       {step && isEdited(session) && (
-        <button type="button" class="button quiet compact" onClick={() => loadFromStep(session, step)}>
+        <button type="button" class="button quiet compact" onClick={() => takeSettings(session, step)}>
           Take the chosen step's settings
         </button>
       )}
@@ -81,22 +94,31 @@ export function ComposeFields({ session, step, fresh, onFresh, onClose }: Compos
   );
 }
 
+function takeSettings(session: string, step: StepState): void {
+  const undo = loadFromStep(session, step);
+  toast("The chosen step's settings took the place of yours", { action: { label: "Undo", run: undo } });
+}
+
 /** Which step the next one branches from; or none. */
-function From({ step, fresh, onFresh }: { step: StepState; fresh: boolean; onFresh: (fresh: boolean) => void }) {
+function From({ branch: { parent, why }, fresh, onFresh }: { branch: Branch; fresh: boolean; onFresh: (fresh: boolean) => void }) {
   const id = useId();
+  const isFresh = fresh || parent === null;
   return (
-    <div class="field">
+    <div class="field" data-testid="branches-from">
       <span class="label" id={id}>
         Branches from
       </span>
       <div class="segments from" role="group" aria-labelledby={id}>
-        <button type="button" class="ellipsis" aria-pressed={!fresh} onClick={() => onFresh(false)}>
-          {stepTitle(step, getStep(step.parent_id)?.value)}
-        </button>
-        <button type="button" aria-pressed={fresh} onClick={() => onFresh(true)}>
+        {parent && (
+          <button type="button" class="ellipsis" aria-pressed={!isFresh} onClick={() => onFresh(false)}>
+            {stepTitle(parent, getStep(parent.parent_id)?.value)}
+          </button>
+        )}
+        <button type="button" aria-pressed={isFresh} onClick={() => onFresh(true)}>
           Nothing
         </button>
       </div>
+      <p class="small muted from-why">{(!fresh && why) || "\u00a0"}</p>
     </div>
   );
 }

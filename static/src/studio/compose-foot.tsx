@@ -2,65 +2,27 @@ import type { Backend, Model } from "../api/types";
 import { duration } from "../app/format";
 import { isHeard } from "../feed/connection";
 import { backends } from "../state/backends";
-import { runningItems } from "../state/items";
-import type { StepState } from "../state/steps";
-import { secondsLeft } from "../state/time-left";
-import { canCancel, cancelByClick } from "./step-actions";
+import { queueOn } from "../state/items";
+import { secondsLeftOfServer } from "../state/time-left";
+import type { Flaw } from "./draft";
 
-interface FootProps {
-  model: Model | undefined;
-  flaw: string | null;
-  /** The chosen step while it is being made. */
-  live: StepState | null;
-  busy: boolean;
-}
+/** Of what says why a draft cannot be sent. */
+export const FLAW_ID = "compose-flaw";
 
-/**
- * The server in a line, and the one button: Cancel stands where Generate stood. Both are one element, which is never
- * `disabled`, so that it keeps the focus.
- */
-export function ComposeFoot({ model, flaw, live, busy }: FootProps) {
+/** The server in a line, and Generate, which always queues and never becomes anything else. */
+export function ComposeFoot({ model, flaw }: { model: Model | undefined; flaw: Flaw | null }) {
   return (
-    // biome-ignore lint/a11y/noStaticElementInteractions: the keys pressed on its buttons pass through it
-    <footer
-      class="compose-foot"
-      onKeyDown={(event) => {
-        // An Enter that is held down is one press, whatever the button has become meanwhile.
-        if (event.repeat && event.key === "Enter") event.preventDefault();
-      }}
-    >
+    <footer class="compose-foot">
       {flaw !== null ? (
-        <p class="small bad" role="alert">
-          {flaw}
+        <p class="small bad" role="alert" id={FLAW_ID}>
+          {flaw.words}
         </p>
       ) : (
-        <ServerLine backendId={live?.backend_id ?? model?.backend_id ?? null} />
+        <ServerLine backendId={model?.backend_id ?? null} />
       )}
-      {live ? (
-        <button
-          type="button"
-          class="button large cancel"
-          aria-disabled={!canCancel(live)}
-          onClick={(event) => cancelByClick(event, live)}
-          data-testid="cancel"
-        >
-          {live.cancel_requested_at === null ? "Cancel" : "Canceling…"}
-        </button>
-      ) : (
-        <button
-          type="submit"
-          class="button primary large"
-          aria-disabled={busy}
-          title="Ctrl+Enter"
-          onClick={(event) => {
-            // The rest of a double click on Cancel.
-            if (event.detail > 1) event.preventDefault();
-          }}
-          data-testid="generate"
-        >
-          Generate
-        </button>
-      )}
+      <button type="submit" class="button primary large" title="Ctrl+Enter" data-testid="generate">
+        Generate
+      </button>
     </footer>
   );
 }
@@ -77,13 +39,14 @@ function ServerLine({ backendId }: { backendId: string | null }) {
       </p>
     );
   }
-  const ahead = server.queue.pending + server.queue.in_progress;
+  const { running, queued } = queueOn(server);
+  const words = [running > 0 && `${running} running`, queued > 0 && `${queued} queued`].filter(Boolean);
   return (
     <p class="small muted server-line">
       <span class="dot ok" />
       <span class="ellipsis">
-        {server.name} · {ahead === 0 ? "idle" : `${ahead} in the queue`}
-        <TimeLeft backendId={server.id} />
+        {server.name} · {words.length === 0 ? "idle" : words.join(", ")}
+        <TimeLeft server={server} />
       </span>
     </p>
   );
@@ -94,9 +57,8 @@ function troubleOf(server: Backend): string | null {
   return server.state === "connected" ? null : `${server.name} is not connected: this waits until it is`;
 }
 
-/** Of the item that runs now. */
-function TimeLeft({ backendId }: { backendId: string }) {
-  const running = runningItems.value.find((live) => live.item.value.backend_id === backendId);
-  const left = running ? secondsLeft(running) : null;
-  return left === null ? null : <> · this one {duration(left)}</>;
+/** Only this redraws when a progress frame comes. */
+function TimeLeft({ server }: { server: Backend }) {
+  const left = secondsLeftOfServer(server.id);
+  return left === null ? null : <> · about {duration(left)} left</>;
 }

@@ -57,44 +57,29 @@ export function fromStep(step: StepState, before: Draft): Draft {
   };
 }
 
-const AREAS: Record<string, number> = { "sd-1": 512, "sd-2": 768 };
-
-/** The side of a square that a base was trained on. */
-export function nativeSide(base: string | undefined): number {
-  return AREAS[base ?? ""] ?? 1024;
+/** Why a draft cannot be sent, in words, and the field that is to be mended. */
+export interface Flaw {
+  field: keyof Draft;
+  words: string;
 }
 
-function setting(model: Model, name: string): number | null {
-  const value = model.default_settings?.[name];
-  return typeof value === "number" ? value : null;
-}
-
-/** A draft with another model: size and numbers follow what that model is at home with. */
-export function withModel(draft: Draft, model: Model): Draft {
-  const side = nativeSide(model.base);
-  const scheduler = model.default_settings?.scheduler;
-  return {
-    ...draft,
-    model: modelId(model),
-    width: setting(model, "width") ?? side,
-    height: setting(model, "height") ?? side,
-    steps: setting(model, "steps"),
-    cfg: setting(model, "cfg_scale"),
-    scheduler: typeof scheduler === "string" ? scheduler : null,
-  };
-}
-
-/** Why a draft cannot be sent, in words, or null. */
-export function flawOf(draft: Draft, model: Model | undefined): string | null {
-  if (draft.prompt.trim() === "") return "Write a prompt first.";
-  if (!model) return "Choose a model first.";
-  for (const side of [draft.width, draft.height]) {
-    if (!(side >= 64 && side <= 4096 && side % 8 === 0)) return "Width and height are multiples of 8, from 64 to 4096.";
+export function flawOf(draft: Draft, model: Model | undefined): Flaw | null {
+  if (draft.prompt.trim() === "") return { field: "prompt", words: "Write a prompt first." };
+  if (!model) return { field: "model", words: "Choose a model first." };
+  for (const field of ["width", "height"] as const) {
+    const side = draft[field];
+    if (!(side >= 64 && side <= 4096 && side % 8 === 0)) {
+      return { field, words: "Width and height are multiples of 8, from 64 to 4096." };
+    }
   }
-  if (!(Number.isInteger(draft.batch) && draft.batch >= 1 && draft.batch <= 100)) return "A batch is 1 to 100 pictures.";
-  if (draft.steps !== null && !(Number.isInteger(draft.steps) && draft.steps >= 1)) return "Steps is a whole number from 1.";
+  if (!(Number.isInteger(draft.batch) && draft.batch >= 1 && draft.batch <= 100)) {
+    return { field: "batch", words: "A batch is 1 to 100 pictures." };
+  }
+  if (draft.steps !== null && !(Number.isInteger(draft.steps) && draft.steps >= 1)) {
+    return { field: "steps", words: "Steps is a whole number from 1." };
+  }
   if (draft.seed !== null && !(Number.isInteger(draft.seed) && draft.seed >= 0 && draft.seed <= LARGEST_SEED)) {
-    return `A seed is a whole number from 0 to ${LARGEST_SEED}.`;
+    return { field: "seed", words: `A seed is a whole number from 0 to ${LARGEST_SEED}.` };
   }
   return null;
 }
@@ -110,7 +95,6 @@ export function toNewStep(draft: Draft, model: Model, parent: string | null): Ne
     backend_id: model.backend_id,
     batch_size: draft.batch,
     parent_id: parent,
-    correlation_id: randomUuid(),
     parameters: {
       width,
       height,
@@ -123,7 +107,7 @@ export function toNewStep(draft: Draft, model: Model, parent: string | null): Ne
 }
 
 /** `crypto.randomUUID` exists only on https and localhost; Darkroom is also used across a home network. */
-function randomUuid(): string {
+export function randomUuid(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = (bytes[6]! & 0x0f) | 0x40;
   bytes[8] = (bytes[8]! & 0x3f) | 0x80;

@@ -1,63 +1,57 @@
 import { effect, type Signal, signal } from "@preact/signals";
 import type { Model } from "../api/types";
 import type { StepState } from "../state/steps";
-import { BLANK, type Draft, fromStep, withModel } from "./draft";
+import { BLANK, type Draft, fromStep } from "./draft";
+import { changeModel, NO_MEMORY, withModel } from "./model-change";
+import { forget, type Origin, recall, remember } from "./stored-drafts";
+
+/** Stands for a session that is not created before its first step. */
+export const NEW = "new";
 
 interface Kept {
+  /** Stays the same when the session of its draft is created. */
+  number: number;
+  session: Signal<string>;
   draft: Signal<Draft>;
   origin: Signal<Origin>;
 }
 
-interface Origin {
-  /** What was last loaded from a step: while unchanged, choosing another step loads that. */
-  loaded: Draft;
-  /** The step that the draft was loaded from, or became. */
-  step: string | null;
-}
-
 const drafts = new Map<string, Kept>();
+let count = 0;
 
 function keptOf(session: string): Kept {
   const known = drafts.get(session);
   if (known) return known;
   const latest = [...drafts.values()].at(-1)?.draft.peek();
   const fresh: Draft = latest ? { ...latest, prompt: "", negative: "", seed: null } : BLANK;
-  const { draft, loaded, step } = recall(session) ?? { draft: fresh, loaded: fresh, step: null };
-  const kept = { draft: signal(draft), origin: signal({ loaded, step }) };
+  const { draft, ...origin } = recall(session) ?? { draft: fresh, loaded: fresh, step: null, memory: NO_MEMORY };
+  const kept: Kept = { number: ++count, session: signal(session), draft: signal(draft), origin: signal(origin) };
   drafts.set(session, kept);
-  effect(() => remember(session, { draft: kept.draft.value, ...kept.origin.value }));
+  effect(() => {
+    const stored = { draft: kept.draft.value, ...kept.origin.value };
+    remember(kept.session.value, stored, !isSame(stored.draft, stored.loaded));
+  });
   return kept;
-}
-
-interface Stored extends Origin {
-  draft: Draft;
-}
-
-function storedName(session: string): string {
-  return `darkroom.draft.${session}`;
-}
-
-/** A phone reloads pages it had put away, and so does signing in again. */
-function remember(session: string, stored: Stored): void {
-  try {
-    sessionStorage.setItem(storedName(session), JSON.stringify(stored));
-  } catch {
-    // Storage is full or forbidden: the draft holds until the page closes.
-  }
-}
-
-function recall(session: string): Stored | null {
-  try {
-    const stored = JSON.parse(sessionStorage.getItem(storedName(session)) ?? "null") as Stored | null;
-    return stored && { ...stored, draft: { ...BLANK, ...stored.draft } };
-  } catch {
-    return null;
-  }
 }
 
 /** A session's draft; it outlives the page that edits it. */
 export function draftOf(session: string): Signal<Draft> {
   return keptOf(session).draft;
+}
+
+/** The same draft has the same number, whatever session it is of. */
+export function draftNumber(session: string): number {
+  return keptOf(session).number;
+}
+
+/** The session of this draft has been created. */
+export function moveDraft(from: string, to: string): void {
+  const kept = drafts.get(from);
+  if (!kept || drafts.has(to)) return;
+  drafts.delete(from);
+  forget(from);
+  drafts.set(to, kept);
+  kept.session.value = to;
 }
 
 export function isEdited(session: string): boolean {
@@ -71,7 +65,8 @@ function isSame(one: Draft, other: Draft): boolean {
 
 /** This draft was sent and became this step; what was typed since is an edit. */
 export function markSent(session: string, step: string, sent: Draft): void {
-  keptOf(session).origin.value = { loaded: sent, step };
+  const { origin } = keptOf(session);
+  origin.value = { ...origin.peek(), loaded: sent, step };
 }
 
 /** A step was chosen: an unedited draft follows it, unless it is that step's already. */
@@ -79,10 +74,23 @@ export function followStep(session: string, step: StepState): void {
   if (!isEdited(session) && keptOf(session).origin.peek().step !== step.id) loadFromStep(session, step);
 }
 
-export function loadFromStep(session: string, step: StepState): void {
+/** Returns what brings back the draft that was there. */
+export function loadFromStep(session: string, step: StepState): () => void {
   const { draft, origin } = keptOf(session);
-  draft.value = fromStep(step, draft.peek());
-  origin.value = { loaded: draft.peek(), step: step.id };
+  const before = { draft: draft.peek(), origin: origin.peek() };
+  const loaded = fromStep(step, before.draft);
+  draft.value = loaded;
+  origin.value = { loaded, step: step.id, memory: NO_MEMORY };
+  return () => {
+    draft.value = before.draft;
+    origin.value = before.origin;
+  };
+}
+
+/** The step of this draft is removed: its words and numbers count as an edit, so that no other step takes their place. */
+export function keepAsEdit(session: string): void {
+  const { origin } = keptOf(session);
+  origin.value = { ...origin.peek(), loaded: BLANK, step: null };
 }
 
 /** The first model a draft gets was not the owner's choice, so it does not count as an edit. */
@@ -91,4 +99,12 @@ export function startWithModel(session: string, model: Model): void {
   const untouched = !isEdited(session);
   draft.value = withModel(draft.peek(), model);
   if (untouched) origin.value = { ...origin.peek(), loaded: draft.peek() };
+}
+
+/** The owner chose another model. */
+export function chooseModel(session: string, from: Model | undefined, to: Model): void {
+  const { draft, origin } = keptOf(session);
+  const changed = changeModel(draft.peek(), from, to, origin.peek().memory);
+  draft.value = changed.draft;
+  origin.value = { ...origin.peek(), memory: changed.memory };
 }

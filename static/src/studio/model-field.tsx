@@ -15,8 +15,15 @@ export function canGenerate(model: Model): boolean {
   return BASES.has(model.base);
 }
 
+interface ModelFieldProps {
+  chosen: Model | undefined;
+  /** The id of what says why there must be another choice. */
+  flaw?: string | undefined;
+  onChoose: (model: Model) => void;
+}
+
 /** Models by base, and by server where there are several. */
-export function ModelField({ chosen, onChoose }: { chosen: Model | undefined; onChoose: (model: Model) => void }) {
+export function ModelField({ chosen, flaw, onChoose }: ModelFieldProps) {
   const all = models.value ?? [];
   const several = backends.value.length > 1;
   const groups = Map.groupBy(all, (model) => `${baseName(model.base)}${several ? ` · ${backendName(model.backend_id)}` : ""}`);
@@ -28,7 +35,10 @@ export function ModelField({ chosen, onChoose }: { chosen: Model | undefined; on
       <div class="with-button">
         <select
           id="compose-model"
+          name="model"
           class="input"
+          aria-invalid={flaw !== undefined}
+          aria-describedby={flaw}
           value={chosen ? modelId(chosen) : ""}
           onChange={(event) => {
             const model = findModel(all, event.currentTarget.value);

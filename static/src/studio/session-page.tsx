@@ -1,4 +1,3 @@
-import type { Signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import { isPhone, isWide } from "../app/responsive";
@@ -7,29 +6,50 @@ import { Icon, IconButton } from "../shell/icon";
 import { ArrowLeft, ListTree, Pencil } from "../shell/icons";
 import { TopBar } from "../shell/top-bar";
 import { sessions } from "../state/sessions";
-import { getStep, isStepLive, type StepState, stepsOf } from "../state/steps";
+import { getStep, stepsOf } from "../state/steps";
 import { Alternatives } from "./alternatives";
-import { Compose } from "./compose";
+import { Compose, type ComposeProps } from "./compose";
 import { Examples } from "./examples";
-import { draftOf, followStep } from "./kept-drafts";
+import { draftNumber, followStep, keepAsEdit, NEW } from "./kept-drafts";
 import { SessionMenu } from "./session-menu";
 import { SessionMissing } from "./session-missing";
-import { canCancel, cancelByClick } from "./step-actions";
+import { removeStep } from "./step-actions";
+import { takeExample } from "./take-example";
 import { Tree } from "./tree";
 import { useSession } from "./use-session";
 import { useSheet } from "./use-sheet";
+
+const NO_STEPS: readonly string[] = [];
 
 /** One session: its tree, the chosen step's alternatives, and what to make next. */
 export function SessionPage({ id, stepId }: { id: string; stepId: string | null }) {
   const [, navigate] = useLocation();
   const error = useSession(id);
   const { panel, show, hide } = useSheet();
-  const ids = stepsOf(id).value;
+  const ids = id === NEW ? NO_STEPS : stepsOf(id).value;
   const step = getStep(stepId) ?? getStep(ids?.at(-1)) ?? null;
   const chosen = step?.value.id ?? null;
   const choose = async (next: string) => {
     await hide();
     navigate(`/studio/${id}/${next}`, { replace: location.pathname !== `/studio/${id}` });
+  };
+
+  const showMade: ComposeProps["onMade"] = async ({ session, step: next, created }) => {
+    // Whoever has gone elsewhere meanwhile stays there.
+    const isHere = () => location.pathname.startsWith(`/studio/${session}`) || (created && location.pathname === `/studio/${NEW}`);
+    if (!isHere()) return;
+    await hide();
+    if (isHere()) navigate(`/studio/${session}/${next}`, { replace: location.pathname !== `/studio/${session}` });
+  };
+  // What can be removed is what made nothing and what nothing branches from.
+  const isLeaf = chosen !== null && !ids?.some((other) => getStep(other)?.value.parent_id === chosen);
+  const isDead = step?.value.status === "failed" || step?.value.status === "canceled";
+  const remove = async () => {
+    const next = step?.peek().parent_id ?? ids?.findLast((other) => other !== chosen) ?? null;
+    keepAsEdit(id);
+    if (chosen === null || !(await removeStep(chosen))) return;
+    if (location.pathname.startsWith(`/studio/${id}`))
+      navigate(next ? `/studio/${id}/${next}` : `/studio/${id}`, { replace: true });
   };
 
   useEffect(() => {
@@ -46,15 +66,35 @@ export function SessionPage({ id, stepId }: { id: string; stepId: string | null 
       />
       <div class={`session ${panel ? `showing-${panel}` : ""}`}>
         <aside class="tree-panel scroll" aria-label="Steps">
-          {ids !== null && <Tree ids={ids} chosen={chosen} onChoose={(next) => void choose(next)} />}
+          {ids !== null && (
+            <Tree
+              key={draftNumber(id)}
+              ids={ids}
+              chosen={chosen}
+              shown={isWide.value || panel === "tree"}
+              onChoose={(next) => void choose(next)}
+            />
+          )}
         </aside>
         <div class="session-main">
-          {step && <Alternatives step={step} key={chosen} />}
+          {step && <Alternatives step={step} key={chosen} onRemove={isDead && isLeaf ? remove : null} />}
           {ids?.length === 0 && <NothingYet id={id} onTaken={() => isPhone.peek() && show("compose")} />}
-          {isPhone.value && <PhoneActions step={step} onCompose={() => show("compose")} />}
+          {isPhone.value && (
+            <button type="button" class="button primary compose-open" onClick={() => show("compose")}>
+              <Icon of={Pencil} />
+              Compose
+            </button>
+          )}
         </div>
         {panel && !isWide.value && <button type="button" class="sheet-shade" aria-label="Close" onClick={() => void hide()} />}
-        <Compose session={id} step={step} onMade={(made) => void choose(made)} onClose={() => void hide()} />
+        <Compose
+          key={draftNumber(id)}
+          session={id}
+          step={step}
+          shown={panel === "compose"}
+          onMade={showMade}
+          onClose={() => void hide()}
+        />
       </div>
     </>
   );
@@ -63,15 +103,16 @@ export function SessionPage({ id, stepId }: { id: string; stepId: string | null 
 function SessionBar({ id, tree }: { id: string; tree: { shown: boolean; toggle: () => void } | null }) {
   const [, navigate] = useLocation();
   const session = sessions.value?.find((one) => one.id === id);
-  useTitle(session?.name ?? "Studio");
+  const name = id === NEW ? "New session" : session?.name;
+  useTitle(name ?? "Studio");
   const isHere = () => location.pathname.startsWith(`/studio/${id}`);
   return (
     <TopBar>
       <Link href="/studio" class="icon-button" aria-label="All sessions" title="All sessions">
         <Icon of={ArrowLeft} />
       </Link>
-      <h1 class="ellipsis">{session?.name}</h1>
-      {session && <SessionMenu session={session} onDeleted={() => isHere() && navigate("/studio")} />}
+      <h1 class="ellipsis">{name}</h1>
+      {session && <SessionMenu key={id} session={session} onDeleted={() => isHere() && navigate("/studio")} />}
       <div class="rest" />
       {tree && <IconButton icon={ListTree} label="Steps" pressed={tree.shown} onClick={tree.toggle} />}
     </TopBar>
@@ -79,9 +120,8 @@ function SessionBar({ id, tree }: { id: string; tree: { shown: boolean; toggle: 
 }
 
 function NothingYet({ id, onTaken }: { id: string; onTaken: () => void }) {
-  const draft = draftOf(id);
   const take = (prompt: string) => {
-    draft.value = { ...draft.peek(), prompt };
+    takeExample(id, prompt);
     onTaken();
   };
   return (
@@ -90,23 +130,5 @@ function NothingYet({ id, onTaken }: { id: string; onTaken: () => void }) {
       <p>Write a prompt and generate; each step you make after that branches from the one you choose.</p>
       <Examples onTake={take} />
     </section>
-  );
-}
-
-/** On a phone the alternatives come first; the rest is within the thumb's reach. */
-function PhoneActions({ step, onCompose }: { step: Signal<StepState> | null; onCompose: () => void }) {
-  const live = step !== null && isStepLive(step.value) ? step.value : null;
-  return (
-    <div class="compose-open">
-      {live && (
-        <button type="button" class="button" aria-disabled={!canCancel(live)} onClick={(event) => cancelByClick(event, live)}>
-          Cancel
-        </button>
-      )}
-      <button type="button" class="button primary" onClick={onCompose}>
-        <Icon of={Pencil} />
-        Compose
-      </button>
-    </div>
   );
 }

@@ -1,4 +1,4 @@
-import { useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import type { Session } from "../api/types";
 import { ago, count } from "../app/format";
@@ -12,24 +12,16 @@ import { TopBar } from "../shell/top-bar";
 import { loadOlderSessions, loadSessions, olderSessions, sessions, sessionsError } from "../state/sessions";
 import { usePhoto } from "../viewer/use-photo";
 import { Examples } from "./examples";
-import { startSession } from "./new-session";
+import { NEW } from "./kept-drafts";
 import { SessionMenu } from "./session-menu";
+import { takeExample } from "./take-example";
 
 export function SessionsPage() {
   const [, navigate] = useLocation();
-  const [busy, setBusy] = useState(false);
   useTitle("Studio");
-  // The second click of two comes before anything is drawn anew.
-  const starting = useRef(false);
-  const start = async (prompt?: string) => {
-    if (starting.current) return;
-    starting.current = true;
-    setBusy(true);
-    const id = await startSession(prompt);
-    starting.current = false;
-    setBusy(false);
-    // Whoever has gone elsewhere meanwhile stays there.
-    if (id && location.pathname === "/studio") navigate(`/studio/${id}`);
+  const start = (prompt?: string) => {
+    if (prompt !== undefined) takeExample(NEW, prompt);
+    navigate(`/studio/${NEW}`);
   };
   const all = sessions.value;
   return (
@@ -38,7 +30,7 @@ export function SessionsPage() {
         <h1>Studio</h1>
         <div class="rest" />
         {all !== null && all.length > 0 && (
-          <button type="button" class="button primary" disabled={busy} onClick={() => void start()}>
+          <button type="button" class="button primary" onClick={() => start()}>
             <Icon of={Plus} />
             New session
           </button>
@@ -58,8 +50,8 @@ export function SessionsPage() {
             A session keeps what you try as a tree: each step branches from the one you liked. Start with your own words, or with
             these:
           </p>
-          <Examples onTake={(prompt) => void start(prompt)} />
-          <button type="button" class="button primary" disabled={busy} onClick={() => void start()}>
+          <Examples onTake={start} />
+          <button type="button" class="button primary" onClick={() => start()}>
             New session
           </button>
         </Blank>

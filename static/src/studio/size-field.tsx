@@ -1,5 +1,5 @@
-import { nativeSide } from "./draft";
 import { NumberInput } from "./parameter-fields";
+import { shapesOf } from "./shapes";
 
 interface SizeFieldProps {
   width: number;
@@ -7,31 +7,6 @@ interface SizeFieldProps {
   base: string | undefined;
   onChange: (size: { width?: number; height?: number }) => void;
 }
-
-/** Shapes at about the area that a base was trained on, by the side of its square. */
-const SHAPES: Record<number, readonly [name: string, width: number, height: number][]> = {
-  512: [
-    ["Square", 512, 512],
-    ["Portrait", 512, 768],
-    ["Landscape", 768, 512],
-    ["Tall", 432, 768],
-    ["Wide", 768, 432],
-  ],
-  768: [
-    ["Square", 768, 768],
-    ["Portrait", 640, 960],
-    ["Landscape", 960, 640],
-    ["Tall", 576, 1024],
-    ["Wide", 1024, 576],
-  ],
-  1024: [
-    ["Square", 1024, 1024],
-    ["Portrait", 832, 1216],
-    ["Landscape", 1216, 832],
-    ["Tall", 768, 1344],
-    ["Wide", 1344, 768],
-  ],
-};
 
 const GLYPH = 16;
 
@@ -41,7 +16,7 @@ export function SizeField({ width, height, base, onChange }: SizeFieldProps) {
       <span class="label">Size</span>
       <div class="size">
         <div class="shapes" role="group" aria-label="Shape">
-          {SHAPES[nativeSide(base)]!.map(([name, across, down]) => {
+          {shapesOf(base).map(([name, across, down]) => {
             const scale = GLYPH / Math.max(across, down);
             return (
               <button

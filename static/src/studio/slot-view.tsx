@@ -1,30 +1,39 @@
 import type { Signal } from "@preact/signals";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Item, Photo } from "../api/types";
 import { duration } from "../app/format";
 import { Picture, RetryRetrieval } from "../library/picture";
 import type { Box } from "../library/renditions";
-import { Icon } from "../shell/icon";
-import { CircleAlert, Minus } from "../shell/icons";
+import { Icon, IconButton } from "../shell/icon";
+import { CircleAlert, Minus, X } from "../shell/icons";
 import { ProgressBar } from "../shell/progress-bar";
-import { getItem, itemKey } from "../state/items";
+import { getItem, isLive, itemKey, progressWords } from "../state/items";
 import { canRetry, getPhoto, isLost, spokenState } from "../state/photos";
 import { previewOf } from "../state/previews";
 import { isAway } from "../state/server-alarm";
 import { secondsLeft } from "../state/time-left";
 import type { Slot } from "./slots";
+import { cancelItem, isCanceling } from "./step-actions";
+
+/** So long the place where Cancel stood takes no click for what stands there now. */
+const STILL_MS = 1_000;
 
 interface SlotProps {
   slot: Slot;
   /** What the step's header says already. */
   trouble: string | null;
+  /** Whether others of its step can be made without it: then it can be canceled alone. */
+  several: boolean;
   picked: boolean;
   box: Box;
   addressOf: (id: string) => string;
   onOpen: (id: string) => void;
 }
 
-export function SlotView({ slot, trouble, picked, box, addressOf, onOpen }: SlotProps) {
+export function SlotView({ slot, trouble, several, picked, box, addressOf, onOpen }: SlotProps) {
   const photo = slot.photo === null ? undefined : getPhoto(slot.photo);
+  const work = photo === undefined && slot.item !== null && isLive(slot.item) ? slot.item : null;
+  const still = useJustEnded(work !== null);
   return (
     <li class={`slot ${picked ? "picked" : ""}`} data-testid="slot" data-state={photo ? "photo" : (slot.item?.status ?? "waiting")}>
       {photo ? (
@@ -34,8 +43,32 @@ export function SlotView({ slot, trouble, picked, box, addressOf, onOpen }: Slot
       ) : (
         <WorkSlot item={slot.item} trouble={trouble} />
       )}
+      {work && several && (
+        <IconButton
+          class="slot-cancel"
+          icon={X}
+          label={isCanceling(itemKey(work)) ? "Canceling…" : "Cancel this picture"}
+          onClick={() => void cancelItem(work)}
+        />
+      )}
+      {still && <span class="slot-cancel" aria-hidden="true" />}
     </li>
   );
+}
+
+/** True for a moment after it was live. */
+function useJustEnded(live: boolean): boolean {
+  const [still, setStill] = useState(false);
+  const was = useRef(live);
+  useEffect(() => {
+    const ended = was.current && !live;
+    was.current = live;
+    if (!ended) return;
+    setStill(true);
+    const timer = setTimeout(() => setStill(false), STILL_MS);
+    return () => clearTimeout(timer);
+  }, [live]);
+  return still;
 }
 
 interface MadeProps {
@@ -66,7 +99,10 @@ function MadeSlot({ photo, picked, box, href, onOpen }: MadeProps) {
 }
 
 function WorkSlot({ item, trouble }: { item: Item; trouble: string | null }) {
-  if (item.status === "failed") return <Ended words={item.error === null || item.error === trouble ? "Failed" : item.error} bad />;
+  if (item.status === "failed") {
+    const said = item.error === null || trouble?.includes(item.error);
+    return <Ended words={said ? "Failed" : item.error!} bad />;
+  }
   if (item.status === "gone") return <Ended words="No longer in InvokeAI" bad />;
   if (item.status === "canceled") return <Ended words="Canceled" />;
   if (item.status === "pending" || item.status === "waiting") return <Quiet words="In the queue" />;
@@ -83,18 +119,12 @@ function Running({ item }: { item: Item }) {
   const away = isAway(item.backend_id);
   const portion = saving ? 1 : (progress?.percentage ?? null);
   const seconds = live && !saving ? secondsLeft(live) : null;
-  const left = seconds === null ? "" : ` · ${duration(seconds)}`;
+  const left = seconds === null || portion === 1 ? "" : ` · ${duration(seconds)}`;
   return (
     <>
       <span class="picture">{frame && <img src={frame} alt="" />}</span>
       <span class="slot-words" data-testid="slot-progress">
-        {away
-          ? "Waiting for the server"
-          : saving
-            ? "Saving"
-            : portion === null
-              ? progress?.message || "Starting"
-              : `${Math.round(portion * 100)} %${left}`}
+        {away ? "Waiting for the server" : saving ? "Saving" : `${progressWords(progress)}${left}`}
       </span>
       {(portion !== null || !away) && <ProgressBar portion={portion} label="Being made" />}
     </>

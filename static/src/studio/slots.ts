@@ -57,6 +57,7 @@ export function slotsOf(step: StepState, photos: readonly Made[]): Slot[] {
   const live = isStepLive(step);
   const slots: Slot[] = unknown.map((id) => ({ key: id, photo: id, item: null }));
   let missing = step.batch_size - photos.length;
+  const busy = new Set(step.items.filter(isLive).map((item) => item.batch_id));
 
   for (const turn of turns) {
     const item = turn.items.at(-1)!;
@@ -64,7 +65,9 @@ export function slotsOf(step: StepState, photos: readonly Made[]): Slot[] {
       slots.push({ key: index === 0 ? turn.key : `${turn.key}-${id}`, photo: id, item: null });
     if (turn.photos.length > 0) continue;
     const saving = item.status === "completed" && live;
-    if (isLive(item) || saving) {
+    // Of an older batch nothing more comes: what it lacks is made by the newer one, if at all.
+    const over = live && !saving && busy.has(item.batch_id);
+    if (isLive(item) || saving || over) {
       slots.push({ key: turn.key, photo: null, item });
       missing -= 1;
     }

@@ -1,31 +1,77 @@
 import type { Signal } from "@preact/signals";
-import { useState } from "preact/hooks";
-import { count } from "../app/format";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { count, duration } from "../app/format";
 import { Icon } from "../shell/icon";
-import { CircleAlert, RotateCcw } from "../shell/icons";
-import { getStep, type StepState } from "../state/steps";
-import { stepTitle } from "./changes";
-import { retryStep } from "./step-actions";
+import { CircleAlert, RotateCcw, Trash2 } from "../shell/icons";
+import { getStep, isStepLive, type StepState, stepsOf } from "../state/steps";
+import { secondsLeftOfStep } from "../state/time-left";
+import { isRepeated, stepTitle } from "./changes";
+import { cancelStep, isCanceling, retryStep } from "./step-actions";
+
+interface StepHeaderProps {
+  step: Signal<StepState>;
+  made: number;
+  /** Takes the step out of the tree; null where it cannot be taken out. */
+  onRemove: (() => Promise<void>) | null;
+}
 
 /** What the chosen step is, where it comes from, and in words what went wrong. */
-export function StepHeader({ step, made }: { step: Signal<StepState>; made: number }) {
+export function StepHeader({ step, made, onRemove }: StepHeaderProps) {
   const now = step.value;
+  const title = useRef<HTMLHeadingElement>(null);
   const parent = getStep(now.parent_id)?.value;
   const from = parent && stepTitle(parent, getStep(parent.parent_id)?.value);
+  const steps = (stepsOf(now.session_id).value ?? []).flatMap((id) => getStep(id)?.value ?? []);
+  const live = isStepLive(now);
   return (
     <header class="step-header">
       <div class="step-title">
-        <h1 class="ellipsis" title={now.prompt}>
+        <h1 class="ellipsis" title={now.prompt} ref={title} tabIndex={-1}>
           {stepTitle(now, parent)}
         </h1>
         <p class="small muted ellipsis">
-          step {now.position + 1}
+          {`step ${now.position + 1} · ${stateWords(now, made)}`}
+          {live && <TimeLeft step={now.id} />}
+          {isRepeated(now, steps) && " · other seed"}
           {from && ` · from ${from}`}
-          {` · ${stateWords(now, made)}`}
         </p>
       </div>
-      <Trouble step={now} made={made} />
+      {/* Its place stays empty when the work has ended: what stood there must not be something else under the pointer. */}
+      <div class="cancel-place">{live && <Cancel step={now} onGone={() => title.current?.focus()} />}</div>
+      <Trouble step={now} made={made} onRemove={onRemove} />
     </header>
+  );
+}
+
+/** Only this redraws when a progress frame comes. */
+function TimeLeft({ step }: { step: string }) {
+  const left = secondsLeftOfStep(step);
+  return left === null ? null : <> · about {duration(left)} left</>;
+}
+
+/** Cancels the whole step. `onGone`: it has gone while it had the focus. */
+function Cancel({ step, onGone }: { step: StepState; onGone: () => void }) {
+  const button = useRef<HTMLButtonElement>(null);
+  const asked = step.cancel_requested_at !== null || isCanceling(step.id);
+  useLayoutEffect(
+    () => () => {
+      if (document.activeElement === button.current) onGone();
+    },
+    [],
+  );
+  return (
+    <button
+      type="button"
+      class="button compact"
+      ref={button}
+      aria-disabled={asked}
+      onClick={() => {
+        if (!asked) void cancelStep(step.id);
+      }}
+      data-testid="cancel"
+    >
+      {asked ? "Canceling…" : "Cancel"}
+    </button>
   );
 }
 
@@ -44,24 +90,37 @@ function stateWords(step: StepState, made: number): string {
   }
 }
 
-function Trouble({ step, made }: { step: StepState; made: number }) {
+/** What a step that failed says, with what can be done about it. */
+function troubleWords(step: StepState): string {
+  const words = step.error_message ?? (step.status === "canceled" ? "Canceled before it was done." : "It failed without a reason.");
+  if (!/out of memory|outofmemory/i.test(words)) return words;
+  return `${words.replace(/[.\s]*$/, ".")} Try a smaller size: the graphics card has too little memory for this one.`;
+}
+
+function Trouble({ step, made, onRemove }: { step: StepState; made: number; onRemove: (() => Promise<void>) | null }) {
   const [busy, setBusy] = useState(false);
-  const ended = step.status === "failed" || step.status === "canceled" || step.status === "completed";
-  if (!ended || (step.status === "completed" && step.error_message === null)) return null;
-  const retry = async () => {
+  if (isStepLive(step) || (step.status === "completed" && step.error_message === null)) return null;
+  const act = async (action: Promise<void>) => {
     setBusy(true);
-    await retryStep(step.id);
+    await action;
     setBusy(false);
   };
-  const words = step.error_message ?? (step.status === "canceled" ? "Canceled before it was done." : "It failed without a reason.");
   return (
     <div class={`trouble ${step.status}`} role="status" data-testid="step-trouble">
       <Icon of={CircleAlert} />
-      <span class="scroll">{words}</span>
-      <button type="button" class="button compact" disabled={busy} onClick={() => void retry()}>
-        <Icon of={RotateCcw} />
-        {made > 0 ? "Make the rest" : "Retry"}
-      </button>
+      <span class="scroll">{troubleWords(step)}</span>
+      <span class="trouble-actions">
+        <button type="button" class="button compact" disabled={busy} onClick={() => void act(retryStep(step.id))}>
+          <Icon of={RotateCcw} />
+          {made > 0 ? "Make the rest" : "Retry"}
+        </button>
+        {onRemove && (
+          <button type="button" class="button compact quiet" disabled={busy} onClick={() => void act(onRemove())}>
+            <Icon of={Trash2} />
+            Remove
+          </button>
+        )}
+      </span>
     </div>
   );
 }

@@ -9,5 +9,5 @@ export function StudioPage({ sessionId, stepId }: { sessionId: string | null; st
     void loadSessions();
     void loadModels();
   }, []);
-  return sessionId === null ? <SessionsPage /> : <SessionPage key={sessionId} id={sessionId} stepId={stepId} />;
+  return sessionId === null ? <SessionsPage /> : <SessionPage id={sessionId} stepId={stepId} />;
 }

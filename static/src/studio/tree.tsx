@@ -1,6 +1,7 @@
-import type { TargetedKeyboardEvent } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import type { RefObject, TargetedKeyboardEvent } from "preact";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { count } from "../app/format";
+import { isStill } from "../app/responsive";
 import { Picture } from "../library/picture";
 import { Icon } from "../shell/icon";
 import { GitFork, Unplug } from "../shell/icons";
@@ -17,8 +18,16 @@ const LABEL = 110;
 const PANEL = 248;
 const BESIDE = NODE + 12;
 
+interface TreeProps {
+  ids: readonly string[];
+  chosen: string | null;
+  /** Whether there is room for it, or it is opened. */
+  shown: boolean;
+  onChoose: (id: string) => void;
+}
+
 /** A session's steps as a tree; each node is what was picked, or the latest picture. */
-export function Tree({ ids, chosen, onChoose }: { ids: readonly string[]; chosen: string | null; onChoose: (id: string) => void }) {
+export function Tree({ ids, chosen, shown, onChoose }: TreeProps) {
   const steps = ids.map((id) => getStep(id)?.value).filter((step) => step !== undefined);
   const nodes = layOutTree(steps);
   const height = (nodes.at(-1)?.y ?? 0) + NODE;
@@ -32,9 +41,18 @@ export function Tree({ ids, chosen, onChoose }: { ids: readonly string[]; chosen
     event.preventDefault();
     event.currentTarget.querySelector<HTMLElement>(`[data-step="${to.id}"]`)?.focus();
   };
+  const tree = useRef<HTMLDivElement>(null);
+  useChosenInView(tree, shown && nodes.some((node) => node.id === chosen) ? chosen : null);
   if (nodes.length === 0) return <p class="tree-none small muted">Steps appear here.</p>;
   return (
-    <div class="tree" role="tree" aria-label="Steps" style={{ height: `${height}px`, minWidth: `${width}px` }} onKeyDown={move}>
+    <div
+      ref={tree}
+      class="tree"
+      role="tree"
+      aria-label="Steps"
+      style={{ height: `${height}px`, minWidth: `${width}px` }}
+      onKeyDown={move}
+    >
       <svg width={width} height={height} aria-hidden="true">
         {nodes.map((node) => {
           const path = edgePath(node);
@@ -45,6 +63,7 @@ export function Tree({ ids, chosen, onChoose }: { ids: readonly string[]; chosen
         <TreeNode
           key={node.id}
           node={node}
+          steps={steps}
           chosen={node.id === chosen}
           stop={node === stop}
           onFocus={() => activate(node.id)}
@@ -53,6 +72,17 @@ export function Tree({ ids, chosen, onChoose }: { ids: readonly string[]; chosen
       ))}
     </div>
   );
+}
+
+/** Scrolls to the chosen step when the tree is first seen, and when another is chosen or begun. */
+function useChosenInView(tree: RefObject<HTMLDivElement>, chosen: string | null): void {
+  const before = useRef<string | null>(null);
+  useLayoutEffect(() => {
+    const face = tree.current?.querySelector(`[data-step="${chosen}"] .tree-face`);
+    const smooth = before.current !== null && !isStill.peek();
+    face?.scrollIntoView({ block: "nearest", inline: "nearest", behavior: smooth ? "smooth" : "instant" });
+    before.current = chosen;
+  }, [chosen]);
 }
 
 const TONES: Partial<Record<StepState["status"], string>> = { failed: "bad", canceled: "" };
@@ -66,6 +96,7 @@ const WORDS: Record<StepState["status"], string> = {
 
 interface TreeNodeProps {
   node: Node;
+  steps: readonly StepState[];
   chosen: boolean;
   /** Where Tab comes to the tree; from there on the arrows lead. */
   stop: boolean;
@@ -73,13 +104,13 @@ interface TreeNodeProps {
   onChoose: () => void;
 }
 
-function TreeNode({ node, chosen, stop, onFocus, onChoose }: TreeNodeProps) {
+function TreeNode({ node, steps, chosen, stop, onFocus, onChoose }: TreeNodeProps) {
   const step = getStep(node.id)!.value;
   const parent = getStep(step.parent_id)?.value;
   const shown = shownAlternatives(step);
   const home = shown.filter((id) => isHome(getPhoto(id)!.value));
   const face = getPhoto(step.selected_image_id ?? home[0] ?? shown[0] ?? "");
-  const change = whatChanged(step, parent);
+  const change = whatChanged(step, parent, steps);
   const tone = TONES[step.status];
   const away = isAway(step.backend_id);
   return (

@@ -2,6 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import { ApiError, reasonOf } from "../api/client";
 import { resyncEvents } from "../state/feed-events";
 import { isRemoved, loadSession } from "../state/sessions";
+import { NEW } from "./kept-drafts";
 
 export interface SessionError {
   /** There is no such session (any more). */
@@ -11,10 +12,12 @@ export interface SessionError {
 
 const REMOVED: SessionError = { missing: true, reason: "It was deleted." };
 
-/** Reads the session, and again whenever the page may be stale. */
+/** Reads the session, and again whenever the page may be stale; not one that is not created yet. */
 export function useSession(id: string): SessionError | null {
   const [error, setError] = useState<SessionError | null>(null);
   useEffect(() => {
+    setError(null);
+    if (id === NEW) return;
     const abort = new AbortController();
     const read = async () => {
       try {
