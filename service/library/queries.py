@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -20,7 +21,7 @@ from service.library import cursor as cursors
 from service.library.cursor import Position
 from service.library.filters import Equality, PhotoFilters, Selection, any_of, select
 from service.library.search import Term, parse
-from service.library.search_lookup import SETTINGS, WALK, Search, look_up, photos_of, unindexed
+from service.library.search_lookup import FEW, SETTINGS, WALK, Search, look_up, photos_of, unindexed
 from service.library.sql import Arguments
 from service.live.messages import AlbumRef, Photo, Resource
 
@@ -255,13 +256,14 @@ async def _follow(
         return await read(partial(_listed, ahead), "found.n")
     by_id = f"found.photo_id {order.direction}"
     wanted = page.limit + 1 + (page.offset or 0)
-    needed = wanted / max(search.density, 1 / search.rows)
+    # Not few have it, whatever was expected.
+    needed = wanted / max(search.density, min(1.0, FEW / search.rows))
     if needed <= WALK:
         budget = min(WALK, round(3 * needed) + 1_000)
         rows = await read(partial(_walk, search, order, mark, budget), by_id, walks=True)
         if len(rows) > page.limit:
             return rows
-        needed = wanted * budget / max(len(rows), 1)
+        needed = wanted * budget / len(rows) if rows else math.inf
     if search.is_indexed and search.candidates < needed:
         return await read(partial(_from_index, search, order, mark), by_id)
     return await read(partial(_walk, search, order, mark, None), by_id, walks=True)

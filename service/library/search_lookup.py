@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from itertools import chain
+from math import prod
 from typing import Final
 from uuid import UUID
 
@@ -79,6 +80,8 @@ class Meaning(msgspec.Struct, frozen=True):
     patterns: list[str]
     """A photo has what is meant when one of these is like its words."""
     photos: int
+    photos_of_each: list[int]
+    """As `photos`, for each of the words that follow each other."""
     newest: int
     oldest: int
     every: list[str]
@@ -138,7 +141,7 @@ class Search(msgspec.Struct, frozen=True):
     def _share(self, terms: Iterable[Meaning]) -> float:
         share = 1.0
         for term in terms:
-            has = min(1.0, term.photos / self.rows)
+            has = prod(min(1.0, photos / self.rows) for photos in term.photos_of_each)
             share *= max(1 - has, LEAST_SHARE) if term.negated else has
         return share
 
@@ -240,6 +243,7 @@ async def _meaning(connection: Connection, term: Term, words: list[Words]) -> Me
         column=COLUMNS[term.scope],
         patterns=patterns,
         photos=rarest.photos + len(ids),
+        photos_of_each=[one.photos + len(ids) for one in words],
         newest=max([min(one.newest for one in words), *(photo.int >> 80 for photo in ids)]),
         oldest=min([max(one.oldest for one in words), *(photo.int >> 80 for photo in ids)]),
         every=list(dict.fromkeys(tokens[:-1] if is_prefix else tokens)),
@@ -255,6 +259,7 @@ def _of_ids(term: Term, ids: list[UUID]) -> Meaning:
         column=COLUMNS[""],
         patterns=[],
         photos=len(ids),
+        photos_of_each=[len(ids)],
         newest=max(moments, default=0),
         oldest=min(moments, default=NEVER),
         every=[],
