@@ -53,7 +53,7 @@ test-faults: $(VENV)/dev.stamp $(UI) ## Minutes of faults before a real InvokeAI
 	@[ -n "$(INVOKEAI_URL)" ] || { echo "give the server: make test-faults INVOKEAI_URL=http://127.0.0.1:9090"; exit 2; }
 	INVOKEAI_URL="$(INVOKEAI_URL)" $(BIN)/python -m pytest -m faults tests/invokeai $(ARGS)
 
-bench: $(VENV)/dev.stamp $(UI) ## Measure the pipeline, the feed and the fan-out beside their limits
+bench: $(VENV)/dev.stamp $(UI) ## Measure pipeline, feed, fan-out, lists and search beside their limits (ARGS=search: the last alone)
 	$(BIN)/python -m bench $(ARGS)
 
 check: $(VENV)/dev.stamp static/node_modules/.package-lock.json ## Format, lint, types, import contracts, migrations, UI lint and types

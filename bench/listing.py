@@ -188,8 +188,6 @@ async def measure(url: str, rows: int, requests: int) -> dict[str, Measured]:
         ):
             paths[name] = listing(filters)
             paths[f"{name}, deep"] = await deep(session, filters, matches)
-        for word in ("castle", "word77", "nowhere"):
-            paths[f"search {word}"] = listing({"q": word})
         return await measured(session, process, paths, requests)
 
 
@@ -236,7 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"  first ÷ bare handler  {cpu:.2f} of CPU (target ≤ {CPU_TARGET})")
     missed = cpu > CPU_TARGET
     for name, one in results.items():
-        if name in ("bare", "first") or name.startswith("search"):
+        if name in ("bare", "first"):
             continue
         ratio = one.milliseconds / results["first"].milliseconds
         target = DEPTH_TARGET if name == "deep" else FILTER_TARGET

@@ -177,6 +177,7 @@ async def upgrade(url: str, rows: int) -> Upgraded:
     left = (await progress(database)).indexed
     await filled_by_a_process(database, url, until=None)
     per_second = rows / (time.perf_counter() - began)
+    await search_index.settle(database)  # as the process would have, had it not been ended
     async with database.connection() as connection:
         assert await connection.fetchval("SELECT count(*) FROM photo_search", timeout=600) == rows
         most = await connection.fetchval("SELECT max(photos) FROM search_words", timeout=600)

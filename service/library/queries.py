@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import math
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
@@ -19,7 +21,7 @@ from service.library import cursor as cursors
 from service.library.cursor import Position
 from service.library.filters import Equality, PhotoFilters, Selection, any_of, select
 from service.library.search import Term, parse
-from service.library.search_lookup import SETTINGS, WALK, Search, look_up, photos_of, unindexed
+from service.library.search_lookup import FEW, SETTINGS, WALK, Search, look_up, photos_of, unindexed
 from service.library.sql import Arguments
 from service.live.messages import AlbumRef, ImageSource, Photo, Resource
 from service.media.sizes import Size, large_size, released_size
@@ -230,49 +232,72 @@ async def _search_indexed(
 async def _follow(
     connection: Connection, search: Search, few: list[UUID] | None, filters: PhotoFilters, page: Page
 ) -> list[asyncpg.Record]:
-    """The photos in the order of the index: the few there are, else those that a bounded walk meets, else all."""
+    """The photos in the order of the index: the few there are, else those that a bounded walk meets, else all, by the
+    way that reads fewer rows."""
     order = ORDERS[filters.order]
-    wanted = page.limit + 1 + (page.offset or 0)
     mark = cursors.decode(filters, page.cursor, order.key_type).id if page.cursor is not None else None
-    is_met_soon = search.expected * WALK >= wanted * search.rows
-    ways = ["few"] if few is not None else ["walk"] * is_met_soon + ["index" if search.is_indexed else "walk on"]
-    rows: list[asyncpg.Record] = []
-    for way in ways:
-        arguments = Arguments()
-        selection = select(filters, arguments)
-        if way == "few":
-            ahead = [photo for photo in few or [] if mark is None or order.is_behind(photo, mark)]
-            ahead.sort(reverse=order.direction == "DESC")
-            source = f"unnest({arguments.add(ahead)}::uuid[]) WITH ORDINALITY AS found (photo_id, n)"
-        else:
-            source = _source(way, search, order, mark, arguments)
-        key = "found.n" if way == "few" else f"found.photo_id {order.direction}"
-        photos = f"""
-            SELECT {PHOTO_COLUMNS} FROM {source} JOIN photos ON photos.id = found.photo_id
-             WHERE {" AND ".join(selection.conditions)} ORDER BY {key} LIMIT {page.limit + 1} OFFSET {page.offset or 0}
-        """
+
+    async def read(source: Callable[[Arguments], str], by: str, *, walks: bool = False) -> list[asyncpg.Record]:
         # A walk must begin to answer before it has seen everything.
-        switch = "off" if way.startswith("walk") else "on"
+        switch = "off" if walks else "on"
         await connection.execute(f"SET LOCAL enable_bitmapscan = {switch}; SET LOCAL enable_sort = {switch}")
-        rows = await connection.fetch(f"{WHOLE.format(photos=photos)} {order.by('p.')}", *arguments.values)
+        arguments = Arguments()
+        conditions = " AND ".join(select(filters, arguments).conditions)
+        # LATERAL and OFFSET 0 keep the planner from another way than photo by photo, in the order they are found.
+        photos = f"""
+            SELECT p.* FROM {source(arguments)}
+             CROSS JOIN LATERAL (
+                SELECT {PHOTO_COLUMNS} FROM photos WHERE id = found.photo_id AND {conditions} OFFSET 0) p
+             ORDER BY {by} LIMIT {page.limit + 1} OFFSET {page.offset or 0}
+        """
+        return list(await connection.fetch(f"{WHOLE.format(photos=photos)} {order.by('p.')}", *arguments.values))
+
+    if few is not None:
+        ahead = [photo for photo in few if mark is None or order.is_behind(photo, mark)]
+        ahead.sort(reverse=order.direction == "DESC")
+        return await read(partial(_listed, ahead), "found.n")
+    by_id = f"found.photo_id {order.direction}"
+    wanted = page.limit + 1 + (page.offset or 0)
+    # Not few have it, whatever was expected.
+    needed = wanted / max(search.density, min(1.0, FEW / search.rows))
+    if needed <= WALK:
+        budget = min(WALK, round(3 * needed) + 1_000)
+        rows = await read(partial(_walk, search, order, mark, budget), by_id, walks=True)
         if len(rows) > page.limit:
-            break
-    return rows
+            return rows
+        needed = wanted * budget / len(rows) if rows else math.inf
+    if search.is_indexed and search.candidates < needed:
+        return await read(partial(_from_index, search, order, mark), by_id)
+    return await read(partial(_walk, search, order, mark, None), by_id, walks=True)
 
 
-def _source(way: str, search: Search, order: Order, mark: UUID | None, arguments: Arguments) -> str:
-    """A subquery `found` of the ids that the search finds, in order. OFFSET 0 keeps the planner from another way."""
+def _listed(photos: list[UUID], arguments: Arguments) -> str:
+    return f"unnest({arguments.add(photos)}::uuid[]) WITH ORDINALITY AS found (photo_id, n)"
+
+
+def _walk(search: Search, order: Order, mark: UUID | None, budget: int | None, arguments: Arguments) -> str:
+    """Of the next rows of the index, or all, those that the search finds. Each subquery says its order again: the
+    planner keeps none that is not asked for."""
+    in_order = f"ORDER BY photo_id {order.direction}"
+    rows = f"""
+        SELECT photo_id, words, negative, model FROM photo_search WHERE {_within(search, order, mark, arguments)}
+         {in_order} {"OFFSET 0" if budget is None else f"LIMIT {budget}"}
+    """
+    return f"(SELECT photo_id FROM ({rows}) s WHERE {search.condition(arguments)} {in_order} OFFSET 0) AS found"
+
+
+def _from_index(search: Search, order: Order, mark: UUID | None, arguments: Arguments) -> str:
+    """All that the search finds."""
+    conditions = f"{_within(search, order, mark, arguments)} AND {search.indexed(arguments)}"
+    return f"""(SELECT photo_id FROM photo_search s WHERE {conditions}
+                 ORDER BY photo_id {order.direction} OFFSET 0) AS found"""
+
+
+def _within(search: Search, order: Order, mark: UUID | None, arguments: Arguments) -> str:
+    """Where in the index the photos of a page may be."""
     low, high = map(arguments.add, search.span())
-    within = [f"photo_id >= {low}", f"photo_id < {high}"]
-    if mark is not None:
-        within.append(f"photo_id {'<' if order.direction == 'DESC' else '>'} {arguments.add(mark)}")
-    ordered = f"ORDER BY photo_id {order.direction}"
-    if way == "index":
-        conditions = " AND ".join([*within, search.indexed(arguments)])
-        return f"(SELECT photo_id FROM photo_search s WHERE {conditions} {ordered} OFFSET 0) AS found"
-    rows = f"""SELECT photo_id, words, negative, model FROM photo_search WHERE {" AND ".join(within)} {ordered}
-               {f"LIMIT {WALK}" if way == "walk" else "OFFSET 0"}"""
-    return f"(SELECT photo_id FROM ({rows}) s WHERE {search.condition(arguments)} OFFSET 0) AS found"
+    ahead = "" if mark is None else f" AND photo_id {'<' if order.direction == 'DESC' else '>'} {arguments.add(mark)}"
+    return f"photo_id >= {low} AND photo_id < {high}{ahead}"
 
 
 def _position(filters: PhotoFilters, last: Photo) -> Position:

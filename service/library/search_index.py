@@ -135,18 +135,17 @@ class SearchIndex:
         if self._progress.behind is None:
             return changed == CHANGES_AT_ONCE
         self._progress = await fill(self._database, self._progress)
-        if self._progress.behind is None:
-            await self._settle()
+        if self._progress.behind is None and self._progress.indexed:
+            log.info("every photo is indexed for the search", photos=self._progress.indexed)
+            await settle(self._database)
         return True
 
-    async def _settle(self) -> None:
-        """After much was written, the index is read faster once the server has put it in order."""
-        async with self._database.connection() as connection:
-            self._estimated = await connection.fetchval(ESTIMATE)
-            if self._progress.indexed:
-                log.info("every photo is indexed for the search", photos=self._progress.indexed)
-                await connection.execute("VACUUM (ANALYZE) search_words", timeout=VACUUM_SECONDS)
-                await connection.execute("VACUUM (ANALYZE) photo_search", timeout=VACUUM_SECONDS)
+
+async def settle(database: Database) -> None:
+    """After much was written, the index is read faster once the server has put it in order."""
+    async with database.connection() as connection:
+        for table in ("search_words", "photo_search"):
+            await connection.execute(f"VACUUM (ANALYZE) {table}", timeout=VACUUM_SECONDS)
 
 
 async def load(connection: Connection) -> Progress:

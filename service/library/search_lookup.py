@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from itertools import chain
+from math import prod
 from typing import Final
 from uuid import UUID
 
@@ -26,9 +27,11 @@ from service.library.sql import Arguments
 FEW: Final = 4_000
 """Photos that are read from the index of words at once."""
 WALK: Final = 20_000
-"""Rows walked through before the index of words is asked."""
+"""Rows walked through, at most, before the index of words is asked."""
 MOST_WORDS: Final = 500
 """Of a term, that the index of words is asked for."""
+LEAST_SHARE: Final = 0.001
+"""Of the photos without a word: how many there are in all is only known about."""
 MOST_OF_A_SEED: Final = 50_000
 SHORTEST_PART: Final = 3
 COLUMNS: Final[dict[Scope, str]] = {"": "words", "-": "negative", "+": "model"}
@@ -48,7 +51,7 @@ LOOK_UP = f"""
         ON true
      GROUP BY r.n ORDER BY r.n
 """
-PARTS = f"SELECT {SUMS} FROM search_words w WHERE word LIKE $1 AND word >= $2 AND word < $3"
+PARTS = f"SELECT {SUMS} FROM search_words w WHERE word LIKE $1 AND word NOT LIKE ALL ($2::text[])"
 NAMED = f"SELECT photo_id FROM photo_search WHERE name_id BETWEEN $1 AND $2 LIMIT {FEW + 1}"
 SEEDED = f"SELECT id FROM photos WHERE seed = $1 ORDER BY id DESC LIMIT {MOST_OF_A_SEED}"
 LAST = "\U0010ffff"
@@ -77,6 +80,8 @@ class Meaning(msgspec.Struct, frozen=True):
     patterns: list[str]
     """A photo has what is meant when one of these is like its words."""
     photos: int
+    photos_of_each: list[int]
+    """As `photos`, for each of the words that follow each other."""
     newest: int
     oldest: int
     every: list[str]
@@ -124,19 +129,21 @@ class Search(msgspec.Struct, frozen=True):
         return all(any(term.is_indexed for term in group) for group in self.groups)
 
     @property
-    def at_most(self) -> int:
-        return sum(min((term.photos for term in positive(group)), default=self.rows) for group in self.groups)
+    def candidates(self) -> float:
+        """About how many photos the index of words finds, if no term had to do with another."""
+        return sum(self._share(positive(group)) for group in self.groups) * self.rows
 
     @property
-    def expected(self) -> float:
-        """How many photos have it, if no term had to do with another."""
-        return sum(self._expected(group) for group in self.groups)
+    def density(self) -> float:
+        """About which share of the photos has what is meant, likewise."""
+        return sum(self._share(group) for group in self.groups)
 
-    def _expected(self, group: list[Meaning]) -> float:
-        number = float(self.rows)
-        for term in positive(group):
-            number *= min(1.0, term.photos / self.rows)
-        return number
+    def _share(self, terms: Iterable[Meaning]) -> float:
+        share = 1.0
+        for term in terms:
+            has = prod(min(1.0, photos / self.rows) for photos in term.photos_of_each)
+            share *= max(1 - has, LEAST_SHARE) if term.negated else has
+        return share
 
     def span(self) -> tuple[UUID, UUID]:
         """The ids that the photos' lie between; the second is excluded."""
@@ -167,7 +174,7 @@ async def photos_of(connection: Connection, search: Search) -> list[UUID] | None
     """All photos that a search finds in the index; None when they are not few. Inside a transaction with SETTINGS."""
     if not search.groups:
         return []
-    if not search.is_indexed or min(search.at_most, search.expected) > FEW:
+    if not search.is_indexed or search.candidates > FEW:
         return None
     arguments = Arguments()
     found = f"SELECT photo_id FROM photo_search s WHERE {search.indexed(arguments)} LIMIT {FEW + 1}"
@@ -236,6 +243,7 @@ async def _meaning(connection: Connection, term: Term, words: list[Words]) -> Me
         column=COLUMNS[term.scope],
         patterns=patterns,
         photos=rarest.photos + len(ids),
+        photos_of_each=[one.photos + len(ids) for one in words],
         newest=max([min(one.newest for one in words), *(photo.int >> 80 for photo in ids)]),
         oldest=min([max(one.oldest for one in words), *(photo.int >> 80 for photo in ids)]),
         every=list(dict.fromkeys(tokens[:-1] if is_prefix else tokens)),
@@ -251,6 +259,7 @@ def _of_ids(term: Term, ids: list[UUID]) -> Meaning:
         column=COLUMNS[""],
         patterns=[],
         photos=len(ids),
+        photos_of_each=[len(ids)],
         newest=max(moments, default=0),
         oldest=min(moments, default=NEVER),
         every=[],
@@ -273,8 +282,8 @@ async def _not_a_word(
             return [_together(found)], [f"% {one} %" for one in singulars]
     if len(word) < SHORTEST_PART:
         return words, patterns
-    low, high = (term.scope, term.scope + LAST) if term.scope else ("0", LAST)
-    row = (await connection.fetch(PARTS, f"%{word}%", low, high))[0]
+    marks = [f"{mark}%" for mark in COLUMNS if mark]
+    row = (await connection.fetch(PARTS, f"{term.scope}%{word}%", [] if term.scope else marks))[0]
     return [Words(**row)], [f"%{word}%"]
 
 

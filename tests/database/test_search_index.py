@@ -16,8 +16,8 @@ from uuid import UUID
 
 import pytest
 
-from service.database.engine import Connection, Database
-from service.library import search_index
+from service.database.engine import Connection, Database, create_engine
+from service.library import search_index, search_lookup
 from service.library.filters import PhotoFilters
 from service.library.queries import Page, list_photos
 from service.library.search_index import Progress, index_changes, load
@@ -29,7 +29,8 @@ PHOTOS = """
     INSERT INTO photos (id, filename, width, height, mime_type, created_at, source, invoke_id, retrieval_status,
            next_retrieval_attempt, generation_prompt, generation_negative_prompt, model_name)
     SELECT (lpad(to_hex(1700000000000 + n), 12, '0') || '70008' || lpad(n::text, 15, '0'))::uuid, n || '.png', 64, 64,
-           'image/png', now(), 'mirrored', n || '.png', 'failed', NULL, 'word' || n % 10 || ' every', 'ugly', 'flux'
+           'image/png', now(), 'mirrored', n || '.png', 'failed', NULL,
+           'word' || n % 10 || ' every only' || n, 'ugly', 'flux'
       FROM generate_series(1, $1::int) n
 """
 FILLING = """
@@ -208,3 +209,39 @@ async def test_an_index_that_an_earlier_release_made_otherwise_is_made_again(
     assert await found(connection, "lighthouse") == {photo}
     await index_all(database)
     assert await connection.fetchval("SELECT words FROM photo_search") == " a lighthouse "
+
+
+@pytest.mark.parametrize(
+    ("typed", "most"),
+    [("every", 60), ("ever", 60), ("ver", 60), ("word3", 600), ("every -word3", 80), ('"only77"', 5), ("nowhere", 0)],
+)
+async def test_a_search_reads_no_more_of_the_index_than_its_page_needs(
+    many: Database, typed: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is frequent is walked through until the page is full, what is rare is read by its words."""
+    monkeypatch.setattr(search_lookup, "FEW", 100)
+    async with many.connection() as connection:
+        before = await rows_read(connection)
+        page = await list_photos(connection, PhotoFilters(q=typed), Page(limit=50))
+        assert len(page.items) == min(50, most) or len(page.items) <= most <= 5
+        assert await rows_read(connection) - before <= most
+
+
+async def rows_read(connection: Connection) -> int:
+    await connection.execute("SELECT pg_stat_force_next_flush()")
+    await connection.execute("SELECT pg_stat_clear_snapshot()")
+    return await connection.fetchval(
+        "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'photo_search'"
+    )
+
+
+@pytest.fixture(scope="module")
+async def many(module_database_url: str) -> AsyncIterator[Database]:
+    database = Database(create_engine(module_database_url))
+    async with database.connection() as connection:
+        await connection.execute(PHOTOS, 6_000)
+        await index_all(database)
+        await connection.execute("VACUUM ANALYZE photo_search")
+        await connection.execute("VACUUM ANALYZE search_words")
+    yield database
+    await database.close()

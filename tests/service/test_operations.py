@@ -110,6 +110,7 @@ async def test_status_tells_how_far_the_pass_over_photos_has_come(darkroom: Dark
     assert status["photo_pass"]["looked_at"] == 0
     assert status["photo_pass"]["completed_at"] is None
     assert status["large_renditions"] == {"photos": 0, "bytes": 0, "missing": 0}
+    assert status["search_index"].keys() == {"indexed", "estimated", "is_complete"}
 
 
 async def test_a_stored_setting_out_of_bounds_gives_way_to_the_default(tmp_path: Path, database_url: str) -> None:

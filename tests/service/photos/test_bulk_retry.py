@@ -8,10 +8,11 @@ from uuid import UUID, uuid4
 import aiohttp
 import pytest
 
-from service.database.engine import Connection
+from service.database.engine import Connection, Database
 from service.retrieval import retries
 from tests.fakes.photos import NOW, Feed, answer
 from tests.fakes.rows import add_backend, add_photo
+from tests.fakes.search import index_all
 
 FAILED = {"retrieval_status": "failed", "retrieval_attempts": 5, "retrieval_error": "HTTP 500"}
 GONE = {"retrieval_status": "gone", "retrieval_error": "deleted there", "missing_since": NOW}
@@ -56,6 +57,17 @@ async def test_a_filter_retries_what_it_shows_and_nothing_that_is_home_lost_its_
     assert others == ["completed", "failed", "failed", "gone"]
     assert await bulk(client, filter=shown) == {"changed": 0, "undo": None}, "sent twice, it is done once"
     assert await bulk(client, filter={"trashed": True}) == {"changed": 1, "undo": None}
+
+
+async def test_a_search_retries_what_it_finds(
+    client: aiohttp.ClientSession, connection: Connection, database: Database
+) -> None:
+    backend = await add_backend(connection)
+    prompts = ("red boats", "green hills", "a boat by the crème brûlée")
+    boats, hills, brulee = [await add(connection, backend, generation_prompt=prompt, **FAILED) for prompt in prompts]
+    await index_all(database)
+    assert (await bulk(client, filter={"q": "boat -brulee"}))["changed"] == 1
+    assert await statuses(connection, boats, hills, brulee) == ["pending", "failed", "failed"]
 
 
 async def test_ids_retry_those_photos_alone(client: aiohttp.ClientSession, connection: Connection) -> None:
