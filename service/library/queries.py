@@ -19,6 +19,7 @@ from service.library import cursor as cursors
 from service.library.cursor import Position
 from service.library.filters import Equality, PhotoFilters, Selection, any_of, select
 from service.library.sql import Arguments
+from service.library.thumbnails import Place, Thumbnails
 from service.live.messages import AlbumRef, ImageSource, Photo, Resource
 from service.media.sizes import Size, large_size, released_size
 
@@ -31,7 +32,7 @@ PHOTO_COLUMNS = """id, filename, width, height, file_size, mime_type, created_at
     generation_negative_prompt, generation_params::text, source_image_id, source, invoke_id, backend_id,
     invoke_session_id, model_key, model_hash, model_name, model_base, loras, seed, retrieval_status, retrieval_attempts,
     last_retrieval_attempt, next_retrieval_attempt, retrieval_error, sha256, thumbhash, favorite, rating, pick, caption,
-    tags, deleted_at, local_thumbnail_path IS NOT NULL AS has_thumbnail, thumbnail_width, thumbnail_height,
+    tags, deleted_at, local_storage_path, local_thumbnail_path, thumbnail_width, thumbnail_height,
     large_bytes, rendition_version"""
 # A deleted step or session is no longer anywhere to go to from its photos.
 WHOLE = """
@@ -104,17 +105,23 @@ async def photos_by_ids(connection: Connection, ids: Iterable[UUID]) -> dict[UUI
     return {row["id"]: to_photo(row) for row in rows}
 
 
-async def list_photos(connection: Connection, filters: PhotoFilters, page: Page) -> PhotoList:
-    """One page; ValidationError for a filter or cursor that cannot be."""
+async def list_photos(
+    connection: Connection, filters: PhotoFilters, page: Page, thumbnails: Thumbnails | None = None
+) -> PhotoList:
+    """One page; ValidationError for a filter or cursor that cannot be. `thumbnails` learn where theirs are: they are
+    asked for next."""
     if page.cursor is not None and page.offset is not None:
         raise ValidationError("offset: not together with a cursor")
     arguments = Arguments()
     selection = select(filters, arguments)
     counting = f"SELECT count(*) FROM photos WHERE {selection.where()}", *arguments.values
     reading = page_query(filters, selection, page, arguments), *arguments.values
+    drops = thumbnails.drops if thumbnails else 0
     async with planning(connection, filters, selection):
         rows = await connection.fetch(*reading)
         total = await connection.fetchval(*counting) if page.count and page.cursor is None else None
+    if thumbnails is not None:
+        _teach(thumbnails, rows, drops)
     items = [to_photo(row) for row in rows[: page.limit]]
     return PhotoList(
         items=items,
@@ -144,6 +151,13 @@ async def planning(connection: Connection, filters: PhotoFilters, selection: Sel
         raise ValidationError(
             "finding these photos takes too long: ask for a word that they must have, or narrow the dates"
         ) from error
+
+
+def _teach(thumbnails: Thumbnails, rows: Iterable[asyncpg.Record], drops: int) -> None:
+    for row in rows:
+        if row["retrieval_status"] == "completed" and row["local_thumbnail_path"] is not None:
+            place = Place(row["local_storage_path"], row["local_thumbnail_path"], bool(row["large_bytes"]))
+            thumbnails.learn(row["id"], place, drops=drops)
 
 
 def _position(filters: PhotoFilters, last: Photo) -> Position:
@@ -222,7 +236,8 @@ def add_renditions(values: dict[str, Any]) -> None:
     the photo is home: another picture, or one made again, has another address."""
     version, sha256 = values.pop("rendition_version"), values["sha256"]
     width, height, large_bytes = (values.pop(name) for name in ("thumbnail_width", "thumbnail_height", "large_bytes"))
-    has_thumbnail = values.pop("has_thumbnail")
+    has_thumbnail = values.pop("local_thumbnail_path") is not None
+    del values["local_storage_path"]
     address = f"/api/v1/photos/{values['id']}/thumbnail"
     query = f"v={sha256[:8]}" + (f"-{version}" if version else "") if sha256 else ""
     values["thumbnail_url"] = small_url = f"{address}?{query}" if query else address

@@ -138,6 +138,7 @@ async def client(
             retrieval=retrieval,
             integrity=integrity,
             thumbnail_source=source,
+            thumbnails=thumbnails,
             trash=Trash(database, storage, thumbnails, announcer),
         ) as client,
     ):
