@@ -33,6 +33,7 @@ from service.database.embedded import EmbeddedPostgres
 from service.database.engine import Database, create_engine
 from service.library.queries import ORDERS, PHOTO_COLUMNS
 from service.library.routes import get_photos
+from service.library.thumbnails import Thumbnails
 from service.live.messages import Photo
 from service.media.identity import new_id
 from service.serving import listen, server_for
@@ -61,7 +62,14 @@ FILL = """
                    CASE WHEN n < $1 / 10 AND n % 2 = 0 THEN 'old' ELSE 'model' || n % 9 END AS model
               FROM generate_series(1, $1::int) n) rows
 """
-COMPUTED_FROM = ("has_thumbnail", "thumbnail_width", "thumbnail_height", "large_bytes", "rendition_version")
+COMPUTED_FROM = (
+    "local_storage_path",
+    "local_thumbnail_path",
+    "thumbnail_width",
+    "thumbnail_height",
+    "large_bytes",
+    "rendition_version",
+)
 BARE = f"""
     SELECT {PHOTO_COLUMNS} FROM photos WHERE deleted_at IS NULL AND purged_at IS NULL ORDER BY id DESC LIMIT {PAGE}
 """
@@ -94,7 +102,12 @@ def serve(url: str, pipe: Pipe) -> None:
         async def provide() -> Database:
             return database
 
-        app = Litestar([get_photos, bare], dependencies={"database": Provide(provide)}, openapi_config=None)
+        async def provide_thumbnails() -> Thumbnails:
+            return thumbnails
+
+        thumbnails = Thumbnails()
+        dependencies = {"database": Provide(provide), "thumbnails": Provide(provide_thumbnails)}
+        app = Litestar([get_photos, bare], dependencies=dependencies, openapi_config=None)
         listener = listen("127.0.0.1", 0)
         pipe.send(listener.getsockname()[1])
         await server_for(app).serve(sockets=[listener])

@@ -1,7 +1,8 @@
 """Retrieval beside its limit, in one run: images brought home a second, and CPU for each (`python -m bench.retrieval`).
 
-The limit is the same work with nothing around it: download into memory, checksum, chunk walk, thumbnail, both files
-durable, one row updated; no claims, leases, metadata, thumbhash or verdicts.
+The limit is the same work with nothing around it: download into memory, checksum, chunk walk, small rendition, both
+files durable, one row updated; no claims, leases, metadata, thumbhash or verdicts. The large rendition, which is made
+afterwards, is measured beside.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ from service.database.engine import Database, create_engine
 from service.invokeai.client import InvokeClient
 from service.media import png
 from service.media.identity import new_id, photo_id
-from service.media.imaging import Imaging
+from service.media.imaging import EFFORT, Imaging
 from service.media.layout import mirror_path
+from service.media.sizes import SMALL_SIDE
 from service.media.storage import LocalStorage
 from service.retrieval.worker import Retrieval
 
@@ -48,6 +50,7 @@ CPU_AIM = 1.15
 MEMORY_TARGET = 50
 SIDE = 1024
 DIFFERENT = 12
+QUALITY = 85
 READ_BUFFER = 1024 * 1024
 
 
@@ -151,8 +154,10 @@ class Limit:
         final = self.folder / name
         durable(final.with_suffix(".part"), content)
         png.walk(final.with_suffix(".part"))
-        thumbnail = pyvips.Image.thumbnail_buffer(content, 300, height=300, size="down", option_string="fail_on=error")
-        durable(final.with_suffix(".small"), thumbnail.webpsave_buffer(Q=85, effort=4, keep="none"))
+        thumbnail = pyvips.Image.thumbnail_buffer(
+            content, SMALL_SIDE, height=SMALL_SIDE, size="down", option_string="fail_on=error"
+        )
+        durable(final.with_suffix(".small"), thumbnail.webpsave_buffer(Q=QUALITY, effort=EFFORT, keep="none"))
         final.with_suffix(".small").replace(final.with_suffix(".webp"))
         final.with_suffix(".part").replace(final)
         descriptor = os.open(self.folder, os.O_RDONLY)
@@ -205,7 +210,7 @@ class Product:
 
     async def run(self, names: list[str]) -> None:
         silent = Silent(len(names))
-        limits = SimpleNamespace(retrieval_max_attempts=5, thumbnail_quality=85)
+        limits = SimpleNamespace(retrieval_max_attempts=5, thumbnail_quality=QUALITY)
         storage = LocalStorage(self.folder)
         storage.create_marker(self.backend_id)
         retrieval = Retrieval(
@@ -257,8 +262,18 @@ async def timed(work: Callable[[list[str]], Awaitable[None]], names: list[str]) 
     return Measured(len(names) / seconds, (cpu_seconds() - cpu) / len(names) * 1000)
 
 
-async def measure(images: int, rounds: int, workers: int) -> tuple[list[Measured], list[Measured], float]:
-    """Limit and product, turn about; and how much 450 images made the process grow (MiB) after the first 50."""
+def large(imaging: Imaging, folder: Path) -> Measured:
+    """The large rendition alone, one after the other."""
+    began, cpu = time.perf_counter(), cpu_seconds()
+    for number in range(DIFFERENT):
+        imaging.render(folder / f"{number}.png", QUALITY, small=False, large=True)
+    seconds = time.perf_counter() - began
+    return Measured(DIFFERENT / seconds, (cpu_seconds() - cpu) / DIFFERENT * 1000)
+
+
+async def measure(images: int, rounds: int, workers: int) -> tuple[list[Measured], list[Measured], Measured, float]:
+    """Limit and product, turn about; the large rendition; and how much 450 images made the process grow (MiB) after
+    the first 50."""
     with tempfile.TemporaryDirectory(prefix="darkroom-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # as root, PostgreSQL is another user
@@ -276,8 +291,9 @@ async def measure(images: int, rounds: int, workers: int) -> tuple[list[Measured
                 limit = Limit(database, url, folder / f"limit-{number}", session)
                 limits.append(await timed(limit.run, await add_photos(database, product.backend_id, images)))
                 products.append(await timed(product.run, await add_photos(database, product.backend_id, images)))
+            larger = large(product.imaging, folder / "images")
             product.imaging.close()
-            return limits, products, grown
+            return limits, products, larger, grown
 
 
 async def growth(product: Product) -> float:
@@ -322,12 +338,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=4, help="as DARKROOM_RETRIEVAL_WORKERS")
     options = parser.parse_args(arguments)
-    limits, products, grown = asyncio.run(measure(options.images, options.rounds, options.workers))
+    limits, products, larger, grown = asyncio.run(measure(options.images, options.rounds, options.workers))
     limit, product = median(limits), median(products)
     ratio, cpu = product.per_second / limit.per_second, product.cpu_ms / limit.cpu_ms
     print(f"retrieval of {SIDE}² PNGs, {options.rounds} × {options.images} images, {options.workers} workers")
     print(f"  limit    {limit.per_second:6.1f} images/s  {limit.cpu_ms:6.1f} ms CPU each")
     print(f"  product  {product.per_second:6.1f} images/s  {product.cpu_ms:6.1f} ms CPU each")
+    print(f"  large    {larger.per_second:6.1f} images/s  {larger.cpu_ms:6.1f} ms CPU each, while nothing is fetched")
     print(f"  ratio    {ratio:6.2f} (target ≥ {TARGET})  CPU {cpu:.2f} (aim ≤ {CPU_AIM})")
     print(f"  memory   {grown:+.0f} MiB from the 50th to the 500th image (target ≤ {MEMORY_TARGET})")
     return 0 if ratio >= TARGET and grown <= MEMORY_TARGET else 1

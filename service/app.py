@@ -121,6 +121,7 @@ PROVIDED: Final = (
     "submitter",
     "supervisor",
     "thumbnail_source",
+    "thumbnails",
     "trash",
     "web_ui",
 )
@@ -323,6 +324,7 @@ async def opened(
             submitter=submitter,
             supervisor=supervisor,
             thumbnail_source=thumbnail_source,
+            thumbnails=thumbnails,
             trash=trash,
             web_ui=WebUI(),
         )

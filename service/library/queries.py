@@ -23,6 +23,7 @@ from service.library.filters import Equality, PhotoFilters, Selection, any_of, s
 from service.library.search import Term, parse
 from service.library.search_lookup import FEW, SETTINGS, WALK, Search, look_up, photos_of, unindexed
 from service.library.sql import Arguments
+from service.library.thumbnails import Place, Thumbnails
 from service.live.messages import AlbumRef, ImageSource, Photo, Resource
 from service.media.sizes import Size, large_size, released_size
 
@@ -37,7 +38,7 @@ PHOTO_COLUMNS = """id, filename, width, height, file_size, mime_type, created_at
     generation_negative_prompt, generation_params::text, source_image_id, source, invoke_id, backend_id,
     invoke_session_id, model_key, model_hash, model_name, model_base, loras, seed, retrieval_status, retrieval_attempts,
     last_retrieval_attempt, next_retrieval_attempt, retrieval_error, sha256, thumbhash, favorite, rating, pick, caption,
-    tags, deleted_at, local_thumbnail_path IS NOT NULL AS has_thumbnail, thumbnail_width, thumbnail_height,
+    tags, deleted_at, local_storage_path, local_thumbnail_path, thumbnail_width, thumbnail_height,
     large_bytes, rendition_version"""
 # A deleted step or session is no longer anywhere to go to from its photos.
 WHOLE = """
@@ -114,10 +115,14 @@ async def photos_by_ids(connection: Connection, ids: Iterable[UUID]) -> dict[UUI
     return {row["id"]: to_photo(row) for row in rows}
 
 
-async def list_photos(connection: Connection, filters: PhotoFilters, page: Page) -> PhotoList:
-    """One page; ValidationError for a filter or cursor that cannot be."""
+async def list_photos(
+    connection: Connection, filters: PhotoFilters, page: Page, thumbnails: Thumbnails | None = None
+) -> PhotoList:
+    """One page; ValidationError for a filter or cursor that cannot be. `thumbnails` learn where theirs are: they are
+    asked for next."""
     if page.cursor is not None and page.offset is not None:
         raise ValidationError("offset: not together with a cursor")
+    drops = thumbnails.drops if thumbnails else 0
     typed = parse(filters.q) if filters.q is not None else []
     total = None
     if typed:
@@ -130,6 +135,8 @@ async def list_photos(connection: Connection, filters: PhotoFilters, page: Page)
         async with planning(connection, filters, selection):
             rows = await connection.fetch(*reading)
             total = await connection.fetchval(*counting) if page.count and page.cursor is None else None
+    if thumbnails is not None:
+        _teach(thumbnails, rows, drops)
     items = [to_photo(row) for row in rows[: page.limit]]
     return PhotoList(
         items=items,
@@ -165,6 +172,13 @@ async def bounded(connection: Connection, settings: str, seconds: float) -> Asyn
         raise ValidationError(
             "finding these photos takes too long: ask for a word that they must have, or narrow the dates"
         ) from error
+
+
+def _teach(thumbnails: Thumbnails, rows: Iterable[asyncpg.Record], drops: int) -> None:
+    for row in rows:
+        if row["retrieval_status"] == "completed" and row["local_thumbnail_path"] is not None:
+            place = Place(row["local_storage_path"], row["local_thumbnail_path"], bool(row["large_bytes"]))
+            thumbnails.learn(row["id"], place, drops=drops)
 
 
 # --- With a search ---
@@ -376,7 +390,8 @@ def add_renditions(values: dict[str, Any]) -> None:
     the photo is home: another picture, or one made again, has another address."""
     version, sha256 = values.pop("rendition_version"), values["sha256"]
     width, height, large_bytes = (values.pop(name) for name in ("thumbnail_width", "thumbnail_height", "large_bytes"))
-    has_thumbnail = values.pop("has_thumbnail")
+    has_thumbnail = values.pop("local_thumbnail_path") is not None
+    del values["local_storage_path"]
     address = f"/api/v1/photos/{values['id']}/thumbnail"
     query = f"v={sha256[:8]}" + (f"-{version}" if version else "") if sha256 else ""
     values["thumbnail_url"] = small_url = f"{address}?{query}" if query else address

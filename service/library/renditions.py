@@ -54,7 +54,7 @@ FORGET_LARGE: Final = f"""
 DISCARD: Final = f"""
     UPDATE photos SET large_bytes = NULL
      WHERE id IN (SELECT id FROM photos WHERE {HAS_LARGE} ORDER BY id DESC LIMIT $1 FOR NO KEY UPDATE)
-    RETURNING local_storage_path
+    RETURNING id, local_storage_path
 """
 COUNT: Final = f"""
     SELECT (SELECT count(*) FROM photos WHERE {HAS_LARGE}) AS photos,
@@ -207,8 +207,8 @@ class Renditions:
             changed: bool | None = await connection.fetchval(
                 RECORD, original.id, original.path, original.sha256, width, height, thumbhash, large_bytes
             )
+        self._thumbnails.drop([original.id])
         if changed:
-            self._thumbnails.drop([original.id])
             self._announcer.photos_updated([original.id])
         return changed is not None
 
@@ -236,9 +236,11 @@ class Renditions:
         """Removes some large renditions from the disk; how many. What a kill leaves there is overwritten when it is
         made again, and removed when its photo is purged."""
         async with self._database.connection() as connection:
-            paths = [row["local_storage_path"] for row in await connection.fetch(DISCARD, at_most)]
+            rows = await connection.fetch(DISCARD, at_most)
+        self._thumbnails.drop(row["id"] for row in rows)
+        paths = [row["local_storage_path"] for row in rows]
         await asyncio.to_thread(self._storage.unlink_all, [large_path(path) for path in paths if path])
-        return len(paths)
+        return len(rows)
 
     async def count_large(self) -> LargeRenditions:
         """As of some seconds ago at most."""

@@ -20,6 +20,7 @@ from service.library.files import Stored, Waiting, stored
 from service.library.filters import PhotoFilters
 from service.library.integrity import Integrity
 from service.library.queries import Page, PhotoList, list_photos, photos_by_ids
+from service.library.thumbnails import Thumbnails
 from service.library.trash import Trash
 from service.live.announce import Announcer
 from service.live.messages import Photo
@@ -57,12 +58,13 @@ async def get_photos(
     filters: NamedDependency[PhotoFilters],
     page: NamedDependency[Page],
     database: NamedDependency[Database],
+    thumbnails: NamedDependency[Thumbnails],
 ) -> PhotoList:
     """A page of the library, or with `trashed` of the trash. Cursors are flat at any depth, and good for the same
     filters and order only."""
     _known_parameters_only(request)
     async with database.connection() as connection:
-        return await list_photos(connection, filters, page)
+        return await list_photos(connection, filters, page, thumbnails)
 
 
 @get("/api/v1/photos/{photo_id:uuid}", operation_id="get_photo", tags=TAGS)

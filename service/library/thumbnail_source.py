@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 from uuid import UUID
 
 from service.database.engine import Database
@@ -15,20 +16,17 @@ from service.library.changes import no_such_photo
 from service.library.files import Stored
 from service.library.integrity import WEBP_HEADER, Integrity, LostFile, is_whole_webp
 from service.library.renditions import Original, Renditions
-from service.library.thumbnails import RenditionSize, Thumbnail, Thumbnails
+from service.library.thumbnails import Place, RenditionSize, Thumbnail, Thumbnails
+from service.library.together import Together
 from service.media.layout import large_path
 from service.media.sizes import Size, large_size
 from service.media.storage import LocalStorage
-from service.waiting import happened
 
 PATIENCE: Final = 10.0
 """Seconds for which a request waits for a rendition that is being made."""
-TOGETHER: Final = 50
-"""Files read in one go."""
 READERS: Final = 4
-SLOW: Final = 0.05
-"""Seconds for which further files wait until those before are read."""
-LINGER: Final = 0.5
+PIECE: Final = 64 * 1024
+"""Read at once: more than a small rendition has. To make room for more takes longer than to read it."""
 
 
 class NotYet(Exception):
@@ -39,21 +37,8 @@ class NotYet(Exception):
         self.photo = photo
 
 
-class _Found(NamedTuple):
-    photo: Stored
-    content: bytes | None
-
-
-class _Request(NamedTuple):
-    photo_id: UUID
-    size: RenditionSize
-    found: asyncio.Future[_Found | None]
-
-
 class ThumbnailSource:
-    """Files are read in threads of its own: a disk that sleeps keeps nothing else waiting. What is asked for at the
-    same time is read together, by one query and in one thread: a grid asks for dozens, and each alone would cost more
-    than its bytes."""
+    """Files are read in threads of its own: a disk that sleeps keeps nothing else waiting."""
 
     def __init__(
         self,
@@ -69,10 +54,8 @@ class ThumbnailSource:
         self._integrity = integrity
         self._renditions = renditions
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="thumbnails")
-        self._wanted: list[_Request] = []
-        self._is_wanted = asyncio.Event()
-        self._reader: asyncio.Task[None] | None = None
-        self._reading: set[asyncio.Task[None]] = set()
+        self._rows = Together(self._read_rows)
+        self._files = Together(self._read_files)
         self.kept = thumbnails.get
         """What memory has of a photo, or None."""
 
@@ -80,26 +63,31 @@ class ThumbnailSource:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        tasks = [*self._reading, *([self._reader] if self._reader else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._rows.close()
+        await self._files.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def find(self, photo_id: UUID, size: RenditionSize) -> Thumbnail:
         """Of a photo that has no large rendition, the small one is its largest. Raises NotFound, `NotYet` and
         `DataFolderAway`."""
+        drops = self._thumbnails.drops
+        place = self._thumbnails.place(photo_id)
+        if place is not None and (found := await self._read(_path(place, size))) is not None:
+            return self._thumbnails.put(photo_id, size, found, drops=drops)
         for _ in range(2):  # once more when its name has just gone: a selection moves files (docs/files.md)
             drops = self._thumbnails.drops
-            photo, content = await self._read(photo_id, size)
+            photo = await self._rows.get(photo_id)
             files.require_hope(photo)
             if photo.retrieval_status != "completed":
                 raise NotYet(photo)
             if photo.local_thumbnail_path is None:
                 raise _no_thumbnail()
-            if content is not None:
-                return self._thumbnails.put(photo_id, size, content, drops=drops)
-            if size == "large" and not photo.large_bytes:
+            place = Place(photo.local_storage_path or "", photo.local_thumbnail_path, bool(photo.large_bytes))
+            self._thumbnails.learn(photo_id, place, drops=drops)
+            path = _path(place, size)
+            if (found := await self._read(path)) is not None:
+                return self._thumbnails.put(photo_id, size, found, drops=drops)
+            if path is None:
                 break
         if size == "large" and not _has_large(photo):
             return self.kept(photo_id, "small") or await self.find(photo_id, "small")
@@ -125,99 +113,50 @@ class ThumbnailSource:
         await files.stored(self._database, photo.id)  # it may have been purged
         rendition = made and (made.small if size == "small" else made.large)
         if rendition is not None:
-            return self._thumbnails.put(photo.id, size, rendition.webp, drops=drops)
+            return self._thumbnails.put(photo.id, size, Thumbnail.of(rendition.webp), drops=drops)
         if size == "large":
             return await self.find(photo.id, "small")
         raise _no_thumbnail()
 
-    # --- Reading ---
+    async def _read(self, path: str | None) -> Thumbnail | None:
+        """None for what is missing, or not whole."""
+        return None if path is None else await self._files.get(path)
 
-    async def _read(self, photo_id: UUID, size: RenditionSize) -> _Found:
-        """Raises NotFound for a photo that is not there."""
-        request = _Request(photo_id, size, asyncio.get_running_loop().create_future())
-        self._wanted.append(request)
-        self._is_wanted.set()
-        if self._reader is None or self._reader.done():
-            self._reader = asyncio.create_task(self._read_wanted(), name="thumbnails")
-        found = await request.found
-        if found is None:
-            raise no_such_photo()
-        return found
+    async def _read_rows(self, photo_ids: Sequence[UUID]) -> list[Stored | Exception]:
+        async with self._database.connection() as connection:
+            found = await files.all_stored(connection, set(photo_ids))
+        return [found.get(photo_id) or no_such_photo() for photo_id in photo_ids]
 
-    async def _read_wanted(self) -> None:
-        """Until nothing was asked for during some moments. The connection is kept so long: to get one from the pool
-        costs more than the query."""
-        while self._wanted:
-            batch: Sequence[_Request] = ()
-            try:
-                async with self._database.connection() as connection:
-                    while await happened(self._is_wanted, LINGER) and not connection.is_closed():
-                        batch, self._wanted = self._wanted[:TOGETHER], self._wanted[TOGETHER:]
-                        if not self._wanted:
-                            self._is_wanted.clear()
-                        photos = await files.all_stored(connection, {request.photo_id for request in batch})
-                        await self._read_files(batch, photos)
-            except Exception as error:  # noqa: BLE001 - each who asked is told
-                _fail([*batch, *self._wanted], error)
-                self._wanted = []
-                self._is_wanted.clear()
-
-    async def _read_files(self, batch: Sequence[_Request], photos: Mapping[UUID, Stored]) -> None:
-        """Waits for them, but not for a disk that is slow, until all threads do."""
-        reading = asyncio.create_task(self._answer(batch, photos), name="thumbnail files")
-        self._reading.add(reading)
-        reading.add_done_callback(self._reading.discard)
-        await asyncio.wait({reading}, timeout=SLOW)
-        if len(self._reading) >= READERS:
-            await asyncio.wait(self._reading, return_when=asyncio.FIRST_COMPLETED)
-
-    async def _answer(self, batch: Sequence[_Request], photos: Mapping[UUID, Stored]) -> None:
-        paths = [_path(photos.get(request.photo_id), request.size) for request in batch]
-        loop = asyncio.get_running_loop()
-        try:
-            contents = await loop.run_in_executor(self._threads, _read_files, self._storage, paths)
-        except Exception as error:  # noqa: BLE001 - each who asked is told
-            _fail(batch, error)
-            return
-        for request, content in zip(batch, contents, strict=True):
-            photo = photos.get(request.photo_id)
-            if request.found.done():  # whoever asked has gone
-                continue
-            if isinstance(content, OSError):
-                away = DataFolderAway(f"the thumbnail cannot be read: {content.strerror or content}")
-                request.found.set_exception(away)
-            else:
-                request.found.set_result(_Found(photo, content) if photo is not None else None)
+    async def _read_files(self, paths: Sequence[str]) -> list[Thumbnail | Exception | None]:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _read_all, self._storage, paths)
 
 
-def _fail(requests: Sequence[_Request], error: Exception) -> None:
-    for request in requests:
-        if not request.found.done():
-            request.found.set_exception(error)
-
-
-def _path(photo: Stored | None, size: RenditionSize) -> str | None:
-    """Of the file to read; None where there is none, or no use for it."""
-    if photo is None or photo.retrieval_status != "completed" or photo.local_thumbnail_path is None:
-        return None
+def _path(place: Place, size: RenditionSize) -> str | None:
     if size == "small":
-        return photo.local_thumbnail_path
-    return large_path(photo.local_storage_path) if photo.large_bytes and photo.local_storage_path else None
+        return place.thumbnail
+    return large_path(place.original) if place.has_large else None
 
 
-def _read_files(storage: LocalStorage, paths: Sequence[str | None]) -> list[bytes | OSError | None]:
-    """What is whole of them; None for what is missing or cut."""
-    return [None if path is None else _read_file(storage, path) for path in paths]
+def _read_all(storage: LocalStorage, paths: Sequence[str]) -> list[Thumbnail | Exception | None]:
+    return [_read_whole(storage, path) for path in paths]
 
 
-def _read_file(storage: LocalStorage, path: str) -> bytes | OSError | None:
+def _read_whole(storage: LocalStorage, path: str) -> Thumbnail | Exception | None:
+    """With as few calls to the system as there can be."""
     try:
-        content = storage.path(path).read_bytes()
+        descriptor = os.open(storage.path(path), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            content = piece = os.read(descriptor, PIECE)
+            while len(piece) == PIECE:
+                piece = os.read(descriptor, PIECE)
+                content += piece
+        finally:
+            os.close(descriptor)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        return error
-    return content if is_whole_webp(content[:WEBP_HEADER], len(content)) else None
+        return DataFolderAway(f"the thumbnail cannot be read: {error.strerror or error}")
+    return Thumbnail.of(content) if is_whole_webp(content[:WEBP_HEADER], len(content)) else None
 
 
 def _has_large(photo: Stored) -> bool:

@@ -1,4 +1,4 @@
-"""Renditions in memory: a grid asks for the same few hundred again and again."""
+"""Renditions in memory, and where the others are: a grid asks for the same few hundred again and again."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 CAPACITY: Final = 64 * 1024 * 1024
+PLACES: Final = 20_000
+"""Some 10 MB."""
 RenditionSize: TypeAlias = Literal["small", "large"]
 
 
@@ -16,12 +18,28 @@ class Thumbnail(NamedTuple):
     content: bytes
     etag: str
 
+    @classmethod
+    def of(cls, content: bytes) -> Thumbnail:
+        """CPU work, for a thread where there is one."""
+        return cls(content, f'"{hashlib.sha256(content).hexdigest()[:24]}"')
+
+
+class Place(NamedTuple):
+    """Where the renditions of a photo are that is home."""
+
+    original: str
+    thumbnail: str
+    has_large: bool
+
 
 class Thumbnails:
-    """The most recently asked for, up to `capacity` bytes. A purge must `drop` its photos once their files are gone."""
+    """The most recently asked for, up to `capacity` bytes, and the places of the most recently listed. Who purges a
+    photo, or finds that it is not home any more, must `drop` it once that is so."""
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
+    def __init__(self, capacity: int = CAPACITY, places: int = PLACES) -> None:
         self._capacity = capacity
+        self._most_places = places
+        self._places: OrderedDict[UUID, Place] = OrderedDict()
         self._kept: OrderedDict[tuple[UUID, RenditionSize], Thumbnail] = OrderedDict()
         self._bytes = 0
         self.drops = 0
@@ -33,24 +51,36 @@ class Thumbnails:
             self._kept.move_to_end((photo_id, size))
         return found
 
-    def put(self, photo_id: UUID, size: RenditionSize, content: bytes, *, drops: int) -> Thumbnail:
+    def put(self, photo_id: UUID, size: RenditionSize, thumbnail: Thumbnail, *, drops: int) -> Thumbnail:
         """Keeps it, in place of those asked for longest ago; `drops` is from before it was read."""
-        thumbnail = Thumbnail(content, f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"')
         if drops != self.drops:
             return thumbnail
         self._remove(photo_id, size)
         self._kept[photo_id, size] = thumbnail
-        self._bytes += len(content)
+        self._bytes += len(thumbnail.content)
         while self._bytes > self._capacity:
             _, oldest = self._kept.popitem(last=False)
             self._bytes -= len(oldest.content)
         return thumbnail
+
+    def place(self, photo_id: UUID) -> Place | None:
+        return self._places.get(photo_id)
+
+    def learn(self, photo_id: UUID, place: Place, *, drops: int) -> None:
+        """`drops` is from before the database was asked."""
+        if drops != self.drops:
+            return
+        self._places[photo_id] = place
+        self._places.move_to_end(photo_id)
+        if len(self._places) > self._most_places:
+            self._places.popitem(last=False)
 
     def drop(self, photo_ids: Iterable[UUID]) -> None:
         self.drops += 1
         for photo_id in photo_ids:
             self._remove(photo_id, "small")
             self._remove(photo_id, "large")
+            self._places.pop(photo_id, None)
 
     def _remove(self, photo_id: UUID, size: RenditionSize) -> None:
         gone = self._kept.pop((photo_id, size), None)

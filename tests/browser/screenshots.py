@@ -214,7 +214,9 @@ class Camera:
     async def viewer(self) -> None:
         await self.library()
         await self.page.get_by_test_id("tile").first.get_by_role("link").click()
-        await expect(self.page.locator("img.pswp__img[src*='/file']").first).not_to_have_js_property("naturalWidth", 0)
+        await expect(self.page.locator("img.pswp__img:not(.pswp__img--placeholder)").first).not_to_have_js_property(
+            "naturalWidth", 0
+        )
         await self.page.keyboard.press("i")
         await expect(self.page.get_by_test_id("inspector")).to_be_visible()
 

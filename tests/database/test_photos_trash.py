@@ -14,7 +14,7 @@ import pytest
 from service.database.engine import Connection, Database
 from service.library import changes
 from service.library import trash as trash_module
-from service.library.thumbnails import Thumbnails
+from service.library.thumbnails import Thumbnail, Thumbnails
 from service.library.trash import Trash
 from service.live.announce import Announcer, Readers
 from service.live.hub import Hub
@@ -195,7 +195,7 @@ async def test_a_file_that_cannot_be_removed_keeps_nothing_else_and_is_swept_lat
     told: list[UUID] = []
     monkeypatch.setattr(announcer, "photos_removed", told.extend)
     for photo in photos:
-        thumbnails.put(photo, "small", b"bytes", drops=thumbnails.drops)
+        thumbnails.put(photo, "small", Thumbnail.of(b"bytes"), drops=thumbnails.drops)
     monkeypatch.setattr(trash_module, "AT_ONCE", 2)
     with monkeypatch.context() as patched:
         stuck(storage, patched, files[0])

@@ -151,6 +151,7 @@ async def client(
             retrieval=retrieval,
             integrity=integrity,
             thumbnail_source=source,
+            thumbnails=thumbnails,
             trash=trash,
             bulk=bulk,
         ) as client,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -248,25 +249,37 @@ async def test_what_nobody_waits_for_any_more_is_not_made(
 
 
 async def test_a_disk_that_sleeps_keeps_nothing_else_waiting(
-    client: aiohttp.ClientSession, add_home: AddHome, monkeypatch: pytest.MonkeyPatch
+    client: aiohttp.ClientSession, add_home: AddHome, connection: Connection, storage: LocalStorage
 ) -> None:
-    here, sleeping = await add_home(), await add_home()
+    here, sleeping, next_to_it = await add_home(), await add_home(), await add_home()
     assert await status_of(client, f"/api/v1/photos/{here}/thumbnail") == 200
-    asleep, awake, read_bytes = threading.Event(), threading.Event(), Path.read_bytes
-
-    def slowly(path: Path) -> bytes:
-        asleep.set()
-        assert awake.wait(20)
-        return read_bytes(path)
-
-    monkeypatch.setattr(Path, "read_bytes", slowly)
+    # To open a pipe takes until there is somebody at its other end.
+    path = await connection.fetchval("SELECT local_thumbnail_path FROM photos WHERE id = $1", sleeping)
+    storage.unlink(path)
+    os.mkfifo(storage.path(path))
     waiting = asyncio.create_task(status_of(client, f"/api/v1/photos/{sleeping}/thumbnail"))
-    assert await asyncio.to_thread(asleep.wait, 20)
-    assert await status_of(client, f"/api/v1/photos/{here}/thumbnail") == 200
+    await asyncio.sleep(0.2)
+    for asked in (here, next_to_it):
+        assert await status_of(client, f"/api/v1/photos/{asked}/thumbnail") == 200
     assert await status_of(client, "/api/v1/photos") == 200
     assert not waiting.done()
-    awake.set()
+    await asyncio.to_thread(storage.path(path).write_bytes, THUMBNAIL)
     assert await waiting == 200
+
+
+async def test_the_thumbnail_of_a_listed_photo_is_found_where_it_was_moved_and_not_once_it_is_purged(
+    client: aiohttp.ClientSession, add_home: AddHome, connection: Connection, storage: LocalStorage
+) -> None:
+    photo, purged = await add_home(), await add_home()
+    assert await status_of(client, "/api/v1/photos") == 200
+    old = await connection.fetchval("SELECT local_thumbnail_path FROM photos WHERE id = $1", photo)
+    new = f"{old}.moved.webp"
+    storage.path(old).rename(storage.path(new))
+    await connection.execute("UPDATE photos SET local_thumbnail_path = $2 WHERE id = $1", photo, new)
+    assert await status_of(client, f"/api/v1/photos/{photo}/thumbnail") == 200
+    await connection.execute("UPDATE photos SET deleted_at = $2 WHERE id = $1", purged, NOW)
+    assert await answer(await client.delete("/api/v1/photos/trash"), 200) == {"changed": 1}
+    assert await status_of(client, f"/api/v1/photos/{purged}/thumbnail") == 404
 
 
 async def test_many_at_once_are_each_answered_with_their_own(
