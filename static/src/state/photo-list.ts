@@ -208,21 +208,24 @@ export class PhotoList {
     }
   }
 
+  /** How many photos it has from one moment on and before another; null where that cannot be said. */
+  async countBetween(from: Date, to: Date, signal: AbortSignal): Promise<number | null> {
+    const created = { created_from: from.toISOString(), created_to: new Date(to.getTime() - 1).toISOString() };
+    const query = { ...this.#query(), ...created, limit: 1 };
+    const page = await answerOf(api.GET("/api/v1/photos", { params: { query }, signal })).catch(() => null);
+    return page?.total ?? null;
+  }
+
   async #read(cursor: string | null): Promise<{ ids: string[]; next: string | null }> {
-    const { trashed, source, session, favorite, q } = this.filter;
-    const query = {
-      source: source && [source],
-      session_id: session === null ? null : [session],
-      q,
-      trashed,
-      favorite: favorite || null,
-      cursor,
-      count: false,
-      limit: PAGE,
-    };
+    const query = { ...this.#query(), cursor, count: false, limit: PAGE };
     const asked = moment();
     const page = await answerOf(api.GET("/api/v1/photos", { params: { query }, signal: this.#abort.signal }));
     const known = page.items.filter((photo) => putPhoto(photo, asked));
     return { ids: known.map((photo) => photo.id), next: page.next_cursor };
+  }
+
+  #query() {
+    const { trashed, source, session, favorite, q } = this.filter;
+    return { source: source && [source], session_id: session === null ? null : [session], q, trashed, favorite: favorite || null };
   }
 }
