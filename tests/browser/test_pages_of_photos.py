@@ -60,6 +60,23 @@ async def test_a_photo_trashed_while_its_page_is_under_way_stays_away(
     assert shown == photos[1:5]
 
 
+async def test_a_day_says_how_many_it_has_before_all_are_read(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    await make(invokeai, *range(7))
+    page = await open_page("/settings")
+    await Pages().serve(page)
+    await page.goto("/")
+    await expect(page.get_by_text("7 photos")).to_be_visible()
+    await expect(tiles(page)).to_have_count(PAGE)
+    async with darkroom.http.get("/api/v1/photos") as response:
+        oldest = (await response.json())["items"][-1]["id"]
+    async with darkroom.http.delete(f"/api/v1/photos/{oldest}") as response:
+        assert response.status == 204
+    await expect(page.get_by_text("6 photos")).to_be_visible()
+    await expect(tiles(page)).to_have_count(PAGE)
+
+
 async def test_where_all_that_was_read_is_trashed_the_next_page_follows(
     open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:

@@ -1,4 +1,4 @@
-import { count, dayName } from "../app/format";
+import { count as countOf, dayName } from "../app/format";
 import { useNow } from "../app/use-now";
 import { getPhoto } from "../state/photos";
 import type { Day } from "./days";
@@ -15,8 +15,8 @@ interface DaySectionProps {
   rows: readonly number[];
   /** The work in these days that has its place in them. */
   slots: readonly Slot[];
-  /** False while older photos of this day may not be loaded: the count would be a guess. */
-  whole: boolean;
+  /** Of its photos, also those that are not loaded; null until that is known. */
+  count: number | null;
   selection: Selection;
   addressOf: (id: string) => string;
   onOpen: (id: string) => void;
@@ -35,7 +35,7 @@ export function DaySection({
   height,
   rows,
   slots,
-  whole,
+  count,
   selection,
   addressOf,
   onOpen,
@@ -52,7 +52,7 @@ export function DaySection({
       <header role="row">
         <div role="gridcell">
           <h2>{name}</h2>
-          {whole && day.ids.length > 0 && <span class="small muted day-count">{count(day.ids.length, "photo")}</span>}
+          <span class="small muted day-count">{!!count && countOf(count, "photo")}</span>
           <button
             type="button"
             class="small day-all"

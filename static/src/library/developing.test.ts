@@ -42,7 +42,7 @@ describe("what is being made", () => {
       items: [],
     } as never as Step);
     list = new PhotoList(everything);
-    developing = new Developing(list);
+    developing = new Developing(list, 12);
     stop = developing.follow();
   });
   afterEach(() => {
@@ -67,7 +67,7 @@ describe("what is being made", () => {
     list.holding.value = false;
     expect(open()).toEqual(slots(1));
     const other = new PhotoList({ ...everything, session: "another" });
-    const elsewhere = new Developing(other);
+    const elsewhere = new Developing(other, 12);
     const end = elsewhere.follow();
     expect(elsewhere.open([])).toEqual([]);
     end();

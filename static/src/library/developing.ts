@@ -13,8 +13,6 @@ export interface Slot {
   ratio: number;
 }
 
-/** So many have a place at once; the others get theirs as these are done. */
-const MOST = 12;
 /** A photo that is recorded later than this after its item's end has no place kept. */
 const GRACE_MS = 10_000;
 
@@ -25,7 +23,11 @@ export class Developing {
   readonly #timers = new Map<string, ReturnType<typeof setTimeout>>();
   readonly #over = new Set<string>();
 
-  constructor(readonly list: PhotoList) {}
+  /** At most `most` have a place at once; the others get theirs as these are done. */
+  constructor(
+    readonly list: PhotoList,
+    readonly most: number,
+  ) {}
 
   /** Until the returned function is called. */
   follow(): () => void {
@@ -66,7 +68,7 @@ export class Developing {
       const waiting = after.filter((slot) => isLive(slot.live.item.peek())).length;
       const next = live
         .filter(({ key, item }) => !known.has(slotId(key)) && willBeIn(this.list.filter, item.peek()))
-        .slice(0, Math.max(0, MOST - waiting));
+        .slice(0, Math.max(0, this.most - waiting));
       for (const one of next) after.unshift({ id: slotId(one.key), live: one, ratio: ratioOf(one.item.peek()) });
     }
     if (after.length !== before.length || after.some((slot, at) => slot !== before[at])) this.slots.value = after;

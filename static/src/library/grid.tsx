@@ -1,4 +1,5 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { count } from "../app/format";
 import { rowHeight } from "../app/preferences";
 import { isPhone } from "../app/responsive";
 import { defaultRangeExtractor, type Range, useVirtual } from "../app/virtual";
@@ -6,6 +7,7 @@ import { shownInPlace } from "../state/items";
 import type { ToPurge } from "../state/photo-actions";
 import type { PhotoList } from "../state/photo-list";
 import { chooseDay } from "./choose-day";
+import { useDayCount } from "./day-count";
 import { DaySection } from "./day-section";
 import { type Day, HEADER, type Line, layOutDays, linesOf } from "./days";
 import { Developing, type Slot } from "./developing";
@@ -28,6 +30,9 @@ interface GridProps {
 
 const MARGIN = 16;
 const PHONE_ROW = 120;
+/** Not more work than this stands above the photos: two or three rows. */
+const SLOTS = 12;
+const SLOTS_ON_PHONE = 4;
 /** Fetch on when so little is left below, in pixels. */
 const AHEAD = 2_400;
 
@@ -36,7 +41,7 @@ export function Grid({ list, held, selection, addressOf, onOpen, onPurge }: Grid
   const width = useWidth(scroller) - (isPhone.value ? 0 : 2 * MARGIN);
   const target = isPhone.value ? PHONE_ROW : rowHeight.value;
   const ids = list.ids.value;
-  const developing = useMemo(() => new Developing(list), [list]);
+  const developing = useMemo(() => new Developing(list, isPhone.peek() ? SLOTS_ON_PHONE : SLOTS), [list]);
   useEffect(() => developing.follow(), [developing]);
   const slots = developing.open(ids);
   const slotIds = slots.map(({ id }) => id).join();
@@ -99,6 +104,9 @@ export function Grid({ list, held, selection, addressOf, onOpen, onPurge }: Grid
   useSelectionsFocus(scroller, selection);
 
   const stop = activeLine < 0 ? firstInView : active;
+  /** Of the day that is not wholly loaded. */
+  const unfinished = list.more.value ? (days.at(-1)?.key ?? null) : null;
+  const dayCount = useDayCount(list, unfinished);
   const visible = virtual.getVirtualItems();
   useShownInPlace(
     visible.map(({ index }) => lines[index]),
@@ -109,6 +117,9 @@ export function Grid({ list, held, selection, addressOf, onOpen, onPurge }: Grid
 
   return (
     <div class="grid scroll" ref={scroller} data-testid="grid">
+      <span class="hidden-text" role="status">
+        {list.waiting.value > 0 && count(list.waiting.value, "new photo")}
+      </span>
       <div
         class="grid-days"
         role="grid"
@@ -127,7 +138,7 @@ export function Grid({ list, held, selection, addressOf, onOpen, onPurge }: Grid
               start={starts[index]!}
               height={(starts[index + 1] ?? total) - starts[index]!}
               rows={rows.filter((row) => row !== null)}
-              whole={!list.more.value || index < days.length - 1}
+              count={day.key === unfinished ? dayCount : day.ids.length}
               slots={slots}
               selection={selection}
               addressOf={addressOf}

@@ -101,7 +101,7 @@ function scrollFor({ days, lines }: Pick<Laid, "days" | "lines">, marks: readonl
 /** Rows above are gone, and there is nothing above to scroll to. */
 function slideUp(scroller: HTMLElement, by: number): void {
   if (isStill.peek()) return;
-  scroller.firstElementChild?.animate([{ transform: `translateY(${by}px)` }, { transform: "none" }], {
+  scroller.querySelector(".grid-days")?.animate([{ transform: `translateY(${by}px)` }, { transform: "none" }], {
     duration: 200,
     easing: "ease-out",
   });

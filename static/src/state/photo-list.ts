@@ -223,6 +223,14 @@ export class PhotoList {
     }
   }
 
+  /** How many photos it has from one moment on and before another; null where that cannot be said. */
+  async countBetween(from: Date, to: Date, signal: AbortSignal): Promise<number | null> {
+    const created = { created_from: from.toISOString(), created_to: new Date(to.getTime() - 1).toISOString() };
+    const query = { ...queryOf(this.filter), ...created, limit: 1 };
+    const page = await answerOf(api.GET("/api/v1/photos", { params: { query }, signal })).catch(() => null);
+    return page?.total ?? null;
+  }
+
   async #read(cursor: string | null): Promise<{ ids: string[]; next: string | null }> {
     const query = { ...queryOf(this.filter), cursor, count: false, limit: PAGE };
     const asked = moment();
