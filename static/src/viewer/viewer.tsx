@@ -3,13 +3,12 @@ import { Link } from "wouter-preact";
 import { useKeys } from "../app/keys";
 import { filmstripOpen, inspectorOpen } from "../app/preferences";
 import { isPhone } from "../app/responsive";
-import { IconButton } from "../shell/icon";
-import { X } from "../shell/icons";
 import { restorePhotos, toggleFavorite, trashPhotos } from "../state/photo-actions";
 import { photoName } from "../state/photos";
 import { Absent, Unloaded } from "./absent";
 import { Filmstrip } from "./filmstrip";
 import { Inspector } from "./inspector";
+import { InspectorFrame } from "./inspector-frame";
 import { useIdle } from "./use-idle";
 import { useModal } from "./use-modal";
 import { usePhoto } from "./use-photo";
@@ -118,10 +117,9 @@ export function Viewer({ ids: all, list, shown, restores = false, more, onMore, 
       />
       {strip && <Filmstrip ids={ids} index={index} onMove={onMove} />}
       {inspectorOpen.value && photo && (
-        <aside class="inspector scroll" aria-label="Info">
-          <IconButton class="inspector-close" icon={X} label="Close" keys="i" onClick={() => (inspectorOpen.value = false)} />
+        <InspectorFrame>
           <Inspector photo={photo} key={shown} />
-        </aside>
+        </InspectorFrame>
       )}
     </div>
   );
