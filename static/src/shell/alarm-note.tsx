@@ -81,7 +81,7 @@ function Attempts({ server }: { server: NonNullable<Alarm["server"]> }) {
   const now = useNow(1_000);
   return (
     <span class="muted small alarm-attempts">
-      {lastSeen(server, now)} {nextAttempt(server, now)}
+      <span>{lastSeen(server, now)}</span> <span>{nextAttempt(server, now)}</span>
     </span>
   );
 }
