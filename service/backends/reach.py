@@ -87,7 +87,7 @@ def _what_is_wrong(url: str, error: InvokeError) -> tuple[str, str]:
         case InvokeFailed():
             return "failing", f"{url} answers with an error ({error.status}): is InvokeAI running there?"
         case InvokeUnreachable() | InvokeInterrupted():
-            return "no_answer", f"no answer from {url}: {error}"
+            return "no_answer", f"no answer from {url}: {str(error).rpartition('cannot be reached: ')[2]}"
         case _:
             return "failing", str(error)
 

@@ -52,7 +52,7 @@ async def structure(page: Page) -> list[str]:
 
 
 PALE = """() => {
-  const over = '.picture, .slot, .tray, .viewer-bar, .absent';
+  const over = '.picture, .slot, .tray, .absent';
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
   const rgba = (colour) => {
     canvas.clearRect(0, 0, 1, 1);

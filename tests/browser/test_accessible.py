@@ -46,6 +46,14 @@ async def test_in_every_place_all_has_a_name_and_all_text_can_be_read(
     assert faults == []
 
 
+async def test_the_demos_tag_can_be_read_on_a_light_card(open_page: OpenPage, darkroom: Darkroom) -> None:
+    async with darkroom.app.state["database"].connection() as connection:
+        await connection.execute("UPDATE backends SET kind = 'demo'")
+    page = await open_page("/activity", color_scheme="light", reduced_motion="reduce")
+    await expect(page.get_by_test_id("server").get_by_text("Demo", exact=True)).to_be_visible()
+    assert await audit.pale(page) == []
+
+
 async def test_tab_goes_through_everything_and_always_shows_where_it_is(
     open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:

@@ -9,6 +9,7 @@ from playwright.async_api import expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.pictures import enqueue, make, pictures, tiles
+from tests.browser.views import create_session
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
 
@@ -24,8 +25,9 @@ async def test_a_retrieval_that_fails_says_why_and_retry_brings_it_home(
     page, library = await open_page("/activity"), await open_page("/")
     await make(invokeai, 1)
 
-    row = page.get_by_test_id("retrievals").get_by_role("row").nth(1)
+    row = page.get_by_test_id("retrievals-given-up").get_by_role("row").nth(1)
     await expect(row).to_contain_text("1 of 1")
+    await expect(row.get_by_role("link")).to_have_accessible_name(re.compile(r"^Image of \d"))
     async with darkroom.http.get("/api/v1/photos") as response:
         words = (await response.json())["items"][0]["retrieval_error"]
     reason = words[0].upper() + words[1:]
@@ -48,8 +50,10 @@ async def test_a_retrieval_that_is_tried_again_is_shown_while_it_is(
         assert response.status == 200
     rule = invokeai.break_file("truncated", times=None)
     page = await open_page("/activity")
-    await make(invokeai, 1)
+    await create_session(invokeai, darkroom, 64, 64, batch=1)
     retrievals = page.get_by_test_id("retrievals")
+    await expect(page.get_by_test_id("retrievals-tried-again").get_by_role("link")).to_have_text("dunes at dusk")
+    await expect(page.get_by_test_id("retrievals-given-up")).to_have_count(0)
     await expect(retrievals.get_by_role("row").nth(1)).to_contain_text(re.compile(r"[1-4] of 5, next "))
     await page.reload()
     await expect(retrievals.get_by_role("row").nth(1)).to_contain_text(re.compile(r"[1-4] of 5, next "))

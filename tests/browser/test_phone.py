@@ -96,8 +96,30 @@ async def test_a_tap_opens_a_picture_and_its_facts_come_as_a_sheet(
     await assert_no_sideways_scroll(page, "the sheet")
     await sheet.get_by_role("button", name="Close").tap()
     await expect(sheet).to_be_hidden()
+    await viewer.get_by_role("button", name="Info").tap()
+    await expect(sheet).to_be_visible()
+    await pull_down(page, sheet, 30)
+    await expect(sheet).to_be_in_viewport()
+    await pull_down(page, sheet, 200)
+    await expect(sheet).to_be_hidden()
     await viewer.get_by_role("button", name="Back").tap()
     await expect(viewer).to_be_hidden()
+
+
+async def pull_down(page: Page, sheet: Locator, by: int) -> None:
+    """A finger at its top edge, and away down."""
+    box = await sheet.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + 12
+    touch = await page.context.new_cdp_session(page)
+    for kind, points in (
+        ("touchStart", [{"x": x, "y": y}]),
+        ("touchMove", [{"x": x, "y": y + by / 2}]),
+        ("touchMove", [{"x": x, "y": y + by}]),
+        ("touchEnd", []),
+    ):
+        await touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    await touch.detach()
 
 
 async def assert_fit_a_thumb(controls: Locator) -> None:

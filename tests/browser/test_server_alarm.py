@@ -68,6 +68,8 @@ async def test_a_dead_server_is_named_with_when_it_was_seen_and_is_tried_at_once
     note = page.get_by_test_id("server-note")
     await expect(note).to_contain_text(re.compile(r"Tried again in \d+ s"))
     await expect(note).to_contain_text(re.compile(r"Tried again in ([5-9]|\d\d) s"), timeout=60_000)
+    await pictures(page).first.get_by_role("link").click()
+    await expect(page.get_by_test_id("viewer").get_by_role("status")).to_contain_text(f"{name} cannot be reached.")
     await page.goto("/activity")
     await expect(page.get_by_test_id("server-note")).to_have_count(0)
     await expect(page.get_by_test_id("server")).to_contain_text(re.compile(r"Last seen .* Tried again in \d+ s"))

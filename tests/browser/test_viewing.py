@@ -59,6 +59,24 @@ async def test_enter_opens_arrows_walk_the_inspector_tells_and_escape_returns(
     await expect(page.get_by_role("link", name="a lake at noon")).to_be_focused()
 
 
+async def test_a_long_prompt_is_cut_to_eight_lines_and_read_whole_on_demand(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
+) -> None:
+    await make(invokeai, 1, prompt="layered hills at first light, " * 80)
+    page = await open_page("/")
+    await pictures(page).first.get_by_role("link").click()
+    await page.keyboard.press("i")
+    info = page.get_by_test_id("viewer").get_by_role("complementary", name="Info")
+    prompt = info.locator(".prompt").first
+    await expect(prompt).to_have_css("height", "160px")
+    await info.get_by_role("button", name="Show all").click()
+    await expect(prompt).not_to_have_css("height", "160px")
+    await info.get_by_role("button", name="Show less").click()
+    await expect(prompt).to_have_css("height", "160px")
+    names = await info.locator("dt").all_inner_texts()
+    assert {"Base model", "CFG scale", "Created", "Source", "File name", "File size"} <= set(names)
+
+
 async def test_escape_pressed_twice_goes_back_once(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
     await make(invokeai, 1)
     page = await open_page("/studio")

@@ -1,12 +1,12 @@
 import type { Photo } from "../api/types";
-import { ago, duration } from "../app/format";
+import { ago, dateTime, duration } from "../app/format";
 import { useNow } from "../app/use-now";
 import { Picture, RetryRetrieval } from "../library/picture";
 import { Icon } from "../shell/icon";
 import { CircleCheck, RotateCcw, Trash2 } from "../shell/icons";
 import { backendName } from "../state/backends";
 import { retryAll, trashPhotos } from "../state/photo-actions";
-import { canRetry, getPhoto, isTriedAgain, lostReason, photoName } from "../state/photos";
+import { canRetry, getPhoto, isTriedAgain, lostReason } from "../state/photos";
 import { moreTroubled, troubled, troubledError } from "../state/retrievals";
 import { settings } from "../state/settings";
 import { type Column, Table } from "./table";
@@ -24,7 +24,7 @@ export function RetrievalTable({ addressOf, onOpen }: RetrievalTableProps) {
   const columns: Column<Photo>[] = [
     {
       name: "Photo",
-      by: photoName,
+      by: nameOf,
       cell: (photo) => <Name photo={photo} href={addressOf(photo.id)} onOpen={onOpen} />,
       class: "photo",
     },
@@ -88,6 +88,11 @@ function Part({ name, meaning, columns, photos }: PartProps) {
   );
 }
 
+/** A prompt that InvokeAI alone knows comes with the file. */
+function nameOf(photo: Photo): string {
+  return photo.caption || photo.generation_prompt || `Image of ${dateTime(photo.created_at)}`;
+}
+
 /** "5 of 5", or "2 of 5, next in 40 s". */
 function tried(photo: Photo, now: number): string {
   const most = settings.value?.retrieval_max_attempts;
@@ -111,8 +116,8 @@ function Name({ photo, href, onOpen }: { photo: Photo; href: string; onOpen: (id
       <span class="photo-face" aria-hidden="true">
         <Picture photo={known} />
       </span>
-      <span class="ellipsis" title={photoName(photo)}>
-        {photoName(photo)}
+      <span class="ellipsis" title={nameOf(photo)}>
+        {nameOf(photo)}
       </span>
     </a>
   );

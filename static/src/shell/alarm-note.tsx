@@ -1,3 +1,4 @@
+import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import { hiddenAlarms } from "../app/preferences";
@@ -31,20 +32,21 @@ export function AlarmNote() {
   return (
     <div class="alarm-place">
       <div class="alarm" data-testid="alarm" hidden={present.length === 0}>
-        {present.slice(0, all ? undefined : 1).map((alarm) => (
-          <Line key={alarm.key} alarm={alarm} />
+        {present.slice(0, all ? undefined : 1).map((alarm, index) => (
+          <Line key={alarm.key} alarm={alarm}>
+            {index === 0 && others > 0 && (
+              <button type="button" class="button quiet compact" aria-expanded={all} onClick={() => showAll(!all)}>
+                {all ? "Show less" : `${others} more`}
+              </button>
+            )}
+          </Line>
         ))}
-        {others > 0 && (
-          <button type="button" class="button quiet compact alarm-more" aria-expanded={all} onClick={() => showAll(!all)}>
-            {all ? "Show the worst only" : `and ${others} more`}
-          </button>
-        )}
       </div>
     </div>
   );
 }
 
-function Line({ alarm }: { alarm: Alarm }) {
+function Line({ alarm, children }: { alarm: Alarm; children: ComponentChildren }) {
   const { kind, key, tone, words, server } = alarm;
   return (
     <div class="alarm-line" data-testid={TEST_IDS[kind]} data-code={key}>
@@ -53,6 +55,7 @@ function Line({ alarm }: { alarm: Alarm }) {
         <span role={tone === "bad" ? "alert" : "status"}>{words}</span>
         {server && <Attempts server={server} />}
       </p>
+      {children}
       {kind === "offline" && (
         <button type="button" class="button compact" onClick={reconnectNow}>
           Try now
@@ -78,7 +81,7 @@ function Attempts({ server }: { server: NonNullable<Alarm["server"]> }) {
   const now = useNow(1_000);
   return (
     <span class="muted small alarm-attempts">
-      {lastSeen(server, now)} {nextAttempt(server, now)}
+      <span>{lastSeen(server, now)}</span> <span>{nextAttempt(server, now)}</span>
     </span>
   );
 }

@@ -40,7 +40,7 @@ const KEYS: [string, [string[], string][]][] = [
     [
       [["←", "→"], "Previous, next"],
       [["i"], "Info"],
-      [["z"], "Zoom"],
+      [["z"], "Fit or 100 %"],
       [["t"], "Filmstrip"],
       [["f"], "Favourite"],
       [["d"], "Download"],

@@ -2,9 +2,10 @@ import { useEffect } from "preact/hooks";
 import { inspectorOpen } from "../app/preferences";
 import { isWide } from "../app/responsive";
 import { Picture } from "../library/picture";
-import { Icon, IconButton } from "../shell/icon";
-import { Info, X } from "../shell/icons";
+import { Icon } from "../shell/icon";
+import { Info } from "../shell/icons";
 import { Inspector } from "./inspector";
+import { InspectorFrame } from "./inspector-frame";
 import { usePhoto } from "./use-photo";
 
 /** Of its picture, at most. */
@@ -18,8 +19,7 @@ export function InspectorPanel({ id }: { id: string | null }) {
   }, []);
   if (!inspectorOpen.value) return null;
   return (
-    <aside class="inspector scroll" aria-label="Info">
-      <IconButton class="inspector-close" icon={X} label="Close" keys="i" onClick={() => (inspectorOpen.value = false)} />
+    <InspectorFrame>
       {photo ? (
         <>
           <div
@@ -37,6 +37,6 @@ export function InspectorPanel({ id }: { id: string | null }) {
           <p>Move onto a picture with the arrow keys, or choose one by its circle, to see its info.</p>
         </div>
       )}
-    </aside>
+    </InspectorFrame>
   );
 }

@@ -3,14 +3,13 @@ import { Link } from "wouter-preact";
 import { useKeys } from "../app/keys";
 import { filmstripOpen, inspectorOpen } from "../app/preferences";
 import { isPhone } from "../app/responsive";
-import { IconButton } from "../shell/icon";
-import { X } from "../shell/icons";
 import { onlyPhoto, restorePhotos, toggleFavorite, trashPhotos } from "../state/photo-actions";
 import { photoName } from "../state/photos";
 import { undoLast } from "../state/undo";
 import { Absent, Unloaded } from "./absent";
 import { Filmstrip } from "./filmstrip";
 import { Inspector } from "./inspector";
+import { InspectorFrame } from "./inspector-frame";
 import { PurgeQuestion } from "./purge-question";
 import { useIdle } from "./use-idle";
 import { useModal } from "./use-modal";
@@ -126,10 +125,9 @@ export function Viewer({ ids: all, list, shown, inTrash = false, more, onMore, o
       {strip && <Filmstrip ids={ids} index={index} onMove={onMove} />}
       {purging !== null && <PurgeQuestion what={onlyPhoto(purging)} onClose={() => askToPurge(null)} />}
       {inspectorOpen.value && photo && (
-        <aside class="inspector scroll" aria-label="Info">
-          <IconButton class="inspector-close" icon={X} label="Close" keys="i" onClick={() => (inspectorOpen.value = false)} />
+        <InspectorFrame>
           <Inspector photo={photo} key={shown} />
-        </aside>
+        </InspectorFrame>
       )}
     </div>
   );
