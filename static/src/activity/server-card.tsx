@@ -146,8 +146,8 @@ const SHORT_QUEUE = 10;
 
 function Queue({ server }: { server: Backend }) {
   const { pending, in_progress, ours } = server.queue;
-  const all = pending + in_progress;
-  const others = Math.max(0, all - ours);
+  const others = Math.max(0, pending + in_progress - ours);
+  const all = ours + others;
   const scale = Math.max(SHORT_QUEUE, all);
   const words = all === 0 ? "Nothing queued" : `${count(all, "item")}: ${ours} from Darkroom, ${others} from elsewhere`;
   return (

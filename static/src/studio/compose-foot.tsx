@@ -44,8 +44,9 @@ function ServerLine({ backendId }: { backendId: string | null }) {
   return (
     <p class="small muted server-line">
       <span class="dot ok" />
+      <span class="ellipsis server-name">{server.name}</span>
       <span class="ellipsis">
-        {server.name} · {words.length === 0 ? "idle" : words.join(", ")}
+        {words.length === 0 ? "idle" : words.join(", ")}
         <TimeLeft server={server} />
       </span>
     </p>
