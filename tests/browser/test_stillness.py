@@ -114,6 +114,13 @@ async def test_while_the_pointer_is_on_the_grid_new_pictures_wait_behind_the_pil
     await page.get_by_role("searchbox").hover()
     await expect(pictures(page)).to_have_count(15)
     await expect(pill).to_be_hidden()
+    # These find room in the row that stands there.
+    await tiles(page).nth(1).hover()
+    await make(invokeai, 103)
+    await pill.click()
+    await expect(pictures(page)).to_have_count(16)
+    await make(invokeai, 104)
+    await expect(pill).to_have_text("1 new")
     assert await moved(page) == ([], [])
 
 

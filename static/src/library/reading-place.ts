@@ -175,6 +175,9 @@ export function useReadingPlace(scroller: { current: HTMLElement | null }, laid:
   return climb;
 }
 
+/** With these, the reader goes somewhere else. */
+const LEAVING = ["wheel", "pointerdown", "touchstart", "keydown"];
+
 /** The way up to rows that came above the top: by scrolling, until it is over or the reader scrolls. */
 export class Climb {
   readonly under: Signal<boolean> = signal(false);
@@ -198,23 +201,29 @@ export class Climb {
 
   /** Returns what ends it. */
   follow(element: HTMLElement): () => void {
-    const arrive = () => {
-      if (element.scrollTop >= 1) return;
-      element.style.removeProperty("--spare");
-      this.under.value = false;
-    };
+    const arrive = () => this.#arrive(element);
     const leave = () => {
       if (element.scrollTop >= 1) this.under.value = false;
     };
     element.addEventListener("scroll", arrive, { passive: true });
-    for (const type of ["wheel", "pointerdown", "touchstart"]) element.addEventListener(type, leave, { passive: true });
+    for (const type of LEAVING) document.addEventListener(type, leave, { passive: true });
     return () => {
       element.removeEventListener("scroll", arrive);
-      for (const type of ["wheel", "pointerdown", "touchstart"]) element.removeEventListener(type, leave);
+      for (const type of LEAVING) document.removeEventListener(type, leave);
     };
   }
 
+  #arrive(element: HTMLElement): void {
+    if (element.scrollTop >= 1) return;
+    element.style.removeProperty("--spare");
+    this.under.value = false;
+  }
+
   #scroll(): void {
-    if (this.under.peek()) this.scroller.current?.scrollTo({ top: 0, behavior: isStill.peek() ? "instant" : "smooth" });
+    const element = this.scroller.current;
+    if (!element || !this.under.peek()) return;
+    element.scrollTo({ top: 0, behavior: isStill.peek() ? "instant" : "smooth" });
+    // Where what came found room in a row, there is nothing to scroll.
+    this.#arrive(element);
   }
 }

@@ -48,6 +48,18 @@ const NAMES: Record<string, string> = {
   settings: "Settings",
 };
 
+/** Focuses the page. It does not stay focusable: a click on its words would then begin Tab's way at the page's top. */
+function enter(page: HTMLElement): void {
+  const ending = new AbortController();
+  const leave = () => {
+    ending.abort();
+    page.removeAttribute("tabindex");
+  };
+  page.tabIndex = -1;
+  page.focus({ preventScroll: true });
+  for (const type of ["blur", "pointerdown"]) page.addEventListener(type, leave, { signal: ending.signal });
+}
+
 /** After a change of page the focus is in the new one, and its name is heard. */
 function useArrival(main: { current: HTMLElement | null }): string | undefined {
   const [path] = useLocation();
@@ -58,7 +70,7 @@ function useArrival(main: { current: HTMLElement | null }): string | undefined {
     const isArrival = before.current !== null && before.current !== page;
     before.current = page;
     // Where a page puts it itself, it stays.
-    if (isArrival && !main.current?.contains(document.activeElement)) main.current?.focus({ preventScroll: true });
+    if (isArrival && !main.current?.contains(document.activeElement)) enter(main.current!);
   }, [place, part]);
   return NAMES[place];
 }
@@ -71,7 +83,7 @@ export function Frame({ children }: { children: ComponentChildren }) {
   useKeys({ "?": () => showKeys(true) });
   return (
     <div class="frame">
-      <button type="button" class="button skip-link" onClick={() => main.current?.focus()}>
+      <button type="button" class="button skip-link" onClick={() => enter(main.current!)}>
         Skip to the content
       </button>
       <nav class="rail" aria-label="Places">
@@ -85,7 +97,7 @@ export function Frame({ children }: { children: ComponentChildren }) {
         <Place to="/trash" icon={Trash2} name="Trash" />
         <Place to="/settings" icon={Settings} name="Settings" />
       </nav>
-      <main class="page" ref={main} tabIndex={-1} aria-label={place}>
+      <main class="page" ref={main} aria-label={place}>
         {children}
       </main>
       <nav class="tabs" aria-label="Places">
