@@ -243,7 +243,7 @@ def searches(words: list[str]) -> dict[str, str]:
         "without the most frequent": f'"{words[5]}" -"{words[0]}"',
         "frequent without negatives": f'"{words[0]}" -negative:watermark',
         "of long ago": f'"{words[42]}"',
-        "of long ago, rare": f'"{words[5042]}"',
+        "of long ago, rare": f'"{words[5_042 % len(words)]}"',
         "of long ago and of now": f'"{words[142]}" "{words[143]}"',
         "negative": "negative:watermark",
         "negative, rare": "negative:zebra",
