@@ -88,10 +88,9 @@ export function SearchField({ q, onSearch }: SearchFieldProps) {
             end();
           }
           if (event.key !== "Escape") return;
-          event.preventDefault();
-          if (!text) return box.current?.blur();
           setText("");
           searchNow(null);
+          box.current?.blur();
         }}
       />
     </label>
