@@ -2,8 +2,8 @@
 
 The limit is a handler of the same application that does nothing but answer with the bytes: the same server, middleware
 and headers. *Warm*: the thumbnails asked for are in Darkroom's memory. *Listed*: none is; each is read from its file,
-which is in the disk's cache, and where that is a list has told. *Cold*: no list has, so each needs its row as well. CPU
-is the server process's own; the client is another process.
+which is in the disk's cache, and where that is a list has told. *Cold*: no list has, as of what comes by the feed or
+with a step, so each needs its row as well. CPU is the server process's own; the client is another process.
 """
 
 from __future__ import annotations
