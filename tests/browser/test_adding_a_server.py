@@ -92,7 +92,7 @@ async def test_what_is_wrong_with_an_address_is_said_in_a_sentence(
     await expect(page.get_by_test_id("server")).to_have_count(1)
 
 
-async def test_a_server_that_is_off_is_added_when_one_says_so_and_not_after_cancel(open_page: OpenPage) -> None:
+async def test_a_server_that_is_off_is_added_when_one_says_so(open_page: OpenPage) -> None:
     page = await open_page("/activity", tolerated=(REFUSED,))
     dialog, address = await open_dialog(page)
     await address.fill("127.0.0.1:9")
