@@ -162,10 +162,10 @@ async def test_scrolling_keys_walk_the_grid_without_a_click_and_the_focus_stays(
     at = ids.index(await page.evaluate(FOCUSED))
     assert at >= 6, "a view holds two rows"
     await page.keyboard.press("End")
-    await page.wait_for_function(f"{FOCUSED} === {json.dumps(ids[-1])}")
+    await page.wait_for_function(f"() => {FOCUSED} === {json.dumps(ids[-1])}")
     await expect(focused).to_be_in_viewport(ratio=1)
     await page.keyboard.press("PageUp")
-    await page.wait_for_function(f"![null, {json.dumps(ids[-1])}].includes({FOCUSED})")
+    await page.wait_for_function(f"() => ![null, {json.dumps(ids[-1])}].includes({FOCUSED})")
     await expect(focused).to_be_in_viewport(ratio=1)
     # Scrolled out of sight, it keeps the focus.
     grid = page.get_by_test_id("grid")
@@ -174,7 +174,7 @@ async def test_scrolling_keys_walk_the_grid_without_a_click_and_the_focus_stays(
     await expect(page.locator(f"[data-photo='{ids[0]}']")).to_be_in_viewport()
     assert await page.evaluate(FOCUSED) == before
     await page.keyboard.press("Home")
-    await page.wait_for_function(f"{FOCUSED} === {json.dumps(ids[0])}")
+    await page.wait_for_function(f"() => {FOCUSED} === {json.dumps(ids[0])}")
     await expect(grid).to_have_js_property("scrollTop", 0)
 
 

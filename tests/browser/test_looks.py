@@ -129,13 +129,11 @@ async def test_offline_is_said_over_the_library_and_moves_nothing_of_it(
             socket.connect_to_server()
         feeds.append(socket)
 
-    await make(invokeai, 1)
+    await create_session(invokeai, darkroom, 96, 64, batch=1)
     page = await open_page("/settings", tolerated=(LOST_CONNECTION,), viewport={"width": 1000, "height": 700})
     await page.context.route_web_socket("**/api/v1/feed", listen)
     await page.goto("/")
     await expect(tiles(page)).to_have_count(1)
-    async with darkroom.http.post("/api/v1/sessions", json={"name": "Hills"}) as response:
-        assert response.status == 201
     await expect(page.get_by_label("Session")).to_be_visible()
     search = page.get_by_role("searchbox")
     before = [await box_of(one) for one in (tiles(page), search)]

@@ -147,9 +147,8 @@ async def test_while_a_finger_or_the_focus_is_on_the_grid_new_pictures_wait(
 async def test_what_the_studio_queues_has_its_place_at_once_and_becomes_its_picture_there(
     open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:
-    await make(invokeai, *range(8))
-    async with darkroom.http.post("/api/v1/sessions", json={"name": "Hills"}) as response:
-        assert response.status == 201
+    await make(invokeai, *range(7))
+    await create_session(invokeai, darkroom, 96, 64, batch=1)
     page = await open_page("/")
     await expect(pictures(page)).to_have_count(8)
     await expect(page.get_by_label("Session")).to_be_visible()

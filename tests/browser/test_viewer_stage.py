@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.async_api import FloatRect, Locator, Page, expect
 
@@ -152,10 +154,10 @@ async def test_the_strip_is_centred_again_when_the_inspector_takes_its_room(
 async def test_a_file_that_does_not_come_leaves_its_thumbnail_and_says_why(
     open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
-    await make(invokeai, 1)
+    await make(invokeai, 1, size=(1200, 800))
     page = await open_page("/", viewport=WINDOW, tolerated=(LOST_CONNECTION,))
     await expect(pictures(page)).to_have_count(1)
-    await page.context.route("**/photos/*/file*", lambda route: route.abort())
+    await page.context.route(re.compile("/file|size=large"), lambda route: route.abort())
     await pictures(page).first.get_by_role("link").click()
     unloaded = page.get_by_test_id("unloaded")
     await expect(unloaded).to_contain_text("The file cannot be shown.")
