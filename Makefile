@@ -11,7 +11,7 @@ SCHEMA := static/src/api/schema.d.ts
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
 
-# A worker for each core, each with its own PostgreSQL and Chromium.
+# Several workers, each with its own PostgreSQL and Chromium (tests/conftest.py says how many).
 PYTEST = $(BIN)/python -m pytest --numprocesses=auto --dist=loadgroup
 
 # Every process that the tests start would compile the service anew.

@@ -48,6 +48,11 @@ DELETE_ROWS = f"""
 """
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """A test waits about half of its time: for a socket, a process or a browser."""
+    return 2 * (os.cpu_count() or 1)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A file's tests run on one worker, so that its module fixtures are set up once."""

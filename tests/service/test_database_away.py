@@ -43,7 +43,7 @@ BODIES: dict[str, Any] = {
 }
 END_WAITING = """
     SELECT bool_or(pg_terminate_backend(pid)) FROM pg_stat_activity
-     WHERE wait_event_type = 'Lock' AND query LIKE '%photos%' AND pid <> pg_backend_pid()
+     WHERE wait_event_type = 'Lock' AND query LIKE '%mime_type%' AND pid <> pg_backend_pid()
 """
 NEED_NO_DATABASE = {
     "get_backend_queue",

@@ -223,6 +223,7 @@ async def test_hello_and_status_count_the_photos_once(
             readiness=SimpleNamespace(troubles=well),
             photo_pass=reporter,
             search_index=reporter,
+            renditions=SimpleNamespace(count_large=well),
             started_at=datetime.now(UTC),
         )
         return [await snapshot(harness.database, hub, harness.registry), await status]
