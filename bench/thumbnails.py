@@ -2,8 +2,9 @@
 
 The limit is a handler of the same application that does nothing but answer with the bytes: the same server, middleware
 and headers. *Warm*: the thumbnails asked for are in Darkroom's memory. *Listed*: none is; each is read from its file,
-which is in the disk's cache, and where that is a list has told. *Cold*: no list has, as of what comes by the feed or
-with a step, so each needs its row as well. CPU is the server process's own; the client is another process.
+which is in the disk's cache, and where that is was told by the list, the session or the feed that the page has its
+address from. *Cold*: nothing has told, as after a restart, so each needs its row as well; it has no target. CPU is the
+server process's own; the client is another process.
 """
 
 from __future__ import annotations
@@ -196,7 +197,7 @@ def median(measured: list[Measured]) -> Measured:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Prints all, beside memory; 1 when a ratio misses the target."""
+    """Prints all, beside memory; 1 when warm or listed misses the target."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=int, default=6000, help="more than fit into memory: 3400")
     parser.add_argument("--rounds", type=int, default=3)
@@ -207,8 +208,9 @@ def main(arguments: list[str] | None = None) -> int:
     missed = False
     for name, one in results.items():
         ratio = one.per_second / memory.per_second
-        missed |= ratio < TARGET
-        beside = "" if name == "memory" else f"  ratio {ratio:.2f} (target ≥ {TARGET})"
+        gated = name in ("warm", "listed")
+        missed |= gated and ratio < TARGET
+        beside = "" if name == "memory" else f"  ratio {ratio:.2f}" + (f" (target ≥ {TARGET})" if gated else "")
         cpu = "" if name == "memory" else f"  CPU × {one.cpu_microseconds / memory.cpu_microseconds:.2f}"
         print(f"  {name:7} {one.per_second:7.0f} a second  {one.cpu_microseconds:5.0f} µs CPU{beside}{cpu}")
     return 1 if missed else 0

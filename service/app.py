@@ -215,7 +215,7 @@ async def opened(
         hub = Hub(VERSION)
         closing.callback(hub.close)
         previews = Previews()
-        announcer = Announcer(hub, readers(database, lambda: registry))
+        announcer = Announcer(hub, readers(database, lambda: registry, lambda: thumbnails))
 
         # The InvokeAI servers.
         http = await closing.enter_async_context(_http())

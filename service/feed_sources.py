@@ -10,13 +10,14 @@ from service.backends.registry import Registry
 from service.database.engine import Database
 from service.library.albums import albums_by_ids
 from service.library.queries import photos_by_ids
+from service.library.thumbnails import Thumbnails
 from service.live.announce import Readers
 from service.live.hub import Hub
 from service.live.messages import Hello
 from service.studio.queries import live_steps, sessions_by_ids, steps_by_ids
 
 
-def readers(database: Database, registry: Callable[[], Registry]) -> Readers:
+def readers(database: Database, registry: Callable[[], Registry], thumbnails: Callable[[], Thumbnails]) -> Readers:
     """How the announcer reads whole resources."""
 
     def reader(read: Callable[..., Awaitable[Mapping[UUID, Any]]], *more: Callable[[], Any]) -> Any:
@@ -27,8 +28,8 @@ def readers(database: Database, registry: Callable[[], Registry]) -> Readers:
         return by_ids
 
     return Readers(
-        photos=reader(photos_by_ids),
-        steps=reader(steps_by_ids, lambda: registry().item_progress),
+        photos=reader(photos_by_ids, thumbnails),
+        steps=reader(steps_by_ids, lambda: registry().item_progress, thumbnails),
         sessions=reader(sessions_by_ids),
         albums=reader(albums_by_ids),
         ledger=lambda: registry().ledger(),

@@ -109,9 +109,15 @@ class Page(msgspec.Struct, kw_only=True, frozen=True):
     count: Annotated[bool, QueryParameter(description="False: spare the exact total")] = True
 
 
-async def photos_by_ids(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Photo]:
-    """Those that exist and are not purged, in the trash or not."""
+async def photos_by_ids(
+    connection: Connection, ids: Iterable[UUID], thumbnails: Thumbnails | None = None
+) -> dict[UUID, Photo]:
+    """Those that exist and are not purged, in the trash or not. `thumbnails` learn where theirs are: they are asked for
+    next."""
+    drops = thumbnails.drops if thumbnails else 0
     rows = await connection.fetch(BY_IDS, list(ids))
+    if thumbnails is not None:
+        _teach(thumbnails, rows, drops)
     return {row["id"]: to_photo(row) for row in rows}
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from queue import SimpleQueue
+from threading import Thread
 from typing import Final, Self
 from uuid import UUID
 
@@ -49,13 +51,12 @@ class ThumbnailSource:
         renditions: Renditions,
     ) -> None:
         self._database = database
-        self._storage = storage
         self._thumbnails = thumbnails
         self._integrity = integrity
         self._renditions = renditions
-        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="thumbnails")
         self._rows = Together(self._read_rows)
-        self._files = Together(self._read_files)
+        self._readers = FileReaders(storage)
+        self._files = Together(self._readers.read)
         self.kept = thumbnails.get
         """What memory has of a photo, or None."""
 
@@ -65,7 +66,7 @@ class ThumbnailSource:
     async def __aexit__(self, *_: object) -> None:
         await self._rows.close()
         await self._files.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._readers.close()
 
     async def find(self, photo_id: UUID, size: RenditionSize) -> Thumbnail:
         """Of a photo that has no large rendition, the small one is its largest. Raises NotFound, `NotYet` and
@@ -127,9 +128,6 @@ class ThumbnailSource:
             found = await files.all_stored(connection, set(photo_ids))
         return [found.get(photo_id) or no_such_photo() for photo_id in photo_ids]
 
-    async def _read_files(self, paths: Sequence[str]) -> list[Thumbnail | Exception | None]:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, _read_all, self._storage, paths)
-
 
 def _path(place: Place, size: RenditionSize) -> str | None:
     if size == "small":
@@ -137,14 +135,47 @@ def _path(place: Place, size: RenditionSize) -> str | None:
     return large_path(place.original) if place.has_large else None
 
 
-def _read_all(storage: LocalStorage, paths: Sequence[str]) -> list[Thumbnail | Exception | None]:
-    return [_read_whole(storage, path) for path in paths]
+class FileReaders:
+    """A few threads that read renditions. For files this small an executor costs as much as the reading."""
+
+    def __init__(self, storage: LocalStorage) -> None:
+        self._storage = storage
+        self._work: SimpleQueue[tuple[asyncio.Future[list[Thumbnail | Exception | None]], Sequence[str]] | None] = (
+            SimpleQueue()
+        )
+        for number in range(READERS):
+            Thread(target=self._run, name=f"thumbnails {number}", daemon=True).start()
+
+    def close(self) -> None:
+        """They end once they have read what was asked for; a disk that does not answer keeps nobody waiting."""
+        for _ in range(READERS):
+            self._work.put(None)
+
+    def read(self, paths: Sequence[str]) -> asyncio.Future[list[Thumbnail | Exception | None]]:
+        """One for each path: None for what is missing, or not whole."""
+        read: asyncio.Future[list[Thumbnail | Exception | None]] = asyncio.get_running_loop().create_future()
+        self._work.put((read, paths))
+        return read
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            read, paths = work
+            found = [_read_whole(self._storage, path) for path in paths]
+            with suppress(RuntimeError):  # the loop has closed meanwhile
+                read.get_loop().call_soon_threadsafe(_settle, read, found)
+
+
+def _settle(
+    read: asyncio.Future[list[Thumbnail | Exception | None]], found: list[Thumbnail | Exception | None]
+) -> None:
+    if not read.done():
+        read.set_result(found)
 
 
 def _read_whole(storage: LocalStorage, path: str) -> Thumbnail | Exception | None:
     """With as few calls to the system as there can be."""
     try:
-        descriptor = os.open(storage.path(path), os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(storage.name(path), os.O_RDONLY | os.O_CLOEXEC)
         try:
             content = piece = os.read(descriptor, PIECE)
             while len(piece) == PIECE:
@@ -154,6 +185,8 @@ def _read_whole(storage: LocalStorage, path: str) -> Thumbnail | Exception | Non
             os.close(descriptor)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except ValueError as error:
+        return error
     except OSError as error:
         return DataFolderAway(f"the thumbnail cannot be read: {error.strerror or error}")
     return Thumbnail.of(content) if is_whole_webp(content[:WEBP_HEADER], len(content)) else None

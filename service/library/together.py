@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, Generic, NamedTuple, TypeVar
 
 K = TypeVar("K")
@@ -29,42 +30,67 @@ class Together(Generic[K, V]):
     def __init__(self, answer: Callable[[Sequence[K]], Awaitable[Sequence[V | Exception]]]) -> None:
         self._answer = answer
         self._asked: list[_Asked[K, V]] = []
-        self._caller: asyncio.Task[None] | None = None
-        self._calls: set[asyncio.Task[None]] = set()
+        self._calls: set[asyncio.Future[Sequence[V | Exception]]] = set()
+        self._newest: asyncio.Future[Sequence[V | Exception]] | None = None
+        """The call that what is asked for next waits for; None where it may begin at once."""
+        self._is_due = False
 
     async def close(self) -> None:
-        tasks = [*self._calls, *([self._caller] if self._caller else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Who still waits is cancelled."""
+        for asked in self._asked:
+            asked.answer.cancel()
+        self._asked.clear()
+        for call in self._calls:
+            call.cancel()
+        await asyncio.gather(*self._calls, return_exceptions=True)
 
     async def get(self, key: K) -> V:
-        asked: _Asked[K, V] = _Asked(key, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        asked: _Asked[K, V] = _Asked(key, loop.create_future())
         self._asked.append(asked)
-        if self._caller is None or self._caller.done():
-            self._caller = asyncio.create_task(self._run(), name="asked together")
+        if self._newest is None and not self._is_due:
+            self._is_due = True
+            loop.call_soon(self._begin)  # with all that the loop has still to hear of in this turn
         return await asked.answer
 
-    async def _run(self) -> None:
-        while self._asked:
-            some, self._asked = self._asked[:MOST], self._asked[MOST:]
-            call = asyncio.create_task(self._call(some), name="answered together")
-            self._calls.add(call)
-            call.add_done_callback(self._calls.discard)
-            await asyncio.wait({call}, timeout=SLOW)
-            if len(self._calls) >= CALLS:
-                await asyncio.wait(self._calls, return_when=asyncio.FIRST_COMPLETED)
+    def _begin(self) -> None:
+        self._is_due = False
+        if not self._asked or len(self._calls) >= CALLS:
+            return
+        some, self._asked = self._asked[:MOST], self._asked[MOST:]
+        call = asyncio.ensure_future(self._answer([asked.key for asked in some]))
+        self._newest = call
+        self._calls.add(call)
+        patience = asyncio.get_running_loop().call_later(SLOW, self._go_on, call)
+        call.add_done_callback(partial(self._end, some, patience))
 
-    async def _call(self, some: Sequence[_Asked[K, V]]) -> None:
-        answers: Sequence[V | Exception]
-        try:
-            answers = await self._answer([asked.key for asked in some])
-        except Exception as error:  # noqa: BLE001 - each who asked is told
-            answers = [error] * len(some)
-        for asked, answer in zip(some, answers, strict=True):
-            if asked.answer.done():  # whoever asked has gone
-                continue
-            if isinstance(answer, Exception):
-                asked.answer.set_exception(answer)
-            else:
-                asked.answer.set_result(answer)
+    def _go_on(self, call: asyncio.Future[Sequence[V | Exception]]) -> None:
+        """That call is slow: the next ones do not wait for it."""
+        if self._newest is call:
+            self._newest = None
+            self._begin()
+
+    def _end(
+        self,
+        some: Sequence[_Asked[K, V]],
+        patience: asyncio.TimerHandle,
+        call: asyncio.Future[Sequence[V | Exception]],
+    ) -> None:
+        patience.cancel()
+        self._calls.discard(call)
+        if call.cancelled():
+            for asked in some:
+                asked.answer.cancel()
+        else:
+            error = call.exception()
+            answers = call.result() if error is None else [error] * len(some)
+            for asked, answer in zip(some, answers, strict=True):
+                if asked.answer.done():  # whoever asked has gone
+                    continue
+                if isinstance(answer, BaseException):
+                    asked.answer.set_exception(answer)
+                else:
+                    asked.answer.set_result(answer)
+        if self._newest is call or self._newest is None:
+            self._newest = None
+            self._begin()

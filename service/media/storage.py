@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from io import BufferedReader, FileIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import structlog
@@ -35,6 +35,7 @@ class LocalStorage:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
+        self._root_name = str(self.root).rstrip("/")
         self.leftovers = Leftovers()
         self._library_id: UUID | None = None
 
@@ -85,10 +86,13 @@ class LocalStorage:
 
     def path(self, relative: str) -> Path:
         """The absolute path. Raises `ValueError` for a path that could lead out of the data folder."""
-        parts = PurePosixPath(relative)
-        if parts.is_absolute() or ".." in parts.parts or not parts.parts or "\0" in relative:
+        return Path(self.name(relative))
+
+    def name(self, relative: str) -> str:
+        """As `path`, for a call to the system; a tenth of the cost."""
+        if relative in ("", ".") or relative[0] == "/" or ".." in relative.split("/") or "\0" in relative:
             raise ValueError(f"{relative!r} is no path inside the data folder")
-        return self.root / parts
+        return f"{self._root_name}/{relative}"
 
     def temporary(self, relative: str, token: UUID) -> Path:
         """The name under which `relative` is being written by the holder of `token`: hidden, in the same folder."""

@@ -15,6 +15,7 @@ from service.errors import NotFound
 from service.library import cursor as cursors
 from service.library.cursor import Position
 from service.library.queries import photos_by_ids
+from service.library.thumbnails import Thumbnails
 from service.live.messages import Item, Model, Photo, Progress, Session, SessionDetail, Step
 from service.studio.schemas import ModelList, SessionList
 
@@ -75,13 +76,16 @@ class SessionOrder(msgspec.Struct, frozen=True):
     order: str = "updated"
 
 
-async def steps_by_ids(connection: Connection, ids: Iterable[UUID], progress: ProgressOf) -> dict[UUID, Step]:
-    """Those that exist, deleted ones too; each with its alternatives in position order and its items."""
+async def steps_by_ids(
+    connection: Connection, ids: Iterable[UUID], progress: ProgressOf, thumbnails: Thumbnails | None = None
+) -> dict[UUID, Step]:
+    """Those that exist, deleted ones too; each with its alternatives in position order and its items. `thumbnails`
+    learn where theirs are."""
     step_ids = list(ids)
     rows = await connection.fetch(STEPS, step_ids)
     placed = await connection.fetch(ALTERNATIVES, step_ids)
     items = await connection.fetch(ITEMS, step_ids)
-    photos = await photos_by_ids(connection, [row["photo_id"] for row in placed])
+    photos = await photos_by_ids(connection, [row["photo_id"] for row in placed], thumbnails)
     alternatives_of: dict[UUID, list[Photo]] = {row["id"]: [] for row in rows}
     for row in placed:
         if row["photo_id"] in photos:
@@ -111,12 +115,14 @@ async def sessions_by_ids(connection: Connection, ids: Iterable[UUID]) -> dict[U
     return {row["id"]: Session(**dict(row)) for row in rows}
 
 
-async def session_detail(connection: Connection, session_id: UUID, progress: ProgressOf) -> SessionDetail:
+async def session_detail(
+    connection: Connection, session_id: UUID, progress: ProgressOf, thumbnails: Thumbnails | None = None
+) -> SessionDetail:
     """With its steps by position; raises `NotFound`, for a deleted one too."""
     session = (await sessions_by_ids(connection, [session_id])).get(session_id)
     if session is None or session.deleted_at is not None:
         raise NotFound("There is no such session.")
-    steps = await _in_order(connection, STEPS_OF_SESSION, (session_id,), progress)
+    steps = await _in_order(connection, STEPS_OF_SESSION, (session_id,), progress, thumbnails)
     return SessionDetail(**msgspec.structs.asdict(session), steps=steps)
 
 
@@ -158,9 +164,15 @@ async def list_models(
     return ModelList(items=items, total=len(items), limit=len(items), offset=0, next_cursor=None)
 
 
-async def _in_order(connection: Connection, query: str, values: Sequence[Any], progress: ProgressOf) -> list[Step]:
+async def _in_order(
+    connection: Connection,
+    query: str,
+    values: Sequence[Any],
+    progress: ProgressOf,
+    thumbnails: Thumbnails | None = None,
+) -> list[Step]:
     ids = [row["id"] for row in await connection.fetch(query, *values)]
-    steps = await steps_by_ids(connection, ids, progress)
+    steps = await steps_by_ids(connection, ids, progress, thumbnails)
     return [steps[step_id] for step_id in ids if step_id in steps]
 
 

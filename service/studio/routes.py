@@ -16,6 +16,7 @@ from service.database.engine import Database
 from service.error_responses import failures
 from service.errors import ValidationError
 from service.json_schema import MINIMUM_ZERO
+from service.library.thumbnails import Thumbnails
 from service.live.announce import Announcer
 from service.live.messages import Session, SessionDetail, Step
 from service.studio import queries, sessions, steps
@@ -78,11 +79,14 @@ async def create_session(
 
 @get("/api/v1/sessions/{session_id:uuid}", operation_id="get_session")
 async def get_session(
-    session_id: FromPath[UUID], database: NamedDependency[Database], registry: NamedDependency[Registry]
+    session_id: FromPath[UUID],
+    database: NamedDependency[Database],
+    registry: NamedDependency[Registry],
+    thumbnails: NamedDependency[Thumbnails],
 ) -> SessionDetail:
     """With its steps, each with its alternatives in position order and its queue items."""
     async with database.connection() as connection:
-        return await queries.session_detail(connection, session_id, registry.item_progress)
+        return await queries.session_detail(connection, session_id, registry.item_progress, thumbnails)
 
 
 @patch("/api/v1/sessions/{session_id:uuid}", operation_id="update_session")

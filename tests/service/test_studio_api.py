@@ -13,6 +13,7 @@ import pytest
 
 from service.library import cursor as cursors
 from service.library.cursor import Position
+from service.library.thumbnails import Thumbnails
 from service.studio.models import ModelCache
 from service.studio.queries import SessionOrder
 from service.studio.routes import routes
@@ -40,6 +41,7 @@ async def api(studio: StudioHarness) -> AsyncIterator[Api]:
         registry=studio.registry,
         submitter=studio.submitter,
         model_cache=studio.models,
+        thumbnails=Thumbnails(),
     ) as client:
         yield Api(client)
 
