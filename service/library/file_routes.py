@@ -21,7 +21,7 @@ from service.library.conditional import (
     is_fresh,
     wanted_range,
 )
-from service.library.files import FileResponse, Stored, Waiting
+from service.library.files import BytesResponse, FileResponse, Stored, Waiting
 from service.library.integrity import Integrity, LostFile
 from service.library.thumbnail_source import NotYet, ThumbnailSource
 from service.library.thumbnails import RenditionSize
@@ -116,7 +116,7 @@ async def get_photo_thumbnail(
     if request.method == HttpMethod.HEAD:
         headers["Content-Length"] = str(len(thumbnail.content))
         return Response(b"", headers=headers, media_type=WEBP)
-    return Response(thumbnail.content, headers=headers, media_type=WEBP)
+    return BytesResponse(thumbnail.content, headers=headers, media_type=WEBP)
 
 
 def _if_none_match(request: Request[Any, Any, Any]) -> str | None:

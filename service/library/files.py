@@ -161,6 +161,24 @@ def _require_folder(storage: LocalStorage) -> None:
         raise DataFolderAway(f"the data folder cannot be read: {error.strerror or error}") from error
 
 
+class BytesResponse(Response[bytes]):
+    """All of its headers are known, and its content needs no encoding: it is sent as it is."""
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIResponse:
+        return _Bytes(self.content, self.headers | {"Content-Type": str(self.media_type)})
+
+
+class _Bytes(ASGIResponse):
+    def __init__(self, content: bytes, headers: dict[str, str]) -> None:
+        self._content = content
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        self._headers.append((b"content-length", str(len(content)).encode()))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        await send({"type": "http.response.start", "status": 200, "headers": self._headers})
+        await send({"type": "http.response.body", "body": self._content, "more_body": False})
+
+
 class FileResponse(Response[Any]):
     """A part of an open file, which is closed whatever happens."""
 

@@ -73,7 +73,8 @@ class ThumbnailSource:
         `DataFolderAway`."""
         drops = self._thumbnails.drops
         place = self._thumbnails.place(photo_id)
-        if place is not None and (found := await self._read(_path(place, size))) is not None:
+        path = None if place is None else _path(place, size)
+        if path is not None and (found := await self._files.get(path)) is not None:
             return self._thumbnails.put(photo_id, size, found, drops=drops)
         for _ in range(2):  # once more when its name has just gone: a selection moves files (docs/files.md)
             drops = self._thumbnails.drops
@@ -86,10 +87,10 @@ class ThumbnailSource:
             place = Place(photo.local_storage_path or "", photo.local_thumbnail_path, bool(photo.large_bytes))
             self._thumbnails.learn(photo_id, place, drops=drops)
             path = _path(place, size)
-            if (found := await self._read(path)) is not None:
-                return self._thumbnails.put(photo_id, size, found, drops=drops)
             if path is None:
                 break
+            if (found := await self._files.get(path)) is not None:
+                return self._thumbnails.put(photo_id, size, found, drops=drops)
         if size == "large" and not _has_large(photo):
             return self.kept(photo_id, "small") or await self.find(photo_id, "small")
         try:
@@ -118,10 +119,6 @@ class ThumbnailSource:
         if size == "large":
             return await self.find(photo.id, "small")
         raise _no_thumbnail()
-
-    async def _read(self, path: str | None) -> Thumbnail | None:
-        """None for what is missing, or not whole."""
-        return None if path is None else await self._files.get(path)
 
     async def _read_rows(self, photo_ids: Sequence[UUID]) -> list[Stored | Exception]:
         async with self._database.connection() as connection:
@@ -181,6 +178,7 @@ def _read_whole(storage: LocalStorage, path: str) -> Thumbnail | Exception | Non
             while len(piece) == PIECE:
                 piece = os.read(descriptor, PIECE)
                 content += piece
+            written = os.fstat(descriptor).st_mtime_ns
         finally:
             os.close(descriptor)
     except (FileNotFoundError, NotADirectoryError):
@@ -189,7 +187,12 @@ def _read_whole(storage: LocalStorage, path: str) -> Thumbnail | Exception | Non
         return error
     except OSError as error:
         return DataFolderAway(f"the thumbnail cannot be read: {error.strerror or error}")
-    return Thumbnail.of(content) if is_whole_webp(content[:WEBP_HEADER], len(content)) else None
+    # Each file is written once, under a name of its own, and then renamed: its time tells it from another.
+    return (
+        Thumbnail(content, f'"{written:x}-{len(content):x}"')
+        if is_whole_webp(content[:WEBP_HEADER], len(content))
+        else None
+    )
 
 
 def _has_large(photo: Stored) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -19,17 +19,12 @@ SLOW: Final = 0.05
 """Seconds for which what is asked for next waits until the call before has ended."""
 
 
-class _Asked(NamedTuple, Generic[K, V]):
-    key: K
-    answer: asyncio.Future[V]
-
-
 class Together(Generic[K, V]):
     """`answer` gives a value, or an exception to raise, for each of some keys, in their order."""
 
     def __init__(self, answer: Callable[[Sequence[K]], Awaitable[Sequence[V | Exception]]]) -> None:
         self._answer = answer
-        self._asked: list[_Asked[K, V]] = []
+        self._asked: list[tuple[K, asyncio.Future[V]]] = []
         self._calls: set[asyncio.Future[Sequence[V | Exception]]] = set()
         self._newest: asyncio.Future[Sequence[V | Exception]] | None = None
         """The call that what is asked for next waits for; None where it may begin at once."""
@@ -37,28 +32,28 @@ class Together(Generic[K, V]):
 
     async def close(self) -> None:
         """Who still waits is cancelled."""
-        for asked in self._asked:
-            asked.answer.cancel()
+        for _, answer in self._asked:
+            answer.cancel()
         self._asked.clear()
         for call in self._calls:
             call.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)
 
-    async def get(self, key: K) -> V:
+    def get(self, key: K) -> asyncio.Future[V]:
         loop = asyncio.get_running_loop()
-        asked: _Asked[K, V] = _Asked(key, loop.create_future())
-        self._asked.append(asked)
+        answer: asyncio.Future[V] = loop.create_future()
+        self._asked.append((key, answer))
         if self._newest is None and not self._is_due:
             self._is_due = True
             loop.call_soon(self._begin)  # with all that the loop has still to hear of in this turn
-        return await asked.answer
+        return answer
 
     def _begin(self) -> None:
         self._is_due = False
         if not self._asked or len(self._calls) >= CALLS:
             return
         some, self._asked = self._asked[:MOST], self._asked[MOST:]
-        call = asyncio.ensure_future(self._answer([asked.key for asked in some]))
+        call = asyncio.ensure_future(self._answer([key for key, _ in some]))  # noqa: RUF006 (it is kept below)
         self._newest = call
         self._calls.add(call)
         patience = asyncio.get_running_loop().call_later(SLOW, self._go_on, call)
@@ -72,25 +67,25 @@ class Together(Generic[K, V]):
 
     def _end(
         self,
-        some: Sequence[_Asked[K, V]],
+        some: Sequence[tuple[K, asyncio.Future[V]]],
         patience: asyncio.TimerHandle,
         call: asyncio.Future[Sequence[V | Exception]],
     ) -> None:
         patience.cancel()
         self._calls.discard(call)
         if call.cancelled():
-            for asked in some:
-                asked.answer.cancel()
+            for _, answer in some:
+                answer.cancel()
         else:
             error = call.exception()
             answers = call.result() if error is None else [error] * len(some)
-            for asked, answer in zip(some, answers, strict=True):
-                if asked.answer.done():  # whoever asked has gone
+            for (_, answer), found in zip(some, answers, strict=True):
+                if answer.done():  # who asked has gone
                     continue
-                if isinstance(answer, BaseException):
-                    asked.answer.set_exception(answer)
+                if isinstance(found, BaseException):
+                    answer.set_exception(found)
                 else:
-                    asked.answer.set_result(answer)
+                    answer.set_result(found)
         if self._newest is call or self._newest is None:
             self._newest = None
             self._begin()
