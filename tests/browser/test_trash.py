@@ -216,6 +216,7 @@ async def test_the_trash_says_how_long_it_keeps_a_photo_and_deletes_for_good_the
     )
     await expect(viewer).to_be_hidden()
     await expect(page.get_by_role("heading", name="The trash is empty")).to_be_visible()
+    await expect(page.get_by_test_id("toast").last).to_have_text("1 photo deleted for good")
     async with (
         darkroom.http.get("/api/v1/photos") as library,
         darkroom.http.get("/api/v1/photos?trashed=true") as trash,
