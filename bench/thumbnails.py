@@ -47,7 +47,7 @@ AT_ONCE = 12
 """Connections: two browsers open as many."""
 BYTES = 20_000
 COLD = 2000
-"""Photos of which nothing is known, in each round."""
+"""Photos in each round that the server has not been asked for before."""
 HEADERS = {"Cache-Control": "private, max-age=31536000, immutable", "ETag": '"0123456789abcdef01234567"'}
 
 
@@ -161,7 +161,7 @@ async def timed(port: int, process: psutil.Process, paths: Sequence[str]) -> Mea
 
 
 async def measure(photos: int, rounds: int) -> dict[str, list[Measured]]:
-    """Turn about, so that whatever else the machine does falls on all alike."""
+    """The ways take turns, so that other work of the machine slows all of them alike."""
     with tempfile.TemporaryDirectory(prefix="darkroom-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # as root, PostgreSQL is another user

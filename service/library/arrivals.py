@@ -46,7 +46,7 @@ class Arrivals:
             await self._make(self._waiting.pop())
 
     async def _make(self, photo_id: UUID) -> None:
-        """Of a photo whose original is lost, whoever reads it next will say so."""
+        """A photo whose original is lost is only logged here: the next reader of the file reports it."""
         if not self._renditions.keeps_large():
             return
         original = await self._renditions.lacks_large(photo_id)

@@ -133,7 +133,7 @@ class Bulk:
         changes.went_on(len(photo_ids), changed)
 
     async def _batches(self, call: _Call, changes: ManyChanges) -> AsyncIterator[list[UUID]]:
-        """By id, so that what changes or comes meanwhile is not met twice."""
+        """Ordered by id, so that no photo is met twice although photos change and arrive."""
         wanted = call.wanted
         if not isinstance(wanted.ids, UnsetType):
             ids = sorted(set(wanted.ids))
