@@ -82,6 +82,22 @@ async def test_a_long_refusal_is_read_to_its_end_by_keyboard(open_page: OpenPage
     await page.wait_for_function(at_end, arg=await words.element_handle())
 
 
+async def test_activity_fills_from_the_top_and_pushes_nothing_down(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    await fill_library(invokeai, darkroom)
+    page = await open_page("/settings", tolerated=(LOST_CONNECTION,))
+    await page.context.route_web_socket("**/api/v1/feed", refuse)
+    await page.route("**/feed/snapshot", lambda route: route.abort())
+    async with page.expect_request_finished(lambda request: "/photos?" in request.url):
+        await page.goto("/activity")
+    await expect(page.get_by_role("heading", name="Activity")).to_be_visible()
+    await expect(page.get_by_test_id("queue").or_(page.get_by_test_id("retrievals"))).to_have_count(0)
+    await page.unroute("**/feed/snapshot")
+    await expect(page.get_by_test_id("queue")).to_be_visible(timeout=30_000)
+    await expect(page.locator(".activity .servers li")).to_have_count(1)
+
+
 @pytest.mark.parametrize("width", [620, 880])
 async def test_a_retrievals_row_is_no_wider_than_its_card_and_its_reason_is_read_whole(
     open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom, width: int

@@ -6,7 +6,7 @@ import { Icon } from "../shell/icon";
 import { Plus, Server } from "../shell/icons";
 import { TopBar } from "../shell/top-bar";
 import { backends, backendsKnown } from "../state/backends";
-import { followRetrievals, troubled } from "../state/retrievals";
+import { followRetrievals, troubled, troubledError } from "../state/retrievals";
 import { loadSettings } from "../state/settings";
 import { Viewer } from "../viewer/viewer";
 import { QueueTable } from "./queue-table";
@@ -24,6 +24,7 @@ export function ActivityPage() {
   useEffect(followRetrievals, []);
   useEffect(() => void loadSettings(), []);
   const none = backendsKnown.value && backends.value.length === 0;
+  const retrievalsKnown = troubled.value !== null || troubledError.value !== null;
   return (
     <>
       <TopBar>
@@ -50,8 +51,9 @@ export function ActivityPage() {
               <ServerCard key={backend.id} server={backend} />
             ))}
           </ul>
-          <RetrievalTable addressOf={address.addressOf} onOpen={address.open} />
-          <QueueTable />
+          {/* A part is shown once all above it is known: nothing is pushed down as the page fills. */}
+          {backendsKnown.value && <RetrievalTable addressOf={address.addressOf} onOpen={address.open} />}
+          {backendsKnown.value && retrievalsKnown && <QueueTable />}
         </div>
       )}
       {adding && <ServerDialog server={null} onClose={() => add(false)} />}
