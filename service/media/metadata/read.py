@@ -72,7 +72,7 @@ def found_in(texts: Texts) -> Found:
     text = None if found else _words(texts.named)
     return Found(
         parameters=found,
-        sources=of_invokeai.sources,
+        sources=tuple(of_invokeai.sources),
         rating=texts.rating,
         text=text,
         written_by=written_by if found else None,
