@@ -210,6 +210,15 @@ def test_words_of_a_file_without_parameters_are_for_the_search(tmp_path: Path) -
     assert found == Found(text="My harbor\nat dusk")
 
 
+def test_a_graph_in_which_no_prompt_is_found_is_searched_by_all_its_texts(tmp_path: Path) -> None:
+    graph = {
+        "1": {"class_type": "SomebodysGenerator", "inputs": {"words": "a harbor at dusk", "mode": "fast", "seed": 7}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "again": "a harbor at dusk"}},
+    }
+    found = read_bytes(tmp_path, png_texts({"prompt": msgspec.json.encode(graph).decode()}))
+    assert found == Found(text="a harbor at dusk")
+
+
 def test_no_entity_of_xmp_is_expanded(tmp_path: Path) -> None:
     bomb = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]>' + XMP.format(
         attributes='xmp:Rating="2"', elements="<dc:title>&b;<!-- --></dc:title>"
