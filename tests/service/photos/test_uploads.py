@@ -20,7 +20,6 @@ async def test_an_uploaded_picture_is_a_photo_like_any_other(
 ) -> None:
     content = png_of(1600, 800)
     photo = await answer(await client.post("/api/v1/photos", data=form(content)), 201)
-    print(photo)
     again = await answer(await client.post("/api/v1/photos", data=form(content)), 200)
     assert again == photo | {"duplicate": True}
     async with client.get(photo["url"]) as response:
