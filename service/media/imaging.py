@@ -9,12 +9,12 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 import pyvips
 
-from service.media import thumbhash
+from service.media import jpeg, thumbhash
 from service.media.sizes import LARGE_SIDE, QUARTER_TURNS, SMALL_SIDE, Size, fitted, large_size
 
 P = ParamSpec("P")
@@ -29,8 +29,7 @@ LOADERS = (
     "VipsForeignLoadTiff",
 )
 # A damaged picture must be an error. Thumbnailing heeds only this way to say so, and only from a source or buffer.
-STRICT = "fail_on=error"
-JPEG_BEGIN, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+STRICT = "error"
 MAY_HOLD_SMALLER = ("heif", "tiff")
 """Loaders of files that may hold smaller pictures besides, which thumbnailing would take for the picture itself."""
 EFFORT = 2
@@ -63,35 +62,6 @@ class Rendered(NamedTuple):
     """A JPEG that is whole but for its end marker."""
 
 
-class _WithEnd:
-    """A JPEG's bytes, with an end marker behind them."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._size = file.seek(0, os.SEEK_END)
-        self._at = 0
-
-    def read(self, size: int) -> bytes:
-        self._file.seek(min(self._at, self._size))
-        content = self._file.read(size)
-        if len(content) < size:
-            behind = self._at + len(content) - self._size
-            content += JPEG_END[behind : behind + size - len(content)]
-        self._at += len(content)
-        return content
-
-    def seek(self, offset: int, whence: int) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size + len(JPEG_END)}[whence]
-        self._at = start + offset
-        return self._at
-
-    def source(self) -> pyvips.Source:
-        source = pyvips.SourceCustom()
-        source.on_read(self.read)
-        source.on_seek(self.seek)
-        return source
-
-
 def configure() -> None:
     """Settings of the process: only these loaders, one libvips thread a picture, no cache of operations."""
     pyvips.operation_block_set("VipsForeignLoad", True)
@@ -121,11 +91,10 @@ class Imaging:
         except pyvips.Error as error:
             undecodable = Undecodable(" ".join(str(error).split()))
         try:
+            if not jpeg.lacks_only_its_end(path):
+                raise undecodable
             with path.open("rb") as file:
-                if file.read(len(JPEG_BEGIN)) != JPEG_BEGIN:
-                    raise undecodable
-                # Where only the end marker is missing, the picture is whole.
-                rendered = self._render(lambda: _WithEnd(file).source(), quality, small, large)
+                rendered = self._render(lambda: jpeg.Ended(file).source(), quality, small, large)
         except (pyvips.Error, OSError):
             raise undecodable from None
         return rendered._replace(lacks_end=True)
@@ -164,9 +133,9 @@ def _decoded(source: pyvips.Source, header: pyvips.Image, box: Size) -> pyvips.I
     profile = {"export_profile": "srgb"} if header.get_typeof("icc-profile-data") else {}
     options = {"height": box.height, "size": "down", "crop": "centre", **profile}
     if header.get("vips-loader").startswith(MAY_HOLD_SMALLER):
-        whole = pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error")
+        whole = pyvips.Image.new_from_source(source, "", access="sequential", fail_on=STRICT)
         return whole.thumbnail_image(box.width, **options)
-    return pyvips.Image.thumbnail_source(source, box.width, option_string=STRICT, **options)
+    return pyvips.Image.thumbnail_source(source, box.width, option_string=f"fail_on={STRICT}", **options)
 
 
 def _encode(pixels: pyvips.Image, quality: int) -> Rendition:

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import partial
+from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID, uuid4
 
@@ -24,6 +24,8 @@ from service.media.imaging import Imaging, Rendered, TooManyPixels, Undecodable
 from service.media.ingest import Arrived, StorageTrouble
 from service.media.layout import large_path, renditions, thumbnail_path, unrecorded, uploaded_path
 from service.media.leftovers import Stray
+from service.media.metadata.read import Found
+from service.media.metadata.read import read as read_metadata
 from service.media.png import Damaged
 from service.media.sizes import large_size
 from service.media.storage import LocalStorage
@@ -31,7 +33,6 @@ from service.unbroken import unbroken
 from service.uploads import rows
 from service.uploads.body import FilePart
 from service.uploads.names import clean_name
-from service.uploads.reading import Read, read
 from service.uploads.rows import NewPhoto, Same
 
 log = structlog.get_logger()
@@ -76,7 +77,7 @@ class Verified(NamedTuple):
 
     arrived: Arrived
     rendered: Rendered
-    read: Read
+    found: Found
 
 
 class Uploads:
@@ -171,15 +172,15 @@ class Uploads:
         file = self._storage.temporary(place.path, place.token)
         limits = self._limits()
         examined = await ingest.examine(
-            self._imaging,
-            file,
-            limits.thumbnail_quality,
-            partial(look, max_frames=self._max_frames),
-            large=limits.large_renditions,
+            self._imaging, file, limits.thumbnail_quality, self._look, large=limits.large_renditions
         )
         if examined.rendered is None:
             raise examined.reason or Undecodable("it cannot be decoded")
-        return Verified(arrived, examined.rendered, await asyncio.to_thread(read, file, examined.looked))
+        return Verified(arrived, examined.rendered, examined.looked)
+
+    def _look(self, file: Path) -> Found:
+        look(file, self._max_frames)
+        return read_metadata(file)
 
     # --- What is here already ---
 
@@ -241,7 +242,7 @@ class Uploads:
             large_bytes=len(large.webp) if large else 0 if large_size(rendered.size) is None else None,
             damaged=rendered.lacks_end,
             size=rendered.size,
-            read=verified.read,
+            found=verified.found,
         )
         try:
             await asyncio.to_thread(self._publish, place, files)

@@ -11,9 +11,10 @@ import msgspec
 import structlog
 
 from service.database.engine import Connection
+from service.media.metadata.read import Found
 from service.media.sizes import Size
-from service.retrieval import derive, source_images
-from service.uploads.reading import Read
+from service.retrieval import derive, photo_sources
+from service.retrieval.derive import Derived
 
 log = structlog.get_logger()
 
@@ -44,7 +45,7 @@ class NewPhoto(NamedTuple):
     large_bytes: int | None
     damaged: bool
     size: Size
-    read: Read
+    found: Found
 
 
 # What is being fetched just now is looked at again once it is here.
@@ -90,20 +91,20 @@ async def insert(connection: Connection, photo: NewPhoto) -> bool:
         return await _insert(connection, photo)
     except (asyncpg.DataError, asyncpg.ProgramLimitExceededError) as error:
         log.warning("metadata cannot be kept", photo=str(photo.id), reason=str(error))
-        return await _insert(connection, photo._replace(read=Read()))
+        return await _insert(connection, photo._replace(found=Found()))
 
 
 async def _insert(connection: Connection, photo: NewPhoto) -> bool:
-    read = photo.read
-    derived = msgspec.structs.replace(read.derived, size=photo.size)
+    found = photo.found
+    derived = Derived(found.parameters, found.sources, photo.size)
     values = (
         *photo[:9],
         *photo.thumbnail_size,
         photo.large_bytes,
         photo.damaged,
-        read.derived.parameters is not None,
-        read.rating or 0,
-        read.text,
+        found.parameters is not None,
+        found.rating or 0,
+        found.text,
         *derive.columns(derived),
     )
     async with connection.transaction():
@@ -111,6 +112,6 @@ async def _insert(connection: Connection, photo: NewPhoto) -> bool:
         if not await connection.fetchval(EXISTS, photo.id):
             return False
         if derived.sources:
-            photos = await source_images.lock(connection, photo.id, derived.sources)
-            await source_images.record(connection, photo.id, derived.sources, photos)
+            photos = await photo_sources.lock(connection, photo.id, derived.sources)
+            await photo_sources.record(connection, photo.id, derived.sources, photos)
     return True

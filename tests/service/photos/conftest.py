@@ -130,7 +130,7 @@ def trash(database: Database, storage: LocalStorage, thumbnails: Thumbnails, ann
 def uploads(
     database: Database, storage: LocalStorage, integrity: Integrity, announcer: Announcer, limits: SimpleNamespace
 ) -> Iterator[Uploads]:
-    imaging = Imaging(10_000_000)
+    imaging = Imaging(200_000_000)
     yield Uploads(
         database,
         storage,
@@ -139,7 +139,7 @@ def uploads(
         announcer,
         limits=lambda: limits,
         max_bytes=4_000_000,
-        max_frames=100,
+        max_frames=500,
     )
     imaging.close()
 
