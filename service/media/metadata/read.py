@@ -13,6 +13,7 @@ from service.media.metadata.automatic1111 import read_automatic1111
 from service.media.metadata.comfyui import read_comfyui
 from service.media.metadata.containers import read_texts
 from service.media.metadata.fooocus import read_fooocus
+from service.media.metadata.hidden import read_hidden
 from service.media.metadata.invokeai import read_invokeai
 from service.media.metadata.json_text import decode
 from service.media.metadata.novelai import read_novelai
@@ -56,11 +57,16 @@ def read(path: Path) -> Found:
     """Blocking: milliseconds, or some tenths of a second of files made for it. Raises `OSError` alone."""
     texts = read_texts(path)
     try:
-        return found_in(texts)
+        found = found_in(texts)
+        if found.parameters is None and read_hidden(path, texts):
+            found = found_in(texts)
+    except OSError:
+        raise
     except Exception:
         # Metadata are never a reason to refuse an upload.
         log.exception("metadata inside the file cannot be read", path=path.name)
         return Found(rating=texts.rating)
+    return found
 
 
 def found_in(texts: Texts) -> Found:

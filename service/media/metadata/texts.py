@@ -62,9 +62,9 @@ def loose_text(data: bytes) -> str:
         return data.decode("latin-1")
 
 
-def inflated(data: bytes, limit: int) -> bytes:
+def inflated(data: bytes, limit: int, kind: int = zlib.MAX_WBITS) -> bytes:
     """As much as can be inflated, up to the limit."""
     try:
-        return zlib.decompressobj().decompress(data, limit) if limit > 0 else b""
+        return zlib.decompressobj(kind).decompress(data, limit) if limit > 0 else b""
     except zlib.error:
         return b""

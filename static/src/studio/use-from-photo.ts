@@ -9,10 +9,10 @@ import { fromPhoto, modelOf } from "./from-photo";
 import { draftOf, isEdited, loadDraft, NEW } from "./kept-drafts";
 import { canGenerate } from "./model-field";
 
-/** `/studio/new?photo=…`: the new session starts with the words and numbers of that photo. */
+/** `/studio/new?from=…`: the new session starts with the words and numbers of that photo. */
 export function useFromPhoto(session: string, onTaken: () => void): void {
   const [, navigate] = useLocation();
-  const asked = new URLSearchParams(useSearch()).get("photo");
+  const asked = new URLSearchParams(useSearch()).get("from");
   const id = session === NEW ? asked : null;
   const { photo, error } = usePhoto(id);
   const leave = () => navigate(`/studio/${NEW}`, { replace: true });
@@ -45,5 +45,6 @@ function take(photo: Photo, model: Model | undefined): void {
   const wasWritten = isEdited(NEW) && before.prompt.trim() !== "";
   const undo = loadDraft(NEW, fromPhoto(photo, before, model));
   if (wasWritten) toast("The photo's settings took the place of your draft", { action: { label: "Undo", run: undo } });
-  if (!model && photo.model_name) toast(`No server has the model ${photo.model_name}: choose another one`);
+  if (model || !photo.model_name) return;
+  toast(`No server has the model ${photo.model_name}${before.model === null ? "" : ": another one is chosen"}`);
 }

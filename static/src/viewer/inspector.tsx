@@ -41,7 +41,7 @@ export function Inspector({ photo }: { photo: Signal<Photo> }) {
         </Link>
       )}
       {!now.step_id && now.generation_prompt && (
-        <Link href={`/studio/new?photo=${now.id}`} class="button">
+        <Link href={`/studio/new?from=${now.id}`} class="button">
           Use in the studio
         </Link>
       )}
