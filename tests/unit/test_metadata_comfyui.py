@@ -390,6 +390,18 @@ def test_ten_thousand_nodes_in_a_row() -> None:
     assert read(graph)["positive_prompt"] == "a cat"
 
 
+def test_paths_that_lead_from_every_node_of_a_path_are_followed_so_far() -> None:
+    """All of them together have the square of the nodes."""
+    long = {f"r{i}": node("Reroute", **{"": to(f"r{i + 1}")}) for i in range(5_000)}
+    latents = {
+        f"l{i}": node("X", samples=to(f"l{i + 1}"), model=to(f"l{i + 1}"), width=to("r0"), ckpt_name=to("r2"))
+        for i in range(5_000)
+    }
+    first = sampler(latent_image=to("l0"), model=to("l0"), seed=to("r0"), steps=to("r0"))
+    found = read(basic(sampler=first, **long, **latents))
+    assert found["positive_prompt"] == "beautiful scenery"
+
+
 @pytest.mark.parametrize(("start", "least", "most"), [(15, 30_000, 100_000), (60, 0, 100_000), (3_000, 0, 0)])
 def test_texts_that_double_at_each_node_end_at_a_length(start: int, least: int, most: int) -> None:
     doubled = {

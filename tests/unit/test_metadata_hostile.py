@@ -23,6 +23,7 @@ from service.media.metadata.novelai import read_novelai
 from service.media.metadata.read import Found, found_in, read
 from service.media.metadata.texts import MAX_ALL, Texts
 from service.media.png import SIGNATURE
+from tests.fakes.batches import edge
 from tests.fakes.picture_texts import (
     UPLOADS,
     compressed_chunk,
@@ -228,6 +229,18 @@ def test_memory_stays_small_whatever_inflates(tmp_path: Path) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     read_bytes(tmp_path, bomb)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, "KiB"
+
+
+def test_graphs_of_invokeai_in_which_every_node_leads_to_every_other() -> None:
+    """What is looked for from each of two thousand nodes is looked for among some of them only."""
+    fields = ("steps", "cfg_scale", "scheduler", "seed", "positive_conditioning", "negative_conditioning")
+    nodes = {f"c{i}": {"type": "integer", "value": 1, "image": {"image_name": f"{i}.png"}} for i in range(1_000)}
+    nodes |= {f"e{i}": {"type": "denoise_latents"} for i in range(1_000)}
+    edges = [edge(f"c{i}", "value", f"c{i + 1}", "value") for i in range(999)]
+    edges += [edge("c999", "value", f"e{i}", field) for i in range(1_000) for field in fields]
+    graph = msgspec.json.encode({"nodes": nodes, "edges": edges}).decode()
+    found = read_invokeai({"invokeai_graph": graph})
+    assert len(found.sources) == 200
 
 
 def test_settings_with_endless_values_are_read_up_to_a_number() -> None:

@@ -12,6 +12,8 @@ from service.media.metadata.graphs import Graph
 MAX_NAME = 255
 MAX_SOURCES = 200
 """Names kept of one image; the rest is dropped."""
+MAX_AHEAD = 100
+"""Nodes among which it is looked for what becomes of one image."""
 UNKNOWN = "image"
 
 # Words of a node's type or field, or of a key in the metadata, and the role that an image has there.
@@ -73,7 +75,7 @@ def _in_graph(graph: Graph) -> Iterator[tuple[str, str]]:
 def _roles_ahead(graph: Graph, node: str) -> set[str]:
     """Those of the first nodes that the image is handed to, past what only changes its size or look."""
     seen, level = {node}, [node]
-    while level:
+    while level and len(seen) < MAX_AHEAD:
         ahead = [end for here in level for end in graph.destinations(here)]
         roles = {role for there, field in ahead if (role := _role(graph.kind(there), field))}
         if roles:
