@@ -24,7 +24,7 @@ def read(prompt: Json) -> Json:
     return read_comfyui({"prompt": msgspec.json.encode(prompt).decode()}) or {}
 
 
-def basic(**changed: Json) -> Json:
+def basic(**changed: Any) -> Json:
     """The page's first example."""
     return {
         "sampler": node(
@@ -66,6 +66,14 @@ def test_the_pages_first_example() -> None:
         "height": 768,
         "model": {"name": "v1-5-pruned-emaonly"},
     }
+
+
+def test_a_graph_in_a_comment_of_exif_alone_or_beside_the_pages() -> None:
+    alone = basic(extra={"airs": []}, extraMetadata="{}")
+    for comment in (alone, {"prompt": basic(), "workflow": {"nodes": []}}):
+        found = read_comfyui({"UserComment": msgspec.json.encode(comment).decode()}) or {}
+        assert (found["positive_prompt"], found["seed"]) == ("beautiful scenery", 156680208700286)
+    assert read_comfyui({"UserComment": '{"prompt": "a cat", "class_type": 5}'}) is None
 
 
 def test_a_seed_of_64_bits_is_exact() -> None:
