@@ -39,6 +39,13 @@ def files(storage: LocalStorage) -> list[str]:
     return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
 
 
+def originals(storage: LocalStorage) -> list[str]:
+    """Those of uploads, while nothing is being written."""
+    found = files(storage)
+    assert not [name for name in found if name.endswith(".part")]
+    return [name for name in found if name.startswith("uploaded/")]
+
+
 async def nothing_is_left(connection: Connection, storage: LocalStorage) -> bool:
     return files(storage) == [] and await connection.fetchval("SELECT count(*) FROM photos") == 0
 
