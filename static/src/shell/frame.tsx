@@ -75,8 +75,8 @@ function useArrival(main: { current: HTMLElement | null }): string | undefined {
   return NAMES[place];
 }
 
-/** Rail or tabs around whatever page is open, and what floats over every page. */
-export function Frame({ children }: { children: ComponentChildren }) {
+/** Rail or tabs around whatever page is open, and what floats over every page: `floating` too. */
+export function Frame({ floating, children }: { floating: ComponentChildren; children: ComponentChildren }) {
   const [keysShown, showKeys] = useState(false);
   const main = useRef<HTMLElement>(null);
   const place = useArrival(main);
@@ -107,6 +107,7 @@ export function Frame({ children }: { children: ComponentChildren }) {
         <Place to="/settings" icon={Ellipsis} name="More" under={["/trash"]} />
       </nav>
       <Tray />
+      {floating}
       <Toasts />
       {keysShown && <KeysDialog onClose={() => showKeys(false)} />}
     </div>
