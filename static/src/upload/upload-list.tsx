@@ -4,7 +4,8 @@ import type { Upload } from "./upload";
 import { UploadRow } from "./upload-row";
 import { queue } from "./uploads";
 
-const ROW = 52;
+/** As in upload.css: three lines. */
+const ROW = 60;
 const PAGE = 6;
 /** More than can be seen at once: then those that need a look can be shown alone. */
 const MANY = 6;

@@ -68,7 +68,7 @@ export function UploadRow({ upload, top, place, of, isStop, onReach }: UploadRow
             {name}
           </span>
         )}
-        <span class={`small ellipsis ${isBad ? "bad" : "muted"}`} title={isBad ? words : undefined}>
+        <span class={`small ${isBad ? "bad" : "muted"}`} title={isBad ? words : undefined}>
           {words}
         </span>
       </div>

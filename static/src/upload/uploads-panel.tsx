@@ -1,6 +1,8 @@
-import { useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { count } from "../app/format";
 import { useKeys } from "../app/keys";
+import { closeByPulling } from "../app/pull-down";
+import { isPhone } from "../app/responsive";
 import { Icon, IconButton } from "../shell/icon";
 import { ChevronDown, CircleAlert, CircleCheck, Upload, X } from "../shell/icons";
 import { ProgressBar } from "../shell/progress-bar";
@@ -94,9 +96,15 @@ function Panel({ onCollapse }: { onCollapse: () => void }) {
   const words = detail(sums, hold);
   const canRetry = sums.failed + sums.canceled;
   const isOver = sums.unfinished === 0;
+  const sheet = useRef<HTMLElement>(null);
+  useEffect(() => {
+    const list = sheet.current!.querySelector<HTMLElement>(".uploads-list")!;
+    return isPhone.value ? closeByPulling(sheet.current!, onCollapse, list) : undefined;
+  }, [isPhone.value]);
   return (
     <section
       class="uploads-panel"
+      ref={sheet}
       aria-label="Upload queue"
       onKeyDown={(event) => {
         if (event.key !== "Escape" || event.defaultPrevented) return;
@@ -104,10 +112,11 @@ function Panel({ onCollapse }: { onCollapse: () => void }) {
         onCollapse();
       }}
     >
+      <span class="sheet-grip" aria-hidden="true" />
       <header>
         <h2>{headline(sums)}</h2>
         <IconButton
-          class={isOver ? "" : "absent"}
+          class={isOver ? "" : "kept-place"}
           icon={X}
           label="Clear all and close"
           disabled={!isOver}
