@@ -71,6 +71,8 @@ from service.studio.models import ModelCache
 from service.studio.routes import routes as studio_routes
 from service.studio.submit import Submitter
 from service.supervisor import Supervisor
+from service.uploads.intake import Uploads
+from service.uploads.routes import routes as upload_routes
 from service.web import COMPRESSED, WebUI
 from service.web import routes as web_routes
 
@@ -85,6 +87,7 @@ DAY: Final = 24 * HOUR
 ROUTES: Final = [
     *live_routes,
     *library_routes,
+    *upload_routes,
     *bulk_routes,
     *file_routes,
     *studio_routes,
@@ -123,6 +126,7 @@ PROVIDED: Final = (
     "thumbnail_source",
     "thumbnails",
     "trash",
+    "uploads",
     "web_ui",
 )
 """What handlers may ask for by name; all of it is in the app's state while the app is open."""
@@ -264,6 +268,16 @@ async def opened(
             ThumbnailSource(database, storage, thumbnails, integrity, renditions)
         )
         arrivals = Arrivals(renditions, busy=lambda: retrieval.in_flight > 0)
+        uploads = Uploads(
+            database,
+            storage,
+            imaging,
+            integrity,
+            announcer,
+            limits=lambda: foundation.runtime_settings.current,
+            max_bytes=settings.max_upload_bytes,
+            max_frames=settings.max_frames,
+        )
         bulk = Bulk(database, announcer, trash, retrieval.wake)
         photo_pass = PhotoPass(
             database,
@@ -286,7 +300,8 @@ async def opened(
         supervisor.start("large renditions", arrivals.run)
         supervisor.start("photo pass", photo_pass.run)
         supervisor.start("search index", search_index.run)
-        supervisor.every("retrieval sweep", MINUTE, Sweep(database, storage, retrieval.wake).run, at_once=True)
+        sweep = Sweep(database, storage, retrieval.wake, uploads.running)
+        supervisor.every("retrieval sweep", MINUTE, sweep.run, at_once=True)
         supervisor.every("failed retrievals", HOUR, retrieval.retry_daily)
         supervisor.every("readiness", MINUTE, readiness.watch, at_once=True)
         supervisor.every("model refresh", DAY, model_cache.refresh_connected)
@@ -326,6 +341,7 @@ async def opened(
             thumbnail_source=thumbnail_source,
             thumbnails=thumbnails,
             trash=trash,
+            uploads=uploads,
             web_ui=WebUI(),
         )
         log.info("open", seconds=round(time.monotonic() - began, 3))

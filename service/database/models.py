@@ -41,6 +41,8 @@ WAITING = "retrieval_status = 'pending' AND purged_at IS NULL"
 
 SEARCH_WORDS = "array_remove(string_to_array((words || negative) || model, ' '::text), ''::text)"
 """All words of a row of `photo_search`, as they are indexed."""
+UPLOADED = "source = 'uploaded' AND purged_at IS NULL AND sha256 IS NOT NULL"
+"""An upload, whose bytes nothing else that was uploaded may have (rule 12)."""
 HAS_LARGE = "large_bytes > 0 AND purged_at IS NULL"
 LACKS_LARGE = (
     "large_bytes IS NULL AND local_thumbnail_path IS NOT NULL AND retrieval_status = 'completed' AND purged_at IS NULL"
@@ -152,9 +154,21 @@ class Photo(Base):
         Index("ix_photos_ledger", "backend_id", "retrieval_status", postgresql_where=text("purged_at IS NULL")),
         Index("ix_photos_invoke_session", "invoke_session_id", postgresql_where=text("invoke_session_id IS NOT NULL")),
         Index("ix_photos_descent", "source_image_id", postgresql_where=text("source_image_id IS NOT NULL")),
-        Index("ix_photos_uploaded_bytes", "sha256", postgresql_where=text("source IN ('uploaded', 'imported')")),
         Index("ix_photos_local_storage_path", "local_storage_path", unique=True),
         # Later than the first release: `migrate.py` builds them, beside reads and writes.
+        Index(
+            "ix_photos_uploads",
+            "sha256",
+            unique=True,
+            postgresql_where=text(UPLOADED),
+            postgresql_concurrently=True,
+        ),
+        Index(
+            "ix_photos_bytes",
+            "sha256",
+            postgresql_where=text("sha256 IS NOT NULL AND purged_at IS NULL"),
+            postgresql_concurrently=True,
+        ),
         Index(
             "ix_photos_large",
             text("id DESC"),
@@ -231,6 +245,10 @@ class Photo(Base):
     """Stands in their addresses, and rises when one of them is made again."""
     thumbhash: Mapped[str | None]
     """Base64."""
+    damaged: Mapped[bool] = mapped_column(server_default=text("false"))
+    """A JPEG that lacks its end marker only, and was taken all the same (rule 12)."""
+    source_text: Mapped[str | None]
+    """The beginning of the text inside of an upload, for the search."""
     derived: Mapped[int | None] = mapped_column(SmallInteger)
     """The version of what was derived from the file (`retrieval/derive.py`); null before there were versions."""
 

@@ -24,7 +24,7 @@ from service.library.search import Term, parse
 from service.library.search_lookup import FEW, SETTINGS, WALK, Search, look_up, photos_of, unindexed
 from service.library.sql import Arguments
 from service.library.thumbnails import Place, Thumbnails
-from service.live.messages import AlbumRef, ImageSource, Photo, Resource
+from service.live.messages import AlbumRef, ImageSource, Photo, Resource, UploadedPhoto
 from service.media.sizes import Size, large_size, released_size
 
 EXACT_IN_JSON = 2**53
@@ -37,8 +37,8 @@ LONGEST_UNINDEXED_SECONDS = 3.0
 PHOTO_COLUMNS = """id, filename, width, height, file_size, mime_type, created_at, is_generated, generation_prompt,
     generation_negative_prompt, generation_params::text, source_image_id, source, invoke_id, backend_id,
     invoke_session_id, model_key, model_hash, model_name, model_base, loras, seed, retrieval_status, retrieval_attempts,
-    last_retrieval_attempt, next_retrieval_attempt, retrieval_error, sha256, thumbhash, favorite, rating, pick, caption,
-    tags, deleted_at, local_storage_path, local_thumbnail_path, thumbnail_width, thumbnail_height,
+    last_retrieval_attempt, next_retrieval_attempt, retrieval_error, sha256, thumbhash, damaged, favorite, rating, pick,
+    caption, tags, deleted_at, local_storage_path, local_thumbnail_path, thumbnail_width, thumbnail_height,
     large_bytes, rendition_version"""
 # A deleted step or session is no longer anywhere to go to from its photos.
 WHOLE = """
@@ -119,6 +119,12 @@ async def photos_by_ids(
     if thumbnails is not None:
         _teach(thumbnails, rows, drops)
     return {row["id"]: to_photo(row) for row in rows}
+
+
+async def uploaded_photo(connection: Connection, photo_id: UUID, *, is_duplicate: bool) -> UploadedPhoto | None:
+    """What the upload of a photo answers; None when it was purged since."""
+    row = await connection.fetchrow(BY_IDS, [photo_id])
+    return UploadedPhoto(**_values(row), duplicate=is_duplicate) if row is not None else None
 
 
 async def list_photos(
@@ -370,6 +376,10 @@ def _led(equality: Equality, selection: Selection, order: Order, mark: list[str]
 
 def to_photo(row: asyncpg.Record) -> Photo:
     """A row of `WHOLE` as the resource."""
+    return Photo(**_values(row))
+
+
+def _values(row: asyncpg.Record) -> dict[str, Any]:
     values = dict(row)
     photo_id, params, seed, albums = (
         values["id"],
@@ -382,7 +392,7 @@ def to_photo(row: asyncpg.Record) -> Photo:
     values["albums"] = _album_refs.decode(albums) if albums is not None else []
     values["url"] = f"/api/v1/photos/{photo_id}/file"
     add_renditions(values)
-    return Photo(**values)
+    return values
 
 
 def exact_in_json(seed: Decimal) -> int | str:

@@ -22,7 +22,7 @@ from service.live.messages import Resource
 from service.media.imaging import Imaging, Rendered, TooManyPixels, Undecodable
 from service.media.layout import large_path
 from service.media.storage import LocalStorage
-from service.retrieval.unbroken import unbroken
+from service.unbroken import unbroken
 
 log = structlog.get_logger()
 

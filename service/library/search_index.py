@@ -42,7 +42,8 @@ PUT_OFF_OF_CHANGES: Final = 512
 PUT_OFF_OF_FILLING: Final = 32_768
 TEXTS = f"""
     id, left(generation_prompt, {LONGEST_TEXT}) AS prompt, left(generation_negative_prompt, {LONGEST_TEXT}) AS negative,
-    model_name AS model, coalesce(loras, '{{}}') AS loras, caption, tags, filename, purged_at IS NULL AS is_kept
+    model_name AS model, coalesce(loras, '{{}}') AS loras, caption, tags, filename,
+    left(source_text, {LONGEST_TEXT}) AS source_text, purged_at IS NULL AS is_kept
 """
 # The latest first: what just came is found at once, however much else has changed.
 TAKE = """
@@ -236,7 +237,8 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
     stem = row["filename"].rpartition(".")[0] or row["filename"]
     name_id = UUID(stem) if UUID_NAME.fullmatch(stem.lower()) else None
     named = [text for text in (*row["tags"], *row["loras"]) if not UUID_NAME.fullmatch(text)]
-    texts = (row["prompt"], row["caption"], *named, row["model"], None if name_id else row["filename"])
+    filename = None if name_id else row["filename"]
+    texts = (row["prompt"], row["caption"], *named, row["model"], filename, row["source_text"])
     return Entry(
         photo_id=row["id"],
         words=document(texts),

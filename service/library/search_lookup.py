@@ -334,7 +334,7 @@ def unindexed(typed: list[list[Term]], arguments: Arguments) -> str:
 
 TEXTS: Final[dict[Scope, str]] = {
     "": "concat_ws(' ', generation_prompt, caption, model_name, filename, array_to_string(tags, ' '),"
-    " array_to_string(loras, ' '))",
+    " array_to_string(loras, ' '), source_text)",
     "-": "coalesce(generation_negative_prompt, '')",
     "+": "coalesce(model_name, '')",
 }

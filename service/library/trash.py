@@ -38,7 +38,8 @@ PURGE = """
            retrieval_status = CASE retrieval_status WHEN 'completed' THEN 'completed' ELSE 'gone' END,
            retrieval_claim = NULL, retrieval_lease_until = NULL, next_retrieval_attempt = NULL,
            sha256 = NULL, thumbhash = NULL, caption = NULL, tags = '{}', filename = coalesce(invoke_id, ''),
-           generation_prompt = NULL, generation_negative_prompt = NULL, generation_params = NULL
+           generation_prompt = NULL, generation_negative_prompt = NULL, generation_params = NULL,
+           source_text = NULL
      WHERE id IN (SELECT id FROM photos WHERE id = ANY($1::uuid[]) AND purged_at IS NULL
                      AND deleted_at IS NOT NULL AND ($2::timestamptz IS NULL OR deleted_at < $2)
                    ORDER BY id FOR UPDATE)

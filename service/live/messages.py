@@ -68,6 +68,8 @@ class Photo(Resource, frozen=True, kw_only=True):
     retrieval_error: str | None
     sha256: str | None
     thumbhash: str | None
+    damaged: bool
+    """A JPEG that lacks only its end marker: it is shown whole."""
     favorite: bool
     rating: int
     pick: Literal["pick", "reject"] | None
@@ -84,6 +86,11 @@ class Photo(Resource, frozen=True, kw_only=True):
     step_id: UUID | None
     session_id: UUID | None
     selected: bool
+
+
+class UploadedPhoto(Photo, frozen=True, kw_only=True):
+    duplicate: bool
+    """A photo with the same bytes was here already: this one."""
 
 
 class Album(Resource, frozen=True, kw_only=True):

@@ -14,15 +14,24 @@ from typing import NamedTuple, ParamSpec, TypeVar
 import numpy as np
 import pyvips
 
-from service.media import thumbhash
+from service.media import jpeg, thumbhash
 from service.media.sizes import LARGE_SIDE, QUARTER_TURNS, SMALL_SIDE, Size, fitted, large_size
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-LOADERS = ("VipsForeignLoadPng", "VipsForeignLoadJpeg", "VipsForeignLoadWebp")
+LOADERS = (
+    "VipsForeignLoadPng",
+    "VipsForeignLoadJpeg",
+    "VipsForeignLoadWebp",
+    "VipsForeignLoadHeif",
+    "VipsForeignLoadNsgif",
+    "VipsForeignLoadTiff",
+)
 # A damaged picture must be an error. Thumbnailing heeds only this way to say so, and only from a source or buffer.
-STRICT = "fail_on=error"
+STRICT = "error"
+MAY_HOLD_SMALLER = ("heif", "tiff")
+"""Loaders of files that may hold smaller pictures besides, which thumbnailing would take for the picture itself."""
 EFFORT = 2
 """Of WebP's encoder: half the time of its own default, for hardly more bytes."""
 
@@ -49,6 +58,8 @@ class Rendered(NamedTuple):
     large: Rendition | None
     thumbhash: str | None
     """Base64; comes with the small one."""
+    lacks_end: bool = False
+    """A JPEG that is whole but for its end marker."""
 
 
 def configure() -> None:
@@ -76,34 +87,35 @@ class Imaging:
     def render(self, path: Path, quality: int, *, small: bool = True, large: bool = False) -> Rendered:
         """From one decode of the whole picture (blocks). Raises `TooManyPixels` or `Undecodable`."""
         try:
-            header = pyvips.Image.new_from_file(str(path), access="sequential")
-            if header.width * header.height > self._max_pixels:
-                raise TooManyPixels(f"{header.width}x{header.height} pixels are more than {self._max_pixels}")
-            size = _as_shown(header)
-            has_large = large and large_size(size) is not None
-            if not small and not has_large:
-                return Rendered(size, None, None, None)
-            # Converting colours is a third of the cost: only where a profile says that they are not sRGB already.
-            profile = {"export_profile": "srgb"} if header.get_typeof("icc-profile-data") else {}
-            box = fitted(size, LARGE_SIDE if has_large else SMALL_SIDE)
-            pixels = pyvips.Image.thumbnail_source(
-                pyvips.Source.new_from_file(str(path)),
-                box.width,
-                height=box.height,
-                size="down",
-                crop="centre",
-                option_string=STRICT,
-                **profile,
-            ).copy_memory()
-            made = _encode(pixels, quality) if has_large else None
-            if not small:
-                return Rendered(size, None, made, None)
-            if has_large:
-                box = fitted(size, SMALL_SIDE)
-                pixels = pixels.thumbnail_image(box.width, height=box.height, size="down", crop="centre").copy_memory()
-            return Rendered(size, _encode(pixels, quality), made, _hash(pixels))
+            return self._render(lambda: pyvips.Source.new_from_file(str(path)), quality, small, large)
         except pyvips.Error as error:
-            raise Undecodable(" ".join(str(error).split())) from error
+            undecodable = Undecodable(" ".join(str(error).split()))
+        try:
+            if not jpeg.lacks_only_its_end(path):
+                raise undecodable
+            with path.open("rb") as file:
+                rendered = self._render(lambda: jpeg.Ended(file).source(), quality, small, large)
+        except (pyvips.Error, OSError):
+            raise undecodable from None
+        return rendered._replace(lacks_end=True)
+
+    def _render(self, source: Callable[[], pyvips.Source], quality: int, small: bool, large: bool) -> Rendered:
+        header = pyvips.Image.new_from_source(source(), "", access="sequential")
+        if header.width * header.height > self._max_pixels:
+            raise TooManyPixels(f"{header.width}x{header.height} pixels are more than {self._max_pixels}")
+        size = _as_shown(header)
+        has_large = large and large_size(size) is not None
+        if not small and not has_large:
+            return Rendered(size, None, None, None)
+        box = fitted(size, LARGE_SIDE if has_large else SMALL_SIDE)
+        pixels = _decoded(source(), header, box).copy_memory()
+        made = _encode(pixels, quality) if has_large else None
+        if not small:
+            return Rendered(size, None, made, None)
+        if has_large:
+            box = fitted(size, SMALL_SIDE)
+            pixels = pixels.thumbnail_image(box.width, height=box.height, size="down", crop="centre").copy_memory()
+        return Rendered(size, _encode(pixels, quality), made, _hash(pixels))
 
     def close(self) -> None:
         """Waits for what is running; what has not begun is dropped."""
@@ -113,6 +125,17 @@ class Imaging:
 def _as_shown(header: pyvips.Image) -> Size:
     turned = header.get_typeof("orientation") and header.get("orientation") in QUARTER_TURNS
     return Size(header.height, header.width) if turned else Size(header.width, header.height)
+
+
+def _decoded(source: pyvips.Source, header: pyvips.Image, box: Size) -> pyvips.Image:
+    """The whole picture, scaled to the box, in sRGB."""
+    # Converting colours is a third of the cost: only where a profile says that they are not sRGB already.
+    profile = {"export_profile": "srgb"} if header.get_typeof("icc-profile-data") else {}
+    options = {"height": box.height, "size": "down", "crop": "centre", **profile}
+    if header.get("vips-loader").startswith(MAY_HOLD_SMALLER):
+        whole = pyvips.Image.new_from_source(source, "", access="sequential", fail_on=STRICT)
+        return whole.thumbnail_image(box.width, **options)
+    return pyvips.Image.thumbnail_source(source, box.width, option_string=f"fail_on={STRICT}", **options)
 
 
 def _encode(pixels: pyvips.Image, quality: int) -> Rendition:

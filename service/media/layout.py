@@ -8,6 +8,7 @@ from uuid import UUID
 
 PHOTOS = "photos"
 THUMBNAILS = f"{PHOTOS}/thumbnails"
+UNRECORDED = ".unrecorded"
 EXTENSIONS = frozenset({".png", ".jpg", ".webp", ".avif", ".heic", ".gif", ".tiff"})
 
 
@@ -55,6 +56,11 @@ def large_path(path: str) -> str:
 def renditions(path: str) -> tuple[str, str]:
     """The files that are made from the photo at `path`, and go with it."""
     return thumbnail_path(path), large_path(path)
+
+
+def unrecorded(path: str) -> str:
+    """What the temporary file is named after that stands beside the photo at `path` until the photo has a row."""
+    return f"{path}{UNRECORDED}"
 
 
 def _day(moment: datetime) -> str:

@@ -35,6 +35,8 @@ class Png(NamedTuple):
     metadata: str | None = None
     graph: str | None = None
     workflow: str | None = None
+    frames: int = 1
+    """More than one in an animated PNG."""
 
 
 class Summed(NamedTuple):
@@ -74,7 +76,7 @@ class _Summing:
 def walk(path: Path) -> Png:
     """Checks every chunk of the file. Raises `Damaged`; bytes after the end chunk are the owner's own and allowed."""
     with path.open("rb", buffering=PIECE) as file:
-        return _walk(file)
+        return walk_open(file)
 
 
 def walk_and_sum(path: Path) -> Summed:
@@ -82,14 +84,15 @@ def walk_and_sum(path: Path) -> Summed:
     with path.open("rb", buffering=PIECE) as file:
         summing = _Summing(file)
         try:
-            found = _walk(summing)
+            found = walk_open(summing)
         except Damaged:
             found = None
         sha256 = summing.to_the_end()
         return Summed(file.tell(), sha256, found)
 
 
-def _walk(file: _Reader) -> Png:
+def walk_open(file: _Reader) -> Png:
+    """As `walk`, of a file that is open at its beginning."""
     if file.read(len(SIGNATURE)) != SIGNATURE:
         raise Damaged("not a PNG")
     kind, data = _chunk(file)
@@ -97,28 +100,31 @@ def _walk(file: _Reader) -> Png:
     texts: dict[str, str] = {}
     exif: bytes | None = None
     has_pixels = False
+    frames = 1
     while kind != b"IEND":
         kind, data = _chunk(file)
         has_pixels |= kind == b"IDAT"
         if kind == b"eXIf":
             # As decoders do: the first one, and none behind the pixels.
             exif = data if exif is None and not has_pixels else exif
+        elif kind == b"acTL" and not has_pixels and len(data) == _SIZE.size:
+            frames = max(1, _SIZE.unpack(data)[0])
         elif data:
             _keep_text(kind, data, texts)
     if not has_pixels:
         raise Damaged("the PNG holds no pixels")
     width, height = reversed(size) if _orientation(exif or b"") in QUARTER_TURNS else size
-    return Png(width, height, texts.get("metadata"), texts.get("graph"), texts.get("workflow"))
+    return Png(width, height, texts.get("metadata"), texts.get("graph"), texts.get("workflow"), frames)
 
 
 def _chunk(file: _Reader) -> tuple[bytes, bytes]:
-    """The next chunk's kind, and its data where they may matter (header, text and Exif)."""
+    """The next chunk's kind, and its data where they may matter (header, text, Exif and the number of frames)."""
     at = file.tell()
     frame = file.read(_FRAME.size)
     if len(frame) < _FRAME.size:
         raise Damaged(f"the PNG ends at byte {at + len(frame)}, before its end chunk")
     length, kind = _FRAME.unpack(frame)
-    kept = bytearray() if kind in (b"IHDR", b"tEXt", b"iTXt", b"eXIf") and length <= MAX_TEXT else None
+    kept = bytearray() if kind in (b"IHDR", b"tEXt", b"iTXt", b"eXIf", b"acTL") and length <= MAX_TEXT else None
     checksum = zlib.crc32(kind)
     while length:
         piece = file.read(min(length, PIECE))

@@ -109,13 +109,15 @@ class LocalStorage:
             for piece in pieces:
                 _write_all(file, piece)
 
-    def publish(self, relative: str, token: UUID) -> None:
-        """Makes the temporary file durable and gives it its name, in place of whatever has it."""
+    def publish(self, relative: str, token: UUID, name: str | None = None) -> None:
+        """Makes the temporary file durable and gives it its name, or another, in place of whatever has it."""
         temporary = self.temporary(relative, token)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        temporary.replace(self.path(relative))
-        sync_folder(temporary.parent)
+        final = self.path(name or relative)
+        _make_folder(final.parent)
+        temporary.replace(final)
+        sync_folder(final.parent)
 
     def replace(self, relative: str, content: bytes, token: UUID) -> None:
         """Writes `content` under the name, whole and durable."""
@@ -215,7 +217,7 @@ class LocalStorage:
         for folder, _, names in os.walk(self.root / PHOTOS):
             for name in names:
                 found = stray(Path(folder, name))
-                if found is not None and _last_written(found.path) < before:
+                if found is not None and last_written(found.path) < before:
                     yield found
 
 
@@ -234,7 +236,7 @@ def _listed(folder: Path) -> list[Path]:
         return []
 
 
-def _last_written(path: Path) -> float:
+def last_written(path: Path) -> float:
     """Just now, for one that has got its name since it was found, or is closed to us."""
     try:
         return path.lstat().st_mtime

@@ -14,11 +14,11 @@ from uuid import UUID
 import msgspec
 
 from service.database.engine import Connection
+from service.media.metadata.invokeai import made_with
+from service.media.metadata.parameters import Parameters, embedded
+from service.media.metadata.source_images import SourceImage
 from service.media.png import Png
-from service.retrieval import source_images
-from service.retrieval.graphs import graph_metadata, read_graph, read_workflow
-from service.retrieval.parameters import Parameters, embedded, parameters
-from service.retrieval.source_images import SourceImage
+from service.retrieval import photo_sources
 
 VERSION = 2
 """2: width and height of pictures that their files turn, and thumbnails of strips."""
@@ -68,27 +68,20 @@ WRITE = f"""
 
 def derive(image_name: str | None, png: Png | None, served: Mapping[str, Any] | None = None) -> Derived:
     """`served` is the metadata InvokeAI's own route has of the image. CPU work: a graph may have thousands of nodes."""
-    metadata = served or embedded(png.metadata if png else None)
-    graph, kept_in = _graph(png)
-    of_graph = graph_metadata(graph) if graph else {}
-    known: Parameters | None = None
-    if metadata:
-        # A workflow may have saved some of it only, and the graph knows the rest.
-        known = _completed(parameters(metadata), parameters(of_graph))
-    elif of_graph:
-        known = parameters(of_graph | {"taken_from": kept_in})
-    sources = source_images.source_images(image_name, metadata, graph)
-    return Derived(known, sources, (png.width, png.height) if png else None)
+    if png is None:
+        return Derived(*made_with(image_name, served, None, None))
+    metadata = served or embedded(png.metadata)
+    return Derived(*made_with(image_name, metadata, png.graph, png.workflow), (png.width, png.height))
 
 
 async def write(connection: Connection, photo_id: UUID, sha256: str, derived: Derived) -> bool:
     """Fills what the row of a photo that is home does not know yet. True when that changed what is shown of it; nothing
     is written where it is no longer the photo that was read."""
     async with connection.transaction():
-        photos = await source_images.lock(connection, photo_id, derived.sources)
+        photos = await photo_sources.lock(connection, photo_id, derived.sources)
         changed: bool | None = await connection.fetchval(WRITE, photo_id, sha256, *columns(derived))
         if changed is not None:
-            await source_images.record(connection, photo_id, derived.sources, photos)
+            await photo_sources.record(connection, photo_id, derived.sources, photos)
     return bool(changed)
 
 
@@ -108,28 +101,4 @@ def columns(derived: Derived) -> tuple[Any, ...]:
         known.seed,
         width,
         height,
-    )
-
-
-def _graph(png: Png | None) -> tuple[Any, str]:
-    """The graph that ran, else the workflow it was made from; and which of them it is."""
-    if png is None:
-        return None, ""
-    graph = read_graph(png.graph)
-    return (graph, "graph") if graph else (read_workflow(png.workflow), "workflow")
-
-
-def _completed(known: Parameters, other: Parameters) -> Parameters:
-    """`known`, with what only `other` knows. A model and its base are one statement, of either."""
-    model = known if known.model_key or known.model_name else other
-    return msgspec.structs.replace(
-        known,
-        prompt=known.prompt if known.prompt is not None else other.prompt,
-        negative_prompt=known.negative_prompt if known.negative_prompt is not None else other.negative_prompt,
-        model_key=model.model_key,
-        model_hash=model.model_hash,
-        model_name=model.model_name,
-        model_base=model.model_base,
-        loras=known.loras if known.loras is not None else other.loras,
-        seed=known.seed if known.seed is not None else other.seed,
     )

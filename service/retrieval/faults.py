@@ -20,6 +20,7 @@ from service.errors import (
     InvokeUnreachable,
 )
 from service.invokeai.client import InvokeClient
+from service.media.ingest import StorageTrouble
 from service.media.png import Damaged
 from service.retrieval.control import Control
 from service.retrieval.evidence import Evidence
@@ -48,10 +49,6 @@ class Timing(msgspec.Struct, frozen=True):
     """Between the two looks that make a photo gone (rule 19)."""
     reconnect_gap: float = 60.0
     """At least, between two attempts of a failed photo that follow reconnects."""
-
-
-class StorageTrouble(Exception):
-    """Our own disk's trouble: full, read-only, gone. It says nothing of photo or backend."""
 
 
 @dataclass(frozen=True)

@@ -17,17 +17,19 @@ from service.database.engine import Connection, Database
 from service.errors import DatabaseAway, InvokeError, InvokeInterrupted
 from service.invokeai.client import InvokeClient
 from service.live.announce import Announcer
-from service.media.imaging import Imaging, Rendered
+from service.media import png
+from service.media.imaging import Imaging, Rendered, TooManyPixels, Undecodable
+from service.media.ingest import Arrived, StorageTrouble, examine, in_place, publish
 from service.media.layout import large_path, renditions, thumbnail_path
 from service.media.png import Damaged, Png
 from service.media.sizes import large_size
 from service.media.storage import LocalStorage
 from service.retrieval import queue
 from service.retrieval.derive import NOTHING, Derived, derive
-from service.retrieval.download import Arrived, examine, in_place, largest, likeness, publish, save
-from service.retrieval.faults import Absent, Failure, Faults, Postponed, StorageTrouble, Unproved, Verdict
+from service.retrieval.download import largest, save
+from service.retrieval.faults import Absent, Failure, Faults, Postponed, Unproved, Verdict
 from service.retrieval.queue import Claimed, Home
-from service.retrieval.unbroken import unbroken
+from service.unbroken import unbroken
 
 log = structlog.get_logger()
 
@@ -143,13 +145,13 @@ class Fetcher:
         self, claimed: Claimed, client: InvokeClient, file: Path, arrived: Arrived, *, in_place: bool
     ) -> Fetched:
         quality = self._limits().thumbnail_quality
-        examined = await examine(self._imaging, file, quality)
+        examined = await examine(self._imaging, file, quality, png.walk)
         rendered = examined.rendered
         wants_large = rendered is not None and large_size(rendered.size) is not None
         if rendered is None:
-            log.warning("image cannot be decoded", photo=str(claimed.id), reason=examined.reason)
+            log.warning("image cannot be decoded", photo=str(claimed.id), reason=str(examined.reason))
             rendered = await self._invokeais_thumbnail(claimed, client, quality)
-        return Fetched(arrived, in_place, rendered, wants_large, await self._derive(claimed, client, examined.png))
+        return Fetched(arrived, in_place, rendered, wants_large, await self._derive(claimed, client, examined.looked))
 
     async def _invokeais_thumbnail(self, claimed: Claimed, client: InvokeClient, quality: int) -> Rendered | None:
         """Its likeness of an image we cannot decode; None when it has none either."""
@@ -157,8 +159,9 @@ class Fetcher:
         try:
             async with asyncio.timeout(client.timeout), client.open_thumbnail(claimed.image_name) as remote:
                 await save(remote, self._storage, path, claimed.claim, largest(0))
-            return await likeness(self._imaging, self._storage.temporary(path, claimed.claim), quality)
-        except (InvokeError, Damaged, TimeoutError) as error:
+            file = self._storage.temporary(path, claimed.claim)
+            return await unbroken(self._imaging.run(self._imaging.render, file, quality))
+        except (InvokeError, Damaged, TimeoutError, Undecodable, TooManyPixels) as error:
             log.warning("no thumbnail either", photo=str(claimed.id), reason=str(error))
             return None
         finally:
@@ -177,10 +180,8 @@ class Fetcher:
     async def _finish(self, claimed: Claimed, fetched: Fetched) -> None:
         small = fetched.rendered.small if fetched.rendered else None
         path = thumbnail_path(claimed.path) if small else None
-        thumbnail = (path, small.webp) if path and small else None
-        await asyncio.to_thread(
-            publish, self._storage, claimed.path, claimed.claim, thumbnail, in_place=fetched.in_place
-        )
+        made = {path: small.webp} if path and small else {}
+        await asyncio.to_thread(publish, self._storage, claimed.path, claimed.claim, made, in_place=fetched.in_place)
         home = Home(
             fetched.arrived.size,
             fetched.arrived.sha256,

@@ -15,7 +15,7 @@ import msgspec
 
 from service.database.engine import Connection
 from service.media.sizes import Size
-from service.retrieval import derive, source_images
+from service.retrieval import derive, photo_sources
 from service.retrieval.derive import NOTHING, Derived
 
 LEASE_SECONDS = 60.0
@@ -223,10 +223,10 @@ async def _complete(statement: str, connection: Connection, claimed: Claimed, ho
     if not derived.sources:
         return await _write(statement, connection, claimed, home, derived)
     async with connection.transaction():
-        photos = await source_images.lock(connection, claimed.id, derived.sources)
+        photos = await photo_sources.lock(connection, claimed.id, derived.sources)
         completed = await _write(statement, connection, claimed, home, derived)
         if completed:
-            await source_images.record(connection, claimed.id, derived.sources, photos)
+            await photo_sources.record(connection, claimed.id, derived.sources, photos)
     return completed
 
 

@@ -1,22 +1,24 @@
-"""What crashes leave behind: leases nobody renews, temporary files nobody owns, files of purged photos."""
+"""What crashes leave behind: leases nobody renews, temporary files nobody owns, files of purged photos, and files of
+uploads whose row never came."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import PurePath
 from uuid import UUID
 
 import asyncpg
 import structlog
 
 from service.database.engine import Database
-from service.media.layout import renditions
+from service.media.ingest import remove
+from service.media.layout import UNRECORDED, renditions
 from service.media.leftovers import Stray
-from service.media.storage import LocalStorage
+from service.media.storage import LocalStorage, last_written
 from service.retrieval import queue
-from service.retrieval.download import remove
 from service.retrieval.queue import Lease
 
 log = structlog.get_logger()
@@ -24,6 +26,8 @@ log = structlog.get_logger()
 BATCH = 500
 BEING_WRITTEN = 60.0
 """Seconds; what was written to since then may belong to somebody who has no claim."""
+UNDECIDED = 120.0
+"""Seconds; longer than the database may need for a row whose writer was killed, or never heard of it."""
 # Longer than a worker needs to notice that its claim is gone: it may still be about to publish the file.
 NOT_JUST_PURGED = "(purged_at < now() - interval '2 minutes' OR purged_at > now() + interval '2 minutes')"
 """The latter was written before the database's clock was set back."""
@@ -39,6 +43,7 @@ FORGET_FILES = """
     UPDATE photos SET local_storage_path = NULL, local_thumbnail_path = NULL
      WHERE id = ANY($1::uuid[]) AND purged_at IS NOT NULL
 """
+RECORDED = "SELECT id FROM photos WHERE id = ANY($1::uuid[])"
 HELD_CLAIMS = """
     SELECT retrieval_claim FROM photos WHERE retrieval_status = 'retrieving' AND retrieval_claim = ANY($1::uuid[])
 """
@@ -62,9 +67,19 @@ async def take_back(database: Database, storage: LocalStorage, *, expired_only: 
 
 class Sweep:
     """For the supervisor, every minute. The first also walks the library for temporary files of earlier processes;
-    later ones try those again that could not be removed, as on a disk that was read-only."""
+    later ones try those again that could not be removed, as on a disk that was read-only. `uploading` has the tokens of
+    the uploads that are under way."""
 
-    def __init__(self, database: Database, storage: LocalStorage, wake_retrieval: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        storage: LocalStorage,
+        wake_retrieval: Callable[[], None],
+        uploading: Collection[UUID] = (),
+        undecided: float = UNDECIDED,
+    ) -> None:
+        self._uploading = uploading
+        self._undecided = undecided
         self._database = database
         self._storage = storage
         self._wake_retrieval = wake_retrieval
@@ -108,11 +123,29 @@ class Sweep:
             while some := strays[done : done + BATCH]:
                 tokens = [stray.token for stray in some]
                 held = {row["retrieval_claim"] for row in await self._fetch(HELD_CLAIMS, tokens)}
+                held.update(self._uploading)
                 done += len(some)
-                await asyncio.to_thread(_unlink, self._storage, [stray for stray in some if stray.token not in held])
+                free = [stray for stray in some if stray.token not in held]
+                free = [*(stray for stray in free if _photo_of(stray) is None), *await self._decided(free)]
+                await asyncio.to_thread(_unlink, self._storage, free)
         finally:
             for stray in strays[done:]:
                 self._storage.leftovers.add(stray)
+
+    async def _decided(self, strays: Sequence[Stray]) -> list[Stray]:
+        """The marks of uploads that have a row, or no file any more: the files of those that have none are removed."""
+        marks = {stray: photo for stray in strays if (photo := _photo_of(stray)) is not None}
+        if not marks:
+            return []
+        marks = {mark: photo for mark, photo in marks.items() if mark.path.exists()}
+        decided = time.time() - self._undecided
+        later = {mark for mark in marks if last_written(mark.path) > decided}
+        recorded = {row["id"] for row in await self._fetch(RECORDED, [marks[mark] for mark in marks.keys() - later])}
+        without_row = [mark for mark, photo in marks.items() if mark not in later and photo not in recorded]
+        later |= await asyncio.to_thread(_remove_unrecorded, self._storage, without_row)
+        for mark in later:
+            self._storage.leftovers.add(mark)
+        return [mark for mark in marks if mark not in later]
 
     async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         """No connection is kept while threads are at work on files."""
@@ -140,6 +173,29 @@ def _remove_purged(storage: LocalStorage, rows: Sequence[asyncpg.Record]) -> lis
 def _names(row: asyncpg.Record) -> set[str]:
     path, thumbnail = row["path"], row["thumbnail"]
     return {path, *renditions(path), thumbnail or path}
+
+
+def _photo_of(mark: Stray) -> UUID | None:
+    """The upload whose files stand behind this mark; None for any other temporary file."""
+    name = PurePath(mark.final_name)
+    if name.suffix != UNRECORDED:
+        return None
+    try:
+        return UUID(PurePath(name.stem).stem)
+    except ValueError:
+        return None
+
+
+def _remove_unrecorded(storage: LocalStorage, marks: Iterable[Stray]) -> set[Stray]:
+    """The marks of uploads without a row of which something could not be removed."""
+    refused = set()
+    for mark in marks:
+        path = mark.path.with_name(PurePath(mark.final_name).stem).relative_to(storage.root).as_posix()
+        if storage.unlink_all((path, *renditions(path))):
+            log.info("upload without a row removed", path=path)
+        else:
+            refused.add(mark)
+    return refused
 
 
 def _unlink(storage: LocalStorage, strays: Iterable[Stray]) -> None:

@@ -10,10 +10,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from service.database.engine import Connection, Database
+from service.media.metadata.parameters import Parameters
 from service.media.sizes import Size
 from service.retrieval import queue
 from service.retrieval.derive import Derived
-from service.retrieval.parameters import Parameters
 from service.retrieval.queue import Claimed, Home
 from tests.fakes.rows import add_backend, add_photo
 

@@ -187,10 +187,13 @@ async def test_what_clients_do_wrong_is_documented(ask: DocumentedApi) -> None:
     await ask("list_models", 400, params={"backend_id": "x"})
     await ask("refresh_models", 400, params={"backend_id": "x"})
     for name, (_, _, operation) in ask.operations.items():
-        if "requestBody" in operation:
+        if "application/json" in operation.get("requestBody", {}).get("content", {}):
             await ask(name, 400, {"no such field": 1}, **NOWHERE)
             large = io.BytesIO(b" " * 3 * 2**20)
             await ask(name, 413, data=large, headers={"Content-Type": "application/json"}, **NOWHERE)
+    await ask("upload_photo", 415, {"no": "form"})
+    await ask("upload_photo", 415, data={"file": io.BytesIO(b"no picture")})
+    await ask("upload_photo", 400, data={"other": io.BytesIO(b"no file")})
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from service.media.metadata.parameters import Parameters
 from service.media.png import Png
 from service.retrieval.derive import Derived, derive
-from service.retrieval.parameters import Parameters
 from tests.fakes.batches import edge, sdxl_text_to_image, text_to_image
 
 Json = dict[str, Any]

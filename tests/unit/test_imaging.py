@@ -290,12 +290,11 @@ def test_too_many_pixels_are_refused_by_the_header_alone(imaging: Imaging, file:
         WHOLE[: len(WHOLE) // 2],
         WHOLE[:-30],
         handmade(header(40, 40), chunk(b"IDAT", b"no zlib stream"), END),
-        encoded(picture(), ".gif"),
-        encoded(picture(), ".tif"),
+        b"P6 1 1 255 \0\0\0",
         b'<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"/>',
         b"",
     ],
-    ids=["half", "tail", "pixels", "gif", "tiff", "svg", "empty"],
+    ids=["half", "tail", "pixels", "ppm", "svg", "empty"],
 )
 def test_what_is_damaged_or_no_allowed_format_is_undecodable(imaging: Imaging, file: Path, content: bytes) -> None:
     file.write_bytes(content)

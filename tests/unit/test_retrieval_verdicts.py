@@ -22,10 +22,11 @@ from service.errors import (
     InvokeUnauthorized,
     InvokeUnreachable,
 )
+from service.media.ingest import StorageTrouble
 from service.media.png import Damaged
-from service.retrieval.faults import Failure, Faults, Postponed, StorageTrouble, Timing
+from service.retrieval.faults import Failure, Faults, Postponed, Timing
 from service.retrieval.queue import Claimed
-from service.retrieval.unbroken import unbroken
+from service.unbroken import unbroken
 
 BACKEND, OTHER = uuid4(), uuid4()
 TIMING = Timing()

@@ -59,7 +59,14 @@ export interface paths {
          */
         get: operations["list_photos"];
         put?: never;
-        post?: never;
+        /**
+         * UploadPhoto
+         * @description Upload a picture, as the only part `file` of a form: PNG, JPEG, WebP, AVIF, GIF or TIFF, told by its content. Its
+         *     bytes are kept as they are. Where a photo with the same bytes is home, that photo is answered with 200 and
+         *     `duplicate`, out of the trash if it was there. 413: more bytes, pixels or frames than are taken. 415: not such a
+         *     picture, or a damaged one. 408: the body came too slowly.
+         */
+        post: operations["upload_photo"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1167,6 +1174,7 @@ export interface components {
             retrieval_error: string | null;
             sha256: string | null;
             thumbhash: string | null;
+            damaged: boolean;
             favorite: boolean;
             rating: number;
             /** @enum {null|string} */
@@ -1379,6 +1387,60 @@ export interface components {
         /** Undone */
         Undone: {
             changed: number;
+        };
+        /** UploadedPhoto */
+        UploadedPhoto: {
+            /** Format: uuid */
+            id: string;
+            filename: string;
+            width: number;
+            height: number;
+            file_size: number | null;
+            mime_type: string;
+            /** Format: date-time */
+            created_at: string;
+            is_generated: boolean;
+            generation_prompt: string | null;
+            generation_negative_prompt: string | null;
+            generation_params: {
+                [key: string]: unknown;
+            } | null;
+            source_image_id: string | null;
+            /** @enum {string} */
+            source: "uploaded" | "generated" | "mirrored" | "imported";
+            invoke_id: string | null;
+            backend_id: string | null;
+            invoke_session_id: string | null;
+            model_key: string | null;
+            model_hash: string | null;
+            model_name: string | null;
+            model_base: string | null;
+            loras: string[] | null;
+            seed: number | string | null;
+            /** @enum {string} */
+            retrieval_status: "pending" | "retrieving" | "completed" | "failed" | "gone";
+            retrieval_attempts: number;
+            last_retrieval_attempt: string | null;
+            next_retrieval_attempt: string | null;
+            retrieval_error: string | null;
+            sha256: string | null;
+            thumbhash: string | null;
+            damaged: boolean;
+            favorite: boolean;
+            rating: number;
+            /** @enum {null|string} */
+            pick: "pick" | "reject" | null;
+            caption: string | null;
+            tags: string[];
+            deleted_at: string | null;
+            url: string;
+            thumbnail_url: string;
+            image_set: components["schemas"]["ImageSource"][];
+            albums: components["schemas"]["AlbumRef"][];
+            step_id: string | null;
+            session_id: string | null;
+            selected: boolean;
+            duplicate: boolean;
         };
         /** Values */
         Values: {
@@ -1649,6 +1711,123 @@ export interface operations {
             };
             /** @description Forbidden */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    upload_photo: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /** Format: binary */
+                    file: string;
+                };
+            };
+        };
+        responses: {
+            /** @description A photo with these bytes is here already: this one */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadedPhoto"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadedPhoto"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Request Timeout */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +30,8 @@ from service.media.imaging import Imaging
 from service.media.layout import thumbnail_path
 from service.media.storage import LocalStorage
 from service.retrieval.worker import Retrieval
+from service.uploads import routes as upload_routes
+from service.uploads.intake import Uploads
 from tests.fakes.photos import ORIGINAL, THUMBNAIL, AddHome, Feed
 from tests.fakes.rows import add_photo
 from tests.fakes.served import served
@@ -125,6 +127,24 @@ def trash(database: Database, storage: LocalStorage, thumbnails: Thumbnails, ann
 
 
 @pytest.fixture
+def uploads(
+    database: Database, storage: LocalStorage, integrity: Integrity, announcer: Announcer, limits: SimpleNamespace
+) -> Iterator[Uploads]:
+    imaging = Imaging(200_000_000)
+    yield Uploads(
+        database,
+        storage,
+        imaging,
+        integrity,
+        announcer,
+        limits=lambda: limits,
+        max_bytes=4_000_000,
+        max_frames=500,
+    )
+    imaging.close()
+
+
+@pytest.fixture
 def bulk(database: Database, announcer: Announcer, trash: Trash, retrieval: Retrieval) -> Bulk:
     return Bulk(database, announcer, trash, retrieval.wake)
 
@@ -140,11 +160,12 @@ async def client(
     renditions: Renditions,
     trash: Trash,
     bulk: Bulk,
+    uploads: Uploads,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     async with (
         ThumbnailSource(database, storage, thumbnails, integrity, renditions) as source,
         served(
-            [*routes.routes, *bulk_routes.routes, *file_routes.routes],
+            [*routes.routes, *upload_routes.routes, *bulk_routes.routes, *file_routes.routes],
             database=database,
             storage=storage,
             announcer=announcer,
@@ -154,6 +175,7 @@ async def client(
             thumbnails=thumbnails,
             trash=trash,
             bulk=bulk,
+            uploads=uploads,
         ) as client,
     ):
         yield client

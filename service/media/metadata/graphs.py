@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import msgspec
-import structlog
-
-log = structlog.get_logger()
+from service.media.metadata.json_text import decode_table, listed, table
 
 Json = dict[str, Any]
 Source = tuple[str, str]
@@ -96,11 +93,11 @@ class Graph:
 
 def read_graph(text: str | None) -> Graph | None:
     """InvokeAI's `invokeai_graph`; None when there is none that can be read."""
-    found = _table(_decode(text))
-    nodes = {id: node for id, node in _table(found.get("nodes")).items() if isinstance(node, dict)}
+    found = decode_table(text)
+    nodes = {id: node for id, node in table(found.get("nodes")).items() if isinstance(node, dict)}
     edges = []
-    for edge in _list(found.get("edges")):
-        source, destination = _end(_table(edge).get("source")), _end(_table(edge).get("destination"))
+    for edge in listed(found.get("edges")):
+        source, destination = _end(table(edge).get("source")), _end(table(edge).get("destination"))
         if source and destination:
             edges.append((source, destination))
     return Graph(nodes, edges) if 0 < len(nodes) <= MAX_NODES else None
@@ -108,16 +105,16 @@ def read_graph(text: str | None) -> Graph | None:
 
 def read_workflow(text: str | None) -> Graph | None:
     """InvokeAI's `invokeai_workflow`, what its workflow editor saves, as a graph."""
-    found = _table(_decode(text))
+    found = decode_table(text)
     nodes: dict[str, Json] = {}
-    for node in _list(found.get("nodes")):
-        data = _table(_table(node).get("data"))
-        inputs = _table(data.get("inputs"))
-        if isinstance(_table(node).get("id"), str) and isinstance(data.get("type"), str):
-            fields = {name: _table(field).get("value") for name, field in inputs.items()}
+    for node in listed(found.get("nodes")):
+        data = table(table(node).get("data"))
+        inputs = table(data.get("inputs"))
+        if isinstance(table(node).get("id"), str) and isinstance(data.get("type"), str):
+            fields = {name: table(field).get("value") for name, field in inputs.items()}
             nodes[node["id"]] = fields | {"type": data["type"], "is_intermediate": data.get("isIntermediate")}
     edges = []
-    for edge in map(_table, _list(found.get("edges"))):
+    for edge in map(table, listed(found.get("edges"))):
         ends = [edge.get(name) for name in ("source", "sourceHandle", "target", "targetHandle")]
         if all(isinstance(end, str) for end in ends):
             edges.append(((ends[0], ends[1]), (ends[2], ends[3])))
@@ -209,8 +206,8 @@ def _loras(graph: Graph, node: str) -> list[Json]:
         if isinstance(lora := graph.value(selector, "lora"), dict)
     ]
     # A loader that was filled in by hand holds a list of `{lora, weight}`.
-    listed = [entry for entry in map(_table, _list(graph.value(node, "loras"))) if isinstance(entry.get("lora"), dict)]
-    return found + [{"model": entry["lora"], "weight": entry.get("weight")} for entry in listed]
+    entries = [entry for entry in map(table, listed(graph.value(node, "loras"))) if isinstance(entry.get("lora"), dict)]
+    return found + [{"model": entry["lora"], "weight": entry.get("weight")} for entry in entries]
 
 
 def _of_metadata_node(graph: Graph, node: str) -> Json:
@@ -221,22 +218,6 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
-def _decode(text: str | None) -> Any:
-    try:
-        return msgspec.json.decode(text or "null")
-    except (ValueError, RecursionError) as error:
-        log.warning("graph inside the file cannot be read", reason=str(error))
-        return None
-
-
 def _end(end: Any) -> Source | None:
-    node, field = _table(end).get("node_id"), _table(end).get("field")
+    node, field = table(end).get("node_id"), table(end).get("field")
     return (node, field) if isinstance(node, str) and isinstance(field, str) else None
-
-
-def _table(value: Any) -> Json:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

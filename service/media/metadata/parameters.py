@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 import structlog
 
+from service.media.metadata.json_text import decode, table
+
 log = structlog.get_logger()
 
 MAX_TEXT = 100_000
@@ -35,12 +37,12 @@ def parameters(metadata: Mapping[str, Any]) -> Parameters:
     """Of `core_metadata`, as InvokeAI writes it since 3; whatever is missing or of another type is None. Nested too
     deeply to be walked, it says nothing at all."""
     try:
-        kept = _storable(metadata)
+        kept = storable(metadata)
         text = msgspec.json.encode(kept).decode()
     except RecursionError:
         log.warning("metadata cannot be kept", reason="nested too deeply")
         return Parameters()
-    model = _table(kept.get("model"))
+    model = table(kept.get("model"))
     return Parameters(
         metadata=text,
         prompt=_text(kept.get("positive_prompt")),
@@ -55,12 +57,10 @@ def parameters(metadata: Mapping[str, Any]) -> Parameters:
 
 
 def embedded(text: str | None) -> dict[str, Any] | None:
-    """The metadata inside the PNG itself; None when there are none that can be read."""
-    try:
-        found = msgspec.json.decode(text or "null")
-    except (ValueError, RecursionError) as error:
-        log.warning("metadata inside the file cannot be read", reason=str(error))
-        return None
+    """The metadata inside the file itself; None when there are none that can be read."""
+    found = decode(text)
+    if text and not isinstance(found, dict):
+        log.warning("metadata inside the file cannot be read")
     return found if isinstance(found, dict) else None
 
 
@@ -68,7 +68,7 @@ def _loras(entries: Any) -> list[str] | None:
     found: dict[str, None] = {}
     for entry in entries if isinstance(entries, list) else []:
         # InvokeAI 3 said `lora` where later ones say `model`.
-        lora = _table(_table(entry).get("model") or _table(entry).get("lora"))
+        lora = table(table(entry).get("model") or table(entry).get("lora"))
         for name in (_name(lora, "name", "model_name"), _name(lora, "key")):
             if name:
                 found[name] = None
@@ -84,22 +84,18 @@ def _text(value: Any) -> str | None:
     return value[:MAX_TEXT] if isinstance(value, str) and value else None
 
 
-def _name(table: Mapping[str, Any], *keys: str) -> str | None:
+def _name(fields: Mapping[str, Any], *keys: str) -> str | None:
     """The first of these that is text."""
-    texts = (_text(table.get(key)) for key in keys)
+    texts = (_text(fields.get(key)) for key in keys)
     return next((text[:MAX_NAME] for text in texts if text), None)
 
 
-def _table(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _storable(value: Any) -> Any:
+def storable(value: Any) -> Any:
     """Without what PostgreSQL's text cannot hold: NUL characters and lone surrogates."""
     if isinstance(value, str):
         return value.replace("\0", "").encode(errors="replace").decode()
     if isinstance(value, Mapping):
-        return {_storable(key): _storable(item) for key, item in value.items()}
+        return {storable(key): storable(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_storable(item) for item in value]
+        return [storable(item) for item in value]
     return value

@@ -1,0 +1,61 @@
+"""The texts that a picture's file carries, by name, as far as they are read."""
+
+from __future__ import annotations
+
+import re
+import zlib
+
+from service.media.png import MAX_TEXT
+
+MAX_ALL = 2 * MAX_TEXT
+"""Characters of all texts of a file."""
+MAX_TEXTS = 200
+PREFIXED = re.compile(r"\s*(prompt|workflow):\s*(?=\{)", re.IGNORECASE)
+"""As ComfyUI names its texts where a file has no names for them, as in Exif."""
+
+
+class Texts:
+    """The first text of each name. `rating` is 0 to 5."""
+
+    def __init__(self) -> None:
+        self.named: dict[str, str] = {}
+        self.rating: int | None = None
+        self._room = MAX_ALL
+
+    @property
+    def room(self) -> int:
+        """Bytes or characters of one more text."""
+        return min(self._room, MAX_TEXT) if len(self.named) < MAX_TEXTS else 0
+
+    def add(self, name: str, text: str) -> None:
+        text = text.strip("\0")
+        if prefix := PREFIXED.match(text):
+            name, text = prefix[1].lower(), text[prefix.end() :]
+        text = text[: self.room]
+        if text and name not in self.named:
+            self.named[name] = text
+            self._room -= len(text)
+
+    def rate(self, rating: float) -> None:
+        """A rejected photo has -1 in XMP."""
+        if self.rating is None and 0 <= rating <= 5:
+            self.rating = round(rating)
+
+
+def loose_text(data: bytes) -> str:
+    """UTF-8, which many write where Latin-1 is asked for; else Latin-1."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        # Cut inside a character.
+        if error.reason == "unexpected end of data":
+            return data[: error.start].decode()
+        return data.decode("latin-1")
+
+
+def inflated(data: bytes, limit: int) -> bytes:
+    """As much as can be inflated, up to the limit."""
+    try:
+        return zlib.decompressobj().decompress(data, limit) if limit > 0 else b""
+    except zlib.error:
+        return b""

@@ -1,0 +1,312 @@
+"""What becomes of an uploaded file: a photo like any other, or nothing (rule 12)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+from uuid import UUID, uuid4
+
+import structlog
+
+from service.database.engine import Database
+from service.errors import DatabaseAway, RequestTimeout, TooLarge, Unavailable, UnsupportedMediaType
+from service.library.integrity import Integrity
+from service.live.announce import Announcer
+from service.media import ingest
+from service.media.formats import HEAD, Format, NotTaken, TooManyFrames, identify, look
+from service.media.identity import photo_id
+from service.media.imaging import Imaging, Rendered, TooManyPixels, Undecodable
+from service.media.ingest import Arrived, StorageTrouble
+from service.media.layout import large_path, renditions, thumbnail_path, unrecorded, uploaded_path
+from service.media.leftovers import Stray
+from service.media.metadata.read import Found
+from service.media.metadata.read import read as read_metadata
+from service.media.png import Damaged
+from service.media.sizes import large_size
+from service.media.storage import LocalStorage
+from service.unbroken import unbroken
+from service.uploads import rows
+from service.uploads.body import FilePart
+from service.uploads.names import clean_name
+from service.uploads.rows import NewPhoto, Same
+
+log = structlog.get_logger()
+
+AT_ONCE: Final = 16
+"""Uploads that are received at the same time."""
+MOST_WAITING: Final = 256
+LONGEST_WAIT: Final = 120.0
+LONGEST_BODY: Final = 3600.0
+RECORD_SECONDS: Final = 45.0
+"""For which it is tried to write the row while the database is away."""
+TRY_SECONDS: Final = 20.0
+PAUSE_SECONDS: Final = 1.0
+BUSY: Final = "too many uploads at once: try again in a moment"
+
+
+class Limits(Protocol):
+    """What the owner may change while we run."""
+
+    @property
+    def thumbnail_quality(self) -> int: ...
+    @property
+    def large_renditions(self) -> bool: ...
+
+
+class Taken(NamedTuple):
+    photo_id: UUID
+    is_duplicate: bool
+
+
+class Place(NamedTuple):
+    """Where an upload that is under way is to be. Its token is in the names of its temporary files."""
+
+    id: UUID
+    created_at: datetime
+    path: str
+    token: UUID
+
+
+class Verified(NamedTuple):
+    """A whole picture in its temporary file."""
+
+    arrived: Arrived
+    rendered: Rendered
+    found: Found
+
+
+class Uploads:
+    """`running` has the tokens of those under way: the sweep leaves alone what carries one."""
+
+    def __init__(
+        self,
+        database: Database,
+        storage: LocalStorage,
+        imaging: Imaging,
+        integrity: Integrity,
+        announcer: Announcer,
+        *,
+        limits: Callable[[], Limits],
+        max_bytes: int,
+        max_frames: int,
+    ) -> None:
+        self.max_bytes = max_bytes
+        self.running: set[UUID] = set()
+        self._database = database
+        self._storage = storage
+        self._imaging = imaging
+        self._integrity = integrity
+        self._announcer = announcer
+        self._limits = limits
+        self._max_frames = max_frames
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._waiting = 0
+
+    async def take(self, part: FilePart) -> Taken:
+        """Raises `ApiError` for what becomes no photo; then nothing of it is left."""
+        async with self._turn():
+            try:
+                return await self._take(part)
+            except NotTaken as error:
+                raise UnsupportedMediaType(str(error)) from error
+            except (Damaged, Undecodable) as error:
+                raise UnsupportedMediaType(f"the file is damaged: {error}") from error
+            except (TooManyFrames, TooManyPixels) as error:
+                raise TooLarge(f"the picture is too large: {error}") from error
+            except ingest.TooLong as error:
+                raise part.too_large from error
+            except StorageTrouble as error:
+                log.warning("upload not kept", reason=str(error))
+                raise Unavailable(f"no picture can be kept just now: {error}") from error
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        if self._waiting >= MOST_WAITING:
+            raise Unavailable(BUSY)
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(LONGEST_WAIT):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise Unavailable(BUSY) from None
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    async def _take(self, part: FilePart) -> Taken:
+        deadline = asyncio.get_running_loop().time() + LONGEST_BODY
+        try:
+            async with asyncio.timeout_at(deadline):
+                kind = identify(await part.peek(HEAD))
+        except TimeoutError:
+            raise RequestTimeout(f"the body took longer than {LONGEST_BODY:g} s") from None
+        created_at = datetime.now(UTC)
+        identity = photo_id(created_at)
+        place = Place(identity, created_at, uploaded_path(created_at, identity, kind.extension), uuid4())
+        self.running.add(place.token)
+        try:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    arrived = await ingest.receive(part, self._storage, place.path, place.token, self.max_bytes)
+            except TimeoutError:
+                raise RequestTimeout(f"the body took longer than {LONGEST_BODY:g} s") from None
+            known = await self._known(place, arrived)
+            if known is not None:
+                return Taken(known, is_duplicate=True)
+            verified = await self._verify(place, arrived)
+            name = clean_name(part.filename, kind)
+            return await unbroken(self._keep(place, kind, name, verified))
+        finally:
+            await unbroken(asyncio.to_thread(self._discard, place))
+            self.running.discard(place.token)
+
+    async def _verify(self, place: Place, arrived: Arrived) -> Verified:
+        file = self._storage.temporary(place.path, place.token)
+        limits = self._limits()
+        examined = await ingest.examine(
+            self._imaging, file, limits.thumbnail_quality, self._look, large=limits.large_renditions
+        )
+        if examined.rendered is None:
+            raise examined.reason or Undecodable("it cannot be decoded")
+        return Verified(arrived, examined.rendered, examined.looked)
+
+    def _look(self, file: Path) -> Found:
+        look(file, self._max_frames)
+        return read_metadata(file)
+
+    # --- What is here already ---
+
+    async def _known(self, place: Place, arrived: Arrived) -> UUID | None:
+        """The photo that has the same bytes, out of the trash and home again by them if it was not."""
+        async with self._database.connection() as connection:
+            same = await rows.same_bytes(connection, arrived.sha256)
+        if same is None:
+            return None
+        if same.is_home:
+            fault = await self._integrity.check_size(same.path, same.file_size or 0)
+            if fault is not None:
+                await self._integrity.lost(same.id, same.path, arrived.sha256, fault, next_in_line=False)
+            elif await self._is_out_of_trash(same):
+                return same.id
+            else:
+                return None
+        await unbroken(asyncio.to_thread(self._put_back, place, same))
+        found = await self._integrity.found_again(same.id, same.path, arrived.sha256)
+        if not found or not await self._is_out_of_trash(same):
+            raise Unavailable("the photo with these bytes is being fetched just now: try again in a moment")
+        return same.id
+
+    async def _is_out_of_trash(self, same: Same) -> bool:
+        if same.is_trashed:
+            async with self._database.connection() as connection:
+                if not await rows.restore(connection, same.id):
+                    return False
+            self._announcer.photos_updated([same.id])
+        return True
+
+    def _put_back(self, place: Place, same: Same) -> None:
+        """The file of a photo that was lost."""
+        with ingest.our_trouble():
+            self._storage.check_mounted()
+            self._storage.publish(place.path, place.token, same.path)
+
+    # --- A new photo ---
+
+    async def _keep(self, place: Place, kind: Format, name: str, verified: Verified) -> Taken:
+        rendered, arrived = verified.rendered, verified.arrived
+        small, large = rendered.small, rendered.large
+        if small is None:
+            raise Undecodable("it has no rendition")
+        files = {thumbnail_path(place.path): small.webp}
+        if large is not None:
+            files[large_path(place.path)] = large.webp
+        photo = NewPhoto(
+            id=place.id,
+            filename=name,
+            file_size=arrived.size,
+            mime_type=kind.mime_type,
+            created_at=place.created_at,
+            path=place.path,
+            thumbnail_path=thumbnail_path(place.path),
+            sha256=arrived.sha256,
+            thumbhash=rendered.thumbhash,
+            thumbnail_size=small.size,
+            large_bytes=len(large.webp) if large else 0 if large_size(rendered.size) is None else None,
+            damaged=rendered.lacks_end,
+            size=rendered.size,
+            found=verified.found,
+        )
+        try:
+            await asyncio.to_thread(self._publish, place, files)
+        except StorageTrouble:
+            await asyncio.to_thread(self._withdraw, place)
+            raise
+        try:
+            is_new = await self._record(photo)
+        except DatabaseAway:
+            # Whether the row was written is unknown: the sweep finds out, and removes the file if it was not.
+            self._storage.leftovers.add(self._marker(place))
+            raise
+        if not is_new:
+            await asyncio.to_thread(self._withdraw, place)
+            return await self._kept_by_another(arrived)
+        await asyncio.to_thread(self._unmark, place)
+        self._announcer.photos_added([place.id])
+        self._announcer.photos_ready([place.id])
+        return Taken(place.id, is_duplicate=False)
+
+    def _publish(self, place: Place, files: dict[str, bytes]) -> None:
+        """Behind a mark that tells the sweep of files whose row never came."""
+        with ingest.our_trouble():
+            self._storage.append(unrecorded(place.path), place.token, ())
+        ingest.publish(self._storage, place.path, place.token, files)
+
+    async def _record(self, photo: NewPhoto) -> bool:
+        """False when another photo has these bytes. Raises `DatabaseAway` when the database stays away."""
+        began = time.monotonic()
+        while True:
+            try:
+                async with asyncio.timeout(TRY_SECONDS), self._database.connection() as connection:
+                    return await rows.insert(connection, photo)
+            except (DatabaseAway, TimeoutError) as error:
+                if time.monotonic() - began > RECORD_SECONDS:
+                    raise DatabaseAway from error
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _kept_by_another(self, arrived: Arrived) -> Taken:
+        async with self._database.connection() as connection:
+            same = await rows.same_bytes(connection, arrived.sha256)
+        if same is None or not same.is_home or not await self._is_out_of_trash(same):
+            raise Unavailable("another upload with the same bytes is under way: try again in a moment")
+        return Taken(same.id, is_duplicate=True)
+
+    def _withdraw(self, place: Place) -> None:
+        """Of what has its name already, nothing stays; what cannot be removed now is removed by the sweep."""
+        if self._storage.unlink_all((place.path, *renditions(place.path))):
+            self._unmark(place)
+        else:
+            self._storage.leftovers.add(self._marker(place))
+
+    def _marker(self, place: Place) -> Stray:
+        return Stray(self._storage.temporary(unrecorded(place.path), place.token), place.token)
+
+    def _unmark(self, place: Place) -> None:
+        try:
+            self._storage.discard(unrecorded(place.path), place.token)
+        except OSError as error:
+            log.warning("temporary file not removed", photo=str(place.id), reason=str(error))
+
+    def _discard(self, place: Place) -> None:
+        try:
+            ingest.remove(self._storage, place.path, place.token)
+        except OSError as error:
+            # Later sweeps remove it; the outcome matters more.
+            log.warning("temporary file not removed", photo=str(place.id), reason=str(error))
