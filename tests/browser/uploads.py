@@ -32,7 +32,7 @@ PASTE = """(data) => {
   (document.activeElement ?? document.body).dispatchEvent(event);
 }"""
 
-NO_PICTURE = {"error": {"code": "unsupported_media_type", "message": "This is no picture that Darkroom can read."}}
+NO_PICTURE = {"error": {"code": "unsupported_media_type", "message": "this is no picture that Darkroom can read"}}
 
 
 def pngs(many: int, *, first: int = 1) -> Files:
@@ -102,4 +102,4 @@ class Desk:
 
 def taken(number: int) -> tuple[int, Json]:
     """A new photo, as far as the queue looks at it."""
-    return 201, {"id": f"00000000-0000-7000-8000-{number:012}", "thumbnail_url": "data:,"}
+    return 201, {"id": f"00000000-0000-7000-8000-{number:012}", "thumbnail_url": "data:,", "duplicate": False}

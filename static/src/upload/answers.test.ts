@@ -6,12 +6,13 @@ import { exceptions, headline, pace, spoken, stateOf } from "./words";
 const error = (code: string, message: string) => JSON.stringify({ error: { code, message } });
 
 test("a new photo, and one whose bytes were here already", () => {
-  expect(readAnswer(201, '{"id": "p"}', null)).toEqual({ kind: "here", photo: { id: "p" }, duplicate: false });
+  const photo = { id: "p", duplicate: false };
+  expect(readAnswer(201, JSON.stringify(photo), null)).toEqual({ kind: "here", photo, duplicate: false });
   expect(readAnswer(200, '{"id": "p", "duplicate": true}', null)).toMatchObject({ kind: "here", duplicate: true });
 });
 
 test.each([400, 403, 404, 409, 413, 415, 422])("%d is final, in the service's words", (status) => {
-  expect(readAnswer(status, error("code", "This is no picture."), null)).toEqual({ kind: "refused", words: "This is no picture." });
+  expect(readAnswer(status, error("code", "this is no picture"), null)).toEqual({ kind: "refused", words: "This is no picture." });
 });
 
 test("a proxy's own 413 is put into words", () => {

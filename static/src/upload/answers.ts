@@ -1,4 +1,4 @@
-import type { Photo } from "../api/types";
+import type { Photo, UploadedPhoto } from "../api/types";
 
 /** What became of one attempt to upload a file. */
 export type Answer =
@@ -23,7 +23,12 @@ export function secondsOf(retryAfter: string | null, now: number): number {
 
 function wordsOf(body: unknown): string | null {
   const error = (body as { error?: { message?: unknown } } | null)?.error;
-  return typeof error?.message === "string" && error.message !== "" ? error.message : null;
+  return typeof error?.message === "string" && error.message !== "" ? sentence(error.message) : null;
+}
+
+/** The service's words, to be followed by others. */
+function sentence(words: string): string {
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}${/[.!?]$/.test(words) ? "" : "."}`;
 }
 
 function parse(text: string): unknown {
@@ -39,9 +44,9 @@ export function readAnswer(status: number, text: string, retryAfter: string | nu
   const body = parse(text);
   const said = wordsOf(body) ?? `Darkroom answered ${status}.`;
   if (status === 200 || status === 201) {
-    const photo = body as (Photo & { duplicate?: boolean }) | null;
+    const photo = body as UploadedPhoto | null;
     if (typeof photo?.id !== "string") return { kind: "broken", words: "The answer was no photo.", sent: true };
-    return { kind: "here", photo, duplicate: photo.duplicate === true };
+    return { kind: "here", photo, duplicate: photo.duplicate };
   }
   if (status === 401) return { kind: "signed-out" };
   if (status === 429 || status === 503) return { kind: "later", words: said, seconds: secondsOf(retryAfter, now) };

@@ -16,7 +16,6 @@ const isReachable = signal(true);
 const isSignedOut = signal(false);
 const here = vi.fn();
 let sent: Sent[];
-let mostBytes: number | null;
 let queue: UploadQueue;
 
 function photo(id: string): Photo {
@@ -51,7 +50,6 @@ beforeEach(() => {
   isSignedOut.value = false;
   here.mockReset();
   sent = [];
-  mostBytes = null;
   queue = new UploadQueue({
     send: ({ name }, onSent) => {
       let settle: (answer: Answer) => void = () => undefined;
@@ -72,7 +70,6 @@ beforeEach(() => {
     isSignedOut,
     onSignedOut: () => (isSignedOut.value = true),
     onHere: here,
-    mostBytes: () => mostBytes,
     frame: (draw) => void setTimeout(draw, 16),
     now: () => Date.now(),
   });
@@ -106,12 +103,10 @@ describe("the queue", () => {
     expect(sent).toHaveLength(4);
   });
 
-  test("sends neither what is empty nor what is larger than may be", () => {
-    mostBytes = 5_000_000;
-    queue.add([file("empty", 0), file("large", 5_000_001), file("good", 5_000_000)]);
+  test("does not send what is empty", () => {
+    queue.add([file("empty", 0), file("good")]);
     expect(names()).toEqual(["good"]);
     expect(one("empty").status.value).toEqual({ at: "refused", words: "The file is empty." });
-    expect(one("large").status.value).toEqual({ at: "refused", words: "The file is too large: at most 5 MB." });
   });
 
   test("has a bound", () => {

@@ -57,8 +57,6 @@ interface Surroundings {
   onHere: (upload: Upload, photo: Photo) => void;
   /** An upload was refused for want of the password. */
   onSignedOut: () => void;
-  /** The largest file that is taken, in bytes; null while that is not known. */
-  mostBytes: () => number | null;
   /** Called before the next frame is drawn. */
   frame: (draw: () => void) => void;
   now: () => number;
@@ -178,12 +176,9 @@ export class UploadQueue {
     this.#draw();
   }
 
-  /** Into the queue, but for what is plainly no picture that could be taken. */
+  /** What is no picture, the service knows better; but an empty file is plainly none. */
   #enter(upload: Upload): void {
-    const most = this.around.mostBytes();
-    const { size } = upload.file;
-    if (size === 0) this.#end(upload, { at: "refused", words: "The file is empty." });
-    else if (most !== null && size > most) this.#end(upload, { at: "refused", words: tooLarge(most) });
+    if (upload.file.size === 0) this.#end(upload, { at: "refused", words: "The file is empty." });
     else this.#waiting.add(upload);
   }
 
@@ -355,8 +350,4 @@ export class UploadQueue {
       secondsLeft: this.#told.secondsLeft,
     };
   }
-}
-
-function tooLarge(most: number): string {
-  return `The file is too large: at most ${Math.floor(most / 1_000_000)} MB.`;
 }

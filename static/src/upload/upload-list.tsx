@@ -4,8 +4,10 @@ import type { Upload } from "./upload";
 import { UploadRow } from "./upload-row";
 import { queue } from "./uploads";
 
-/** As in upload.css: three lines. */
+/** As in upload.css: a name, and two lines of what is said of it. */
 const ROW = 60;
+/** With room for a longer reason. */
+const HIGH_ROW = 76;
 const PAGE = 6;
 /** More than can be seen at once: then those that need a look can be shown alone. */
 const MANY = 6;
@@ -23,6 +25,7 @@ export function UploadList() {
   const outside = refused + failed + canceled;
   const [only, showOnly] = useState(false);
   const uploads = useMemo(() => (only ? all.filter(didNotCome) : all), [all, only, only ? outside : 0]);
+  const height = only || all.length <= MANY ? HIGH_ROW : ROW;
   const scroller = useRef<HTMLDivElement>(null);
   const [active, setActive] = useState(0);
   const on = Math.min(active, uploads.length - 1);
@@ -30,7 +33,7 @@ export function UploadList() {
     {
       count: uploads.length,
       getScrollElement: () => scroller.current,
-      estimateSize: () => ROW,
+      estimateSize: () => height,
       overscan: 3,
       // The one with the focus stays, wherever the others are scrolled.
       rangeExtractor: (range: Range) => {
@@ -38,7 +41,7 @@ export function UploadList() {
         return on < 0 || near.includes(on) ? near : [...near, on].sort((a, b) => a - b);
       },
     },
-    uploads.length,
+    `${uploads.length} ${height}`,
   );
   useFollow(scroller, uploads, only, (index) => virtual.scrollToIndex(index, { align: "start" }));
   const step = useStep(scroller, on);
@@ -77,6 +80,7 @@ export function UploadList() {
                   key={one.id}
                   upload={one}
                   top={start}
+                  height={height}
                   place={index + 1}
                   of={uploads.length}
                   isStop={index === on}

@@ -11,6 +11,7 @@ import { stateOf } from "./words";
 interface UploadRowProps {
   upload: Upload;
   top: number;
+  height: number;
   place: number;
   of: number;
   /** Tab stops at it: of the whole list, only this one. */
@@ -20,7 +21,7 @@ interface UploadRowProps {
 }
 
 /** One file: what it is, how far, and what can be done about it. */
-export function UploadRow({ upload, top, place, of, isStop, onReach }: UploadRowProps) {
+export function UploadRow({ upload, top, height, place, of, isStop, onReach }: UploadRowProps) {
   const row = useRef<HTMLDivElement>(null);
   const status = upload.status.value;
   useKeptFocus(row, status.at, () => row.current);
@@ -40,7 +41,7 @@ export function UploadRow({ upload, top, place, of, isStop, onReach }: UploadRow
       data-testid="upload"
       data-state={status.at}
       data-stop={isStop || undefined}
-      style={{ top: `${top}px` }}
+      style={{ top: `${top}px`, height: `${height}px` }}
       onFocusIn={onReach}
       onKeyDown={(event) => {
         if (event.target !== event.currentTarget) return;

@@ -18,7 +18,6 @@ export const queue = new UploadQueue({
   onHere: ({ destination }, photo) => {
     destination?.add(photo).catch((failure: unknown) => toastFailure(`Uploaded, but not added to “${destination.name}”.`, failure));
   },
-  mostBytes: () => null,
   frame: (draw) => requestAnimationFrame(draw),
   now: () => performance.now(),
 });
