@@ -125,6 +125,18 @@ async def test_without_darkroom_the_queue_waits_and_goes_on_by_itself(
         await process.stop()
 
 
+async def test_without_a_network_the_queue_waits_and_goes_on_by_itself(open_page: OpenPage) -> None:
+    """Though the live connection, which says nothing, seems to be there."""
+    page = await open_page("/", tolerated=(LOST_CONNECTION,))
+    await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
+    await page.context.set_offline(True)
+    await drop(page, pngs(4))
+    await expect(page.get_by_test_id("upload-detail")).to_have_text("Waiting for the connection; goes on by itself.")
+    await expect(rows(page, "waiting")).to_have_count(4)
+    await page.context.set_offline(False)
+    await expect(queue(page).get_by_role("heading")).to_have_text("4 uploaded")
+
+
 async def test_three_are_sent_at_once_and_what_is_refused_says_why_while_the_rest_goes_on(open_page: OpenPage) -> None:
     page = await open_page("/", tolerated=(REFUSED,))
     desk = Desk(lambda number: (415, NO_PICTURE) if number == 2 else taken(number))

@@ -48,6 +48,11 @@ const NAMES: Record<string, string> = {
   settings: "Settings",
 };
 
+/** Focuses the page that is open: what had the focus has gone. */
+export function enterPage(): void {
+  enter(document.querySelector<HTMLElement>("main.page")!);
+}
+
 /** Focuses the page. It does not stay focusable: a click on its words would then begin Tab's way at the page's top. */
 function enter(page: HTMLElement): void {
   const ending = new AbortController();

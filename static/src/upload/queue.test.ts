@@ -13,6 +13,7 @@ interface Sent {
 }
 
 const isReachable = signal(true);
+const isOnline = signal(true);
 const isSignedOut = signal(false);
 const here = vi.fn();
 let sent: Sent[];
@@ -46,7 +47,7 @@ function attempt(name: string): Sent {
 
 beforeEach(() => {
   vi.useFakeTimers();
-  isReachable.value = true;
+  isReachable.value = isOnline.value = true;
   isSignedOut.value = false;
   here.mockReset();
   sent = [];
@@ -67,6 +68,7 @@ beforeEach(() => {
       return { answer, abort: () => (own.aborted = true) };
     },
     isReachable,
+    isOnline,
     isSignedOut,
     onSignedOut: () => (isSignedOut.value = true),
     onHere: here,
@@ -147,6 +149,21 @@ describe("the queue", () => {
     expect(queue.hold.value).toBeNull();
     expect(names().slice(3)).toEqual(["4", "5", "1"]);
     expect(one("1").attempts).toBe(0);
+  });
+
+  test("tries now and then where the browser knows of no network, without counting, and at once when there is one", async () => {
+    isOnline.value = false;
+    queue.add(files(2));
+    for (const name of ["1", "2"]) await attempt(name).answer(broken);
+    expect(queue.hold.value).toMatchObject({ kind: "offline" });
+    for (let tries = 1; tries < 20; tries += 1) {
+      await vi.advanceTimersByTimeAsync(5_000);
+      expect(sent).toHaveLength(2 + tries);
+      await sent.at(-1)!.answer(broken);
+    }
+    isOnline.value = true;
+    expect(queue.hold.value).toBeNull();
+    expect(states()).toEqual(["sending", "sending"]);
   });
 
   test("waits as long as Darkroom asks for, then finds out with one file, as often as it takes", async () => {

@@ -1,7 +1,7 @@
 import { batch, computed, effect, type ReadonlySignal, signal, untracked } from "@preact/signals";
 import type { Photo } from "../api/types";
 import type { Answer } from "./answers";
-import { Speed, secondsFor } from "./speed";
+import { NOTHING, type Sums, Tally, TOLD_EVERY } from "./tally";
 import type { Send } from "./transfer";
 import { type Destination, type Status, Upload } from "./upload";
 
@@ -10,49 +10,22 @@ export const MOST_ATTEMPTS = 5;
 /** More are not taken at a time. */
 export const MOST_FILES = 10_000;
 const LONGEST_BACKOFF = 30_000;
-/** How often speed and time left are told anew. */
-const TOLD_EVERY = 1_000;
-
-export interface Sums {
-  /** Files. */
-  all: number;
-  here: number;
-  duplicates: number;
-  refused: number;
-  failed: number;
-  canceled: number;
-  /** Waiting or under way. */
-  unfinished: number;
-  /** Of all bytes that are not canceled; null where there are none. */
-  portion: number | null;
-  /** Bytes in a second. */
-  speed: number | null;
-  secondsLeft: number | null;
-}
-
-const NOTHING: Sums = {
-  all: 0,
-  here: 0,
-  duplicates: 0,
-  refused: 0,
-  failed: 0,
-  canceled: 0,
-  unfinished: 0,
-  portion: null,
-  speed: null,
-  secondsLeft: null,
-};
-
+/** How often it is tried without a network. */
+const OFFLINE_PAUSE = 5_000;
 /** Why nothing goes out just now. */
 export interface Hold {
   kind: "signed-out" | "offline" | "busy";
   words: string;
 }
 
+const OFFLINE: Hold = { kind: "offline", words: "Waiting for the connection; goes on by itself." };
+
 interface Surroundings {
   send: Send;
   /** Darkroom can be asked. */
   isReachable: ReadonlySignal<boolean>;
+  /** The browser has a network, as far as it knows: one of this machine's own needs none. */
+  isOnline: ReadonlySignal<boolean>;
   isSignedOut: ReadonlySignal<boolean>;
   onHere: (upload: Upload, photo: Photo) => void;
   /** An upload was refused for want of the password. */
@@ -70,31 +43,26 @@ function backoff(attempts: number): number {
 export class UploadQueue {
   readonly uploads = signal<readonly Upload[]>([]);
   readonly sums = signal<Sums>(NOTHING);
-  readonly #busy = signal<{ words: string; until: number } | null>(null);
+  /** Until when nothing is sent, and then one file alone, until Darkroom takes files again. */
+  readonly #paused = signal<(Hold & { until: number }) | null>(null);
   readonly hold = computed<Hold | null>(() => {
     if (this.around.isSignedOut.value) return { kind: "signed-out", words: "Waiting until you are signed in." };
-    if (!this.around.isReachable.value) return { kind: "offline", words: "Waiting for the connection; goes on by itself." };
-    const busy = this.#busy.value;
-    return busy && { kind: "busy", words: `${busy.words} Tried again by itself.` };
+    return this.around.isReachable.value ? this.#paused.value : OFFLINE;
   });
 
   readonly #waiting = new Set<Upload>();
   readonly #active = new Set<Upload>();
-  readonly #counts = new Map<Status["at"], number>();
-  #duplicates = 0;
-  #bytes = { all: 0, ended: 0, canceled: 0 };
+  readonly #tally = new Tally();
   #last = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #ticking: ReturnType<typeof setTimeout> | undefined;
   #isDrawing = false;
   readonly #moved = new Set<Upload>();
-  readonly #speed = new Speed();
-  #told = { at: -TOLD_EVERY, speed: null as number | null, secondsLeft: null as number | null };
 
   constructor(readonly around: Surroundings) {
     effect(() => {
       const canGoOn = around.isReachable.value && !around.isSignedOut.value;
-      if (canGoOn) untracked(() => this.#goOn());
+      if (around.isOnline.value && canGoOn) untracked(() => this.#goOn());
     });
   }
 
@@ -110,8 +78,7 @@ export class UploadQueue {
     batch(() => {
       this.uploads.value = [...this.uploads.peek(), ...fresh];
       for (const upload of fresh) {
-        this.#bytes.all += upload.file.size;
-        this.#count("waiting", 1);
+        this.#tally.add(upload);
         this.#enter(upload);
       }
     });
@@ -129,7 +96,7 @@ export class UploadQueue {
         const { transfer } = upload;
         upload.transfer = null;
         this.#forget(upload);
-        this.#end(upload, { at: "canceled" });
+        this.#set(upload, { at: "canceled" });
         transfer?.abort();
       }
     });
@@ -145,8 +112,6 @@ export class UploadQueue {
       for (const upload of uploads) {
         const { at } = upload.status.peek();
         if (at !== "refused" && at !== "failed" && at !== "canceled") continue;
-        this.#bytes.ended -= upload.file.size;
-        if (at === "canceled") this.#bytes.canceled -= upload.file.size;
         upload.attempts = upload.notBefore = 0;
         this.#set(upload, { at: "waiting", words: null });
         this.#enter(upload);
@@ -164,28 +129,21 @@ export class UploadQueue {
   clear(all = false): void {
     const isOver = (upload: Upload) => (all ? upload.hasEnded : upload.status.peek().at === "here");
     const over = new Set(this.uploads.peek().filter(isOver));
-    for (const upload of over) {
-      const status = upload.status.peek();
-      this.#count(status.at, -1);
-      if (status.at === "here" && status.duplicate) this.#duplicates -= 1;
-      this.#bytes.all -= upload.file.size;
-      this.#bytes.ended -= upload.file.size;
-      if (status.at === "canceled") this.#bytes.canceled -= upload.file.size;
-    }
+    for (const upload of over) this.#tally.remove(upload);
     this.uploads.value = this.uploads.peek().filter((upload) => !over.has(upload));
     this.#draw();
   }
 
   /** What is no picture, the service knows better; but an empty file is plainly none. */
   #enter(upload: Upload): void {
-    if (upload.file.size === 0) this.#end(upload, { at: "refused", words: "The file is empty." });
+    if (upload.file.size === 0) this.#set(upload, { at: "refused", words: "The file is empty." });
     else this.#waiting.add(upload);
   }
 
   /** Whatever waited for the connection need wait no longer. */
   #goOn(): void {
     for (const upload of this.#waiting) upload.notBefore = 0;
-    this.#busy.value = null;
+    this.#paused.value = null;
     this.#pump();
   }
 
@@ -193,10 +151,9 @@ export class UploadQueue {
     clearTimeout(this.#timer);
     const { isReachable, isSignedOut, now } = this.around;
     if (!isReachable.peek() || isSignedOut.peek()) return;
-    const busy = this.#busy.peek();
-    if (busy && busy.until > now()) return this.#later(busy.until);
-    // One alone finds out whether Darkroom takes files again.
-    const most = busy ? 1 : AT_ONCE;
+    const paused = this.#paused.peek();
+    if (paused && paused.until > now()) return this.#later(paused.until);
+    const most = paused ? 1 : AT_ONCE;
     while (this.#active.size < most) {
       const next = this.#next();
       if (!next) break;
@@ -220,7 +177,7 @@ export class UploadQueue {
   async #start(upload: Upload): Promise<void> {
     this.#waiting.delete(upload);
     this.#active.add(upload);
-    this.#speed.add(0, this.around.now());
+    this.#tally.speed.add(0, this.around.now());
     const transfer = this.around.send(upload.file, (bytes) => {
       if (upload.transfer === transfer) this.#sent(upload, bytes);
     });
@@ -236,7 +193,7 @@ export class UploadQueue {
   }
 
   #sent(upload: Upload, bytes: number): void {
-    if (bytes > upload.sent) this.#speed.add(bytes - upload.sent, this.around.now());
+    if (bytes > upload.sent) this.#tally.speed.add(bytes - upload.sent, this.around.now());
     upload.sent = bytes;
     if (bytes >= upload.file.size && upload.status.peek().at === "sending") this.#set(upload, { at: "checking" });
     this.#moved.add(upload);
@@ -245,19 +202,19 @@ export class UploadQueue {
 
   #settle(upload: Upload, answer: Answer): void {
     this.#forget(upload);
-    const now = this.around.now();
-    const busy = this.#busy.peek();
-    // What was sent before says nothing of it.
-    if (busy && busy.until <= now && (answer.kind === "here" || answer.kind === "refused")) this.#busy.value = null;
+    const paused = this.#paused.peek();
+    // What was sent before the pause says nothing of it.
+    const isOver = paused !== null && paused.until <= this.around.now();
+    if (isOver && (answer.kind === "here" || answer.kind === "refused")) this.#paused.value = null;
     switch (answer.kind) {
       case "here":
         this.around.onHere(upload, answer.photo);
         // What an earlier attempt brought here is not called a duplicate.
-        return this.#end(upload, { at: "here", photo: answer.photo, duplicate: answer.duplicate && !upload.isUncertain });
+        return this.#set(upload, { at: "here", photo: answer.photo, duplicate: answer.duplicate && !upload.isUncertain });
       case "refused":
-        return this.#end(upload, { at: "refused", words: answer.words });
+        return this.#set(upload, { at: "refused", words: answer.words });
       case "later":
-        this.#busy.value = { words: answer.words, until: Math.max(busy?.until ?? 0, now + answer.seconds * 1_000) };
+        this.#pause({ kind: "busy", words: `${answer.words} Tried again by itself.` }, answer.seconds * 1_000);
         return this.#wait(upload, null);
       case "signed-out":
         this.#wait(upload, null);
@@ -268,12 +225,18 @@ export class UploadQueue {
     }
   }
 
+  #pause(hold: Hold, milliseconds: number): void {
+    const until = this.around.now() + milliseconds;
+    this.#paused.value = { ...hold, until: Math.max(until, this.#paused.peek()?.until ?? 0) };
+  }
+
   /** While Darkroom cannot be reached, attempts do not count. */
   #broke(upload: Upload, words: string): void {
-    if (!this.around.isReachable.peek()) return this.#wait(upload, words);
+    if (!this.around.isOnline.peek()) this.#pause(OFFLINE, OFFLINE_PAUSE);
+    if (!this.around.isOnline.peek() || !this.around.isReachable.peek()) return this.#wait(upload, null);
     upload.attempts += 1;
     if (upload.attempts >= MOST_ATTEMPTS) {
-      return this.#end(upload, { at: "failed", words: `${words} Tried ${MOST_ATTEMPTS} times.` });
+      return this.#set(upload, { at: "failed", words: `${words} Tried ${MOST_ATTEMPTS} times.` });
     }
     upload.notBefore = this.around.now() + backoff(upload.attempts);
     this.#wait(upload, `${words} Tried again by itself.`);
@@ -290,23 +253,10 @@ export class UploadQueue {
     this.#moved.add(upload);
   }
 
-  #end(upload: Upload, status: Status): void {
-    this.#bytes.ended += upload.file.size;
-    if (status.at === "canceled") this.#bytes.canceled += upload.file.size;
-    if (status.at === "here" && status.duplicate) this.#duplicates += 1;
-    this.#set(upload, status);
-    if (this.unfinished === 0) this.#speed.reset();
-  }
-
   #set(upload: Upload, status: Status): void {
-    this.#count(upload.status.peek().at, -1);
-    this.#count(status.at, 1);
+    this.#tally.move(upload, status);
     upload.status.value = status;
     this.#draw();
-  }
-
-  #count(at: Status["at"], by: number): void {
-    this.#counts.set(at, (this.#counts.get(at) ?? 0) + by);
   }
 
   /** Progress comes far more often than anybody can see it. */
@@ -321,33 +271,9 @@ export class UploadQueue {
       batch(() => {
         for (const upload of this.#moved) upload.shown.value = upload.sent;
         this.#moved.clear();
-        this.sums.value = this.#add();
+        const sent = [...this.#active].reduce((sum, upload) => sum + upload.sent, 0);
+        this.sums.value = this.#tally.sums(sent, this.around.now());
       });
     });
-  }
-
-  #add(): Sums {
-    const of = (at: Status["at"]) => this.#counts.get(at) ?? 0;
-    const now = this.around.now();
-    const sent = [...this.#active].reduce((sum, upload) => sum + upload.sent, 0);
-    const wanted = this.#bytes.all - this.#bytes.canceled;
-    const done = this.#bytes.ended - this.#bytes.canceled + sent;
-    if (this.unfinished === 0) this.#told = { at: now - TOLD_EVERY, speed: null, secondsLeft: null };
-    else if (now - this.#told.at >= TOLD_EVERY) {
-      const speed = this.#speed.at(now);
-      this.#told = { at: now, speed, secondsLeft: secondsFor(wanted - done, speed) };
-    }
-    return {
-      all: this.uploads.peek().length,
-      here: of("here"),
-      duplicates: this.#duplicates,
-      refused: of("refused"),
-      failed: of("failed"),
-      canceled: of("canceled"),
-      unfinished: this.unfinished,
-      portion: wanted > 0 ? Math.min(1, Math.max(0, done / wanted)) : null,
-      speed: this.#told.speed,
-      secondsLeft: this.#told.secondsLeft,
-    };
   }
 }

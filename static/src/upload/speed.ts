@@ -17,7 +17,6 @@ export class Speed {
     this.#forget(now);
   }
 
-  /** Nothing goes out: what went before says nothing of what comes after. */
   reset(): void {
     this.#samples = [];
   }

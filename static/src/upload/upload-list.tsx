@@ -2,7 +2,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { defaultRangeExtractor, type Range, useVirtual } from "../app/virtual";
 import type { Upload } from "./upload";
 import { UploadRow } from "./upload-row";
-import { queue } from "./uploads";
+import { outside, queue } from "./uploads";
 
 /** As in upload.css: a name, and two lines of what is said of it. */
 const ROW = 60;
@@ -21,10 +21,9 @@ function didNotCome({ status }: Upload): boolean {
 /** The files, in the order they were added; nothing is drawn but what can be seen. */
 export function UploadList() {
   const all = queue.uploads.value;
-  const { refused, failed, canceled } = queue.sums.value;
-  const outside = refused + failed + canceled;
+  const many = outside.value;
   const [only, showOnly] = useState(false);
-  const uploads = useMemo(() => (only ? all.filter(didNotCome) : all), [all, only, only ? outside : 0]);
+  const uploads = useMemo(() => (only ? all.filter(didNotCome) : all), [all, only, only ? many : 0]);
   const height = only || all.length <= MANY ? HIGH_ROW : ROW;
   const scroller = useRef<HTMLDivElement>(null);
   const [active, setActive] = useState(0);
@@ -66,11 +65,16 @@ export function UploadList() {
             All
           </button>
           <button type="button" aria-pressed={only} onClick={() => showOnly(true)}>
-            Not uploaded{outside > 0 && ` (${outside})`}
+            Not uploaded{many > 0 && ` (${many})`}
           </button>
         </div>
       )}
-      <div class="uploads-list scroll" ref={scroller} style={{ "--rows": Math.min(MANY, all.length) }} data-testid="upload-list">
+      <div
+        class={`uploads-list scroll ${height === HIGH_ROW ? "high" : ""}`}
+        ref={scroller}
+        style={{ height: `${all.length > MANY ? MANY * ROW : all.length * HIGH_ROW}px` }}
+        data-testid="upload-list"
+      >
         <div role="list" aria-label="Files" style={{ height: `${virtual.getTotalSize()}px` }} onKeyDown={keys}>
           {virtual.getVirtualItems().map(({ index, start }) => {
             const one = uploads[index];

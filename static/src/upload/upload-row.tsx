@@ -1,7 +1,7 @@
-import { useRef } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { Link } from "wouter-preact";
 import { Icon, IconButton } from "../shell/icon";
-import { CircleAlert, FileImage, RotateCcw, X } from "../shell/icons";
+import { CircleAlert, CircleCheck, FileImage, RotateCcw, X } from "../shell/icons";
 import { Ring } from "../shell/ring";
 import type { Upload } from "./upload";
 import { queue } from "./uploads";
@@ -84,9 +84,13 @@ export function UploadRow({ upload, top, height, place, of, isStop, onReach }: U
 function UploadPicture({ upload }: { upload: Upload }) {
   const status = upload.status.value;
   const { size } = upload.file;
+  /** Its thumbnail cannot be fetched just now. */
+  const [isUnseen, setUnseen] = useState(false);
+  const hide = () => setUnseen(true);
   return (
     <span class="upload-picture" aria-hidden="true">
-      {status.at === "here" && <img src={status.photo.thumbnail_url} alt="" loading="lazy" />}
+      {status.at === "here" &&
+        (isUnseen ? <Icon of={CircleCheck} /> : <img src={status.photo.thumbnail_url} alt="" onError={hide} />)}
       {status.at === "sending" && <Ring portion={size > 0 ? upload.shown.value / size : null} />}
       {status.at === "checking" && <Ring portion={null} />}
       {(status.at === "refused" || status.at === "failed") && <Icon of={CircleAlert} />}

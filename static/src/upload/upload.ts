@@ -15,6 +15,11 @@ export type Status =
   | { at: "failed"; words: string }
   | { at: "canceled" };
 
+/** Nothing more becomes of it by itself. */
+export function hasEnded({ at }: Status): boolean {
+  return at !== "waiting" && at !== "sending" && at !== "checking";
+}
+
 /** Where uploaded photos go besides the library: an album. */
 export interface Destination {
   name: string;
@@ -42,7 +47,6 @@ export class Upload {
   ) {}
 
   get hasEnded(): boolean {
-    const { at } = this.status.peek();
-    return at !== "waiting" && at !== "sending" && at !== "checking";
+    return hasEnded(this.status.peek());
   }
 }

@@ -1,14 +1,15 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { count } from "../app/format";
 import { useKeys } from "../app/keys";
 import { closeByPulling } from "../app/pull-down";
 import { isPhone } from "../app/responsive";
+import { enterPage } from "../shell/frame";
 import { Icon, IconButton } from "../shell/icon";
 import { ChevronDown, CircleAlert, CircleCheck, Upload, X } from "../shell/icons";
 import { ProgressBar } from "../shell/progress-bar";
 import { Ring } from "../shell/ring";
 import { pickFiles } from "./pick";
-import type { Sums } from "./queue";
+import type { Sums } from "./tally";
 import { UploadList } from "./upload-list";
 import { destination, queue } from "./uploads";
 import { isDragging, useIntake } from "./use-intake";
@@ -58,6 +59,12 @@ function DropOverlay() {
 function Queue() {
   const { isOpen, open, close } = useOpen();
   const place = useRef<HTMLElement>(null);
+  useLayoutEffect(() => {
+    const queue = place.current!;
+    return () => {
+      if (queue.contains(document.activeElement)) enterPage();
+    };
+  }, []);
   useKeptFocus(place, isOpen, () => place.current?.querySelector(isOpen ? ".uploads-collapse" : ".uploads-pill"));
   return (
     <aside class={`uploads ${isOpen ? "open" : ""}`} aria-label="Uploads" data-testid="upload-queue" ref={place}>
@@ -132,13 +139,13 @@ function Panel({ onCollapse }: { onCollapse: () => void }) {
       </div>
       <UploadList />
       <footer>
-        <button type="button" class="button compact quiet" disabled={isOver} onClick={() => queue.cancelAll()}>
+        <button type="button" class="button compact quiet" aria-disabled={isOver} onClick={() => queue.cancelAll()}>
           Cancel all
         </button>
-        <button type="button" class="button compact quiet" disabled={canRetry === 0} onClick={() => queue.retryAll()}>
+        <button type="button" class="button compact quiet" aria-disabled={canRetry === 0} onClick={() => queue.retryAll()}>
           Try again
         </button>
-        <button type="button" class="button compact quiet" disabled={sums.here === 0} onClick={() => queue.clear()}>
+        <button type="button" class="button compact quiet" aria-disabled={sums.here === 0} onClick={() => queue.clear()}>
           Clear uploaded
         </button>
       </footer>

@@ -9,10 +9,15 @@ import { MOST_FILES, UploadQueue } from "./queue";
 import { send } from "./transfer";
 import type { Destination } from "./upload";
 
+const isOnline = signal(navigator.onLine);
+addEventListener("online", () => (isOnline.value = true));
+addEventListener("offline", () => (isOnline.value = false));
+
 /** What is being uploaded from this page; pages change, and it goes on. */
 export const queue = new UploadQueue({
   send,
   isReachable: computed(() => connection.value !== "offline" && connection.value !== "reconnecting"),
+  isOnline,
   isSignedOut: signedOut,
   onSignedOut: () => (signedOut.value = true),
   onHere: ({ destination }, photo) => {
@@ -21,6 +26,9 @@ export const queue = new UploadQueue({
   frame: (draw) => requestAnimationFrame(draw),
   now: () => performance.now(),
 });
+
+/** Files that did not become photos. */
+export const outside = computed(() => queue.sums.value.refused + queue.sums.value.failed + queue.sums.value.canceled);
 
 /** The queue is shown whole, and not as a pill. */
 export const isOpen = signal(false);

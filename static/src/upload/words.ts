@@ -1,5 +1,6 @@
 import { bytes, count, duration, number } from "../app/format";
-import type { Hold, Sums } from "./queue";
+import type { Hold } from "./queue";
+import type { Sums } from "./tally";
 import type { Status } from "./upload";
 
 /** What goes on, in a few words. */
@@ -28,7 +29,7 @@ export function exceptions({ duplicates, refused, failed, canceled }: Sums): str
 export function pace({ portion, speed, secondsLeft }: Sums): string {
   const parts = [
     portion !== null && `${Math.floor(portion * 100)} %`,
-    speed !== null && `${bytes(Math.round(speed))}/s`,
+    speed !== null && speed > 0 && `${bytes(Math.round(speed))}/s`,
     secondsLeft !== null && `${duration(secondsLeft)} left`,
   ];
   return parts.filter(Boolean).join(" · ");
@@ -46,6 +47,7 @@ export function spoken(sums: Sums, hold: Hold | null): string {
   const said = exceptions(sums).replaceAll(" · ", ", ");
   if (sums.unfinished === 0) return `Uploads are over: ${headline(sums).toLowerCase()}${said && `, ${said}`}.`;
   if (hold) return `${count(sums.unfinished, "upload")}: ${hold.words}`;
+  if (sums.unfinished === sums.all) return `Uploading ${count(sums.all, "file")}.`;
   return `${number(sums.all - sums.unfinished)} of ${count(sums.all, "upload")} over${said && `: ${said}`}.`;
 }
 
