@@ -26,9 +26,22 @@ COLUMNS = (*FORMER_COLUMNS, "source_text")
 
 
 def upgrade() -> None:
-    # Nothing reads the file of an earlier release's uploads again; none could be made by then.
     op.add_column("photos", sa.Column("damaged", sa.Boolean(), nullable=False, server_default=sa.text("false")))
     op.add_column("photos", sa.Column("source_text", sa.Text(), nullable=True))
+    # No release before this one takes uploads, so there are hardly any, and the index that goes knows them all. What is
+    # there several times counts as imported, of which the same bytes may be there more than once.
+    op.execute("SET LOCAL enable_seqscan = off")
+    op.execute(
+        """
+        UPDATE photos SET source = 'imported' WHERE id IN (
+            SELECT id FROM (
+                SELECT id, row_number() OVER (PARTITION BY sha256 ORDER BY id) AS n FROM photos
+                 WHERE source IN ('uploaded', 'imported') AND source = 'uploaded' AND sha256 IS NOT NULL
+                   AND purged_at IS NULL) same
+             WHERE n > 1)
+        """
+    )
+    op.execute("SET LOCAL enable_seqscan = on")
     op.drop_index("ix_photos_uploaded_bytes", table_name="photos")
     _watch(COLUMNS)
 

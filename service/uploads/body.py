@@ -24,7 +24,7 @@ class FilePart:
     What is behind the file is read and checked before the iteration ends.
     """
 
-    def __init__(self, request: Request[Any, Any, Any], max_bytes: int, stall_seconds: float = STALL_SECONDS) -> None:
+    def __init__(self, request: Request[Any, Any, Any], max_bytes: int) -> None:
         kind, options = parse_options_header(request.headers.get("content-type", ""))
         boundary = options.get("boundary", "")
         if kind != "multipart/form-data":
@@ -39,7 +39,6 @@ class FilePart:
         if length.isdecimal() and int(length) > self._most:
             raise self.too_large
         self._receive = request.receive
-        self._stall_seconds = stall_seconds
         # Header values are read as Latin-1, so that no byte is an error; `filename` decodes them.
         self._parser = PushMultipartParser(boundary, header_charset="latin-1")
         self._pieces: deque[bytes] = deque()
@@ -66,10 +65,10 @@ class FilePart:
     async def _read(self) -> None:
         """The next piece of the body."""
         try:
-            async with asyncio.timeout(self._stall_seconds):
+            async with asyncio.timeout(STALL_SECONDS):
                 message: Any = await self._receive()
         except TimeoutError:
-            raise RequestTimeout(f"nothing of the body came for {self._stall_seconds:g} s") from None
+            raise RequestTimeout(f"nothing of the body came for {STALL_SECONDS:g} s") from None
         if message["type"] == "http.disconnect":
             raise ValidationError("the body broke off before its end")
         body = message["body"]

@@ -163,7 +163,7 @@ class Uploads:
                 return Taken(known, is_duplicate=True)
             verified = await self._verify(place, arrived)
             name = clean_name(part.filename, kind)
-            return await unbroken(self._keep(place, kind, name, verified))
+            return await self._keep(place, kind, name, verified)
         finally:
             await unbroken(asyncio.to_thread(self._discard, place))
             self.running.discard(place.token)
@@ -245,13 +245,13 @@ class Uploads:
             found=verified.found,
         )
         try:
-            await asyncio.to_thread(self._publish, place, files)
-        except StorageTrouble:
-            await asyncio.to_thread(self._withdraw, place)
+            await unbroken(asyncio.to_thread(self._publish, place, files))
+        except BaseException:
+            await unbroken(asyncio.to_thread(self._withdraw, place))
             raise
         try:
             is_new = await self._record(photo)
-        except DatabaseAway:
+        except BaseException:
             # Whether the row was written is unknown: the sweep finds out, and removes the file if it was not.
             self._storage.leftovers.add(self._marker(place))
             raise
@@ -274,12 +274,15 @@ class Uploads:
         began = time.monotonic()
         while True:
             try:
-                async with asyncio.timeout(TRY_SECONDS), self._database.connection() as connection:
-                    return await rows.insert(connection, photo)
+                return await unbroken(self._write_row(photo))
             except (DatabaseAway, TimeoutError) as error:
                 if time.monotonic() - began > RECORD_SECONDS:
                     raise DatabaseAway from error
             await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _write_row(self, photo: NewPhoto) -> bool:
+        async with asyncio.timeout(TRY_SECONDS), self._database.connection() as connection:
+            return await rows.insert(connection, photo)
 
     async def _kept_by_another(self, arrived: Arrived) -> Taken:
         async with self._database.connection() as connection:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncpg
 import pytest
 
 from service.access.guard import COOKIE
@@ -131,6 +132,25 @@ async def test_no_photo_is_written_anew_by_the_migrations_and_each_is_found_by_i
             assert photo["id"] in [
                 found.id for found in (await list_photos(connection, filters, Page(limit=200))).items
             ]
+
+
+async def test_of_uploads_with_the_same_bytes_one_stays_an_upload(released: Database) -> None:
+    """No release took uploads before there could be only one of the same bytes, but rows of them may be there."""
+    copy = """
+        INSERT INTO photos (id, filename, width, height, mime_type, created_at, source, retrieval_status, file_size,
+               sha256, local_storage_path, next_retrieval_attempt)
+        SELECT gen_random_uuid(), filename, width, height, mime_type, created_at, source, retrieval_status, file_size,
+               sha256, local_storage_path || n, NULL FROM photos, generate_series(1, 2) n WHERE source = 'uploaded'
+    """
+    async with released.connection() as connection:
+        await connection.execute(copy)
+        uploads = "SELECT count(*) FROM photos WHERE source = 'uploaded'"
+        assert await connection.fetchval(uploads) == 3
+        await upgrade(released.engine)
+        assert await connection.fetchval(uploads) == 1
+        again = "UPDATE photos SET source = 'uploaded' WHERE source = 'imported'"
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await connection.execute(again)
 
 
 async def test_the_service_lists_all_that_was_there(released: Database, tmp_path: Path) -> None:

@@ -32,10 +32,13 @@ from tests.fakes.reverse_proxy import ReverseProxy, reverse_proxy
 
 @dataclass
 class AnnouncerRecorder:
-    """The announcer's part that retrieval uses, keeping what it is told."""
+    """The announcer's part that retrieval and uploads use, keeping what it is told."""
 
     messages: list[tuple[str, UUID]] = field(default_factory=list)
     ledgers: Counter[UUID | None] = field(default_factory=Counter)
+
+    def photos_added(self, ids: Iterable[UUID]) -> None:
+        self.messages += [("added", photo) for photo in ids]
 
     def photos_ready(self, ids: Iterable[UUID]) -> None:
         self.messages += [("ready", photo) for photo in ids]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -38,3 +41,43 @@ def files(storage: LocalStorage) -> list[str]:
 
 async def nothing_is_left(connection: Connection, storage: LocalStorage) -> bool:
     return files(storage) == [] and await connection.fetchval("SELECT count(*) FROM photos") == 0
+
+
+BOUNDARY = "a-boundary"
+
+
+def part(content: bytes, name: str = "file", filename: str = "x.png") -> bytes:
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"; filename="{filename}"\r\n\r\n'
+    return head.encode() + content + b"\r\n"
+
+
+def body(*parts: bytes) -> bytes:
+    return b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
+
+
+def head(client: aiohttp.ClientSession, length: int | None) -> bytes:
+    """The request's own head; of a body in chunks where no length is given."""
+    framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+    host = str(client._base_url).split("/")[2]
+    lines = (
+        "POST /api/v1/photos HTTP/1.1",
+        f"Host: {host}",
+        f"Content-Type: multipart/form-data; boundary={BOUNDARY}",
+        framing,
+    )
+    return "\r\n".join((*lines, "", "")).encode()
+
+
+@asynccontextmanager
+async def connected(client: aiohttp.ClientSession) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    base = client._base_url
+    assert base is not None
+    reader, writer = await asyncio.open_connection(base.host, base.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def status_of(reader: asyncio.StreamReader) -> int:
+    return int((await reader.readline()).split()[1])
