@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import OpenPage
+from tests.browser.uploads import Desk, drop, pngs, rows, taken
 from tests.browser.watched_pages import WatchedPages
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom, running, settings_for
@@ -72,6 +73,22 @@ async def test_a_session_that_ends_takes_no_draft_with_it(locked: Darkroom, watc
     await other.get_by_role("button", name="Sign out").click()
     await enter(page)
     await expect(page.get_by_label("Prompt", exact=True)).to_have_value("a lake by night")
+
+
+async def test_a_session_that_ends_takes_no_upload_with_it(locked: Darkroom, watched_pages: WatchedPages) -> None:
+    page = await watched_pages.open(locked.url, "/", tolerated=REFUSED)
+    await enter(page)
+    await page.evaluate("window.stayed = true")
+    no_session = {"error": {"code": "unauthorized", "message": "Log in first."}}
+    desk = Desk(lambda number: (401, no_session) if number <= 3 else taken(number))
+    await desk.stand_before(page)
+    await drop(page, pngs(5))
+    desk.open.set()
+    await expect(page.get_by_text("5 uploads go on once you are signed in. Keep this page open.")).to_be_visible()
+    await enter(page)
+    await expect(rows(page, "here")).to_have_count(5)
+    assert await page.evaluate("window.stayed")
+    assert desk.asked == 8
 
 
 async def test_without_a_password_there_is_nothing_to_sign_out_of(open_page: OpenPage) -> None:

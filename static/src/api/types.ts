@@ -5,6 +5,7 @@ type Schemas = components["schemas"];
 
 export type Photo = Schemas["Photo"];
 export type PhotoSource = Photo["source"];
+export type UploadedPhoto = Schemas["UploadedPhoto"];
 
 export type BulkFilter = Schemas["BulkFilter"];
 export type BulkAction = Schemas["BulkChange"]["action"];

@@ -8,17 +8,23 @@ import { Frame } from "../shell/frame";
 import { Login } from "../shell/login";
 import { undoLast } from "../state/undo";
 import { StudioPage } from "../studio/studio-page";
+import { Uploads, WaitingUploads } from "../upload/uploads-panel";
 import { type KeyMap, useKeys } from "./keys";
 
 export function App() {
-  return signedOut.value ? <Login /> : <SignedIn />;
+  if (!signedOut.value) return <SignedIn />;
+  return (
+    <Login>
+      <WaitingUploads />
+    </Login>
+  );
 }
 
 function SignedIn() {
   useGoKeys();
   useKeys({ "ctrl+z": undoLast });
   return (
-    <Frame>
+    <Frame floating={<Uploads />}>
       <Switch>
         <Route path="/">{() => <LibraryPage key="library" trashed={false} />}</Route>
         <Route path="/trash">{() => <LibraryPage key="trash" trashed />}</Route>

@@ -1,6 +1,6 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 
-/** Keys as `event.key` says them, lower-case letters; "ctrl+a" for Ctrl or ⌘. */
+/** Keys as `event.key` says them, lower-case letters; "ctrl+a" for Ctrl or ⌘, "shift+u" for a letter with Shift. */
 export type KeyMap = Record<string, (event: KeyboardEvent) => void>;
 
 interface Scope {
@@ -11,7 +11,7 @@ interface Scope {
 
 const scopes: Scope[] = [];
 
-function isTyping(target: EventTarget | null): boolean {
+export function isTyping(target: EventTarget | null): boolean {
   if (!(target instanceof HTMLElement)) return false;
   if (target instanceof HTMLInputElement) return target.type !== "range" && target.type !== "checkbox" && target.type !== "radio";
   return target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement || target.isContentEditable;
@@ -34,7 +34,10 @@ function isControls(event: KeyboardEvent): boolean {
 
 function nameOf(event: KeyboardEvent): string {
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  return event.ctrlKey || event.metaKey ? `ctrl+${key}` : event.shiftKey && event.key.length > 1 ? `shift+${key}` : key;
+  if (event.ctrlKey || event.metaKey) return `ctrl+${key}`;
+  // Of other characters Shift is a part.
+  const isLetter = key.toUpperCase() !== key;
+  return event.shiftKey && (isLetter || key.length > 1) ? `shift+${key}` : key;
 }
 
 export function listenForKeys(): void {

@@ -16,8 +16,9 @@ import "../styles/compose.css";
 import "../styles/table.css";
 import "../styles/activity.css";
 import "../styles/settings.css";
+import "../styles/upload.css";
 
-import { effect } from "@preact/signals";
+import { effect, untracked } from "@preact/signals";
 import { render } from "preact";
 import { signedOut } from "../api/client";
 import { closeFeed, openFeed } from "../feed/connection";
@@ -28,10 +29,10 @@ import { App } from "./app";
 import { listenForKeys } from "./keys";
 
 listenForKeys();
-openFeed({ apply: dispatch, resync });
 followHealth();
 effect(() => {
   if (signedOut.value) closeFeed();
+  else untracked(() => openFeed({ apply: dispatch, resync }));
 });
 render(<App />, document.getElementById("app")!);
 setTimeout(preloadStage, 3_000);

@@ -56,17 +56,21 @@ function address(): string {
   return `${scheme}//${location.host}/api/v1/feed`;
 }
 
-/** Opens the feed and keeps it open until `closeFeed`. */
+/** Opens the feed and keeps it open until `closeFeed`; then it can be opened again. */
 export function openFeed(to: Listener): void {
   listener = to;
   watchReadings((position) => {
     if (firstReadings?.read(position)) readAgain(to);
   });
+  // The same listeners again are not added twice.
   window.addEventListener("online", reconnectNow);
-  document.addEventListener("visibilitychange", () => {
-    if (document.visibilityState === "visible") reconnectNow();
-  });
+  document.addEventListener("visibilitychange", reconnectWhenSeen);
+  connection.value = "connecting";
   open(to);
+}
+
+function reconnectWhenSeen(): void {
+  if (document.visibilityState === "visible") reconnectNow();
 }
 
 /** Ends the present wait for another try. */

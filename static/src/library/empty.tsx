@@ -1,10 +1,12 @@
 import { Link } from "wouter-preact";
 import { olderImages } from "../app/format";
+import { isPhone } from "../app/responsive";
 import { Blank } from "../shell/blank";
 import { CloudOff, Images, Search, Trash2 } from "../shell/icons";
 import { backends, backendsKnown } from "../state/backends";
 import type { PhotoFilter } from "../state/photo-list";
 import { trashDays } from "../state/settings";
+import { pickFiles } from "../upload/pick";
 import { trashRule } from "../viewer/trash-words";
 
 /** An empty library says what happens next; an empty filter, how to leave it. */
@@ -34,6 +36,7 @@ export function Empty({ filter, onShowAll }: { filter: PhotoFilter; onShowAll: (
         <Link href="/activity" class="button">
           See the servers
         </Link>
+        <DropHint />
       </Blank>
     );
   }
@@ -49,7 +52,21 @@ export function Empty({ filter, onShowAll }: { filter: PhotoFilter; onShowAll: (
       <Link href="/studio" class="button primary">
         Make the first picture
       </Link>
+      <DropHint />
     </Blank>
+  );
+}
+
+/** Pictures can come from elsewhere too. */
+function DropHint() {
+  return (
+    <p class="drop-hint">
+      {isPhone.value ? "Pictures of your own: " : "Pictures of your own can be dropped anywhere on this page, pasted, or "}
+      <button type="button" class="link" onClick={pickFiles}>
+        {isPhone.value ? "choose some" : "chosen here"}
+      </button>
+      .
+    </p>
   );
 }
 

@@ -6,12 +6,14 @@ import { IconButton } from "../shell/icon";
 import { Heart, PanelRight, SlidersHorizontal } from "../shell/icons";
 import type { PhotoFilter } from "../state/photo-list";
 import { sessions } from "../state/sessions";
+import { UploadButtons } from "../upload/upload-button";
 import { SearchField } from "./search-field";
 
 const SOURCES: { value: PhotoSource | null; label: string; meaning: string }[] = [
   { value: null, label: "All", meaning: "Every photo" },
   { value: "generated", label: "Studio", meaning: "Made from Darkroom's studio" },
   { value: "mirrored", label: "InvokeAI", meaning: "Made in InvokeAI's own UI" },
+  { value: "uploaded", label: "Uploads", meaning: "Uploaded from a browser or by a script" },
 ];
 
 interface ToolbarProps {
@@ -37,6 +39,7 @@ export function Toolbar({ filter, onFilter }: ToolbarProps) {
         </div>
       )}
       <ViewControls />
+      <UploadButtons />
     </>
   );
 }

@@ -48,6 +48,11 @@ const NAMES: Record<string, string> = {
   settings: "Settings",
 };
 
+/** Focuses the page that is open: what had the focus has gone. */
+export function enterPage(): void {
+  enter(document.querySelector<HTMLElement>("main.page")!);
+}
+
 /** Focuses the page. It does not stay focusable: a click on its words would then begin Tab's way at the page's top. */
 function enter(page: HTMLElement): void {
   const ending = new AbortController();
@@ -75,8 +80,8 @@ function useArrival(main: { current: HTMLElement | null }): string | undefined {
   return NAMES[place];
 }
 
-/** Rail or tabs around whatever page is open, and what floats over every page. */
-export function Frame({ children }: { children: ComponentChildren }) {
+/** Rail or tabs around whatever page is open, and what floats over every page: `floating` too. */
+export function Frame({ floating, children }: { floating: ComponentChildren; children: ComponentChildren }) {
   const [keysShown, showKeys] = useState(false);
   const main = useRef<HTMLElement>(null);
   const place = useArrival(main);
@@ -107,6 +112,7 @@ export function Frame({ children }: { children: ComponentChildren }) {
         <Place to="/settings" icon={Ellipsis} name="More" under={["/trash"]} />
       </nav>
       <Tray />
+      {floating}
       <Toasts />
       {keysShown && <KeysDialog onClose={() => showKeys(false)} />}
     </div>

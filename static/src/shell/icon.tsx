@@ -12,10 +12,12 @@ interface IconButtonProps {
   keys?: string;
   pressed?: boolean;
   disabled?: boolean;
+  /** Its `tabindex`, where only one of many is a stop. */
+  stop?: number;
   class?: string;
 }
 
-export function IconButton({ icon, label, onClick, keys, pressed, disabled, class: extra = "" }: IconButtonProps) {
+export function IconButton({ icon, label, onClick, keys, pressed, disabled, stop, class: extra = "" }: IconButtonProps) {
   return (
     <button
       type="button"
@@ -24,6 +26,7 @@ export function IconButton({ icon, label, onClick, keys, pressed, disabled, clas
       title={keys ? `${label} (${keys})` : label}
       aria-pressed={pressed}
       disabled={disabled}
+      tabIndex={stop}
       onClick={onClick}
     >
       <Icon of={icon} />

@@ -12,6 +12,8 @@ export {
   Copy,
   Download,
   Ellipsis,
+  FileImage,
+  FolderUp,
   GitFork,
   Heart,
   ImageOff,
@@ -34,5 +36,6 @@ export {
   Trash2,
   Undo2,
   Unplug,
+  Upload,
   X,
 } from "lucide-preact";

@@ -8,6 +8,7 @@ const KEYS: [string, [string[], string][]][] = [
       [["g", "s"], "Studio"],
       [["g", "a"], "Activity"],
       [["g", "t"], "Trash"],
+      [["Shift U"], "Upload"],
       [["Ctrl Z"], "Undo"],
       [["?"], "These keys"],
     ],

@@ -1,9 +1,10 @@
+import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { ApiError, reasonOf } from "../api/client";
 import { signIn } from "./signing";
 
-/** Shown in place of everything while the owner's password is wanted. */
-export function Login() {
+/** Shown in place of everything while the owner's password is wanted; `children` say what waits for it. */
+export function Login({ children }: { children?: ComponentChildren }) {
   const [password, setPassword] = useState("");
   const [wrong, setWrong] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
@@ -27,6 +28,7 @@ export function Login() {
           <i />
         </div>
         <h1>Darkroom</h1>
+        {children}
         <label class="field">
           <span class="label">Password</span>
           <input

@@ -1,8 +1,9 @@
-import { api } from "../api/client";
+import { api, signedOut } from "../api/client";
 
 /** The session's cookie cannot be seen from here: this browser remembers that somebody gave the owner's password. */
 const SIGNED_IN = "darkroom.signed-in";
 
+/** The page goes on where it was: what waits to be uploaded would not survive a reload. */
 export async function signIn(password: string): Promise<void> {
   await api.POST("/api/v1/login", { body: { password } });
   try {
@@ -10,7 +11,7 @@ export async function signIn(password: string): Promise<void> {
   } catch {
     // Storage is full or forbidden: then there is no button for signing out.
   }
-  location.reload();
+  signedOut.value = false;
 }
 
 /** False also where Darkroom has no password: there is nothing to sign out of. */

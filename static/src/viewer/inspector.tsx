@@ -19,6 +19,11 @@ export function Inspector({ photo }: { photo: Signal<Photo> }) {
   return (
     <div class="inspector-facts" data-testid="inspector">
       <Retrieval photo={now} />
+      {now.damaged && (
+        <p class="note warn small" data-testid="damaged">
+          The file is damaged: it lacks its end. The picture is whole all the same.
+        </p>
+      )}
       {now.generation_prompt && (
         <Part name="Prompt" copy={now.generation_prompt}>
           <Prompt text={now.generation_prompt} />
