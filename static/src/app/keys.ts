@@ -1,6 +1,6 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 
-/** Keys as `event.key` says them, lower-case letters; "ctrl+a" for Ctrl or ⌘. */
+/** Keys as `event.key` says them, lower-case letters; "ctrl+a" for Ctrl or ⌘, "alt+ArrowLeft" for Alt or ⌥. */
 export type KeyMap = Record<string, (event: KeyboardEvent) => void>;
 
 interface Scope {
@@ -34,12 +34,13 @@ function isControls(event: KeyboardEvent): boolean {
 
 function nameOf(event: KeyboardEvent): string {
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (event.altKey) return event.ctrlKey || event.metaKey ? `ctrl+alt+${key}` : `alt+${key}`;
   return event.ctrlKey || event.metaKey ? `ctrl+${key}` : event.shiftKey && event.key.length > 1 ? `shift+${key}` : key;
 }
 
 export function listenForKeys(): void {
   window.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || event.altKey || isTyping(event.target) || isControls(event)) return;
+    if (event.defaultPrevented || isTyping(event.target) || isControls(event)) return;
     if (document.querySelector("dialog[open]")) return;
     const name = nameOf(event);
     const modal = scopes.findLast((scope) => scope.modal);
