@@ -15,13 +15,15 @@ LIVE = "p.deleted_at IS NULL AND p.purged_at IS NULL"
 WAS = "OLD.deleted_at IS NULL AND OLD.purged_at IS NULL"
 IS = "NEW.deleted_at IS NULL AND NEW.purged_at IS NULL"
 
+# LATERAL and OFFSET 0: a plan that is kept must be right for one photo and for thousands.
 # A statement that changes memberships holds the row of their album: the caller has locked it.
 MEMBERS_CHANGED = f"""
     CREATE FUNCTION album_members_changed() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         UPDATE albums a SET photo_count = a.photo_count + CASE TG_OP WHEN 'INSERT' THEN s.photos ELSE -s.photos END
-          FROM (SELECT m.album_id, count(*) AS photos FROM members m JOIN photos p ON p.id = m.photo_id
-                 WHERE {LIVE} GROUP BY m.album_id) s
+          FROM (SELECT m.album_id, count(*) AS photos FROM members m
+                 CROSS JOIN LATERAL (SELECT FROM photos p WHERE p.id = m.photo_id AND {LIVE} OFFSET 0) p
+                 GROUP BY m.album_id) s
          WHERE a.id = s.album_id;
         RETURN NULL;
     END $$
@@ -39,15 +41,20 @@ PHOTO_SHOWN = """
 # Two statements: what left an album before its row was locked is seen by the second one alone.
 PHOTOS_SHOWN = """
     CREATE FUNCTION album_photos_shown() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE
+        photo_ids uuid[];
+        changes integer[];
     BEGIN
         IF NOT EXISTS (SELECT FROM album_count_changes) THEN
             RETURN NULL;
         END IF;
-        PERFORM FROM albums WHERE id IN (SELECT m.album_id FROM album_count_changes c JOIN album_photo m USING (photo_id))
+        WITH noted AS (DELETE FROM album_count_changes RETURNING photo_id, change)
+        SELECT array_agg(n.photo_id), array_agg(n.change) INTO photo_ids, changes FROM noted n;
+        PERFORM FROM albums WHERE id IN (SELECT m.album_id FROM album_photo m WHERE m.photo_id = ANY(photo_ids))
           ORDER BY id FOR NO KEY UPDATE;
-        WITH changes AS (DELETE FROM album_count_changes RETURNING photo_id, change)
         UPDATE albums a SET photo_count = a.photo_count + s.change
-          FROM (SELECT m.album_id, sum(c.change) AS change FROM changes c JOIN album_photo m USING (photo_id)
+          FROM (SELECT m.album_id, sum(c.change) AS change FROM unnest(photo_ids, changes) AS c (photo_id, change)
+                 CROSS JOIN LATERAL (SELECT album_id FROM album_photo WHERE photo_id = c.photo_id OFFSET 0) m
                  GROUP BY m.album_id) s
          WHERE a.id = s.album_id;
         RETURN NULL;

@@ -46,8 +46,8 @@ REMOVE = """
 """
 # Only what its sender can have seen: not what is in the trash, and not what was added after `seen_at`.
 REMOVE_OTHERS = """
-    DELETE FROM album_photo m USING photos p
-     WHERE m.album_id = $1 AND p.id = m.photo_id AND p.deleted_at IS NULL
+    DELETE FROM album_photo m
+     WHERE m.album_id = $1 AND (SELECT p.deleted_at IS NULL FROM photos p WHERE p.id = m.photo_id)
        AND ($3::timestamptz IS NULL OR m.added_at <= $3)
        AND NOT EXISTS (SELECT FROM unnest($2::uuid[]) AS w (id) WHERE w.id = m.photo_id)
     RETURNING m.photo_id
@@ -57,7 +57,8 @@ ARRANGE = f"""
     WITH placed AS (
         SELECT m.photo_id, m.position, w.n, w.n IS NULL AND p.deleted_at IS NULL AS is_late,
                count(w.n) OVER (ORDER BY m.position, m.photo_id) AS run
-          FROM album_photo m JOIN photos p ON p.id = m.photo_id
+          FROM album_photo m
+         CROSS JOIN LATERAL (SELECT deleted_at FROM photos WHERE id = m.photo_id OFFSET 0) p
           LEFT JOIN unnest($2::uuid[]) WITH ORDINALITY AS w (id, n) ON w.id = m.photo_id
          WHERE m.album_id = $1),
          anchored AS (

@@ -45,7 +45,8 @@ PHOTO_COLUMNS = """id, filename, width, height, file_size, mime_type, created_at
 WHOLE = """
     SELECT p.*, t.id AS step_id, t.session_id, coalesce(t.selected_image_id = p.id, false) AS selected,
            (SELECT json_agg(json_build_object('id', b.id, 'name', b.name) ORDER BY b.name, b.id)::text
-              FROM album_photo m JOIN albums b ON b.id = m.album_id AND b.deleted_at IS NULL
+              FROM album_photo m
+             CROSS JOIN LATERAL (SELECT id, name FROM albums WHERE id = m.album_id AND deleted_at IS NULL OFFSET 0) b
              WHERE m.photo_id = p.id) AS albums
       FROM ({photos}) p
       LEFT JOIN step_alternatives a ON a.photo_id = p.id

@@ -35,38 +35,44 @@ export function SelectionActions({ list, selection, target, many }: SelectionAct
     void removeFromAlbum(target, album);
   };
   useKeys(album === null ? { "+": () => add(true) } : { "+": () => add(true), "-": remove });
-  const [only] = target.ids;
+  const only = target.all === null && target.ids.length === 1 ? target.ids[0] : undefined;
   return (
     <>
-      {list.ordered && target.all === null && (
-        <span class="selection-moves" role="group" aria-label="Move in the album">
-          {MOVES.map(({ where, icon, label, keys }) => (
-            <IconButton
-              key={where}
-              icon={icon}
-              label={label}
-              keys={keys}
-              onClick={() => void moveWithin(list, target.ids, where)}
-            />
-          ))}
+      {album !== null && (
+        <span class="selection-album">
+          {list.ordered && target.all === null && (
+            <span class="selection-moves" role="group" aria-label="Move in the album">
+              {MOVES.map(({ where, icon, label, keys }) => (
+                <IconButton
+                  key={where}
+                  icon={icon}
+                  label={label}
+                  keys={keys}
+                  onClick={() => void moveWithin(list, target.ids, where)}
+                />
+              ))}
+            </span>
+          )}
+          <button
+            type="button"
+            class="button"
+            title="Use as the album's cover"
+            disabled={only === undefined}
+            onClick={() => only !== undefined && void setCover(album, only)}
+          >
+            <Icon of={ImageUp} />
+            <span>Cover</span>
+          </button>
+          <button type="button" class="button" title="Remove from this album (-)" onClick={remove}>
+            <Icon of={FolderMinus} />
+            <span>Remove</span>
+          </button>
         </span>
-      )}
-      {album !== null && target.all === null && target.ids.length === 1 && (
-        <button type="button" class="button" title="Use as the album's cover" onClick={() => void setCover(album, only!)}>
-          <Icon of={ImageUp} />
-          <span>Cover</span>
-        </button>
       )}
       <button type="button" class="button" title="Add to an album (+)" onClick={() => add(true)}>
         <Icon of={FolderPlus} />
         <span>Add to album</span>
       </button>
-      {album !== null && (
-        <button type="button" class="button" title="Remove from this album (-)" onClick={remove}>
-          <Icon of={FolderMinus} />
-          <span>Remove</span>
-        </button>
-      )}
       {adding && <AlbumPicker target={target} many={many} onPicked={selection.clear} onClose={() => add(false)} />}
     </>
   );

@@ -67,7 +67,7 @@ export function ViewerBar(props: ViewerBarProps) {
           onClick={() => toggleFavorite([photo.value.id])}
         />
       )}
-      {photo && !trashed && <IconButton icon={FolderPlus} label="Add to an album" keys="+" onClick={onAdd} />}
+      {photo && !trashed && <IconButton icon={FolderPlus} label="Add to an album" keys="+" class="to-album" onClick={onAdd} />}
       {trashed && <IconButton icon={Undo2} label="Restore" keys="r" onClick={onRestore} />}
       {photo && (
         <IconButton
