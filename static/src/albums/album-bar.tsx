@@ -1,7 +1,7 @@
 import { useLocation } from "wouter-preact";
 import type { Album } from "../api/types";
 import { count } from "../app/format";
-import { isWide } from "../app/responsive";
+import { isPhone, isWide } from "../app/responsive";
 import { SearchField } from "../library/search-field";
 import { ViewControls } from "../library/toolbar";
 import { IconButton } from "../shell/icon";
@@ -35,7 +35,7 @@ export function AlbumBar({ album, filter, onFilter }: AlbumBarProps) {
             aria-pressed={filter.order === value}
             onClick={() => onFilter({ order: value })}
           >
-            {label}
+            {isPhone.value && value === "position" ? "Album" : label}
           </button>
         ))}
       </div>

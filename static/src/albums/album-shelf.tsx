@@ -9,20 +9,25 @@ import { albums, needAlbums } from "../state/albums";
 import { AlbumForm } from "./album-dialog";
 import { AlbumPicker } from "./album-picker";
 import { Cover } from "./cover";
-import { type Dragged, dragged, dropTarget } from "./drag";
+import { dragged, dropTarget } from "./drag";
 
 const MOST_SHOWN = 12;
 
 /** The pointer is on the rail's entry. */
 const onRail = signal(false);
-/** Dropped there: which album is asked. */
-const asked = signal<Dragged | null>(null);
+/** Photos for which an album is asked, over whatever page is open. */
+const asked = signal<{ target: Target; many: number | null; onPicked: () => void } | null>(null);
+
+/** Asks which album they are added to. `many`: null where nobody knows how many they are. */
+export function askAlbum(target: Target, many: number | null, onPicked: () => void): void {
+  asked.value = { target, many, onPicked };
+}
 
 /** What makes the rail's entry take photos. */
 export const albumsPlace = dropTarget(
   (what) => {
     onRail.value = false;
-    asked.value = what;
+    askAlbum(what, what.all ? null : what.ids.length, what.onAdded);
   },
   (over) => (onRail.value = over),
 );
@@ -76,14 +81,7 @@ export function AlbumShelf() {
           onClose={() => name(null)}
         />
       )}
-      {asked.value && (
-        <AlbumPicker
-          target={asked.value}
-          many={asked.value.all ? null : asked.value.ids.length}
-          onPicked={asked.value.onAdded}
-          onClose={() => (asked.value = null)}
-        />
-      )}
+      {asked.value && <AlbumPicker {...asked.value} onClose={() => (asked.value = null)} />}
     </>
   );
 }

@@ -1,4 +1,3 @@
-import { useState } from "preact/hooks";
 import { useKeys } from "../app/keys";
 import { toast, toastFailure } from "../app/toasts";
 import type { Selection } from "../library/selection";
@@ -7,7 +6,7 @@ import { ChevronLeft, ChevronRight, ChevronsLeft, ChevronsRight, FolderMinus, Fo
 import { removeFromAlbum, type Target } from "../state/album-actions";
 import { updateAlbum } from "../state/albums";
 import type { PhotoList } from "../state/photo-list";
-import { AlbumPicker } from "./album-picker";
+import { askAlbum } from "./album-shelf";
 import { moveWithin, type Where } from "./arrange";
 
 interface SelectionActionsProps {
@@ -27,14 +26,14 @@ const MOVES: { where: Where; icon: typeof ChevronLeft; label: string; keys: stri
 
 /** What the selection's bar offers of albums: adding to one, and in one removing, moving, and the cover. */
 export function SelectionActions({ list, selection, target, many }: SelectionActionsProps) {
-  const [adding, add] = useState(false);
+  const add = () => askAlbum(target, many, selection.clear);
   const { album } = list.filter;
   const remove = () => {
     if (album === null) return;
     selection.clear();
     void removeFromAlbum(target, album);
   };
-  useKeys(album === null ? { "+": () => add(true) } : { "+": () => add(true), "-": remove });
+  useKeys(album === null ? { "+": add } : { "+": add, "-": remove });
   const only = target.all === null && target.ids.length === 1 ? target.ids[0] : undefined;
   return (
     <>
@@ -69,11 +68,10 @@ export function SelectionActions({ list, selection, target, many }: SelectionAct
           </button>
         </span>
       )}
-      <button type="button" class="button" title="Add to an album (+)" onClick={() => add(true)}>
+      <button type="button" class="button" title="Add to an album (+)" onClick={add}>
         <Icon of={FolderPlus} />
         <span>Add to album</span>
       </button>
-      {adding && <AlbumPicker target={target} many={many} onPicked={selection.clear} onClose={() => add(false)} />}
     </>
   );
 }
