@@ -35,7 +35,8 @@ from service.feed_sources import readers, snapshot
 from service.first_backend import add_first_backend, demo_server
 from service.foundation import Foundation, laid
 from service.invokeai.client import InvokeClient
-from service.library import bulk_actions
+from service.library import albums, bulk_actions
+from service.library.album_routes import routes as album_routes
 from service.library.arrivals import Arrivals
 from service.library.bulk import Bulk
 from service.library.bulk_routes import routes as bulk_routes
@@ -89,6 +90,7 @@ ROUTES: Final = [
     *library_routes,
     *upload_routes,
     *bulk_routes,
+    *album_routes,
     *file_routes,
     *studio_routes,
     *backends_routes,
@@ -311,6 +313,7 @@ async def opened(
         supervisor.every("model refresh", DAY, model_cache.refresh_connected)
         supervisor.every("trash purge", HOUR, partial(_purge, foundation, trash), at_once=True)
         supervisor.every("undo sweep", HOUR, partial(bulk_actions.forget, database), at_once=True)
+        supervisor.every("album sweep", HOUR, partial(albums.sweep, database), at_once=True)
         if sessions is not None:
             supervisor.every("session sweep", DAY, sessions.sweep, at_once=True)
 

@@ -343,23 +343,46 @@ class UndoBatch(Base):
 
 class Album(Base):
     __tablename__ = "albums"
+    __table_args__ = (
+        Index(
+            "ix_albums_listed", text("updated_at DESC"), text("id DESC"), postgresql_where=text("deleted_at IS NULL")
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     name: Mapped[str]
     description: Mapped[str | None]
     cover_photo_id: Mapped[UUID | None] = mapped_column(ForeignKey("photos.id", ondelete="SET NULL"))
+    """As it was chosen. It is the cover only while it is in the album and not in the trash."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    """Each change gives it a later moment, whatever the clock says."""
+    deleted_at: Mapped[datetime | None]
+    """Its deletion can be undone for a day; then the row goes."""
+    photo_count: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    """Of its photos those that are not in the trash. Kept by triggers on `album_photo` and `photos`."""
 
 
 class AlbumPhoto(Base):
     __tablename__ = "album_photo"
-    __table_args__ = (Index("ix_album_photo_order", "album_id", "position"),)
+    __table_args__ = (Index("ix_album_photo_order", "album_id", "position", "photo_id"),)
 
     album_id: Mapped[UUID] = mapped_column(ForeignKey("albums.id", ondelete="CASCADE"), primary_key=True)
     photo_id: Mapped[UUID] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True, index=True)
-    position: Mapped[int]
+    position: Mapped[int] = mapped_column(BigInteger)
+    """With room between two, for what is moved there."""
     added_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class AlbumCountChange(Base):
+    """Photos of albums that a statement took into the trash (-1) or out of it (+1). Triggers write and empty it within
+    that statement."""
+
+    __tablename__ = "album_count_changes"
+
+    number: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    photo_id: Mapped[UUID]
+    change: Mapped[int]
 
 
 class GenerationSession(Base):

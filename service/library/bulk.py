@@ -16,7 +16,8 @@ from msgspec import UNSET, Meta, UnsetType
 from service.database.engine import Database
 from service.errors import ValidationError
 from service.library import bulk_actions
-from service.library.bulk_actions import FIELD_CHANGES, Value
+from service.library.albums import albums_by_ids
+from service.library.bulk_actions import Given, Value
 from service.library.filters import TRASHED, PhotoFilters, select
 from service.library.queries import planning, searched
 from service.library.sql import Arguments
@@ -42,13 +43,27 @@ class BulkFilter(PhotoFilters, kw_only=True, frozen=True, forbid_unknown_fields=
 class BulkChange(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Either `ids` or a `filter`. Of the filter's photos those no newer than `newest_id` and not among `except_ids`."""
 
-    action: Literal["trash", "restore", "purge", "retry", "favorite", "unfavorite", "rate", "pick", "tag", "untag"]
+    action: Literal[
+        "trash",
+        "restore",
+        "purge",
+        "retry",
+        "favorite",
+        "unfavorite",
+        "rate",
+        "pick",
+        "tag",
+        "untag",
+        "add_to_album",
+        "remove_from_album",
+    ]
     ids: Ids | UnsetType = UNSET
     filter: BulkFilter | UnsetType = UNSET
     newest_id: UUID | UnsetType | None = UNSET
     except_ids: Ids | UnsetType = UNSET
-    value: Value = UNSET
-    """Of `rate` 0 to 5, of `pick` pick, reject or null, of `tag` and `untag` a tag or several."""
+    value: Given = UNSET
+    """Of `rate` 0 to 5, of `pick` pick, reject or null, of `tag` and `untag` a tag or several, of
+    `add_to_album` and `remove_from_album` the album's id."""
 
 
 class BulkChanged(Resource, frozen=True):
@@ -82,6 +97,8 @@ class Bulk:
         """Raises ValidationError before anything has changed."""
         value = _checked(wanted)
         async with self._database.connection() as connection:
+            if isinstance(value, UUID) and not await albums_by_ids(connection, [value]):
+                raise ValidationError("value: there is no such album")
             call = _Call(wanted, value, await connection.fetchval(NOW))
         changes = ManyChanges(self._announcer, wanted.action, id=call.id)
         try:
@@ -92,7 +109,7 @@ class Bulk:
             if wanted.action == "retry" and changes.changed:
                 self._wake_retrieval()
                 self._announcer.ledger_changed()
-        is_undoable = wanted.action in FIELD_CHANGES and changes.changed > 0
+        is_undoable = wanted.action not in ("purge", "retry") and changes.changed > 0
         return BulkChanged(changed=changes.changed, undo=call.id if is_undoable else None)
 
     async def undo(self, undo: UUID) -> int | None:
@@ -105,7 +122,8 @@ class Bulk:
         changes = ManyChanges(self._announcer, "undo", total)
         try:
             while batch := await self._database.repeated(partial(bulk_actions.change_back, undo=undo)):
-                changes.went_on(*batch)
+                changes.went_on(batch.photos, batch.changed)
+                self._announcer.albums_updated(batch.albums)
         finally:
             changes.end()
         return changes.changed
@@ -117,9 +135,10 @@ class Bulk:
             return
         if action == "retry":
             changed = await self._database.repeated(partial(retry_many, photo_ids=photo_ids))
+            albums: list[UUID] = []
         else:
             call.batches += 1
-            changed = await self._database.repeated(
+            changed, albums = await self._database.repeated(
                 partial(
                     bulk_actions.change,
                     action=action,
@@ -131,12 +150,14 @@ class Bulk:
                 )
             )
         changes.went_on(len(photo_ids), changed)
+        self._announcer.albums_updated(albums)
 
     async def _batches(self, call: _Call, changes: ManyChanges) -> AsyncIterator[list[UUID]]:
-        """Ordered by id, so that no photo is met twice although photos change and arrive."""
+        """Ordered by id, so that no photo is met twice although photos change and arrive. An album gets those that are
+        named in their order."""
         wanted = call.wanted
         if not isinstance(wanted.ids, UnsetType):
-            ids = sorted(set(wanted.ids))
+            ids = list(dict.fromkeys(wanted.ids)) if wanted.action == "add_to_album" else sorted(set(wanted.ids))
             changes.total = len(ids)
             for batch in _cut(wanted.action, ids):
                 yield batch

@@ -12,11 +12,27 @@ from msgspec import UNSET, UnsetType
 
 from service.database.engine import Connection, Database
 from service.errors import ValidationError
+from service.library import album_photos, albums
+from service.library.album_photos import ALBUM_ACTIONS, AlbumAction
+from service.library.albums import DELETE_ALBUM
 from service.library.changes import MAX_TAG, MAX_TAGS, checked_tags
 from service.library.sql import Arguments
 
-Value = int | str | list[str] | UnsetType | None
+Given = int | str | list[str] | UnsetType | None
+"""The value of an action as its caller gives it."""
+Value = Given | UUID
 FieldAction = Literal["trash", "restore", "favorite", "unfavorite", "rate", "pick", "tag", "untag"]
+Action = FieldAction | AlbumAction
+
+
+class Undone(NamedTuple):
+    """A batch of changes that was undone."""
+
+    photos: int
+    """It was of so many."""
+    changed: list[UUID]
+    albums: list[UUID]
+    """Those that are different now."""
 
 
 class FieldChange(NamedTuple):
@@ -116,6 +132,7 @@ CHANGE: Final = """
                          array_agg(id), array_agg(former) FROM changed HAVING count(*) > 0)
     SELECT id FROM changed
 """
+FORGET_ONE: Final = "DELETE FROM undo_batches WHERE undo_id = $1"
 UNDOABLE: Final = "SELECT sum(cardinality(photo_ids)) FROM undo_batches WHERE undo_id = $1"
 NEXT_BATCH: Final = """
     SELECT number, action, value::text, made_at, cardinality(photo_ids) AS photos FROM undo_batches
@@ -143,7 +160,7 @@ FORGET: Final = f"""
 """
 
 
-def checked_value(action: str, value: Value) -> Value:
+def checked_value(action: str, value: Given) -> Value:
     """The value of an action that has one, as it is stored; UNSET for the others. Raises ValidationError."""
     if action in ("tag", "untag"):
         tags = [value] if isinstance(value, str) else value
@@ -156,27 +173,46 @@ def checked_value(action: str, value: Value) -> Value:
     elif action == "pick":
         if value not in ("pick", "reject", None):
             raise ValidationError("value: pick, reject or null")
+    elif action in ALBUM_ACTIONS:
+        return _album(value)
     elif value is not UNSET:
         raise ValidationError(f"value: not with {action}")
     return value
 
 
-def affects(action: FieldAction, value: Value, made_at: datetime, arguments: Arguments) -> str:
+def _album(value: Given) -> UUID:
+    try:
+        return msgspec.convert(value, UUID)
+    except msgspec.ValidationError as error:
+        raise ValidationError("value: the id of an album") from error
+
+
+def affects(action: Action, value: Value, made_at: datetime, arguments: Arguments) -> str:
     """The condition on photos that the action would change."""
+    if action == "add_to_album" or action == "remove_from_album":  # noqa: PLR1714 (mypy understands this alone)
+        has = f"EXISTS (SELECT FROM album_photo m WHERE m.photo_id = photos.id AND m.album_id = {arguments.add(value)})"
+        return has if action == "remove_from_album" else f"purged_at IS NULL AND NOT {has}"
     return _filled([FIELD_CHANGES[action].affects], action, value, made_at, arguments)[0]
 
 
 async def change(
     connection: Connection,
-    action: FieldAction,
+    action: Action,
     value: Value,
     made_at: datetime,
     photo_ids: Sequence[UUID],
     *,
     undo: UUID,
     number: int,
-) -> list[UUID]:
-    """Changes those that it affects, and keeps what they were as batch `number` of `undo`. Returns those changed."""
+) -> tuple[list[UUID], list[UUID]]:
+    """Changes those that it affects, and keeps what they were as batch `number` of `undo`. Returns those changed, and
+    the albums that are different now."""
+    if action == "add_to_album" or action == "remove_from_album":  # noqa: PLR1714 (mypy understands this alone)
+        assert isinstance(value, UUID)  # noqa: S101 (for the type checker: `checked_value` made it one)
+        changed = await album_photos.change(
+            connection, action, value, photo_ids, undo=undo, number=number, made_at=made_at
+        )
+        return changed, [value] if changed else []
     arguments, field = Arguments(), FIELD_CHANGES[action]
     parts = [field.affects, field.sets, field.former]
     affected, sets, former = _filled(parts, action, value, made_at, arguments)
@@ -191,22 +227,41 @@ async def change(
         kept=arguments.add(None if value is UNSET else msgspec.json.encode(value).decode()),
         made_at=arguments.add(made_at),
     )
-    return [row["id"] for row in await connection.fetch(sql, *arguments.values)]
+    changed = [row["id"] for row in await connection.fetch(sql, *arguments.values)]
+    return changed, await _albums(connection, action, changed)
 
 
-async def change_back(connection: Connection, undo: UUID) -> tuple[int, list[UUID]] | None:
-    """Undoes one batch, where photos still are as it made them, and forgets it; in the caller's transaction. How many
-    it is of, and those that changed; None when no batch is left that nobody else undoes just now."""
+async def _albums(connection: Connection, action: FieldAction, changed: Sequence[UUID]) -> list[UUID]:
+    """Those that show other photos now."""
+    return await albums.albums_of(connection, changed) if action in ("trash", "restore") else []
+
+
+async def change_back(connection: Connection, undo: UUID) -> Undone | None:
+    """Undoes one batch, where photos still are as it made them, and forgets it; in the caller's transaction. None when
+    no batch is left that nobody else undoes just now."""
     batch = await connection.fetchrow(NEXT_BATCH, undo)
     if batch is None:
         return None
-    arguments, action = Arguments(), cast(FieldAction, batch["action"])
+    if batch["action"] == DELETE_ALBUM:
+        return await _bring_back(connection, undo, UUID(msgspec.json.decode(batch["value"])))
+    arguments, action = Arguments(), cast(Action, batch["action"])
+    if action == "add_to_album" or action == "remove_from_album":  # noqa: PLR1714 (mypy understands this alone)
+        album, changed = await album_photos.change_back(connection, action, undo, batch["number"])
+        return Undone(batch["photos"], changed, [album] if changed else [])
     field = FIELD_CHANGES[action]
     value = msgspec.json.decode(batch["value"]) if batch["value"] is not None else None
     still, back = _filled([field.still, field.back], action, value, batch["made_at"], arguments)
     sql = UNDO.format(still=still, back=back, undo=arguments.add(undo), number=arguments.add(batch["number"]))
     changed = [row["id"] for row in await connection.fetch(sql, *arguments.values)]
-    return batch["photos"], changed
+    return Undone(batch["photos"], changed, await _albums(connection, action, changed))
+
+
+async def _bring_back(connection: Connection, undo: UUID, album: UUID) -> Undone:
+    """An album that was deleted."""
+    await connection.execute(FORGET_ONE, undo)
+    is_back = await albums.bring_back(connection, album)
+    photos = await albums.photos_in(connection, album) if is_back else []
+    return Undone(len(photos), photos, [album] if is_back else [])
 
 
 async def forget(database: Database) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -25,7 +25,7 @@ BOUNDS = {"rating_min": 5, **dict.fromkeys(("width_min", "width_max", "height_mi
 TRASHED = "deleted_at IS NOT NULL AND purged_at IS NULL"
 
 T = TypeVar("T")
-Order = Literal["newest", "oldest", "rating", "name"]
+Order = Literal["newest", "oldest", "rating", "name", "position"]
 Source = Literal["uploaded", "generated", "mirrored", "imported"]
 Pick = Literal["pick", "reject", "none"]
 
@@ -70,12 +70,24 @@ class PhotoFilters(msgspec.Struct, kw_only=True, frozen=True):
     created_from: Annotated[str | None, _described("From this moment, or the start of this day (UTC), on")] = None
     created_to: Annotated[str | None, _described("Up to this moment, or the end of this day (UTC)")] = None
     trashed: Annotated[bool, _described("True: only the trash. False: only what is not in it")] = False
-    order: FromQuery[Order] = "newest"
+    order: Annotated[Order, _described("`position`: the order of the one album asked for by `album_id`")] = "newest"
+
+    @property
+    def one_album(self) -> UUID | None:
+        """The album whose photos are walked through, in its order or by their ids."""
+        albums = set(self.album_id or ())
+        return albums.pop() if len(albums) == 1 and self.order in ALBUM_ORDERS else None
 
     @property
     def leads(self) -> bool:
         """Whether the list is merged from those of an indexed column's values (`_split`)."""
         return any(value is not None for value in (self.model, self.base, self.source, self.generated))
+
+
+ALBUM_ORDERS: Final = frozenset({"newest", "oldest", "position"})
+"""Those that an album's photos have an index for."""
+IN_ALBUMS: Final = """id IN (SELECT m.photo_id FROM album_photo m JOIN albums a ON a.id = m.album_id
+               WHERE a.deleted_at IS NULL AND a.id = ANY({albums}::uuid[]))"""
 
 
 class Equality(NamedTuple):
@@ -96,10 +108,19 @@ class Selection(msgspec.Struct, frozen=True):
     alternatives: list[Equality]
     uneven: bool
     """Whether how many rows meet the conditions depends on the values asked for."""
+    album: str | None = None
+    """The parameter of the one album that leads."""
+    of_members: list[str] = []
+    """Conditions on its rows of `album_photo`, named `m`, beside those on photos."""
 
     def where(self) -> str:
         """All of it as one condition, for counting."""
-        return " AND ".join([*self.conditions, *([any_of(self.alternatives)] if self.alternatives else [])])
+        parts = list(self.conditions)
+        if self.alternatives:
+            parts.append(any_of(self.alternatives))
+        if self.album is not None:
+            parts.append(IN_ALBUMS.format(albums=f"ARRAY[{self.album}]"))
+        return " AND ".join(parts)
 
 
 def any_of(alternatives: list[Equality]) -> str:
@@ -139,10 +160,8 @@ def select(filters: PhotoFilters, arguments: Arguments) -> Selection:
     ask(filters.width_max, lambda p: f"width <= {p}")
     ask(filters.height_min, lambda p: f"height >= {p}")
     ask(filters.height_max, lambda p: f"height <= {p}")
-    ask(
-        filters.album_id,
-        lambda p: f"id IN (SELECT photo_id FROM album_photo WHERE album_id = ANY({p}::uuid[]))",
-    )
+    if filters.one_album is None:
+        ask(filters.album_id, lambda p: IN_ALBUMS.format(albums=p))
     ask(filters.step_id, lambda p: f"id IN ({OF_STEPS} AND s.id = ANY({p}::uuid[]))")
     ask(
         filters.session_id,
@@ -159,6 +178,7 @@ OF_STEPS = """SELECT a.photo_id FROM step_alternatives a JOIN generation_steps s
 def _split(filters: PhotoFilters, conditions: list[str], arguments: Arguments) -> Selection:
     """The first of these that is asked for leads; the others are plain conditions."""
     leading: list[Equality] = []
+    album = arguments.add(filters.one_album) if filters.one_album is not None else None
     uneven = bool(arguments.values)
     generated = None if filters.generated is None else [filters.generated]
     for columns, values in (
@@ -170,12 +190,12 @@ def _split(filters: PhotoFilters, conditions: list[str], arguments: Arguments) -
         if values is None:
             continue
         asked = [Equality(column, parameter) for parameter in map(arguments.add, values) for column in columns]
-        if leading:
+        if leading or album is not None:
             conditions.append(any_of(asked))
             uneven = True
         else:
             leading = asked
-    return Selection(conditions, leading, uneven)
+    return Selection(conditions, leading, uneven, album)
 
 
 def _created(filters: PhotoFilters, arguments: Arguments) -> list[str]:

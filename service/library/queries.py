@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from functools import partial
+from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
@@ -44,7 +45,9 @@ PHOTO_COLUMNS = """id, filename, width, height, file_size, mime_type, created_at
 WHOLE = """
     SELECT p.*, t.id AS step_id, t.session_id, coalesce(t.selected_image_id = p.id, false) AS selected,
            (SELECT json_agg(json_build_object('id', b.id, 'name', b.name) ORDER BY b.name, b.id)::text
-              FROM album_photo m JOIN albums b ON b.id = m.album_id WHERE m.photo_id = p.id) AS albums
+              FROM album_photo m
+             CROSS JOIN LATERAL (SELECT id, name FROM albums WHERE id = m.album_id AND deleted_at IS NULL OFFSET 0) b
+             WHERE m.photo_id = p.id) AS albums
       FROM ({photos}) p
       LEFT JOIN step_alternatives a ON a.photo_id = p.id
       LEFT JOIN (generation_steps t JOIN generation_sessions g ON g.id = t.session_id AND g.deleted_at IS NULL)
@@ -72,10 +75,11 @@ class Order(NamedTuple):
         """In an order by id alone."""
         return photo < mark if self.direction == "DESC" else photo > mark
 
-    def behind(self, mark: list[str]) -> list[str]:
+    def behind(self, mark: list[str], names: Mapping[str, str] = MappingProxyType({})) -> list[str]:
         """The condition that begins the list behind `mark`, a value per column; none for an empty one."""
         operator = "<" if self.direction == "DESC" else ">"
-        return [f"({', '.join(self.columns)}) {operator} ({', '.join(mark)})"] if mark else []
+        columns = (names.get(column, column) for column in self.columns)
+        return [f"({', '.join(columns)}) {operator} ({', '.join(mark)})"] if mark else []
 
 
 ORDERS: dict[str, Order] = {
@@ -83,7 +87,10 @@ ORDERS: dict[str, Order] = {
     "oldest": Order(None, "ASC"),
     "rating": Order("rating", "DESC", Annotated[int, msgspec.Meta(ge=0, le=5)]),
     "name": Order("filename", "ASC", Annotated[str, msgspec.Meta(pattern=r"^[^\0]*$")]),
+    "position": Order("position", "ASC", Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]),
 }
+WALK_ALBUM = "SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off"
+"""An album is walked in its order: what it was when its statistics were taken, a planner would sort."""
 
 _album_refs = msgspec.json.Decoder(list[AlbumRef])
 
@@ -155,7 +162,9 @@ async def list_photos(
         total=total,
         limit=page.limit,
         offset=None if page.cursor is not None else page.offset or 0,
-        next_cursor=cursors.encode(filters, _position(filters, items[-1])) if len(rows) > page.limit else None,
+        next_cursor=cursors.encode(filters, _position(filters, rows[page.limit - 1]))
+        if len(rows) > page.limit
+        else None,
     )
 
 
@@ -165,10 +174,13 @@ async def planning(connection: Connection, filters: PhotoFilters, selection: Sel
     times too slow, and is given up after a while (ValidationError). For everything else a plan is kept with its
     prepared statement."""
     has_search = filters.q is not None
-    if not has_search and not selection.uneven and not (selection.alternatives and ORDERS[filters.order].key):
+    if selection.album is not None and not has_search:
+        settings = WALK_ALBUM
+    elif not has_search and not selection.uneven and not (selection.alternatives and ORDERS[filters.order].key):
         yield
         return
-    settings = SETTINGS if has_search else "SET LOCAL plan_cache_mode = force_custom_plan"
+    else:
+        settings = SETTINGS if has_search else "SET LOCAL plan_cache_mode = force_custom_plan"
     async with bounded(connection, settings, LONGEST_SECONDS):
         yield
 
@@ -247,11 +259,16 @@ async def _search_indexed(
     connection: Connection, search: Search, filters: PhotoFilters, page: Page
 ) -> list[asyncpg.Record]:
     few = await photos_of(connection, search)
-    if ORDERS[filters.order].key is None and not filters.leads:
+    if filters.one_album is None and ORDERS[filters.order].key is None and not filters.leads:
         return await _follow(connection, search, few, filters, page)
     arguments = Arguments()
     selection = select(filters, arguments)
-    selection.conditions.append(search.exists(arguments) if few is None else f"id = ANY({arguments.add(few)}::uuid[])")
+    if few is None:
+        selection.conditions.append(search.exists(arguments))
+    elif selection.album is not None:
+        selection.of_members.append(f"m.photo_id = ANY({arguments.add(few)}::uuid[])")
+    else:
+        selection.conditions.append(f"id = ANY({arguments.add(few)}::uuid[])")
     return list(await connection.fetch(page_query(filters, selection, page, arguments), *arguments.values))
 
 
@@ -326,20 +343,24 @@ def _within(search: Search, order: Order, mark: UUID | None, arguments: Argument
     return f"photo_id >= {low} AND photo_id < {high}{ahead}"
 
 
-def _position(filters: PhotoFilters, last: Photo) -> Position:
+def _position(filters: PhotoFilters, last: asyncpg.Record) -> Position:
     key = ORDERS[filters.order].key
-    return Position(last.id, getattr(last, key) if key else None)
+    return Position(last["id"], last[key] if key else None)
 
 
 def page_query(filters: PhotoFilters, selection: Selection, page: Page, arguments: Arguments) -> str:
     """The page and one more, which tells whether another follows. The limit is spelled out: as a parameter it would
-    hide from the planner that the page is small."""
+    hide from the planner that the page is small. ValidationError for an order or a cursor that cannot be."""
+    if filters.order == "position" and selection.album is None:
+        raise ValidationError("order: position is that of one album, named by album_id")
     order = ORDERS[filters.order]
     wanted, offset = page.limit + 1, page.offset or 0
     mark: list[str] = []
     if page.cursor is not None:
         position = cursors.decode(filters, page.cursor, order.key_type)
         mark = [arguments.add(value) for value in ([position.key] if order.key else []) + [position.id]]
+    if selection.album is not None:
+        return _of_album(selection, selection.album, order, mark, f"LIMIT {wanted} OFFSET {offset}")
     if selection.alternatives:
         columns = ", ".join(order.columns)
         pages = (
@@ -351,6 +372,22 @@ def page_query(filters: PhotoFilters, selection: Selection, page: Page, argument
     else:
         conditions = [*selection.conditions, *order.behind(mark)]
         photos = f"{_ordered(PHOTO_COLUMNS, conditions, order, wanted)} OFFSET {offset}"
+    return f"{WHOLE.format(photos=photos)} {order.by('p.')}"
+
+
+def _of_album(selection: Selection, album: str, order: Order, mark: list[str], part: str) -> str:
+    """Along the index of the album's order, or of its photos' ids, photo by photo: LATERAL and OFFSET 0 keep the
+    planner from another way."""
+    photo = f"SELECT {PHOTO_COLUMNS} FROM photos WHERE id = m.photo_id AND {' AND '.join(selection.conditions)}"
+    names = {"position": "m.position", "id": "m.photo_id"}
+    conditions = [f"m.album_id = {album}", *selection.of_members, *order.behind(mark, names)]
+    by = ", ".join(f"{names[column]} {order.direction}" for column in order.columns)
+    photos = f"""
+        SELECT p.*{", m.position" if order.key else ""} FROM album_photo m CROSS JOIN LATERAL ({photo} OFFSET 0) p
+         WHERE {" AND ".join(conditions)}
+           AND EXISTS (SELECT FROM albums WHERE id = {album} AND deleted_at IS NULL)
+         ORDER BY {by} {part}
+    """
     return f"{WHOLE.format(photos=photos)} {order.by('p.')}"
 
 
@@ -381,6 +418,7 @@ def to_photo(row: asyncpg.Record) -> Photo:
 
 def _values(row: asyncpg.Record) -> dict[str, Any]:
     values = dict(row)
+    values.pop("position", None)
     photo_id, params, seed, albums = (
         values["id"],
         values["generation_params"],

@@ -15,6 +15,7 @@ from service.database.engine import Database
 from service.error_responses import failures
 from service.errors import Conflict, ValidationError
 from service.library import changes
+from service.library.albums import albums_of
 from service.library.changes import PhotoPatch, no_such_photo
 from service.library.files import Stored, Waiting, stored
 from service.library.filters import PhotoFilters
@@ -95,6 +96,7 @@ async def trash_photo(
     async with database.connection() as connection:
         if await changes.trash(connection, photo_id):
             announcer.photos_updated([photo_id])
+            announcer.albums_updated(await albums_of(connection, [photo_id]))
 
 
 @post("/api/v1/photos/{photo_id:uuid}/restore", operation_id="restore_photo", status_code=200, tags=TAGS)
@@ -105,6 +107,7 @@ async def restore_photo(
     async with database.connection() as connection:
         if await changes.restore(connection, photo_id):
             announcer.photos_updated([photo_id])
+            announcer.albums_updated(await albums_of(connection, [photo_id]))
     return await _photo(database, photo_id)
 
 

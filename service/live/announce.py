@@ -98,6 +98,9 @@ class Announcer:
     def albums_updated(self, ids: Iterable[UUID]) -> None:
         self._note("album.updated", ids)
 
+    def albums_removed(self, ids: Iterable[UUID]) -> None:
+        self._note("album.removed", ids)
+
     def models_updated(self, backend_id: UUID) -> None:
         self._note("models.updated", (backend_id,))
 

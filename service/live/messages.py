@@ -16,7 +16,19 @@ ItemStatus = Literal["pending", "in_progress", "waiting", "completed", "failed",
 BackendState = Literal["connected", "connecting", "unreachable", "unauthorized", "unrecognised", "disabled"]
 
 BulkAction = Literal[
-    "trash", "restore", "purge", "retry", "favorite", "unfavorite", "rate", "pick", "tag", "untag", "undo"
+    "trash",
+    "restore",
+    "purge",
+    "retry",
+    "favorite",
+    "unfavorite",
+    "rate",
+    "pick",
+    "tag",
+    "untag",
+    "add_to_album",
+    "remove_from_album",
+    "undo",
 ]
 
 
@@ -98,9 +110,10 @@ class Album(Resource, frozen=True, kw_only=True):
     name: str
     description: str | None
     cover_photo_id: UUID | None
+    """As it was chosen; else, or while that one is in the trash or not in the album, its first photo."""
+    photo_count: int
     created_at: datetime
     updated_at: datetime
-    count: int
 
 
 class Progress(Resource, frozen=True, kw_only=True):

@@ -13,15 +13,19 @@ from tests.browser.pictures import make, pictures
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.darkroom import Darkroom
 
+ALBUM = "Hills and valleys"
+
 
 async def fill_library(invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> str:
-    """Two pictures of InvokeAI's own, one that will not come home, and a session whose step is over; its id."""
+    """Two pictures of InvokeAI's own, which are in an album, one that will not come home, and a session whose step is
+    over; its id."""
     async with darkroom.http.patch("/api/v1/settings", json={"retrieval_max_attempts": 1}) as response:
         assert response.status == 200
     await make(invokeai, 1, 2, prompt="a valley of layered hills at first light")
     async with asyncio.timeout(20):
         while await count_of_home(darkroom) < 2:
             await asyncio.sleep(0.05)
+    await fill_album(darkroom)
     # One file alone is broken: what strikes all of them is the path's trouble.
     whole = names_of(invokeai)
     broken = invokeai.on(rf"/i/(?!{'|'.join(whole)})[^/]+/full$", answers.truncated(), times=None)
@@ -35,6 +39,15 @@ async def fill_library(invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> str:
         while await status_of_step(darkroom, session) != "completed":
             await asyncio.sleep(0.05)
     return session
+
+
+async def fill_album(darkroom: Darkroom) -> None:
+    async with darkroom.http.get("/api/v1/photos") as response:
+        photos = [photo["id"] for photo in (await response.json())["items"]]
+    async with darkroom.http.post("/api/v1/albums", json={"name": ALBUM, "description": "In the mist"}) as response:
+        album = (await response.json())["id"]
+    async with darkroom.http.post(f"/api/v1/albums/{album}/photos", json={"photo_ids": photos}) as response:
+        assert response.status == 200
 
 
 def names_of(invokeai: ScriptedInvokeAI) -> set[str]:
@@ -87,6 +100,12 @@ async def each_view(page: Page, session: str) -> AsyncIterator[str]:
     await page.keyboard.press("Escape")
     # The viewer closes by going back, which would abort a navigation begun before it is over.
     await expect(page.get_by_test_id("viewer")).to_be_hidden()
+    await page.goto("/albums")
+    await expect(page.get_by_test_id("album-card").locator("img.front.shown")).to_be_visible()
+    yield "albums"
+    await page.get_by_test_id("album-card").get_by_role("link").click()
+    await expect(pictures(page)).to_have_count(2)
+    yield "album"
     await page.goto("/studio")
     await expect(page.get_by_test_id("session-card")).to_be_visible()
     yield "sessions"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -35,12 +36,25 @@ FILL = """
       FROM (SELECT n, timestamptz '2026-01-01' + n * interval '26 minutes' AS at FROM generate_series(1, 20000) n) rows
 """
 
+ALBUM, OTHER_ALBUM = UUID(int=1), UUID(int=2)
+# The oldest five thousand photos are in one album, each twentieth is in the other, in no order of their own.
+FILL_ALBUMS = """
+    INSERT INTO album_photo (album_id, photo_id, position)
+    SELECT CASE WHEN n <= 5000 THEN $1::uuid ELSE $2 END, id, row_number() OVER (ORDER BY md5(n::text))
+      FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM photos) rows WHERE n <= 5000 OR n % 20 = 0
+"""
+
 
 @pytest.fixture(scope="module")
 async def filled_url(module_database_url: str) -> str:
     database = Database(create_engine(module_database_url))
     async with database.connection() as connection:
         await connection.execute(FILL)
+        await connection.execute(
+            "INSERT INTO albums (id, name) VALUES ($1, 'Coast'), ($2, 'Others')", ALBUM, OTHER_ALBUM
+        )
+        await connection.execute(FILL_ALBUMS, ALBUM, OTHER_ALBUM)
+        await connection.execute("VACUUM ANALYZE albums, album_photo")
         await connection.execute("VACUUM ANALYZE photos")
     await database.close()
     return module_database_url
@@ -104,6 +118,33 @@ async def test_a_page_walks_the_index_of_its_filter_in_order(
     plan = await plan_of(connection, wanted, page)
     assert re.search(rf"Index (Only )?Scan (Backward )?using {index} on photos", plan), plan
     assert "Seq Scan on photos" not in plan
+
+
+@pytest.mark.parametrize(
+    ("order", "index", "condition"),
+    [
+        ("position", "ix_album_photo_order", 'ROW("position", photo_id) > ROW('),
+        ("newest", "pk_album_photo", "photo_id < "),
+        ("oldest", "pk_album_photo", "photo_id > "),
+    ],
+)
+@pytest.mark.parametrize("more", [{}, {"favorite": True, "model": ["key3"]}])
+async def test_a_page_of_an_album_walks_its_own_index_from_where_the_one_before_ended(
+    connection: Connection, order: Any, index: str, condition: str, more: dict[str, Any]
+) -> None:
+    """Also once a plan is kept that was made for another album, of another size."""
+    wanted, other = (
+        PhotoFilters(album_id=[ALBUM], order=order, **more),
+        PhotoFilters(album_id=[OTHER_ALBUM], order=order),
+    )
+    at = Position(new_id(), 7 if order == "position" else None)
+    for page in (Page(), Page(cursor=cursor.encode(wanted, at))):
+        before = other if page.cursor is None and not more else None
+        plan = await plan_of(connection, wanted, page, before=before)
+        assert re.search(rf"Index Only Scan (Backward )?using {index} on album_photo", plan), plan
+        assert "Seq Scan on photos" not in plan
+        assert "Sort Key: m.photo_id" not in plan
+        assert page.cursor is None or condition in plan, plan
 
 
 async def test_every_page_of_a_filter_begins_where_the_one_before_ended(connection: Connection) -> None:

@@ -20,7 +20,7 @@ from tests.fakes.studio_harness import MODEL, eventually
 
 NO_ID = str(UUID(int=0))
 NOWHERE: dict[str, Any] = {
-    **dict.fromkeys(("photo_id", "session_id", "step_id", "backend_id"), NO_ID),
+    **dict.fromkeys(("photo_id", "session_id", "step_id", "backend_id", "album_id"), NO_ID),
     "item_id": 1,
     "undo": NO_ID,
 }
@@ -31,7 +31,16 @@ STEP = {
     "model_hash": MODEL["hash"],
     "parameters": {"width": 64, "height": 64, "steps": 1, "seed": 0},
 }
-ACCEPTABLE: dict[str, Any] = {"identify_backend": {"same": True}, "create_step": STEP, "update_session": {"name": "x"}}
+NO_PHOTOS: dict[str, Any] = {"photo_ids": []}
+ACCEPTABLE: dict[str, Any] = {
+    "identify_backend": {"same": True},
+    "create_step": STEP,
+    "update_session": {"name": "x"},
+    "add_to_album": NO_PHOTOS,
+    "replace_album_photos": NO_PHOTOS,
+    "remove_from_album": NO_PHOTOS,
+    "move_album_photos": NO_PHOTOS | {"before": None},
+}
 """Bodies for the operations that take more than `{}`."""
 OPEN = {"login", "health_live", "head_health_live", "health_ready", "head_health_ready"}
 
@@ -130,6 +139,17 @@ async def test_from_a_session_to_its_pictures_and_their_files(ask: DocumentedApi
     rated = await ask("change_photos", 200, {"action": "rate", "ids": [photo], "value": 4})
     await ask("undo_change", 200, undo=rated["undo"])
     await ask("retry_retrieval", 409, photo_id=photo)
+
+    album = (await ask("create_album", 201, {"name": "Coast"}))["id"]
+    for name, more in (("add_to_album", {}), ("replace_album_photos", {}), ("move_album_photos", {"before": None})):
+        await ask(name, 200, {"photo_ids": [photo]} | more, album_id=album)
+    await ask("list_photos", 200, params={"album_id": album, "order": "position"})
+    await ask("update_album", 200, {"cover_photo_id": photo, "description": None}, album_id=album)
+    await ask("list_albums", 200)
+    await ask("get_album", 200, album_id=album)
+    await ask("remove_from_album", 200, {"photo_ids": [photo]}, album_id=album)
+    gone = await ask("delete_album", 200, album_id=album)
+    await ask("undo_change", 200, undo=gone["undo"])
     await ask("trash_photo", 204, photo_id=photo)
     await ask("restore_photo", 200, photo_id=photo)
     await ask("delete_step", 204, step_id=step)
@@ -181,7 +201,7 @@ async def test_what_is_not_there_is_documented(ask: DocumentedApi) -> None:
 
 
 async def test_what_clients_do_wrong_is_documented(ask: DocumentedApi) -> None:
-    for name in ("list_photos", "list_sessions"):
+    for name in ("list_photos", "list_sessions", "list_albums"):
         await ask(name, 400, params={"limit": 0})
         await ask(name, 400, params={"cursor": "nonsense"})
     await ask("list_models", 400, params={"backend_id": "x"})

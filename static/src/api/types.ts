@@ -28,6 +28,8 @@ export type NewStep = Schemas["StepCreate"];
 
 export type Session = Schemas["Session"];
 
+export type Album = Schemas["Album"];
+
 export type Backend = Schemas["Backend"];
 export type BackendState = Backend["state"];
 export type BackendLedger = Schemas["BackendLedger"];

@@ -1,6 +1,7 @@
 import { useRef } from "preact/hooks";
 import { Redirect, Route, Switch, useLocation } from "wouter-preact";
 import { ActivityPage } from "../activity/activity-page";
+import { AlbumsPage } from "../albums/albums-page";
 import { signedOut } from "../api/client";
 import { LibraryPage } from "../library/library-page";
 import { SettingsPage } from "../settings/settings-page";
@@ -28,6 +29,8 @@ function SignedIn() {
       <Switch>
         <Route path="/">{() => <LibraryPage key="library" trashed={false} />}</Route>
         <Route path="/trash">{() => <LibraryPage key="trash" trashed />}</Route>
+        <Route path="/albums" component={AlbumsPage} />
+        <Route path="/albums/:album">{({ album }) => <LibraryPage key={album} trashed={false} album={album} />}</Route>
         <Route path="/studio/:session?/:step?">
           {(at) => <StudioPage sessionId={at.session ?? null} stepId={at.step ?? null} />}
         </Route>
@@ -42,7 +45,7 @@ function SignedIn() {
 }
 
 const GO_WITHIN_MS = 1_200;
-const PLACES: Record<string, string> = { l: "/", s: "/studio", a: "/activity", t: "/trash" };
+const PLACES: Record<string, string> = { l: "/", b: "/albums", s: "/studio", a: "/activity", t: "/trash" };
 
 /** `g`, then where to. */
 function useGoKeys(): void {

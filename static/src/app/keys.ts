@@ -1,6 +1,6 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 
-/** Keys as `event.key` says them, lower-case letters; "ctrl+a" for Ctrl or ⌘, "shift+u" for a letter with Shift. */
+/** Keys as `event.key` says them, lower-case letters; "ctrl+a" for Ctrl or ⌘, "alt+ArrowLeft" for Alt or ⌥, "shift+u" for a letter with Shift. */
 export type KeyMap = Record<string, (event: KeyboardEvent) => void>;
 
 interface Scope {
@@ -34,7 +34,9 @@ function isControls(event: KeyboardEvent): boolean {
 
 function nameOf(event: KeyboardEvent): string {
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  if (event.ctrlKey || event.metaKey) return `ctrl+${key}`;
+  const isCommand = event.ctrlKey || event.metaKey;
+  if (event.altKey) return isCommand ? `ctrl+alt+${key}` : `alt+${key}`;
+  if (isCommand) return `ctrl+${key}`;
   // Of other characters Shift is a part.
   const isLetter = key.toUpperCase() !== key;
   return event.shiftKey && (isLetter || key.length > 1) ? `shift+${key}` : key;
@@ -42,7 +44,7 @@ function nameOf(event: KeyboardEvent): string {
 
 export function listenForKeys(): void {
   window.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || event.altKey || isTyping(event.target) || isControls(event)) return;
+    if (event.defaultPrevented || isTyping(event.target) || isControls(event)) return;
     if (document.querySelector("dialog[open]")) return;
     const name = nameOf(event);
     const modal = scopes.findLast((scope) => scope.modal);

@@ -11,6 +11,7 @@ import "../styles/inspector.css";
 import "../styles/viewer.css";
 import "../styles/tree.css";
 import "../styles/sessions.css";
+import "../styles/albums.css";
 import "../styles/studio.css";
 import "../styles/compose.css";
 import "../styles/table.css";

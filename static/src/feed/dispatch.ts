@@ -1,7 +1,8 @@
 import type { Photo } from "../api/types";
+import { dropAlbum, putAlbum, readAgainAlbums } from "../state/albums";
 import { putBackend, putBackends, putLedger, putQueue, version } from "../state/backends";
 import { forgetBulkProgress, putBulkProgress } from "../state/bulk-progress";
-import { photoEvents, resyncEvents } from "../state/feed-events";
+import { albumEvents, photoEvents, resyncEvents } from "../state/feed-events";
 import { tell } from "../state/freshness";
 import { putItem, putProgress, replaceItems } from "../state/items";
 import { loadModels, models, modelsError } from "../state/models";
@@ -33,6 +34,14 @@ export function dispatch(message: Message): void {
       return putStepItem(message.data);
     case "item.progress":
       return putProgress(message.data);
+    case "album.updated":
+      tell(message.data.id);
+      putAlbum(message.data);
+      return albumEvents.emit(message.data.id);
+    case "album.removed":
+      tell(message.data.id);
+      dropAlbum(message.data.id);
+      return albumEvents.emit(message.data.id);
     case "session.updated":
       return putSession(message.data);
     case "session.removed":
@@ -73,6 +82,7 @@ export function resync(): void {
 /** Whatever was asked for before, also what was refused. */
 function readAgain(): void {
   if (sessions.peek() !== null || sessionsError.peek() !== null) void loadSessions();
+  readAgainAlbums();
   if (models.peek() !== null || modelsError.peek() !== null) void loadModels();
   resyncEvents.emit();
 }

@@ -1,4 +1,4 @@
-import type { Backend, BulkProgress, Item, Ledger, Photo, Progress, QueueCounts, Session, Step } from "../api/types";
+import type { Album, Backend, BulkProgress, Item, Ledger, Photo, Progress, QueueCounts, Session, Step } from "../api/types";
 
 export interface Hello {
   epoch: string;
@@ -25,6 +25,8 @@ interface Payloads {
   "photo.failed": Photo;
   "photo.updated": Photo;
   "photo.removed": { id: string };
+  "album.updated": Album;
+  "album.removed": { id: string };
   "session.updated": Session;
   "session.removed": { id: string };
   "models.updated": { backend_id: string };

@@ -1,7 +1,8 @@
+import type { DropMark } from "../albums/use-arrange";
 import { count as countOf, dayName } from "../app/format";
 import { useNow } from "../app/use-now";
 import { getPhoto } from "../state/photos";
-import type { Day } from "./days";
+import { type Day, WHOLE } from "./days";
 import type { Slot } from "./developing";
 import type { Selection } from "./selection";
 import { SlotTile } from "./slot-tile";
@@ -22,6 +23,10 @@ interface DaySectionProps {
   onOpen: (id: string) => void;
   onChoose: (id: string, extend: boolean) => void;
   onChooseDay: (wanted: boolean) => void;
+  /** A photo begins to be dragged; undefined where none can be. */
+  onDrag: ((event: DragEvent, id: string) => void) | undefined;
+  /** Where dragged photos would stand. */
+  mark: DropMark | null;
   /** The photo that Tab stops at; null where it is not of this day. */
   stop: string | null;
 }
@@ -41,10 +46,13 @@ export function DaySection({
   onOpen,
   onChoose,
   onChooseDay,
+  onDrag,
+  mark,
   stop,
 }: DaySectionProps) {
   // "Today" is over at midnight.
-  const name = dayName(day.key, new Date(useNow(MINUTE_MS)));
+  const now = new Date(useNow(MINUTE_MS));
+  const name = day.key === WHOLE ? "Album order" : dayName(day.key, now);
   const chosen = selection.chosen.value;
   const all = day.ids.length > 0 && day.ids.every((id) => chosen.has(id));
   return (
@@ -85,6 +93,8 @@ export function DaySection({
                   box={place}
                   onOpen={onOpen}
                   onChoose={onChoose}
+                  onDrag={onDrag}
+                  mark={mark?.id === box.id ? mark.side : null}
                   onReach={(id) => selection.active.peek() === null && selection.activate(id)}
                 />
               )

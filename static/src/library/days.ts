@@ -40,6 +40,9 @@ function dayOf(id: string): string | undefined {
   return day;
 }
 
+/** In an album's order all photos stand in one group. */
+export const WHOLE = "whole";
+
 function groupByDay(ids: readonly string[], slots: readonly string[], today: string): { key: string; entries: string[] }[] {
   const days: { key: string; entries: string[] }[] = slots.length > 0 ? [{ key: today, entries: [...slots] }] : [];
   for (const id of ids) {
@@ -70,7 +73,9 @@ export function layOutDays(
   width: number,
   target: number,
   before: readonly Day[],
+  ordered = false,
 ): Day[] {
+  if (ordered) return [layOutWhole(ids, width, target, before[0])];
   const old = new Map(before.map((day) => [day.key, day]));
   const newest = before.length > 0 ? latestOf(before.flatMap((day) => [day.newest, ...day.ids.slice(0, 1)])) : null;
   const ratios = new Map(making.slots.map(({ id, ratio }) => [id, ratio]));
@@ -90,6 +95,17 @@ export function layOutDays(
     const isGrown = known !== undefined && rows.some((row) => row.room !== undefined);
     return { key, ids: photos, entries: own, rows, newest: isGrown ? known.newest : latestOf([...(known?.ids ?? []), ...photos]) };
   });
+}
+
+function layOutWhole(ids: readonly string[], width: number, target: number, before: Day | undefined): Day {
+  const entries = ids.filter((id) => getPhoto(id) !== undefined);
+  if (before && sameIds(before.entries, entries)) return before;
+  const rows = layOutDay(
+    entries.map((id) => ({ id, ratio: ratioOf(id) })),
+    width,
+    target,
+  );
+  return { key: WHOLE, ids: entries, entries, rows, newest: "" };
 }
 
 function latestOf(ids: readonly string[]): string {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { PhotoFilter } from "../state/photo-list";
 
 vi.stubGlobal("location", { origin: "http://darkroom.test" });
 vi.stubGlobal("fetch", () => new Promise(() => undefined));
@@ -13,7 +14,15 @@ type Item = Parameters<typeof putItem>[0];
 type Photo = Parameters<typeof putPhoto>[0];
 type Step = Parameters<typeof putStep>[0];
 
-const everything = { trashed: false, source: null, session: null, favorite: false, q: null };
+const everything: PhotoFilter = {
+  trashed: false,
+  source: null,
+  session: null,
+  album: null,
+  order: "newest",
+  favorite: false,
+  q: null,
+};
 
 function item(number: number, change: Partial<Item> = {}): Item {
   const nothing = { error: null, started_at: null, completed_at: null, progress: null, created_at: null, ordinal: number };

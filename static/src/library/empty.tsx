@@ -1,4 +1,5 @@
 import { Link } from "wouter-preact";
+import { AlbumEmpty } from "../albums/album-states";
 import { olderImages } from "../app/format";
 import { isPhone } from "../app/responsive";
 import { Blank } from "../shell/blank";
@@ -18,10 +19,14 @@ export function Empty({ filter, onShowAll }: { filter: PhotoFilter; onShowAll: (
       </Blank>
     );
   }
+  if (filter.album !== null && filter.source === null && !filter.favorite && filter.q === null) return <AlbumEmpty />;
   if (filter.source !== null || filter.session !== null || filter.favorite || filter.q !== null) {
     return (
       <Blank icon={Search} title="No photos match">
-        <p>Nothing in the library fits {filter.q === null ? "this choice yet" : `“${filter.q}”`}.</p>
+        <p>
+          Nothing {filter.album === null ? "in the library" : "in this album"} fits{" "}
+          {filter.q === null ? "this choice yet" : `“${filter.q}”`}.
+        </p>
         <button type="button" class="button" onClick={onShowAll}>
           Show all photos
         </button>

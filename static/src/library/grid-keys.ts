@@ -1,11 +1,15 @@
 import type { Virtualizer } from "@tanstack/virtual-core";
 import { useRef } from "preact/hooks";
-import { useKeys } from "../app/keys";
+import { moveWithin, type Where } from "../albums/arrange";
+import { type KeyMap, useKeys } from "../app/keys";
+import { movePhotos } from "../state/album-actions";
 import { onlyPhoto, restorePhotos, type ToPurge, toggleFavorite, trashPhotos } from "../state/photo-actions";
+import type { PhotoList } from "../state/photo-list";
 import { aViewAway, type Day, type Direction, firstOf, HEADER, type Line, lastOf, neighbour } from "./days";
 import { nearest, type Selection } from "./selection";
 
 interface GridKeys {
+  list: PhotoList;
   days: readonly Day[];
   lines: readonly Line[];
   selection: Selection;
@@ -28,7 +32,7 @@ export function focusTile(grid: HTMLElement | null, id: string): void {
 
 /** Arrows, view, choose, trash: the grid by keyboard; what is chosen has its keys in the selection bar. Returns what brings a photo into view and focuses it. */
 export function useGridKeys(options: GridKeys): (id: string) => void {
-  const { days, lines, selection, virtual, scroller, firstInView, onOpen, showNew, trashed, onPurge } = options;
+  const { list, days, lines, selection, virtual, scroller, firstInView, onOpen, showNew, trashed, onPurge } = options;
 
   const move = (direction: Direction, extend: boolean) => {
     const from = selection.active.peek();
@@ -79,7 +83,41 @@ export function useGridKeys(options: GridKeys): (id: string) => void {
     if (next !== null) reveal(next);
   };
 
+  /** The photo that the keys stand on, or with it all that are chosen, to another place in the album. */
+  const arrange = (where: Where) => {
+    const id = selection.active.peek();
+    if (id === null) return;
+    const chosen = selection.chosen.peek();
+    moveWithin(list, chosen.has(id) ? [...chosen] : [id], where);
+    requestAnimationFrame(() => bringBack.current?.(id));
+  };
+  /** Before the photo above it, or behind the one below. */
+  const arrangeByRow = (direction: "up" | "down") => {
+    const id = selection.active.peek();
+    const other = id === null ? null : neighbour(days, id, direction);
+    if (id === null || other === null || other === id) return arrange(direction === "up" ? "first" : "last");
+    const ids = list.ids.peek();
+    const before = direction === "up" ? other : (ids[ids.indexOf(other) + 1] ?? null);
+    if (before === null && list.more.peek()) return;
+    movePhotos(list, [id], before);
+    requestAnimationFrame(() => bringBack.current?.(id));
+  };
+  const bringBack = useRef<((id: string) => void) | null>(null);
+  bringBack.current = (id) => reveal(id);
+
+  // Where nothing can be moved, Alt and an arrow are the browser's own.
+  const isArranged = list.ordered && selection.active.value !== null;
+  const arranging: KeyMap = {
+    "alt+ArrowLeft": () => arrange("earlier"),
+    "alt+ArrowRight": () => arrange("later"),
+    "alt+ArrowUp": () => arrangeByRow("up"),
+    "alt+ArrowDown": () => arrangeByRow("down"),
+    "alt+Home": () => arrange("first"),
+    "alt+End": () => arrange("last"),
+  };
+
   useKeys({
+    ...(isArranged ? arranging : {}),
     ArrowLeft: () => move("left", false),
     ArrowRight: () => move("right", false),
     ArrowUp: () => move("up", false),

@@ -1,4 +1,6 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { beginDrag, canDrag } from "../albums/drag";
+import { useArrange } from "../albums/use-arrange";
 import { count } from "../app/format";
 import { rowHeight } from "../app/preferences";
 import { isPhone } from "../app/responsive";
@@ -16,6 +18,7 @@ import { useHold } from "./hold";
 import { isSlot } from "./layout";
 import { useReadingPlace } from "./reading-place";
 import type { Selection } from "./selection";
+import { targetOf } from "./use-chosen";
 
 interface GridProps {
   list: PhotoList;
@@ -47,10 +50,11 @@ export function Grid({ list, held, selection, addressOf, onOpen, onPurge }: Grid
   const slotIds = slots.map(({ id }) => id).join();
 
   const before = useRef<{ days: Day[]; width: number; target: number }>({ days: [], width: 0, target: 0 });
+  const { mark, handlers } = useArrange(list);
   const days = useMemo(() => {
     const making = { slots, slotOf: (id: string) => developing.slotOf(id) };
     const same = before.current.width === width && before.current.target === target;
-    const laidOut = width > 0 ? layOutDays(ids, making, width, target, same ? before.current.days : []) : [];
+    const laidOut = width > 0 ? layOutDays(ids, making, width, target, same ? before.current.days : [], list.ordered) : [];
     before.current = { days: laidOut, width, target };
     return laidOut;
   }, [ids, slotIds, width, target]);
@@ -58,6 +62,14 @@ export function Grid({ list, held, selection, addressOf, onOpen, onPurge }: Grid
   const { starts, total } = useMemo(() => heightsOf(lines), [lines]);
 
   const active = selection.active.value;
+  const drag = (event: DragEvent, id: string) => {
+    const { ids: chosen, all } = targetOf(list, selection);
+    const isOne = !selection.chosen.peek().has(id);
+    // The tile stays drawn, wherever the grid is scrolled to.
+    selection.activate(id);
+    const onAdded = isOne ? () => undefined : selection.clear;
+    beginDrag(event, { list, ids: isOne ? [id] : chosen, all: isOne ? null : all, onAdded });
+  };
   const activeLine = useMemo(() => (active === null ? -1 : lineOf(active, days, lines)), [active, lines]);
   /** The focused tile stays, wherever the others are scrolled. */
   const rangeExtractor = useMemo(
@@ -89,6 +101,7 @@ export function Grid({ list, held, selection, addressOf, onOpen, onPurge }: Grid
   };
   const firstInView = firstFrom(virtual.range?.startIndex ?? 0, days, lines);
   const reveal = useGridKeys({
+    list,
     days,
     lines,
     selection,
@@ -105,7 +118,7 @@ export function Grid({ list, held, selection, addressOf, onOpen, onPurge }: Grid
 
   const stop = activeLine < 0 ? firstInView : active;
   /** Of the day that is not wholly loaded. */
-  const unfinished = list.more.value ? (days.at(-1)?.key ?? null) : null;
+  const unfinished = list.more.value && !list.ordered ? (days.at(-1)?.key ?? null) : null;
   const dayCount = useDayCount(list, unfinished);
   const visible = virtual.getVirtualItems();
   useShownInPlace(
@@ -116,7 +129,7 @@ export function Grid({ list, held, selection, addressOf, onOpen, onPurge }: Grid
   const shownDays = [...new Set(visible.map((line) => lines[line.index]?.day))].filter((day) => day !== undefined);
 
   return (
-    <div class="grid scroll" ref={scroller} data-testid="grid">
+    <div class="grid scroll" ref={scroller} data-testid="grid" {...handlers}>
       <span class="hidden-text" role="status">
         {list.waiting.value > 0 && count(list.waiting.value, "new photo")}
       </span>
@@ -138,12 +151,18 @@ export function Grid({ list, held, selection, addressOf, onOpen, onPurge }: Grid
               start={starts[index]!}
               height={(starts[index + 1] ?? total) - starts[index]!}
               rows={rows.filter((row) => row !== null)}
-              count={day.key === unfinished ? dayCount : day.ids.length}
+              count={list.ordered && list.more.value ? null : day.key === unfinished ? dayCount : day.ids.length}
+              mark={mark}
               slots={slots}
               selection={selection}
               addressOf={addressOf}
               onOpen={onOpen}
-              onChooseDay={(wanted) => void chooseDay(list, selection, day.key, wanted)}
+              onChooseDay={(wanted) => {
+                if (!list.ordered) void chooseDay(list, selection, day.key, wanted);
+                else if (wanted) selection.chooseAll();
+                else selection.clear();
+              }}
+              onDrag={canDrag && !list.filter.trashed ? (event, id) => drag(event, id) : undefined}
               stop={stop !== null && day.ids.includes(stop) ? stop : null}
               onChoose={(id, extend) => (extend ? selection.extendTo(id, ids) : selection.toggle(id))}
             />

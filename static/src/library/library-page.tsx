@@ -1,6 +1,9 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { useLocation, useSearch } from "wouter-preact";
-import type { PhotoSource } from "../api/types";
+import { AlbumBar } from "../albums/album-bar";
+import { AlbumMissing, AlbumUnread } from "../albums/album-states";
+import { useAlbum } from "../albums/use-album";
+import type { Album, PhotoSource } from "../api/types";
 import { goBack } from "../app/go-back";
 import { useKeys } from "../app/keys";
 import { usePhotoAddress } from "../app/photo-address";
@@ -9,6 +12,7 @@ import { useTitle } from "../app/use-title";
 import { connection } from "../feed/connection";
 import { Confirm } from "../shell/dialog";
 import { TopBar } from "../shell/top-bar";
+import { isAlbumRemoved } from "../state/albums";
 import { emptyTrash, type ToPurge } from "../state/photo-actions";
 import type { PhotoFilter } from "../state/photo-list";
 import { loadSessions } from "../state/sessions";
@@ -25,21 +29,24 @@ import { Toolbar, ViewControls } from "./toolbar";
 import { useList } from "./use-list";
 
 /** The filter stands in the address, so that it can be linked to and survives a reload. */
-function useFilter(trashed: boolean) {
+function useFilter(trashed: boolean, album: string | null) {
   const [path, navigate] = useLocation();
   const search = new URLSearchParams(useSearch());
   const filter: PhotoFilter = {
     trashed,
     source: search.get("source") as PhotoSource | null,
     session: search.get("session"),
+    album,
+    order: album !== null && search.get("order") !== "newest" ? "position" : "newest",
     favorite: search.has("favorite"),
     q: search.get("q") || null,
   };
-  const addressOf = ({ source, session, favorite, q }: PhotoFilter) => {
+  const addressOf = ({ source, session, order, favorite, q }: PhotoFilter) => {
     const query = new URLSearchParams();
     if (q) query.set("q", q);
     if (source) query.set("source", source);
     if (session) query.set("session", session);
+    if (album !== null && order === "newest") query.set("order", order);
     if (favorite) query.set("favorite", "true");
     const photo = search.get("photo");
     if (photo) query.set("photo", photo);
@@ -57,15 +64,23 @@ function useFilter(trashed: boolean) {
   return { filter, change };
 }
 
-export function LibraryPage({ trashed }: { trashed: boolean }) {
-  const { filter, change } = useFilter(trashed);
+/** The library, its trash, or one of its albums. */
+export function LibraryPage({ trashed, album: albumId = null }: { trashed: boolean; album?: string | null }) {
+  const { album, isMissing, error } = useAlbum(albumId);
+  if (isMissing) return <AlbumMissing isRemoved={albumId !== null && isAlbumRemoved(albumId)} />;
+  if (error !== null) return <AlbumUnread reason={error} />;
+  return <Photos trashed={trashed} albumId={albumId} album={album} />;
+}
+
+function Photos({ trashed, albumId, album }: { trashed: boolean; albumId: string | null; album: Album | null }) {
+  const { filter, change } = useFilter(trashed, albumId);
   const { list, reading } = useList(filter);
   const selection = useMemo(() => createSelection(list), [list]);
   const address = usePhotoAddress();
   const [emptying, askToEmpty] = useState(false);
   const [purging, askToPurge] = useState<ToPurge | null>(null);
 
-  useTitle(trashed ? "Trash" : undefined);
+  useTitle(trashed ? "Trash" : album?.name);
   useEffect(() => selection.follow(), [selection]);
   useEffect(() => void loadSessions(), []);
   useEffect(() => void (trashed && loadSettings()), [trashed]);
@@ -83,7 +98,8 @@ export function LibraryPage({ trashed }: { trashed: boolean }) {
     <>
       <TopBar>
         {selection.choosing.value && <SelectionBar list={list} selection={selection} onPurge={askToPurge} />}
-        {!selection.choosing.value && !trashed && <Toolbar filter={filter} onFilter={change} />}
+        {!selection.choosing.value && album !== null && <AlbumBar album={album} filter={filter} onFilter={change} />}
+        {!selection.choosing.value && !trashed && albumId === null && <Toolbar filter={filter} onFilter={change} />}
         {!selection.choosing.value && trashed && (
           <>
             <h1>Trash</h1>
@@ -99,6 +115,7 @@ export function LibraryPage({ trashed }: { trashed: boolean }) {
       </TopBar>
       <div class="library">
         <div class="library-content" aria-busy={reading}>
+          {album?.description && <p class="album-description small muted">{album.description}</p>}
           {!empty && trashed && <p class="trash-rule small muted">{trashDays.value !== null && trashRule(trashDays.value)}</p>}
           {!empty && (
             <Grid

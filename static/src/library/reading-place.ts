@@ -76,6 +76,7 @@ const MOST_READ = 2_000;
 /** Are they older than all that was read so far? */
 function isFurtherOn(marks: readonly Mark[], list: PhotoList): boolean {
   const ids = list.ids.peek();
+  if (list.ordered) return list.more.peek() && ids.length < MOST_READ && marks.length > 0;
   return list.more.peek() && ids.length < MOST_READ && marks.some(({ id }) => id < ids.at(-1)!);
 }
 
@@ -155,7 +156,10 @@ export function useReadingPlace(scroller: { current: HTMLElement | null }, laid:
     const atTop = same && (climb.under.peek() || (scrolled <= AT_TOP && marks.current.length === 0));
     const now = atTop ? marksAt(before.current, scrolled) : marks.current;
     before.current = laid;
-    const found = scrollFor(laid, now);
+    const found = scrollFor(
+      laid,
+      now.filter(({ id }) => !list.moved.has(id)),
+    );
     const wanted = found === null || atTop ? found : Math.max(0, found);
     if (wanted === null && isFurtherOn(marks.current, list)) {
       // Whoever scrolls until it is there stays where they are.

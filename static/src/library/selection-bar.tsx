@@ -1,3 +1,4 @@
+import { SelectionActions } from "../albums/selection-actions";
 import { count } from "../app/format";
 import { useKeys } from "../app/keys";
 import { Icon, IconButton } from "../shell/icon";
@@ -53,6 +54,7 @@ export function SelectionBar({ list, selection, onPurge }: SelectionBarProps) {
         </>
       ) : (
         <>
+          <SelectionActions list={list} selection={selection} target={{ ids, all }} many={many} />
           <button
             type="button"
             class={`button favorite ${favorites ?? ""}`}

@@ -35,6 +35,9 @@ export interface Selection {
 interface Listed {
   ids: ReadonlySignal<readonly string[]>;
   more: ReadonlySignal<boolean>;
+  /** Whether it stands in an order in which what is newer tells nothing: all of it is chosen one by one. */
+  ordered?: boolean;
+  loadMore?: () => Promise<void>;
 }
 
 /** More than a request may name are chosen as all of them. */
@@ -86,7 +89,8 @@ function followed(all: Everything, before: readonly string[], now: readonly stri
   };
 }
 
-export function createSelection({ ids, more }: Listed): Selection {
+export function createSelection(list: Listed): Selection {
+  const { ids, more, ordered = false } = list;
   const named = signal<ReadonlySet<string>>(new Set());
   const everything = signal<Everything | null>(null);
   const active = signal<string | null>(null);
@@ -116,6 +120,18 @@ export function createSelection({ ids, more }: Listed): Selection {
     named.value = new Set();
     everything.value = null;
     anchor = null;
+  };
+
+  /** Reads on until all of it is there, as long as the choice stands. */
+  const chooseWhole = async () => {
+    everything.value = null;
+    named.value = new Set(ids.peek());
+    while (more.peek() && list.loadMore) {
+      const many = ids.peek().length;
+      await list.loadMore();
+      if (named.peek().size === 0 || ids.peek().length === many) return;
+      named.value = new Set([...named.peek(), ...ids.peek().slice(many)]);
+    }
   };
 
   const keep = (before: readonly string[], now: readonly string[]) => {
@@ -150,6 +166,7 @@ export function createSelection({ ids, more }: Listed): Selection {
     chooseAll: () => {
       const listed = ids.value;
       if (listed.length === 0) return;
+      if (ordered) return void chooseWhole();
       if (!more.value && listed.length <= MOST_NAMED) {
         everything.value = null;
         named.value = new Set(listed);

@@ -21,12 +21,15 @@ interface TileProps {
   box: { top: number; left: number; width: number; height: number };
   onOpen: (id: string) => void;
   onChoose: (id: string, extend: boolean) => void;
+  onDrag: ((event: DragEvent, id: string) => void) | undefined;
+  /** The side at which dragged photos would stand. */
+  mark: "left" | "right" | null;
   /** The focus has come to it. */
   onReach: (id: string) => void;
 }
 
 /** One picture of the grid: a link to the viewer, and a circle to choose it. */
-export function Tile({ photo, href, chosen, active, isStop, choosing, box, onOpen, onChoose, onReach }: TileProps) {
+export function Tile({ photo, href, chosen, active, isStop, choosing, box, onOpen, onChoose, onDrag, mark, onReach }: TileProps) {
   const { id } = photo.value;
   const name = spokenName(photo.value);
   const stop = isStop ? 0 : -1;
@@ -61,6 +64,8 @@ export function Tile({ photo, href, chosen, active, isStop, choosing, box, onOpe
       data-testid="tile"
       data-photo={id}
       data-status={photo.value.retrieval_status}
+      draggable={onDrag !== undefined}
+      onDragStart={(event) => onDrag?.(event, id)}
     >
       <a
         href={href}
@@ -77,6 +82,7 @@ export function Tile({ photo, href, chosen, active, isStop, choosing, box, onOpe
       >
         <Picture photo={photo} box={box} />
       </a>
+      {mark && <i class={`drop-mark ${mark}`} data-testid="drop-mark" />}
       {photo.value.deleted_at !== null && <TimeLeft deletedAt={photo.value.deleted_at} />}
       {isLost(photo.value) && canRetry(photo.value) && <RetryRetrieval photo={photo.value} isStop={isStop} />}
       <button

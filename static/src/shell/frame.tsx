@@ -1,10 +1,11 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
+import { AlbumShelf, albumsPlace } from "../albums/album-shelf";
 import { useKeys } from "../app/keys";
 import { activityMark } from "./alarms";
 import { Icon } from "./icon";
-import { Activity, Ellipsis, GitFork, LayoutDashboard, Settings, Trash2 } from "./icons";
+import { Activity, BookImage, Ellipsis, GitFork, LayoutDashboard, Settings, Trash2 } from "./icons";
 import { KeysDialog } from "./keys-dialog";
 import { Toasts } from "./toasts";
 import { Tray } from "./tray";
@@ -18,9 +19,11 @@ interface PlaceProps {
   under?: readonly string[];
   /** Why one should go there. */
   mark?: { words: string; tone: string } | null;
+  /** Listeners for what is dropped on it. */
+  takes?: typeof albumsPlace;
 }
 
-function Place({ to, icon, name, under = [], mark = null }: PlaceProps) {
+function Place({ to, icon, name, under = [], mark = null, takes }: PlaceProps) {
   const [path] = useLocation();
   const here = path === to || (to !== "/" && path.startsWith(`${to}/`)) || under.includes(path);
   return (
@@ -30,6 +33,7 @@ function Place({ to, icon, name, under = [], mark = null }: PlaceProps) {
       aria-current={here ? "page" : undefined}
       aria-label={mark ? `${name}: ${mark.words}` : undefined}
       title={mark?.words}
+      {...takes}
     >
       <span class="place-icon">
         <Icon of={icon} />
@@ -42,6 +46,7 @@ function Place({ to, icon, name, under = [], mark = null }: PlaceProps) {
 
 const NAMES: Record<string, string> = {
   "": "Library",
+  albums: "Albums",
   studio: "Studio",
   activity: "Activity",
   trash: "Trash",
@@ -96,6 +101,7 @@ export function Frame({ floating, children }: { floating: ComponentChildren; chi
           <i />
         </Link>
         <Place to="/" icon={LayoutDashboard} name="Library" />
+        <Place to="/albums" icon={BookImage} name="Albums" takes={albumsPlace} />
         <Place to="/studio" icon={GitFork} name="Studio" />
         <Place to="/activity" icon={Activity} name="Activity" mark={activityMark.value} />
         <div class="rest" />
@@ -107,10 +113,12 @@ export function Frame({ floating, children }: { floating: ComponentChildren; chi
       </main>
       <nav class="tabs" aria-label="Places">
         <Place to="/" icon={LayoutDashboard} name="Library" />
+        <Place to="/albums" icon={BookImage} name="Albums" />
         <Place to="/studio" icon={GitFork} name="Studio" />
         <Place to="/activity" icon={Activity} name="Activity" mark={activityMark.value} />
         <Place to="/settings" icon={Ellipsis} name="More" under={["/trash"]} />
       </nav>
+      <AlbumShelf />
       <Tray />
       {floating}
       <Toasts />

@@ -5,6 +5,7 @@ const KEYS: [string, [string[], string][]][] = [
     "Anywhere",
     [
       [["g", "l"], "Library"],
+      [["g", "b"], "Albums"],
       [["g", "s"], "Studio"],
       [["g", "a"], "Activity"],
       [["g", "t"], "Trash"],
@@ -25,8 +26,18 @@ const KEYS: [string, [string[], string][]][] = [
       [["Ctrl A"], "Select all"],
       [["Esc"], "Clear the selection"],
       [["f"], "Favourite"],
+      [["+"], "Add to an album"],
       [["Del"], "To the trash"],
       [["i"], "Info"],
+    ],
+  ],
+  [
+    "In an album",
+    [
+      [["Alt ←", "Alt →"], "Move earlier, later"],
+      [["Alt ↑", "Alt ↓"], "Move a row up, down"],
+      [["Alt Home", "Alt End"], "Move to the front, to the end"],
+      [["-"], "Remove from the album"],
     ],
   ],
   [
@@ -44,6 +55,7 @@ const KEYS: [string, [string[], string][]][] = [
       [["z"], "Fit or 100 %"],
       [["t"], "Filmstrip"],
       [["f"], "Favourite"],
+      [["+"], "Add to an album"],
       [["d"], "Download"],
       [["Del"], "To the trash"],
       [["Esc"], "Close"],

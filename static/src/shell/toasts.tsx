@@ -56,6 +56,8 @@ const DOING: Record<BulkProgress["action"], string> = {
   pick: "Flagging",
   tag: "Tagging",
   untag: "Removing tags",
+  add_to_album: "Adding to the album",
+  remove_from_album: "Removing from the album",
   undo: "Undoing",
 };
 

@@ -21,26 +21,37 @@ export interface Outcome {
 }
 
 /** A list's filter, in the words of the service. */
-export function queryOf({ trashed, source, session, favorite, q }: PhotoFilter): BulkFilter {
-  return { trashed, source: source && [source], session_id: session === null ? null : [session], favorite: favorite || null, q };
+export function queryOf({ trashed, source, session, album, order, favorite, q }: PhotoFilter): BulkFilter {
+  return {
+    trashed,
+    source: source && [source],
+    session_id: session === null ? null : [session],
+    album_id: album === null ? null : [album],
+    favorite: favorite || null,
+    q,
+    order,
+  };
 }
 
 function send(
   action: BulkAction,
+  value: string | undefined,
   photos: { ids: string[] } | { filter: BulkFilter; newest_id: string | null; except_ids: string[] },
 ) {
-  return answerOf(api.POST("/api/v1/photos/bulk", { body: { action, ...photos }, fetch: within(TIMEOUT_MS) }));
+  return answerOf(
+    api.POST("/api/v1/photos/bulk", { body: { action, ...photos, ...(value && { value }) }, fetch: within(TIMEOUT_MS) }),
+  );
 }
 
-/** Changes the named ones, or with `all` those. */
-export async function changeMany(action: BulkAction, ids: readonly string[], all: All | null): Promise<Outcome> {
+/** Changes the named ones, or with `all` those. `value` goes with the action. */
+export async function changeMany(action: BulkAction, ids: readonly string[], all: All | null, value?: string): Promise<Outcome> {
   const outcome: Outcome = { changed: 0, undo: [] };
   const add = ({ changed, undo }: { changed: number; undo: string | null }) => {
     outcome.changed += changed;
     if (undo !== null) outcome.undo.push(undo);
   };
-  if (all) add(await send(action, { filter: queryOf(all.list.filter), newest_id: all.newest, except_ids: [...all.except] }));
-  else for (let at = 0; at < ids.length; at += MOST_IDS) add(await send(action, { ids: ids.slice(at, at + MOST_IDS) }));
+  if (all) add(await send(action, value, { filter: queryOf(all.list.filter), newest_id: all.newest, except_ids: [...all.except] }));
+  else for (let at = 0; at < ids.length; at += MOST_IDS) add(await send(action, value, { ids: ids.slice(at, at + MOST_IDS) }));
   return outcome;
 }
 

@@ -23,5 +23,8 @@ function channel<T>() {
 /** A photo was recorded, changed or taken away; its newest version already stands in `photos`, or none does. */
 export const photoEvents = channel<PhotoEvent>();
 
+/** An album was changed, by its id: its name, which photos are in it, or their order. */
+export const albumEvents = channel<string>();
+
 /** What is shown may be stale: fetch it again. */
 export const resyncEvents = channel<void>();

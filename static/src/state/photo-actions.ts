@@ -14,7 +14,8 @@ const PURGE_TIMEOUT_MS = 10 * 60_000;
 /** Every action is on the photos named, or, with `all`, on all of a list; the names are then those that the page has. */
 export type Act = (ids: readonly string[], all?: All | null) => Promise<void>;
 
-function show(id: string, photo: Photo): void {
+/** To be seen at once, as if the feed had told it. */
+export function showPhoto(id: string, photo: Photo): void {
   const known = getPhoto(id);
   if (!known) return;
   known.value = photo;
@@ -34,13 +35,13 @@ async function change(
   const request = changeMany(action, ids, all);
   // Before anything leaves the list, which would read on.
   if (all) void all.list.during(words.doing, request);
-  for (const photo of before) show(photo.id, { ...photo, ...after });
+  for (const photo of before) showPhoto(photo.id, { ...photo, ...after });
   const asked = moment();
   try {
     return await request;
   } catch (failure) {
     // What failed without an answer may have been done all the same: then the feed has told so.
-    for (const photo of before) if (!toldSince(photo.id, asked)) show(photo.id, photo);
+    for (const photo of before) if (!toldSince(photo.id, asked)) showPhoto(photo.id, photo);
     toastFailure(words.failed, failure);
     return null;
   }

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { PhotoFilter } from "./photo-list";
 
 vi.stubGlobal("location", { origin: "http://darkroom.test" });
 const asked = vi.fn<(request: Request) => Promise<Response>>();
@@ -9,7 +10,15 @@ const { putPhoto } = await import("./photos");
 
 type Photo = Parameters<typeof putPhoto>[0];
 
-const everything = { trashed: false, source: null, session: null, favorite: false, q: null };
+const everything: PhotoFilter = {
+  trashed: false,
+  source: null,
+  session: null,
+  album: null,
+  order: "newest",
+  favorite: false,
+  q: null,
+};
 
 function photo(id: string): Photo {
   return { id, deleted_at: null, source: "mirrored", session_id: null, favorite: false } as Photo;

@@ -2,7 +2,7 @@ import { batch, computed, signal } from "@preact/signals";
 import { answerOf, api, reasonOf } from "../api/client";
 import type { Photo, PhotoSource } from "../api/types";
 import { queryOf } from "./bulk";
-import { type PhotoEvent, photoEvents, resyncEvents } from "./feed-events";
+import { albumEvents, type PhotoEvent, photoEvents, resyncEvents } from "./feed-events";
 import { moment } from "./freshness";
 import { getPhoto, putPhoto } from "./photos";
 
@@ -10,6 +10,9 @@ export interface PhotoFilter {
   trashed: boolean;
   source: PhotoSource | null;
   session: string | null;
+  album: string | null;
+  /** `position`: the album's own. */
+  order: "newest" | "position";
   favorite: boolean;
   /** Words to search for; only the service can tell what they match. */
   q: string | null;
@@ -18,12 +21,14 @@ export interface PhotoFilter {
 const PAGE = 200;
 const BATCH_MS = 150;
 const SEARCH_AGAIN_MS = 1_000;
+const ORDER_AGAIN_MS = 150;
 
 function matches(photo: Photo, filter: PhotoFilter): boolean {
   return (
     (photo.deleted_at !== null) === filter.trashed &&
     (filter.source === null || photo.source === filter.source) &&
     (filter.session === null || photo.session_id === filter.session) &&
+    (filter.album === null || photo.albums.some(({ id }) => id === filter.album)) &&
     (!filter.favorite || photo.favorite)
   );
 }
@@ -36,11 +41,21 @@ function mergeNewestFirst(ids: readonly string[], fresh: Iterable<string>): read
   return [...merged].sort((a, b) => (a < b ? 1 : a > b ? -1 : 0));
 }
 
+/** These before another one, or last. */
+export function rearranged(ids: readonly string[], moved: readonly string[], before: string | null): readonly string[] {
+  const present = new Set(ids);
+  const wanted = moved.filter((id) => present.has(id));
+  const away = new Set(wanted);
+  const rest = ids.filter((id) => !away.has(id));
+  const at = before === null ? rest.length : rest.indexOf(before);
+  return at < 0 ? ids : [...rest.slice(0, at), ...wanted, ...rest.slice(at)];
+}
+
 export function sameIds(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((id, index) => id === b[index]);
 }
 
-/** A live, newest-first list of photo ids, paged by cursor. Close it when nobody looks any more. */
+/** A live list of photo ids, newest first or in an album's order, paged by cursor. Close it when nobody looks any more. */
 export class PhotoList {
   readonly ids = signal<readonly string[]>([]);
   readonly loading = signal(false);
@@ -52,6 +67,10 @@ export class PhotoList {
   readonly doing = signal<string | null>(null);
   /** Whether a place is kept for a photo: then it is shown though newer ones are held back. */
   hasPlace: (id: string) => boolean = () => false;
+  /** Whether it stands in an album's order, where only the service knows the place of what is new. */
+  readonly ordered: boolean;
+  /** Those whose place was changed by hand last: the reader does not follow them. */
+  moved: ReadonlySet<string> = new Set();
   readonly more = computed(() => this.#cursor.value !== null);
   /** How many newer photos are held back. */
   readonly waiting = computed(() => this.#held.value.length);
@@ -66,6 +85,8 @@ export class PhotoList {
   #news = new Set<string>();
   /** What they were about since a reading began, whose pages may be older. */
   readonly #meanwhile = new Set<string>();
+  /** Changes of the order that are not answered yet. */
+  readonly #arranging = new Set<{ moved: readonly string[]; before: string | null }>();
   #turn: Promise<void> = Promise.resolve();
   /** Readings that are queued, and not yet begun. */
   #readingOn: Promise<void> | undefined;
@@ -74,7 +95,12 @@ export class PhotoList {
   #searching: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly filter: PhotoFilter) {
-    this.#subscriptions = [photoEvents.listen((event) => this.#hear(event)), resyncEvents.listen(() => void this.reload())];
+    this.ordered = filter.order === "position";
+    this.#subscriptions = [
+      photoEvents.listen((event) => this.#hear(event)),
+      resyncEvents.listen(() => void this.reload()),
+      albumEvents.listen((id) => id === filter.album && this.ordered && this.#readSoon(ORDER_AGAIN_MS)),
+    ];
     void this.loadMore();
   }
 
@@ -118,6 +144,19 @@ export class PhotoList {
     });
   }
 
+  /** Puts photos before another one of an album's order, or last: at once here, and by `work` at the service. */
+  arrange(moved: readonly string[], before: string | null, work: () => Promise<unknown>): Promise<void> {
+    const one = { moved, before };
+    this.moved = new Set(moved);
+    this.#arranging.add(one);
+    this.#show(this.ids.peek());
+    return this.#inTurn(async () => {
+      await work();
+      this.#arranging.delete(one);
+      await this.#readAgain();
+    });
+  }
+
   async #readOn(): Promise<void> {
     if (this.loaded.value && !this.more.value) return;
     do {
@@ -126,12 +165,13 @@ export class PhotoList {
       // Older than what is being done to all: read again after it.
       if (this.doing.peek() !== null) return;
       this.#cursor.value = page.next;
-      this.#show(this.#withNews(mergeNewestFirst(this.#all(), page.ids), this.#meanwhile));
+      this.#show(this.#withNews(this.#joined(page.ids), this.#meanwhile));
     } while (this.ids.value.length === 0 && this.more.value);
   }
 
   async #readAgain(): Promise<void> {
     const oldest = this.ids.value.at(-1);
+    const many = this.ids.value.length;
     this.#meanwhile.clear();
     let fresh: string[] = [];
     let after: string | null = null;
@@ -139,18 +179,25 @@ export class PhotoList {
       const page: { ids: string[]; next: string | null } = await this.#read(after);
       fresh = fresh.concat(page.ids);
       after = page.next;
-    } while (after !== null && oldest !== undefined && fresh.every((id) => id > oldest));
+    } while (after !== null && oldest !== undefined && (this.ordered ? fresh.length < many : fresh.every((id) => id > oldest)));
     this.#cursor.value = after;
     this.#show(this.#withNews(fresh, this.#meanwhile));
   }
 
+  /** With the next page. */
+  #joined(page: readonly string[]): readonly string[] {
+    return this.ordered ? [...new Set([...this.ids.value, ...page])] : mergeNewestFirst(this.#all(), page);
+  }
+
   #all(): readonly string[] {
+    if (this.ordered) return this.ids.value;
     return mergeNewestFirst(this.ids.value, this.#held.value);
   }
 
   /** Without those that are here no longer, and with those that came, of the ones that were heard of. */
   #withNews(ids: readonly string[], news: ReadonlySet<string>): readonly string[] {
     const present = ids.filter((id) => !news.has(id) || this.#isIn(id));
+    if (this.ordered) return present;
     const oldest = this.more.value ? ids.at(-1) : undefined;
     // Older photos than those read so far come with their page, and what a search finds only the service knows.
     const arrived = this.filter.q === null ? [...news].filter((id) => this.#isIn(id) && (oldest === undefined || id > oldest)) : [];
@@ -164,6 +211,12 @@ export class PhotoList {
 
   /** All but what is newer than anything shown so far while newer photos are held back; there must be something to look at. */
   #show(all: readonly string[]): void {
+    if (this.ordered) {
+      const shown = [...this.#arranging].reduce((ids, { moved, before }) => rearranged(ids, moved, before), all);
+      if (!sameIds(shown, this.ids.peek())) this.ids.value = shown;
+      if (!shown.length && this.more.value) void this.loadMore();
+      return;
+    }
     const before = new Set(this.ids.peek());
     const isOld = (id: string) => id <= this.#newest || before.has(id) || this.hasPlace(id);
     const held = this.holding.value && all.some(isOld) ? all.filter((id) => !isOld(id)) : [];
@@ -180,17 +233,18 @@ export class PhotoList {
 
   #hear({ id, byHand }: PhotoEvent): void {
     this.#meanwhile.add(id);
-    if (this.filter.q !== null && this.#isIn(id)) return this.#searchAgain();
+    if (this.ordered && this.#isIn(id)) return this.ids.peek().includes(id) ? undefined : this.#readSoon(ORDER_AGAIN_MS);
+    if (this.filter.q !== null && this.#isIn(id)) return this.#readSoon(SEARCH_AGAIN_MS);
     this.#news.add(id);
     if (byHand) queueMicrotask(() => this.#settle());
     else this.#settling ??= setTimeout(() => this.#settle(), BATCH_MS);
   }
 
-  #searchAgain(): void {
+  #readSoon(after: number): void {
     this.#searching ??= setTimeout(() => {
       this.#searching = undefined;
       void this.reload();
-    }, SEARCH_AGAIN_MS);
+    }, after);
   }
 
   /** Events come in bursts; the list changes once per burst. */

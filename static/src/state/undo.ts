@@ -7,7 +7,12 @@ interface Undoable {
   outcome: Promise<Outcome | null>;
   /** The message that offers it, if one does. */
   message: number | null;
+  /** What is said once it is undone. */
+  undone: (changed: number) => string;
 }
+
+const photosAgain = (changed: number) =>
+  changed > 0 ? `Undone: ${count(changed, "photo")}` : "Nothing to undo: the photos were changed since";
 
 const MOST = 50;
 const undoable: Undoable[] = [];
@@ -16,8 +21,12 @@ const undoable: Undoable[] = [];
  * What was done last is undone first, also while it is not yet answered. `words` say what was done, in a message that
  * offers to undo it; null where it shows by itself.
  */
-export async function offerUndo(outcome: Promise<Outcome | null>, words: (changed: number) => string | null): Promise<void> {
-  const one: Undoable = { outcome, message: null };
+export async function offerUndo(
+  outcome: Promise<Outcome | null>,
+  words: (changed: number) => string | null,
+  undone = photosAgain,
+): Promise<void> {
+  const one: Undoable = { outcome, message: null, undone };
   undoable.push(one);
   if (undoable.length > MOST) undoable.shift();
   const done = await outcome;
@@ -47,8 +56,7 @@ async function run(one: Undoable): Promise<void> {
   if (one.message !== null) dismiss(one.message);
   if (outcome === null || outcome.undo.length === 0) return;
   try {
-    const changed = await undoMany(outcome.undo);
-    toast(changed > 0 ? `Undone: ${count(changed, "photo")}` : "Nothing to undo: the photos were changed since");
+    toast(one.undone(await undoMany(outcome.undo)));
   } catch (failure) {
     toastFailure("Not undone.", failure);
   }

@@ -2,6 +2,7 @@ import type { Signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Link } from "wouter-preact";
+import { PhotoAlbums } from "../albums/photo-albums";
 import type { Photo } from "../api/types";
 import { copyText } from "../app/clipboard";
 import { toast } from "../app/toasts";
@@ -36,6 +37,9 @@ export function Inspector({ photo }: { photo: Signal<Photo> }) {
       )}
       <Part name={now.is_generated ? "Generation" : "Picture"}>
         <Facts facts={madeWith(now)} />
+      </Part>
+      <Part name="Albums">
+        <PhotoAlbums photo={now} />
       </Part>
       <Part name="File">
         <Facts facts={fileFacts(now)} />

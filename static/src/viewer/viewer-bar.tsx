@@ -4,7 +4,7 @@ import type { Photo } from "../api/types";
 import { inspectorOpen } from "../app/preferences";
 import { alarms } from "../shell/alarms";
 import { Icon, IconButton } from "../shell/icon";
-import { ArrowLeft, ChevronLeft, ChevronRight, Download, Heart, Info, Trash2, Undo2 } from "../shell/icons";
+import { ArrowLeft, ChevronLeft, ChevronRight, Download, FolderPlus, Heart, Info, Trash2, Undo2 } from "../shell/icons";
 import { toggleFavorite } from "../state/photo-actions";
 import { isHome } from "../state/photos";
 import { TimeLeft } from "./time-left";
@@ -18,6 +18,7 @@ interface ViewerBarProps {
   download: Ref<HTMLAnchorElement>;
   /** Of moving to the trash, and in the trash of deleting for good. */
   deleteKey: string | undefined;
+  onAdd: () => void;
   onTrash: () => void;
   onRestore: () => void;
   onPurge: () => void;
@@ -28,7 +29,7 @@ interface ViewerBarProps {
 
 /** The viewer's controls, above the picture. */
 export function ViewerBar(props: ViewerBarProps) {
-  const { photo, place, zoom, onZoom, download, deleteKey, onTrash, onRestore, onPurge, onClose, onBefore, onAfter } = props;
+  const { photo, place, zoom, onZoom, download, deleteKey, onAdd, onTrash, onRestore, onPurge, onClose, onBefore, onAfter } = props;
   const trashed = photo !== null && photo.value.deleted_at !== null;
   return (
     <div class="viewer-bar">
@@ -66,6 +67,7 @@ export function ViewerBar(props: ViewerBarProps) {
           onClick={() => toggleFavorite([photo.value.id])}
         />
       )}
+      {photo && !trashed && <IconButton icon={FolderPlus} label="Add to an album" keys="+" class="to-album" onClick={onAdd} />}
       {trashed && <IconButton icon={Undo2} label="Restore" keys="r" onClick={onRestore} />}
       {photo && (
         <IconButton

@@ -1,5 +1,6 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Link } from "wouter-preact";
+import { AlbumPicker } from "../albums/album-picker";
 import { useKeys } from "../app/keys";
 import { filmstripOpen, inspectorOpen } from "../app/preferences";
 import { isPhone } from "../app/responsive";
@@ -63,6 +64,7 @@ export function Viewer({ ids: all, list, shown, inTrash = false, more, onMore, o
   const trashed = photo !== null && photo.value.deleted_at !== null;
   const trash = () => photo && !trashed && void trashPhotos([shown]);
   const restore = () => trashed && void restorePhotos([shown]);
+  const [adding, add] = useState(false);
   const [purging, askToPurge] = useState<string | null>(null);
   const download = useRef<HTMLAnchorElement>(null);
 
@@ -77,6 +79,7 @@ export function Viewer({ ids: all, list, shown, inTrash = false, more, onMore, o
       d: () => download.current?.click(),
       z: () => stage?.toggleZoom(),
       f: () => toggleFavorite([shown]),
+      "+": () => photo && !trashed && add(true),
       r: restore,
       Delete: () => (inTrash ? trashed && askToPurge(shown) : trash()),
       "ctrl+z": undoLast,
@@ -115,6 +118,7 @@ export function Viewer({ ids: all, list, shown, inTrash = false, more, onMore, o
         onZoom={() => stage?.toggleZoom()}
         download={download}
         deleteKey={inTrash === trashed ? "Del" : undefined}
+        onAdd={() => add(true)}
         onTrash={trash}
         onRestore={restore}
         onPurge={() => askToPurge(shown)}
@@ -123,6 +127,7 @@ export function Viewer({ ids: all, list, shown, inTrash = false, more, onMore, o
         onAfter={index < ids.length - 1 ? () => step(1) : null}
       />
       {strip && <Filmstrip ids={ids} index={index} onMove={onMove} />}
+      {adding && <AlbumPicker target={{ ids: [shown], all: null }} many={1} onClose={() => add(false)} />}
       {purging !== null && <PurgeQuestion what={onlyPhoto(purging)} onClose={() => askToPurge(null)} />}
       {inspectorOpen.value && photo && (
         <InspectorFrame>

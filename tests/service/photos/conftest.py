@@ -15,7 +15,8 @@ import pytest
 
 from service.backends import ledger
 from service.database.engine import Connection, Database
-from service.library import bulk_routes, file_routes, routes
+from service.library import album_routes, bulk_routes, file_routes, routes
+from service.library.albums import albums_by_ids
 from service.library.bulk import Bulk
 from service.library.integrity import Integrity
 from service.library.queries import photos_by_ids
@@ -25,7 +26,7 @@ from service.library.thumbnails import Thumbnails
 from service.library.trash import Trash
 from service.live.announce import Announcer, Readers
 from service.live.hub import Hub
-from service.live.messages import Ledger, Photo
+from service.live.messages import Album, Ledger, Photo
 from service.media.imaging import Imaging
 from service.media.layout import thumbnail_path
 from service.media.storage import LocalStorage
@@ -60,7 +61,11 @@ async def announcer(database: Database, hub: Hub) -> AsyncIterator[Announcer]:
         async with database.connection() as connection:
             return await ledger.read(connection, {})
 
-    announcer = Announcer(hub, Readers(photos, nothing, nothing, nothing, read_ledger))
+    async def albums(ids: Any) -> dict[UUID, Album]:
+        async with database.connection() as connection:
+            return await albums_by_ids(connection, ids)
+
+    announcer = Announcer(hub, Readers(photos, nothing, nothing, albums, read_ledger))
     running = asyncio.create_task(announcer.run())
     yield announcer
     running.cancel()
@@ -165,7 +170,7 @@ async def client(
     async with (
         ThumbnailSource(database, storage, thumbnails, integrity, renditions) as source,
         served(
-            [*routes.routes, *upload_routes.routes, *bulk_routes.routes, *file_routes.routes],
+            [*routes.routes, *upload_routes.routes, *bulk_routes.routes, *album_routes.routes, *file_routes.routes],
             database=database,
             storage=storage,
             announcer=announcer,

@@ -1,0 +1,78 @@
+import { useState } from "preact/hooks";
+import type { Album } from "../api/types";
+import { toastFailure } from "../app/toasts";
+import { Dialog } from "../shell/dialog";
+import { updateAlbum } from "../state/albums";
+
+const LONGEST_NAME = 200;
+const LONGEST_DESCRIPTION = 10_000;
+
+interface AlbumFormProps {
+  title: string;
+  action: string;
+  name?: string;
+  description?: string | null;
+  onSave: (name: string, description: string | null) => void;
+  onClose: () => void;
+}
+
+/** What an album is called, and what is said of it. */
+export function AlbumForm({ title, action, name = "", description = null, onSave, onClose }: AlbumFormProps) {
+  const [called, setName] = useState(name);
+  const [said, setDescription] = useState(description ?? "");
+  return (
+    <Dialog title={title} onClose={onClose}>
+      <form method="dialog" onSubmit={() => onSave(called.trim(), said.trim() || null)}>
+        <label class="field">
+          <span class="label">Name</span>
+          <input
+            class="input"
+            required
+            maxLength={LONGEST_NAME}
+            value={called}
+            autofocus
+            onInput={(event) => setName(event.currentTarget.value)}
+          />
+        </label>
+        <label class="field">
+          <span class="label">Description</span>
+          <textarea
+            class="input"
+            rows={3}
+            maxLength={LONGEST_DESCRIPTION}
+            value={said}
+            onInput={(event) => setDescription(event.currentTarget.value)}
+          />
+        </label>
+        <div class="dialog-actions">
+          <button type="button" class="button quiet" onClick={onClose}>
+            Cancel
+          </button>
+          <button type="submit" class="button primary" disabled={called.trim() === ""}>
+            {action}
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+export function EditAlbum({ album, onClose }: { album: Album; onClose: () => void }) {
+  async function save(name: string, description: string | null) {
+    try {
+      await updateAlbum(album.id, { name, description });
+    } catch (failure) {
+      toastFailure("Not changed.", failure);
+    }
+  }
+  return (
+    <AlbumForm
+      title="Edit the album"
+      action="Save"
+      name={album.name}
+      description={album.description}
+      onSave={(name, description) => void save(name, description)}
+      onClose={onClose}
+    />
+  );
+}
