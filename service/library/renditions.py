@@ -20,9 +20,10 @@ from service.library.thumbnails import Thumbnails
 from service.live.announce import Announcer
 from service.live.messages import Resource
 from service.media.imaging import Imaging, Rendered, TooManyPixels, Undecodable
-from service.media.layout import large_path
+from service.media.layout import completed_path, is_selected_path, large_path
 from service.media.storage import LocalStorage
 from service.retrieval.unbroken import unbroken
+from service.selection.mover import FileMover
 
 log = structlog.get_logger()
 
@@ -47,14 +48,18 @@ RECORD: Final = """
       FROM before WHERE photos.id = before.id
     RETURNING photos.rendition_version > before.rendition_version
 """
+IS_THERE: Final = "SELECT FROM photos WHERE id = $1 AND local_storage_path = $2 AND sha256 = $3 AND purged_at IS NULL"
 FORGET_LARGE: Final = f"""
     UPDATE photos SET large_bytes = NULL, rendition_version = rendition_version + 1
-     WHERE id = ANY($1::uuid[]) AND {HAS_LARGE} RETURNING id
+      FROM unnest($1::uuid[], $2::text[]) AS looked_at (id, path)
+     WHERE photos.id = looked_at.id AND local_storage_path = looked_at.path AND {HAS_LARGE} RETURNING photos.id
 """
 DISCARD: Final = f"""
     UPDATE photos SET large_bytes = NULL
      WHERE id IN (SELECT id FROM photos WHERE {HAS_LARGE} ORDER BY id DESC LIMIT $1 FOR NO KEY UPDATE)
-    RETURNING id, local_storage_path
+    RETURNING id, local_storage_path,
+              (SELECT t.selected_at FROM step_alternatives a JOIN generation_steps t ON t.id = a.step_id
+                WHERE a.photo_id = photos.id AND t.selected_image_id = photos.id) AS selected_at
 """
 COUNT: Final = f"""
     SELECT (SELECT count(*) FROM photos WHERE {HAS_LARGE}) AS photos,
@@ -93,7 +98,7 @@ class Renditions:
     """`keeps_large` is the owner's setting: where it is off, large renditions are made for each request, and kept in
     memory alone."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what it works with, and the owner's settings)
         self,
         database: Database,
         storage: LocalStorage,
@@ -102,6 +107,7 @@ class Renditions:
         thumbnails: Thumbnails,
         announcer: Announcer,
         *,
+        mover: FileMover,
         quality: Callable[[], int],
         keeps_large: Callable[[], bool],
     ) -> None:
@@ -111,6 +117,7 @@ class Renditions:
         self._integrity = integrity
         self._thumbnails = thumbnails
         self._announcer = announcer
+        self._mover = mover
         self._quality = quality
         self.keeps_large = keeps_large
         self._turns = asyncio.Semaphore(AT_ONCE)
@@ -179,22 +186,34 @@ class Renditions:
             written[original.thumbnail] = made.small.webp
         if made.large is not None and keeps_large:
             written[large_path(original.path)] = made.large.webp
-        try:
-            await asyncio.to_thread(self._write, written)
-        except OSError as error:
-            log.warning("rendition not kept", photo=str(original.id), reason=error.strerror or str(error))
-            return
         large_bytes = None
         if large and (made.large is None or keeps_large):
             large_bytes = len(made.large.webp) if made.large else 0
-        if not await self._record(original, made, large_bytes):
-            await asyncio.to_thread(self._storage.unlink_all, written)
+        # What is written beside a photo that was moved would stay there.
+        async with self._mover.holding(original.id):
+            if not await self._is_there(original):
+                return
+            try:
+                await asyncio.to_thread(self._write, written)
+            except OSError as error:
+                log.warning("rendition not kept", photo=str(original.id), reason=error.strerror or str(error))
+                return
+            if not await self._record(original, made, large_bytes):
+                await asyncio.to_thread(self._storage.unlink_all, written)
+        if is_selected_path(original.path):
+            self._mover.start(original.id)
 
     def _write(self, files: dict[str, bytes]) -> None:
         self._storage.check_mounted()
         self._storage.check_room()
         for path, content in files.items():
             self._storage.replace(path, content, uuid4())
+
+    async def _is_there(self, original: Original) -> bool:
+        """Whether the photo is still what was read, where it was read."""
+        async with self._database.connection() as connection:
+            there = await connection.fetchrow(IS_THERE, original.id, original.path, original.sha256)
+        return there is not None
 
     async def _record(self, original: Original, made: Rendered | None, large_bytes: int | None) -> bool:
         """False when the photo has been purged, moved or fetched again, and nothing was recorded."""
@@ -225,10 +244,11 @@ class Renditions:
             row = await connection.fetchrow(LACKING_ONE, photo_id)
         return Original(**row) if row is not None else None
 
-    async def forget_large(self, photo_ids: list[UUID]) -> None:
-        """Their files are missing, or cut."""
+    async def forget_large(self, photos: dict[UUID, str]) -> None:
+        """The files of those that are still at these paths are missing, or cut."""
         async with self._database.connection() as connection:
-            forgotten = [row["id"] for row in await connection.fetch(FORGET_LARGE, photo_ids)]
+            rows = await connection.fetch(FORGET_LARGE, list(photos), list(photos.values()))
+        forgotten = [row["id"] for row in rows]
         self._thumbnails.drop(forgotten)
         self._announcer.photos_updated(forgotten)
 
@@ -238,8 +258,9 @@ class Renditions:
         async with self._database.connection() as connection:
             rows = await connection.fetch(DISCARD, at_most)
         self._thumbnails.drop(row["id"] for row in rows)
-        paths = [row["local_storage_path"] for row in rows]
-        await asyncio.to_thread(self._storage.unlink_all, [large_path(path) for path in paths if path])
+        paths = [row["local_storage_path"] for row in rows if row["local_storage_path"]]
+        paths += [completed_path(row["selected_at"], row["id"]) for row in rows if row["selected_at"]]
+        await asyncio.to_thread(self._storage.unlink_all, [large_path(path) for path in paths])
         return len(rows)
 
     async def count_large(self) -> LargeRenditions:

@@ -30,6 +30,7 @@ from service.media.imaging import Imaging
 from service.media.layout import thumbnail_path
 from service.media.storage import LocalStorage
 from service.retrieval.worker import Retrieval
+from service.selection.mover import FileMover
 from tests.fakes.photos import ORIGINAL, THUMBNAIL, AddHome, Feed
 from tests.fakes.rows import add_photo
 from tests.fakes.served import served
@@ -84,10 +85,21 @@ def thumbnails() -> Thumbnails:
 
 
 @pytest.fixture
+async def file_mover(database: Database, storage: LocalStorage) -> AsyncIterator[FileMover]:
+    async with FileMover(database, storage) as mover:
+        yield mover
+
+
+@pytest.fixture
 def integrity(
-    database: Database, storage: LocalStorage, announcer: Announcer, retrieval: Retrieval, thumbnails: Thumbnails
+    database: Database,
+    storage: LocalStorage,
+    announcer: Announcer,
+    retrieval: Retrieval,
+    thumbnails: Thumbnails,
+    file_mover: FileMover,
 ) -> Integrity:
-    return Integrity(database, storage, thumbnails, announcer, wake_retrieval=retrieval.wake)
+    return Integrity(database, storage, thumbnails, announcer, mover=file_mover, wake_retrieval=retrieval.wake)
 
 
 @pytest.fixture
@@ -103,6 +115,7 @@ async def renditions(
     integrity: Integrity,
     thumbnails: Thumbnails,
     announcer: Announcer,
+    file_mover: FileMover,
     limits: SimpleNamespace,
 ) -> AsyncIterator[Renditions]:
     made = Renditions(
@@ -112,6 +125,7 @@ async def renditions(
         integrity,
         thumbnails,
         announcer,
+        mover=file_mover,
         quality=lambda: limits.thumbnail_quality,
         keeps_large=lambda: limits.large_renditions,
     )
