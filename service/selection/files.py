@@ -68,7 +68,14 @@ def bring_back(storage: LocalStorage, path: str, names: Iterable[str], sha256: s
         if name != path and _is_whole(storage, name, sha256):
             storage.check_mounted()
             storage.share(name, path)
-            storage.sync_folders([path])
+            missing = [
+                pair
+                for pair in zip(renditions(name), renditions(path), strict=True)
+                if storage.exists(pair[0]) and not storage.exists(pair[1])
+            ]
+            for existing, new in missing:
+                storage.share(existing, new)
+            storage.sync_folders([path, *(new for _, new in missing)])
             return True
     return False
 
