@@ -43,12 +43,20 @@ const KEYS: [string, [string[], string][]][] = [
       [["z"], "Fit or 100 %"],
       [["t"], "Filmstrip"],
       [["f"], "Favourite"],
+      [["s"], "Select, of a step's pictures"],
       [["d"], "Download"],
       [["Del"], "To the trash"],
       [["Esc"], "Close"],
     ],
   ],
-  ["In the studio", [[["Ctrl Enter"], "Generate"]]],
+  [
+    "In the studio",
+    [
+      [["Ctrl Enter"], "Generate"],
+      [["Enter", "s"], "Select a picture, or not"],
+      [["Space"], "View it"],
+    ],
+  ],
 ];
 
 export function KeysDialog({ onClose }: { onClose: () => void }) {

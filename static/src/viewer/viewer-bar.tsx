@@ -4,7 +4,7 @@ import type { Photo } from "../api/types";
 import { inspectorOpen } from "../app/preferences";
 import { alarms } from "../shell/alarms";
 import { Icon, IconButton } from "../shell/icon";
-import { ArrowLeft, ChevronLeft, ChevronRight, Download, Heart, Info, Trash2, Undo2 } from "../shell/icons";
+import { ArrowLeft, Check, ChevronLeft, ChevronRight, Download, Heart, Info, Trash2, Undo2 } from "../shell/icons";
 import { toggleFavorite } from "../state/photo-actions";
 import { isHome } from "../state/photos";
 import { TimeLeft } from "./time-left";
@@ -18,6 +18,9 @@ interface ViewerBarProps {
   download: Ref<HTMLAnchorElement>;
   /** Of moving to the trash, and in the trash of deleting for good. */
   deleteKey: string | undefined;
+  /** Whether it is its step's selection; null where there is none to make. */
+  selected: boolean | null;
+  onSelect: () => void;
   onTrash: () => void;
   onRestore: () => void;
   onPurge: () => void;
@@ -28,7 +31,8 @@ interface ViewerBarProps {
 
 /** The viewer's controls, above the picture. */
 export function ViewerBar(props: ViewerBarProps) {
-  const { photo, place, zoom, onZoom, download, deleteKey, onTrash, onRestore, onPurge, onClose, onBefore, onAfter } = props;
+  const { photo, place, zoom, onZoom, download, deleteKey, selected, onSelect } = props;
+  const { onTrash, onRestore, onPurge, onClose, onBefore, onAfter } = props;
   const trashed = photo !== null && photo.value.deleted_at !== null;
   return (
     <div class="viewer-bar">
@@ -55,6 +59,9 @@ export function ViewerBar(props: ViewerBarProps) {
         >
           <Icon of={Download} />
         </a>
+      )}
+      {photo && !trashed && selected !== null && (
+        <IconButton class="selects" icon={Check} label="Select" keys="s" pressed={selected} onClick={onSelect} />
       )}
       {photo && !trashed && (
         <IconButton
