@@ -48,7 +48,7 @@ RECORD: Final = """
       FROM before WHERE photos.id = before.id
     RETURNING photos.rendition_version > before.rendition_version
 """
-IS_THERE: Final = "SELECT FROM photos WHERE id = $1 AND local_storage_path = $2 AND sha256 = $3 AND purged_at IS NULL"
+SAME: Final = f"SELECT {ORIGINAL} FROM photos WHERE id = $1 AND sha256 = $2 AND purged_at IS NULL"
 FORGET_LARGE: Final = f"""
     UPDATE photos SET large_bytes = NULL, rendition_version = rendition_version + 1
       FROM unnest($1::uuid[], $2::text[]) AS looked_at (id, path)
@@ -165,42 +165,52 @@ class Renditions:
     async def _make(self, job: _Job, original: Original, small: bool, large: bool) -> Rendered | None:
         async with self._turns:
             job.begun = True
-            if fault := await self._integrity.check_size(original.path, original.file_size):
-                raise LostFile(fault)
             try:
-                file = self._storage.path(original.path)
-                made = await self._imaging.run(self._imaging.render, file, self._quality(), small=small, large=large)
-            except (Undecodable, TooManyPixels) as error:
-                if fault := (await self._integrity.check(original.path, original.file_size, original.sha256)).fault:
-                    raise LostFile(fault) from error
-                await self._record(original, None, 0)
-                return None
-            await unbroken(self._keep(original, made, large))
-            return made
+                return await self._make_of(original, small, large)
+            except LostFile:
+                moved = await self._same(original)
+                if moved is None or moved.path == original.path:
+                    raise
+            return await self._make_of(moved, small, large)
+
+    async def _make_of(self, original: Original, small: bool, large: bool) -> Rendered | None:
+        if fault := await self._integrity.check_size(original.path, original.file_size):
+            raise LostFile(fault)
+        try:
+            file = self._storage.path(original.path)
+            made = await self._imaging.run(self._imaging.render, file, self._quality(), small=small, large=large)
+        except (Undecodable, TooManyPixels) as error:
+            if fault := (await self._integrity.check(original.path, original.file_size, original.sha256)).fault:
+                raise LostFile(fault) from error
+            await self._record(original, None, 0)
+            return None
+        await unbroken(self._keep(original, made, large))
+        return made
 
     async def _keep(self, original: Original, made: Rendered, large: bool) -> None:
         """A disk that takes no more keeps them from being kept, not from being shown."""
         keeps_large = made.large is not None and self.keeps_large()
-        written = {}
-        if made.small is not None and original.thumbnail is not None:
-            written[original.thumbnail] = made.small.webp
-        if made.large is not None and keeps_large:
-            written[large_path(original.path)] = made.large.webp
         large_bytes = None
         if large and (made.large is None or keeps_large):
             large_bytes = len(made.large.webp) if made.large else 0
         # What is written beside a photo that was moved would stay there.
         async with self._mover.holding(original.id):
-            if not await self._is_there(original):
+            now = await self._same(original)
+            if now is None:
                 return
+            written = {}
+            if made.small is not None and now.thumbnail is not None:
+                written[now.thumbnail] = made.small.webp
+            if made.large is not None and keeps_large:
+                written[large_path(now.path)] = made.large.webp
             try:
                 await asyncio.to_thread(self._write, written)
             except OSError as error:
                 log.warning("rendition not kept", photo=str(original.id), reason=error.strerror or str(error))
                 return
-            if not await self._record(original, made, large_bytes):
+            if not await self._record(now, made, large_bytes):
                 await asyncio.to_thread(self._storage.unlink_all, written)
-        if is_selected_path(original.path):
+        if is_selected_path(now.path):
             self._mover.start(original.id)
 
     def _write(self, files: dict[str, bytes]) -> None:
@@ -209,11 +219,11 @@ class Renditions:
         for path, content in files.items():
             self._storage.replace(path, content, uuid4())
 
-    async def _is_there(self, original: Original) -> bool:
-        """Whether the photo is still what was read, where it was read."""
+    async def _same(self, original: Original) -> Original | None:
+        """The photo where it is now (a selection moves it); None when it is no longer what was read."""
         async with self._database.connection() as connection:
-            there = await connection.fetchrow(IS_THERE, original.id, original.path, original.sha256)
-        return there is not None
+            row = await connection.fetchrow(SAME, original.id, original.sha256)
+        return Original(**row) if row is not None else None
 
     async def _record(self, original: Original, made: Rendered | None, large_bytes: int | None) -> bool:
         """False when the photo has been purged, moved or fetched again, and nothing was recorded."""

@@ -31,7 +31,12 @@ STEP = {
     "model_hash": MODEL["hash"],
     "parameters": {"width": 64, "height": 64, "steps": 1, "seed": 0},
 }
-ACCEPTABLE: dict[str, Any] = {"identify_backend": {"same": True}, "create_step": STEP, "update_session": {"name": "x"}}
+ACCEPTABLE: dict[str, Any] = {
+    "identify_backend": {"same": True},
+    "create_step": STEP,
+    "update_session": {"name": "x"},
+    "select_alternative": {"photo_id": None},
+}
 """Bodies for the operations that take more than `{}`."""
 OPEN = {"login", "health_live", "head_health_live", "health_ready", "head_health_ready"}
 

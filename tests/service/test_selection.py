@@ -19,7 +19,9 @@ from service.media.storage import MARKER, LocalStorage
 from service.retrieval import queue
 from service.retrieval.queue import Claimed, Home
 from service.selection import moves
-from tests.fakes import ScriptedInvokeAI, answers
+from tests.fakes import ScriptedInvokeAI, answers, rows
+from tests.fakes.passing import passing
+from tests.fakes.retrieval_harness import RetrievalHarness, retrieval_harness
 from tests.fakes.selecting import Selecting
 
 
@@ -350,6 +352,56 @@ async def test_large_renditions_are_counted_once_and_removed_under_both_names(op
     async with asyncio.timeout(20):
         while not opened.storage.exists(large_path(completed)):
             await asyncio.sleep(0.02)
+
+
+async def test_a_rendition_that_is_being_made_while_its_photo_moves_is_kept_beside_it(
+    opened: Selecting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photo,) = await opened.fill(1)
+    state, loop = opened.darkroom.app.state, asyncio.get_running_loop()
+    await state["renditions"].discard_large(100)
+    imaging = state["imaging"]
+    render = imaging.render
+
+    def chosen_meanwhile(*arguments: Any, **options: Any) -> Any:
+        made = render(*arguments, **options)
+        asyncio.run_coroutine_threadsafe(opened.select(photo), loop).result(20)
+        return made
+
+    with monkeypatch.context() as patch:
+        patch.setattr(imaging, "render", chosen_meanwhile)
+        assert (await opened.read(photo, "thumbnail?size=large"))[8:12] == b"WEBP"
+    async with asyncio.timeout(20):
+        while opened.files() != await opened.places():
+            await asyncio.sleep(0.02)
+    await opened.assert_in_place()
+    assert (await opened.row(photo))["large_bytes"] > 0
+
+
+async def test_the_pass_over_photos_gives_a_selection_its_second_name_again(database: Database, tmp_path: Path) -> None:
+    async with retrieval_harness(database, tmp_path) as harness, passing(harness):
+        await give_second_name_again(harness)
+
+
+async def give_second_name_again(harness: RetrievalHarness) -> None:
+    async with harness.database.connection() as connection:
+        session = await rows.add_session(connection)
+        step = await rows.add_step(connection, session)
+    photo = await harness.photo(harness.server.add_image(size=(300, 200)))
+    async with harness.database.connection() as connection:
+        await rows.add_alternative(connection, step, photo)
+        await connection.execute("UPDATE generation_steps SET selected_image_id = $1, selected_at = now()", photo)
+        await connection.execute(
+            "UPDATE photos SET local_storage_path = $2 WHERE id = $1", photo, selected_path(session, step, photo)
+        )
+        selected_at = await connection.fetchval("SELECT selected_at FROM generation_steps")
+    harness.start()
+    row = await harness.until_status(photo, "completed")
+    second = completed_path(selected_at, photo)
+    async with asyncio.timeout(30):
+        while not harness.storage.exists(second) or not harness.storage.exists(thumbnail_path(second)):
+            await asyncio.sleep(0.02)
+    assert harness.storage.path(second).samefile(harness.file(row))
 
 
 # --- At once ---
