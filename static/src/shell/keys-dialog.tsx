@@ -43,7 +43,7 @@ const KEYS: [string, [string[], string][]][] = [
       [["z"], "Fit or 100 %"],
       [["t"], "Filmstrip"],
       [["f"], "Favourite"],
-      [["s"], "Select, of a step's pictures"],
+      [["s"], "Select, unselect (in a step)"],
       [["d"], "Download"],
       [["Del"], "To the trash"],
       [["Esc"], "Close"],
@@ -53,8 +53,8 @@ const KEYS: [string, [string[], string][]][] = [
     "In the studio",
     [
       [["Ctrl Enter"], "Generate"],
-      [["Enter", "s"], "Select a picture, or not"],
-      [["Space"], "View it"],
+      [["Enter", "s"], "Select, unselect"],
+      [["Space"], "View"],
     ],
   ],
 ];
