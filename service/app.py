@@ -67,6 +67,7 @@ from service.operations.status import routes as status_routes
 from service.request_body import StrictRequest
 from service.retrieval.sweep import Sweep
 from service.retrieval.worker import Retrieval
+from service.selection.mover import FileMover
 from service.settings import Settings
 from service.studio.models import ModelCache
 from service.studio.routes import routes as studio_routes
@@ -105,6 +106,7 @@ PROVIDED: Final = (
     "announcer",
     "bulk",
     "database",
+    "file_mover",
     "hub",
     "imaging",
     "integrity",
@@ -253,7 +255,8 @@ async def opened(
             limits=lambda: foundation.runtime_settings.current,
             workers=settings.retrieval_workers,
         )
-        integrity = Integrity(database, storage, thumbnails, announcer, wake_retrieval=retrieval.wake)
+        file_mover = await closing.enter_async_context(FileMover(database, storage))
+        integrity = Integrity(database, storage, thumbnails, announcer, mover=file_mover, wake_retrieval=retrieval.wake)
         uploads = Uploads(
             database,
             storage,
@@ -272,6 +275,7 @@ async def opened(
                 integrity,
                 thumbnails,
                 announcer,
+                mover=file_mover,
                 quality=lambda: foundation.runtime_settings.current.thumbnail_quality,
                 keeps_large=lambda: foundation.runtime_settings.current.large_renditions,
             )
@@ -290,12 +294,15 @@ async def opened(
             integrity,
             renditions,
             announcer,
+            mover=file_mover,
             busy=busy,
             patrol_days=lambda: foundation.runtime_settings.current.patrol_days,
         )
         search_index = SearchIndex(database)
 
-        _listen_to_each_other(registry, retrieval, model_cache, submitter, arrivals, uploads)
+        _listen_to_each_other(
+            registry, retrieval, model_cache, submitter, arrivals, uploads=uploads, file_mover=file_mover
+        )
 
         # Long-running and periodic work.
         supervisor.start("announcer", announcer.run)
@@ -308,6 +315,7 @@ async def opened(
         supervisor.start("search index", search_index.run)
         sweep = Sweep(database, storage, retrieval.wake, uploads.running)
         supervisor.every("retrieval sweep", MINUTE, sweep.run, at_once=True)
+        supervisor.every("file moves", MINUTE, file_mover.sweep, at_once=True)
         supervisor.every("failed retrievals", HOUR, retrieval.retry_daily)
         supervisor.every("readiness", MINUTE, readiness.watch, at_once=True)
         supervisor.every("model refresh", DAY, model_cache.refresh_connected)
@@ -327,6 +335,7 @@ async def opened(
             announcer=announcer,
             bulk=bulk,
             database=database,
+            file_mover=file_mover,
             hub=hub,
             imaging=imaging,
             integrity=integrity,
@@ -361,7 +370,9 @@ def _listen_to_each_other(
     model_cache: ModelCache,
     submitter: Submitter,
     arrivals: Arrivals,
+    *,
     uploads: Uploads,
+    file_mover: FileMover,
 ) -> None:
     registry.reconnected.listen(retrieval.reconnected)
     registry.reconnected.listen(model_cache.connected)
@@ -372,6 +383,7 @@ def _listen_to_each_other(
     registry.missing_confirmed.listen(retrieval.confirmed)
     retrieval.trouble.listen(registry.show_trouble)
     retrieval.gone.listen(registry.status_changed)
+    retrieval.came_home.listen(file_mover.came_home)
     retrieval.came_home.listen(arrivals.add)
     uploads.added.listen(arrivals.add)
 

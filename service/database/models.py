@@ -510,6 +510,19 @@ class StepAlternative(Base):
     """By batch, item ordinal, created_at; gaps allowed."""
 
 
+class FileMove(Base):
+    """A photo whose files are to be where its step's selection puts them, and are not, or may not be (rule 13). Written
+    with what makes it so, and gone once each file has the names that it should have, and no other."""
+
+    __tablename__ = "file_moves"
+
+    photo_id: Mapped[UUID] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True)
+    names: Mapped[list[str]]
+    """All that its original may have besides the one in its row; those of the renditions follow from them."""
+    version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    """Rises with each change of what is to be: who moved the files by an earlier one is not done."""
+
+
 class BackendUpload(Base):
     """Photos of ours that we uploaded to InvokeAI: not mirrored back (rule 6)."""
 

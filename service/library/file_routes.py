@@ -22,7 +22,7 @@ from service.library.conditional import (
     wanted_range,
 )
 from service.library.files import BytesResponse, FileResponse, Stored, Waiting
-from service.library.integrity import Integrity, LostFile
+from service.library.integrity import Integrity
 from service.library.thumbnail_source import NotYet, ThumbnailSource
 from service.library.thumbnails import RenditionSize
 from service.media.storage import LocalStorage
@@ -67,10 +67,10 @@ async def get_photo_file(
         return files.not_yet(request, photo)
     if is_fresh(request.headers.get("if-none-match"), _etag(photo)):
         return Response(b"", status_code=304, headers=_file_headers(photo, download))
-    try:
-        photo, file = await files.open_original(database, storage, photo)
-    except LostFile as lost:
-        return files.not_yet(request, await files.lost(database, integrity, photo, lost))
+    opened = await files.open_original(database, storage, integrity, photo)
+    if isinstance(opened, Stored):
+        return files.not_yet(request, opened)
+    photo, file = opened
     size, headers = photo.file_size or 0, _file_headers(photo, download)
     try:
         part = wanted_range(request.headers, _etag(photo), size) if request.method == HttpMethod.GET else None

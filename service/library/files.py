@@ -25,6 +25,8 @@ from service.media.storage import LocalStorage
 
 CHUNK: Final = 256 * 1024
 LONGEST_WAIT: Final = 60
+TRIES: Final = 4
+"""To find a file whose name has just gone: the owner may change her mind faster than a slow disk answers."""
 
 STORED = """
     SELECT id, filename, mime_type, width, height, file_size, sha256, local_storage_path, local_thumbnail_path,
@@ -127,15 +129,21 @@ class OpenOriginal(NamedTuple):
     file: BinaryIO
 
 
-async def open_original(database: Database, storage: LocalStorage, photo: Stored) -> OpenOriginal:
-    """The original of a photo that is home, as long as its row says. Read anew, and tried once more, when the name has
-    just gone, or another file has it: a selection moves files (docs/files.md). Raises `LostFile` and
+async def open_original(
+    database: Database, storage: LocalStorage, integrity: Integrity, photo: Stored
+) -> OpenOriginal | Stored:
+    """The original, as long as its row says; the photo alone where it is not home. The row is read anew, and tried
+    again, when the name has just gone, or another file has it: a selection moves files (rule 13). Raises NotFound and
     `DataFolderAway`."""
-    try:
-        return OpenOriginal(photo, await asyncio.to_thread(_open, storage, photo))
-    except LostFile:
-        photo = await stored(database, photo.id)
-    return OpenOriginal(photo, await asyncio.to_thread(_open, storage, photo))
+    for tried in range(1, TRIES + 2):
+        require_hope(photo)
+        if photo.retrieval_status != "completed":
+            break
+        try:
+            return OpenOriginal(photo, await asyncio.to_thread(_open, storage, photo))
+        except LostFile as fault:
+            photo = await (lost(database, integrity, photo, fault) if tried == TRIES else stored(database, photo.id))
+    return photo
 
 
 def _open(storage: LocalStorage, photo: Stored) -> BinaryIO:

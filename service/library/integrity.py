@@ -19,6 +19,8 @@ from service.media import png
 from service.media.layout import large_path
 from service.media.storage import LocalStorage
 from service.retrieval import lost_files
+from service.selection import moves
+from service.selection.mover import FileMover
 
 log = structlog.get_logger()
 
@@ -59,12 +61,14 @@ class Integrity:
         thumbnails: Thumbnails,
         announcer: Announcer,
         *,
+        mover: FileMover,
         wake_retrieval: Callable[[], None],
     ) -> None:
         self._database = database
         self._storage = storage
         self._thumbnails = thumbnails
         self._announcer = announcer
+        self._mover = mover
         self._wake_retrieval = wake_retrieval
         self.suspicious = False
 
@@ -100,14 +104,22 @@ class Integrity:
 
     async def lost(self, photo_id: UUID, path: str, sha256: str, fault: str, *, next_in_line: bool) -> str | None:
         """The photo is no longer home: it waits for its server, or has failed where there is none. Its new status; None
-        when the row no longer says what was looked at."""
-        async with self._database.connection() as connection:
-            status = await lost_files.reopen(connection, photo_id, path, sha256, fault, next_in_line=next_in_line)
+        when the row no longer says what was looked at, or the file is whole: it was moved, or another of the photo's
+        names had it (rule 13)."""
+        async with self._mover.holding(photo_id):
+            if await self._mover.restore(photo_id, path, sha256):
+                log.info("file is in its place", photo=str(photo_id), path=path, after=fault)
+                return None
+            async with self._database.transaction() as connection:
+                status = await lost_files.reopen(connection, photo_id, path, sha256, fault, next_in_line=next_in_line)
+                if status is not None:
+                    await moves.note_selected(connection, photo_id)
         if status is None:
             return None
         log.warning("photo is no longer home", photo=str(photo_id), path=path, reason=fault, status=status)
         self.suspicious = True
         self._thumbnails.drop([photo_id])
+        self._mover.start(photo_id)
         if status == "pending":
             self._announcer.photos_updated([photo_id])
             self._wake_retrieval()
@@ -127,6 +139,7 @@ class Integrity:
         log.info("photo is home again", photo=str(photo_id), path=path)
         self._announcer.photos_ready([photo_id])
         self._announcer.ledger_changed()
+        self._mover.start(photo_id)
         return True
 
 

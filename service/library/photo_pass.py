@@ -28,8 +28,10 @@ from service.library.integrity import MISSING, Integrity, LostFile
 from service.library.renditions import Original, Renditions
 from service.live.announce import Announcer
 from service.live.messages import Resource
+from service.media.layout import is_selected_path
 from service.media.sizes import Size, is_cropped_by_release
 from service.retrieval import derive
+from service.selection.mover import FileMover
 
 log = structlog.get_logger()
 
@@ -160,6 +162,7 @@ class PhotoPass:
         renditions: Renditions,
         announcer: Announcer,
         *,
+        mover: FileMover,
         busy: Callable[[], bool],
         patrol_days: Callable[[], float],
         quiet_seconds: float = QUIET_SECONDS,
@@ -168,6 +171,7 @@ class PhotoPass:
         self._integrity = integrity
         self._renditions = renditions
         self._announcer = announcer
+        self._mover = mover
         self._busy = busy
         self._patrol_days = patrol_days
         self._quiet_seconds = quiet_seconds
@@ -251,7 +255,7 @@ class PhotoPass:
             elif not look.has_thumbnail:
                 await self._make_thumbnail(progress, row)
                 await _rest(began)
-        if forgotten := [row.id for row, look in zip(rows, looks, strict=True) if not look.has_large]:
+        if forgotten := {row.id: row.path for row, look in zip(rows, looks, strict=True) if not look.has_large}:
             await self._renditions.forget_large(forgotten)
             self._large_behind = self._large_ended_at = None
         self._sizes_behind = behind
@@ -340,6 +344,8 @@ class PhotoPass:
             return
         if row.thumbnail and (row.has_line_for_thumbnail or not await self._integrity.has_thumbnail(row.thumbnail)):
             await self._make_thumbnail(progress, row)
+        if is_selected_path(row.path):
+            self._mover.start(row.id)  # its second name may be missing
         if row.derived < derive.VERSION:
             png = checked.summed.png if checked.summed else None
             await self._write(row, await asyncio.to_thread(derive.derive, row.invoke_id, png))

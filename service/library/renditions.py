@@ -20,8 +20,9 @@ from service.library.thumbnails import Thumbnails
 from service.live.announce import Announcer
 from service.live.messages import Resource
 from service.media.imaging import Imaging, Rendered, TooManyPixels, Undecodable
-from service.media.layout import large_path
+from service.media.layout import completed_path, is_selected_path, large_path
 from service.media.storage import LocalStorage
+from service.selection.mover import FileMover
 from service.unbroken import unbroken
 
 log = structlog.get_logger()
@@ -47,14 +48,18 @@ RECORD: Final = """
       FROM before WHERE photos.id = before.id
     RETURNING photos.rendition_version > before.rendition_version
 """
+SAME: Final = f"SELECT {ORIGINAL} FROM photos WHERE id = $1 AND sha256 = $2 AND purged_at IS NULL"
 FORGET_LARGE: Final = f"""
     UPDATE photos SET large_bytes = NULL, rendition_version = rendition_version + 1
-     WHERE id = ANY($1::uuid[]) AND {HAS_LARGE} RETURNING id
+      FROM unnest($1::uuid[], $2::text[]) AS looked_at (id, path)
+     WHERE photos.id = looked_at.id AND local_storage_path = looked_at.path AND {HAS_LARGE} RETURNING photos.id
 """
 DISCARD: Final = f"""
     UPDATE photos SET large_bytes = NULL
      WHERE id IN (SELECT id FROM photos WHERE {HAS_LARGE} ORDER BY id DESC LIMIT $1 FOR NO KEY UPDATE)
-    RETURNING id, local_storage_path
+    RETURNING id, local_storage_path,
+              (SELECT t.selected_at FROM step_alternatives a JOIN generation_steps t ON t.id = a.step_id
+                WHERE a.photo_id = photos.id AND t.selected_image_id = photos.id) AS selected_at
 """
 COUNT: Final = f"""
     SELECT (SELECT count(*) FROM photos WHERE {HAS_LARGE}) AS photos,
@@ -93,7 +98,7 @@ class Renditions:
     """`keeps_large` is the owner's setting: where it is off, large renditions are made for each request, and kept in
     memory alone."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what it works with, and the owner's settings)
         self,
         database: Database,
         storage: LocalStorage,
@@ -102,6 +107,7 @@ class Renditions:
         thumbnails: Thumbnails,
         announcer: Announcer,
         *,
+        mover: FileMover,
         quality: Callable[[], int],
         keeps_large: Callable[[], bool],
     ) -> None:
@@ -111,6 +117,7 @@ class Renditions:
         self._integrity = integrity
         self._thumbnails = thumbnails
         self._announcer = announcer
+        self._mover = mover
         self._quality = quality
         self.keeps_large = keeps_large
         self._turns = asyncio.Semaphore(AT_ONCE)
@@ -158,43 +165,65 @@ class Renditions:
     async def _make(self, job: _Job, original: Original, small: bool, large: bool) -> Rendered | None:
         async with self._turns:
             job.begun = True
-            if fault := await self._integrity.check_size(original.path, original.file_size):
-                raise LostFile(fault)
             try:
-                file = self._storage.path(original.path)
-                made = await self._imaging.run(self._imaging.render, file, self._quality(), small=small, large=large)
-            except (Undecodable, TooManyPixels) as error:
-                if fault := (await self._integrity.check(original.path, original.file_size, original.sha256)).fault:
-                    raise LostFile(fault) from error
-                await self._record(original, None, 0)
-                return None
-            await unbroken(self._keep(original, made, large))
-            return made
+                return await self._make_of(original, small, large)
+            except LostFile:
+                moved = await self._same(original)
+                if moved is None or moved.path == original.path:
+                    raise
+            return await self._make_of(moved, small, large)
+
+    async def _make_of(self, original: Original, small: bool, large: bool) -> Rendered | None:
+        if fault := await self._integrity.check_size(original.path, original.file_size):
+            raise LostFile(fault)
+        try:
+            file = self._storage.path(original.path)
+            made = await self._imaging.run(self._imaging.render, file, self._quality(), small=small, large=large)
+        except (Undecodable, TooManyPixels) as error:
+            if fault := (await self._integrity.check(original.path, original.file_size, original.sha256)).fault:
+                raise LostFile(fault) from error
+            await self._record(original, None, 0)
+            return None
+        await unbroken(self._keep(original, made, large))
+        return made
 
     async def _keep(self, original: Original, made: Rendered, large: bool) -> None:
         """A disk that takes no more keeps them from being kept, not from being shown."""
         keeps_large = made.large is not None and self.keeps_large()
-        written = {}
-        if made.small is not None and original.thumbnail is not None:
-            written[original.thumbnail] = made.small.webp
-        if made.large is not None and keeps_large:
-            written[large_path(original.path)] = made.large.webp
-        try:
-            await asyncio.to_thread(self._write, written)
-        except OSError as error:
-            log.warning("rendition not kept", photo=str(original.id), reason=error.strerror or str(error))
-            return
         large_bytes = None
         if large and (made.large is None or keeps_large):
             large_bytes = len(made.large.webp) if made.large else 0
-        if not await self._record(original, made, large_bytes):
-            await asyncio.to_thread(self._storage.unlink_all, written)
+        # What is written beside a photo that was moved would stay there.
+        async with self._mover.holding(original.id):
+            now = await self._same(original)
+            if now is None:
+                return
+            written = {}
+            if made.small is not None and now.thumbnail is not None:
+                written[now.thumbnail] = made.small.webp
+            if made.large is not None and keeps_large:
+                written[large_path(now.path)] = made.large.webp
+            try:
+                await asyncio.to_thread(self._write, written)
+            except OSError as error:
+                log.warning("rendition not kept", photo=str(original.id), reason=error.strerror or str(error))
+                return
+            if not await self._record(now, made, large_bytes):
+                await asyncio.to_thread(self._storage.unlink_all, written)
+        if is_selected_path(now.path):
+            self._mover.start(original.id)
 
     def _write(self, files: dict[str, bytes]) -> None:
         self._storage.check_mounted()
         self._storage.check_room()
         for path, content in files.items():
             self._storage.replace(path, content, uuid4())
+
+    async def _same(self, original: Original) -> Original | None:
+        """The photo where it is now (a selection moves it); None when it is no longer what was read."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(SAME, original.id, original.sha256)
+        return Original(**row) if row is not None else None
 
     async def _record(self, original: Original, made: Rendered | None, large_bytes: int | None) -> bool:
         """False when the photo has been purged, moved or fetched again, and nothing was recorded."""
@@ -225,10 +254,11 @@ class Renditions:
             row = await connection.fetchrow(LACKING_ONE, photo_id)
         return Original(**row) if row is not None else None
 
-    async def forget_large(self, photo_ids: list[UUID]) -> None:
-        """Their files are missing, or cut."""
+    async def forget_large(self, photos: dict[UUID, str]) -> None:
+        """The files of those that are still at these paths are missing, or cut."""
         async with self._database.connection() as connection:
-            forgotten = [row["id"] for row in await connection.fetch(FORGET_LARGE, photo_ids)]
+            rows = await connection.fetch(FORGET_LARGE, list(photos), list(photos.values()))
+        forgotten = [row["id"] for row in rows]
         self._thumbnails.drop(forgotten)
         self._announcer.photos_updated(forgotten)
 
@@ -238,8 +268,9 @@ class Renditions:
         async with self._database.connection() as connection:
             rows = await connection.fetch(DISCARD, at_most)
         self._thumbnails.drop(row["id"] for row in rows)
-        paths = [row["local_storage_path"] for row in rows]
-        await asyncio.to_thread(self._storage.unlink_all, [large_path(path) for path in paths if path])
+        paths = [row["local_storage_path"] for row in rows if row["local_storage_path"]]
+        paths += [completed_path(row["selected_at"], row["id"]) for row in rows if row["selected_at"]]
+        await asyncio.to_thread(self._storage.unlink_all, [large_path(path) for path in paths])
         return len(rows)
 
     async def count_large(self) -> LargeRenditions:

@@ -71,12 +71,24 @@ class ThumbnailSource:
     async def find(self, photo_id: UUID, size: RenditionSize) -> Thumbnail:
         """Of a photo that has no large rendition, the small one is its largest. Raises NotFound, `NotYet` and
         `DataFolderAway`."""
+        for _ in range(2):  # once more for one whose original is whole after all
+            try:
+                return await self._find(photo_id, size)
+            except LostFile:
+                photo = await files.stored(self._database, photo_id)
+                if photo.retrieval_status != "completed":
+                    break
+        files.require_hope(photo)
+        raise NotYet(photo)
+
+    async def _find(self, photo_id: UUID, size: RenditionSize) -> Thumbnail:
+        """As `find`. Raises `LostFile` as well, after that was told."""
         drops = self._thumbnails.drops
         place = self._thumbnails.place(photo_id)
         path = None if place is None else _path(place, size)
         if path is not None and (found := await self._files.get(path)) is not None:
             return self._thumbnails.put(photo_id, size, found, drops=drops)
-        for _ in range(2):  # once more when its name has just gone: a selection moves files (docs/files.md)
+        for _ in range(files.TRIES):  # again when its name has just gone: a selection moves files (rule 13)
             drops = self._thumbnails.drops
             photo = await self._rows.get(photo_id)
             files.require_hope(photo)
@@ -96,7 +108,8 @@ class ThumbnailSource:
         try:
             return await self._make(photo, size)
         except LostFile as lost:
-            raise NotYet(await files.lost(self._database, self._integrity, photo, lost)) from lost
+            await files.lost(self._database, self._integrity, photo, lost)
+            raise
 
     async def _make(self, photo: Stored, size: RenditionSize) -> Thumbnail:
         original = Original(

@@ -18,6 +18,7 @@ from service.live.announce import Announcer
 from service.live.many_changes import ManyChanges
 from service.media.layout import completed_path, renditions
 from service.media.storage import LocalStorage
+from service.selection import moves
 
 log = structlog.get_logger()
 
@@ -49,6 +50,7 @@ UNSELECT = """
     UPDATE generation_steps SET selected_image_id = NULL, selected_at = NULL WHERE selected_image_id = ANY($1::uuid[])
        AND id = ANY($2::uuid[])
 """
+MOVING = "SELECT photo_id, names FROM file_moves WHERE photo_id = ANY($1::uuid[])"
 FORGET_SOURCES = "DELETE FROM photo_sources WHERE photo_id = ANY($1::uuid[])"
 LEAVE_ALBUMS = "DELETE FROM album_photo WHERE photo_id = ANY($1::uuid[]) RETURNING album_id"
 UNCOVER = "UPDATE albums SET cover_photo_id = NULL WHERE cover_photo_id = ANY($1::uuid[]) RETURNING id"
@@ -146,11 +148,23 @@ async def _make_tombstones(connection: Connection, candidates: Sequence[UUID], b
     albums = {row["album_id"] for row in await connection.fetch(LEAVE_ALBUMS, photos)}
     albums |= {row["id"] for row in await connection.fetch(UNCOVER, photos)}
     files = {row["id"]: _files(row) for row in rows}
-    for step in steps:
-        if step["selected_image_id"] in files and step["selected_at"] is not None:
-            picked = completed_path(step["selected_at"], step["selected_image_id"])
-            files[step["selected_image_id"]] |= {picked, *renditions(picked)}
+    for photo, names in sorted((await _other_names(connection, photos, steps)).items()):
+        # Should we be killed before they are removed.
+        await moves.note(connection, photo, names)
+        files[photo] |= {file for name in names for file in (name, *renditions(name))}
     return Purged(photos, files, [step["id"] for step in steps], albums)
+
+
+async def _other_names(
+    connection: Connection, photos: Sequence[UUID], steps: Sequence[asyncpg.Record]
+) -> dict[UUID, set[str]]:
+    """Of those that are a step's selection, or on the way from one name to another (rule 13)."""
+    names = {row["photo_id"]: set(row["names"]) for row in await connection.fetch(MOVING, photos)}
+    for step in steps:
+        photo, selected_at = step["selected_image_id"], step["selected_at"]
+        if photo in photos and selected_at is not None:
+            names.setdefault(photo, set()).add(completed_path(selected_at, photo))
+    return names
 
 
 def _files(row: asyncpg.Record) -> set[str]:

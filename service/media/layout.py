@@ -13,18 +13,23 @@ EXTENSIONS = frozenset({".png", ".jpg", ".webp", ".avif", ".heic", ".gif", ".tif
 
 
 def generated_path(session_id: UUID, step_id: UUID, photo_id: UUID) -> str:
-    """An alternative of a step, not picked."""
+    """An alternative of a step, not selected."""
     return f"{PHOTOS}/generated/sessions/{session_id}/{step_id}/variants/{photo_id}.png"
 
 
 def selected_path(session_id: UUID, step_id: UUID, photo_id: UUID) -> str:
-    """The picked alternative of a step."""
+    """The selected alternative of a step."""
     return f"{PHOTOS}/generated/sessions/{session_id}/{step_id}/selected/{photo_id}.png"
 
 
-def completed_path(picked_at: datetime, photo_id: UUID) -> str:
-    """The pick's second name, by the day it was picked."""
-    return f"{PHOTOS}/generated/completed/{_day(picked_at)}/{photo_id}.png"
+def completed_path(selected_at: datetime, photo_id: UUID) -> str:
+    """The selection's second name, by the day it was selected."""
+    return f"{PHOTOS}/generated/completed/{_day(selected_at)}/{photo_id}.png"
+
+
+def is_selected_path(path: str) -> bool:
+    """Whether it is the name of a step's selection, which has a second one."""
+    return path.startswith(f"{PHOTOS}/generated/sessions/") and PurePosixPath(path).parent.name == "selected"
 
 
 def mirror_path(backend_id: UUID, created_at: datetime, photo_id: UUID) -> str:

@@ -6,10 +6,12 @@ Everything here blocks: call it in a thread.
 from __future__ import annotations
 
 import errno
+import hashlib
 import math
 import os
 import shutil
 from collections.abc import Iterable, Iterator
+from functools import partial
 from io import BufferedReader, FileIO
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -24,6 +26,11 @@ log = structlog.get_logger()
 
 MARKER = ".darkroom"
 SYNC_NOT_POSSIBLE = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+LINK_NOT_POSSIBLE = frozenset(
+    {errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EINVAL}
+)
+"""What file systems say that have no second names, or no more of them for one file."""
+COPIED_AT_ONCE = 2**20
 TRIAL = ".trial"
 RESERVE = 512 * 1024 * 1024
 """Bytes that pictures leave free on their disk, or a quarter of a small one: the embedded database, which is there too,
@@ -146,16 +153,57 @@ class LocalStorage:
             except OSError:
                 self.leftovers.add(stray)
 
-    def link(self, existing: str, relative: str) -> None:
-        """A second name for the same bytes; harmless when it exists already."""
+    def share(self, existing: str, relative: str) -> None:
+        """A second name for the same bytes, in place of whatever has it: of the same file, or of a copy where the disk
+        has no second names. Its folder is still to be synced."""
         source, target = self.path(existing), self.path(relative)
         _make_folder(target.parent)
         try:
             os.link(source, target)
         except FileExistsError:
-            if not source.samefile(target):
+            if not has_same_bytes(source, target):
+                self._replace_by(source, relative)
+        except OSError as error:
+            if error.errno not in LINK_NOT_POSSIBLE:
                 raise
-        sync_folder(target.parent)
+            if not (target.exists() and has_same_bytes(source, target)):
+                self._copy(source, relative)
+
+    def _replace_by(self, source: Path, relative: str) -> None:
+        """A name that is taken can only be had by renaming."""
+        token = uuid4()
+        temporary = self.temporary(relative, token)
+        try:
+            os.link(source, temporary)
+        except OSError as error:
+            if error.errno not in LINK_NOT_POSSIBLE:
+                raise
+            self._copy(source, relative)
+            return
+        try:
+            temporary.replace(self.path(relative))
+        finally:
+            self.discard(relative, token)
+
+    def _copy(self, source: Path, relative: str) -> None:
+        """With its time, by which a rendition is told from another."""
+        token = uuid4()
+        temporary = self.temporary(relative, token)
+        self.check_room()
+        try:
+            with source.open("rb") as file:
+                written = os.fstat(file.fileno())
+                self.append(relative, token, iter(partial(file.read, COPIED_AT_ONCE), b""))
+            os.utime(temporary, ns=(written.st_atime_ns, written.st_mtime_ns))
+            self.publish(relative, token)
+        finally:
+            self.discard(relative, token)
+
+    def sync_folders(self, relatives: Iterable[str]) -> None:
+        """Makes these names, and that others are gone, durable."""
+        for folder in {self.path(relative).parent for relative in relatives}:
+            if folder.is_dir():
+                sync_folder(folder)
 
     def unlink(self, relative: str) -> None:
         """Removes the name, if it is there."""
@@ -219,6 +267,19 @@ class LocalStorage:
                 found = stray(Path(folder, name))
                 if found is not None and last_written(found.path) < before:
                     yield found
+
+
+def has_same_bytes(one: Path, other: Path) -> bool:
+    """Whether both are the same file, or have the same content. Raises `OSError`."""
+    first, second = one.stat(), other.stat()
+    if (first.st_dev, first.st_ino) == (second.st_dev, second.st_ino):
+        return True
+    return first.st_size == second.st_size and checksum(one) == checksum(other)
+
+
+def checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_all(file: FileIO, content: bytes) -> None:

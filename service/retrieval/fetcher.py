@@ -29,6 +29,7 @@ from service.retrieval.derive import NOTHING, Derived, derive
 from service.retrieval.download import largest, save
 from service.retrieval.faults import Absent, Failure, Faults, Postponed, Unproved, Verdict
 from service.retrieval.queue import Claimed, Home
+from service.selection import moves
 from service.unbroken import unbroken
 
 log = structlog.get_logger()
@@ -210,7 +211,10 @@ class Fetcher:
             except (asyncpg.DataError, asyncpg.ProgramLimitExceededError) as error:
                 log.warning("metadata cannot be kept", photo=str(claimed.id), reason=str(error))
                 finished = await _write(connection, claimed, home, NOTHING)
-            return finished, finished or await queue.is_wanted(connection, claimed.id)
+            if finished:
+                return True, True
+            await moves.note_elsewhere(connection, claimed.id, claimed.path)
+            return False, await queue.is_wanted(connection, claimed.id)
 
     def _remove_published(self, claimed: Claimed) -> None:
         """It was purged while it was on its way (rule 11)."""

@@ -111,9 +111,11 @@ COMPLETE = f"""
            large_bytes = CASE WHEN NOT $20 THEN 0 WHEN sha256 = $4 THEN large_bytes END,
            rendition_version = rendition_version + CASE WHEN sha256 IS NULL THEN 0 ELSE 1 END
 """
-FINISH = f"{COMPLETE} {HELD} RETURNING id"
+# The file is where the photo was claimed; it may have been home since, and moved (rule 13).
+FINISH = f"{COMPLETE} {HELD} AND local_storage_path = $21 RETURNING id"
 ADOPT = f"""{COMPLETE}
      WHERE id = $1 AND $2::uuid IS NOT NULL AND retrieval_status IN ('pending', 'failed', 'gone') AND purged_at IS NULL
+       AND local_storage_path = $21
     RETURNING id
 """
 FAIL = f"""
@@ -242,6 +244,7 @@ async def _write(statement: str, connection: Connection, claimed: Claimed, home:
         *derive.columns(derived),
         *(home.thumbnail_size or (None, None)),
         home.wants_large,
+        claimed.path,
     )
     return completed is not None
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Final
 from uuid import UUID
 
-from litestar import Response, delete, get, patch, post
+from litestar import Response, delete, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
@@ -19,10 +19,12 @@ from service.json_schema import MINIMUM_ZERO
 from service.library.thumbnails import Thumbnails
 from service.live.announce import Announcer
 from service.live.messages import Session, SessionDetail, Step
+from service.selection.choice import select
+from service.selection.mover import FileMover
 from service.studio import queries, sessions, steps
 from service.studio.cancellation import cancel_own_item
 from service.studio.model_routes import routes as model_routes
-from service.studio.schemas import SessionCreate, SessionList, SessionUpdate, StepCreate
+from service.studio.schemas import SelectionChange, SessionCreate, SessionList, SessionUpdate, StepCreate
 from service.studio.submit import Submitter
 
 Limit = Annotated[int, QueryParameter(ge=1, le=200)]
@@ -201,6 +203,29 @@ async def retry_step(
     return _changed(step, announcer, submitter)
 
 
+@put("/api/v1/steps/{step_id:uuid}/selection", operation_id="select_alternative", responses=failures(503))
+async def select_alternative(
+    step_id: FromPath[UUID],
+    data: JSONBody[SelectionChange],
+    database: NamedDependency[Database],
+    announcer: NamedDependency[Announcer],
+    file_mover: NamedDependency[FileMover],
+    registry: NamedDependency[Registry],
+) -> Step:
+    """Choose one of the step's alternatives, or none. Its files move to the step's `selected` folder, those of the
+    former choice back; what is not home yet moves once it is. The same again changes nothing."""
+    await file_mover.check_folder()
+    async with database.transaction() as connection:
+        changed = await select(connection, step_id, data.photo_id)
+        step = await queries.one_step(connection, step_id, registry.item_progress)
+    if changed.photos:
+        announcer.photos_updated(changed.photos)
+        announcer.steps_updated([step_id])
+        announcer.sessions_updated([changed.session_id])
+        await file_mover.move_soon(changed.photos)
+    return step
+
+
 @delete("/api/v1/steps/{step_id:uuid}", operation_id="delete_step", status_code=204)
 async def delete_step(
     step_id: FromPath[UUID],
@@ -235,6 +260,7 @@ routes = [
     cancel_step,
     cancel_item,
     retry_step,
+    select_alternative,
     delete_step,
     *model_routes,
 ]

@@ -42,6 +42,11 @@ class StepCreate(Body, frozen=True, kw_only=True):
     """The client's own key: the same again gives the existing step."""
 
 
+class SelectionChange(Body, frozen=True):
+    photo_id: UUID | None
+    """One of the step's alternatives; null for none."""
+
+
 class SessionCreate(Body, frozen=True):
     name: SessionName = "Untitled"
     first_step: StepCreate | None = None

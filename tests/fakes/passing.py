@@ -15,6 +15,7 @@ from service.library.photo_pass import PhotoPass
 from service.library.renditions import Renditions
 from service.library.thumbnails import Thumbnails
 from service.media.imaging import Imaging
+from service.selection.mover import FileMover
 from tests.fakes.pictures import png_of
 from tests.fakes.retrieval_harness import RetrievalHarness
 
@@ -47,11 +48,13 @@ async def passing(
 ) -> AsyncIterator[Passing]:
     """At work at once, and behind retrieval, as in the service."""
     imaging = Imaging(harness.max_pixels)
+    mover = FileMover(harness.database, harness.storage)
     integrity = Integrity(
         harness.database,
         harness.storage,
         thumbnails := Thumbnails(),
         harness.announced,  # type: ignore[arg-type]
+        mover=mover,
         wake_retrieval=harness.retrieval.wake,
     )
     renditions = Renditions(
@@ -61,6 +64,7 @@ async def passing(
         integrity,
         thumbnails,
         harness.announced,  # type: ignore[arg-type]
+        mover=mover,
         quality=lambda: 85,
         keeps_large=lambda: made.keeps_large,
     )
@@ -69,6 +73,7 @@ async def passing(
         integrity,
         renditions,
         harness.announced,  # type: ignore[arg-type]
+        mover=mover,
         busy=lambda: harness.retrieval.in_flight > 0,
         patrol_days=lambda: made.patrol_days,
         quiet_seconds=quiet_seconds,
@@ -82,6 +87,7 @@ async def passing(
         with suppress(asyncio.CancelledError):
             await running
         await renditions.__aexit__()
+        await mover.__aexit__()
         imaging.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,38 @@ async def test_a_batch_of_four_comes_home_byte_for_byte_and_is_seen_while_it_is_
         if m["type"] not in ("hello", "item.progress", "backend.status", "queue.status", "ledger")
     ]
     assert durable == list(range(durable[0], durable[0] + len(durable))), "no durable message is missing"
+
+
+async def test_the_selection_of_a_step_moves_files_and_changes_no_byte(
+    darkroom: DarkroomProcess, invokeai: RealInvokeAI
+) -> None:
+    model = await darkroom.model("sd-1")
+    parameters = {"width": 64, "height": 64, "steps": 4, "seed": fresh_seed()}
+    posted = await darkroom.generate(model, batch_size=4, parameters=parameters)
+    made = (await darkroom.until_step(posted["id"], "completed"))["alternatives"]
+    assert len(made) == 4
+    whole = {photo["id"]: hashlib.sha256(await invokeai.file(photo["invoke_id"])).hexdigest() for photo in made}
+    folder = f"generated/sessions/{posted['session_id']}/{posted['id']}"
+
+    async def select(photo_id: str | None) -> None:
+        status, step = await darkroom.call("PUT", f"/api/v1/steps/{posted['id']}/selection", {"photo_id": photo_id})
+        assert status == 200, step
+        assert step["selected_image_id"] == photo_id
+        places = {f"{folder}/{'selected' if id == photo_id else 'variants'}/{id}.png" for id in whole}
+        if photo_id is not None:
+            places.add(f"generated/completed/{step['selected_at'][:10]}/{photo_id}.png")
+        photos = darkroom.data / "photos"
+        found = {str(path.relative_to(photos)): path for path in darkroom.files()}
+        assert found.keys() == places
+        for path in found.values():
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == whole[path.stem]
+        for photo in (await darkroom.get(f"/steps/{posted['id']}"))["alternatives"]:
+            assert photo["selected"] == (photo["id"] == photo_id)
+            assert hashlib.sha256(await darkroom.file(photo)).hexdigest() == whole[photo["id"]] == photo["sha256"]
+
+    await select(made[0]["id"])
+    await select(made[2]["id"])
+    await select(None)
 
 
 async def test_images_enqueued_in_invokeai_itself_are_mirrored_live(

@@ -17,6 +17,7 @@ from service.library.renditions import Renditions
 from service.library.thumbnails import Thumbnails
 from service.media.imaging import Imaging
 from service.media.storage import LocalStorage
+from service.selection.mover import FileMover
 from tests.fakes.retrieval_harness import AnnouncerRecorder
 
 
@@ -38,11 +39,13 @@ async def main(database_url: str, folder: str, patrol_days: str, stands_still_at
     told = AnnouncerRecorder()
     database = Database(create_engine(database_url))
     storage, thumbnails = LocalStorage(Path(folder)), Thumbnails()
+    mover = FileMover(database, storage)
     integrity = Counting(
         database,
         storage,
         thumbnails,
         told,  # type: ignore[arg-type]
+        mover=mover,
         wake_retrieval=lambda: None,
     )
     renditions = Renditions(
@@ -52,6 +55,7 @@ async def main(database_url: str, folder: str, patrol_days: str, stands_still_at
         integrity,
         thumbnails,
         told,  # type: ignore[arg-type]
+        mover=mover,
         quality=lambda: 85,
         keeps_large=lambda: True,
     )
@@ -61,6 +65,7 @@ async def main(database_url: str, folder: str, patrol_days: str, stands_still_at
         integrity,
         renditions,
         told,  # type: ignore[arg-type]
+        mover=mover,
         busy=lambda: False,
         patrol_days=lambda: float(patrol_days),
         quiet_seconds=0,

@@ -40,6 +40,7 @@ ACCEPTABLE: dict[str, Any] = {
     "replace_album_photos": NO_PHOTOS,
     "remove_from_album": NO_PHOTOS,
     "move_album_photos": NO_PHOTOS | {"before": None},
+    "select_alternative": {"photo_id": None},
 }
 """Bodies for the operations that take more than `{}`."""
 OPEN = {"login", "health_live", "head_health_live", "health_ready", "head_health_ready"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -72,22 +73,55 @@ def test_no_path_leads_out_of_the_data_folder(storage: LocalStorage, path: str) 
         storage.unlink(path)
 
 
-def test_a_link_is_a_second_name_for_the_same_bytes(storage: LocalStorage) -> None:
+def no_links(*_: object) -> None:
+    raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_second_name_has_the_same_bytes_and_outlives_the_first(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    second = "photos/generated/completed/2026-11-22/a.png"
     storage.replace(NAME, b"bytes", uuid4())
-    storage.link(NAME, "photos/generated/completed/2026-11-22/a.png")
-    storage.link(NAME, "photos/generated/completed/2026-11-22/a.png")
+    os.utime(storage.path(NAME), ns=(1, 2))
+    for _ in range(2):
+        storage.share(NAME, second)
+        assert storage.path(second).stat().st_mtime_ns == 2
+    assert storage.path(NAME).samefile(storage.path(second)) is links
     storage.unlink(NAME)
     storage.unlink(NAME)
-    assert storage.path("photos/generated/completed/2026-11-22/a.png").read_bytes() == b"bytes"
-    assert not storage.exists(NAME)
+    assert storage.path(second).read_bytes() == b"bytes"
+    assert [path.name for path in storage.root.rglob("*") if path.is_file()] == ["a.png"]
 
 
-def test_a_link_never_replaces_other_bytes(storage: LocalStorage) -> None:
+@pytest.mark.parametrize("links", [True, False])
+def test_a_second_name_that_is_taken_is_taken_over_at_once(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
     storage.replace(NAME, b"bytes", uuid4())
     storage.replace("photos/other.png", b"others", uuid4())
-    with pytest.raises(FileExistsError):
-        storage.link(NAME, "photos/other.png")
-    assert storage.path("photos/other.png").read_bytes() == b"others"
+    done = watched(storage, monkeypatch)
+    storage.share(NAME, "photos/other.png")
+    assert ("replace", "photos/other.png") in done
+    assert storage.path("photos/other.png").read_bytes() == b"bytes"
+
+
+def test_a_disk_that_cannot_be_written_to_is_not_copied_to(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage.replace(NAME, b"bytes", uuid4())
+
+    def read_only(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "link", read_only)
+    with pytest.raises(OSError, match="Read-only"):
+        storage.share(NAME, "photos/other.png")
+    assert not storage.exists("photos/other.png")
 
 
 def test_only_our_own_temporary_files_are_strays(storage: LocalStorage) -> None:
@@ -236,7 +270,8 @@ def test_a_file_is_durable_before_it_has_its_name_and_its_name_before_anybody_is
 def test_a_second_name_is_durable_too(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     storage.replace("photos/a.png", b"whole", uuid4())
     done = watched(storage, monkeypatch)
-    storage.link("photos/a.png", "photos/picked/a.png")
+    storage.share("photos/a.png", "photos/picked/a.png")
+    storage.sync_folders(["photos/picked/a.png", "photos/picked/b.png"])
     assert done == [
         ("mkdir", "photos/picked"),
         ("fsync", "photos"),

@@ -56,12 +56,20 @@ const KEYS: [string, [string[], string][]][] = [
       [["t"], "Filmstrip"],
       [["f"], "Favourite"],
       [["+"], "Add to an album"],
+      [["s"], "Select, unselect (in a step)"],
       [["d"], "Download"],
       [["Del"], "To the trash"],
       [["Esc"], "Close"],
     ],
   ],
-  ["In the studio", [[["Ctrl Enter"], "Generate"]]],
+  [
+    "In the studio",
+    [
+      [["Ctrl Enter"], "Generate"],
+      [["Enter", "s"], "Select, unselect"],
+      [["Space"], "View"],
+    ],
+  ],
 ];
 
 export function KeysDialog({ onClose }: { onClose: () => void }) {

@@ -3,12 +3,12 @@ import { dismiss, toast, toastFailure } from "../app/toasts";
 import { type Outcome, undoMany } from "./bulk";
 
 interface Undoable {
-  /** Null where nothing was changed after all. */
-  outcome: Promise<Outcome | null>;
+  /** What undoes it; null where nothing was changed after all. */
+  undo: Promise<(() => Promise<void>) | null>;
   /** The message that offers it, if one does. */
   message: number | null;
-  /** What is said once it is undone. */
-  undone: (changed: number) => string;
+  /** Of what is changed again and again, only the last message stays. */
+  about: string | null;
 }
 
 const photosAgain = (changed: number) =>
@@ -26,16 +26,29 @@ export async function offerUndo(
   words: (changed: number) => string | null,
   undone = photosAgain,
 ): Promise<void> {
-  const one: Undoable = { outcome, message: null, undone };
+  const undo = outcome.then((done) => (done === null || done.undo.length === 0 ? null : () => undoCalls(done.undo, undone)));
+  const said = outcome.then((done) => done && words(done.changed));
+  await offerToUndo(undo, said);
+}
+
+/** As `offerUndo`, of any change. */
+export async function offerToUndo(
+  undo: Undoable["undo"],
+  words: Promise<string | null>,
+  about: string | null = null,
+): Promise<void> {
+  const one: Undoable = { undo, message: null, about };
   undoable.push(one);
   if (undoable.length > MOST) undoable.shift();
-  const done = await outcome;
-  if (done === null || done.undo.length === 0) drop(one);
-  const text = done && words(done.changed);
+  const done = await undo;
+  if (done === null) drop(one);
+  const text = await words;
   if (text === null) return;
   const action = { label: "Undo", keys: "Ctrl+Z", run: () => void run(one) };
-  if (undoable.includes(one)) one.message = toast(text, { action });
-  else if (done?.undo.length === 0) toast(text);
+  if (undoable.includes(one)) {
+    for (const other of undoable) if (about !== null && other.about === about && other.message !== null) dismiss(other.message);
+    one.message = toast(text, { action });
+  } else if (done === null) toast(text);
 }
 
 /** False when it is undone already, or cannot be. */
@@ -52,11 +65,14 @@ export function undoLast(): void {
 
 async function run(one: Undoable): Promise<void> {
   if (!drop(one)) return;
-  const outcome = await one.outcome;
+  const undo = await one.undo;
   if (one.message !== null) dismiss(one.message);
-  if (outcome === null || outcome.undo.length === 0) return;
+  await undo?.();
+}
+
+async function undoCalls(undo: readonly string[], undone: (changed: number) => string): Promise<void> {
   try {
-    toast(one.undone(await undoMany(outcome.undo)));
+    toast(undone(await undoMany(undo)));
   } catch (failure) {
     toastFailure("Not undone.", failure);
   }

@@ -1,7 +1,9 @@
 import type { Signal } from "@preact/signals";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useKeys } from "../app/keys";
 import { usePhotoAddress } from "../app/photo-address";
 import { isPhone } from "../app/responsive";
+import { selectionOf, toggleSelection } from "../state/choice";
 import { getPhoto } from "../state/photos";
 import { type StepState, shownAlternatives } from "../state/steps";
 import { Viewer } from "../viewer/viewer";
@@ -25,6 +27,20 @@ export function Alternatives({ step, onRemove }: { step: Signal<StepState>; onRe
   );
   const { width, height } = shapeOf(now, ids);
   const ratio = width / height;
+  const selected = selectionOf(now);
+  const toggle = (id: string) => toggleSelection(step.peek(), id);
+  const toggleAimedAt = () => {
+    const id = aimedAt(area.current);
+    if (id !== undefined) toggle(id);
+  };
+  useKeys({
+    Enter: toggleAimedAt,
+    s: toggleAimedAt,
+    " ": () => {
+      const id = aimedAt(area.current);
+      if (id !== undefined) address.open(id);
+    },
+  });
   const fit = isPhone.value ? stackBoxes(slots.length, ratio, size.width) : fitBoxes(slots.length, ratio, size.width, size.height);
   return (
     <>
@@ -38,20 +54,36 @@ export function Alternatives({ step, onRemove }: { step: Signal<StepState>; onRe
                 slot={slot}
                 trouble={now.error_message}
                 several={now.batch_size > 1}
-                picked={slot.photo !== null && slot.photo === now.selected_image_id}
+                selected={slot.photo !== null && slot.photo === selected}
                 box={fit}
                 addressOf={address.addressOf}
                 onOpen={address.open}
+                onSelect={toggle}
               />
             ))}
           </ul>
         )}
       </div>
       {address.shown && (
-        <Viewer ids={ids} shown={address.shown} more={false} onMore={nothingMore} onMove={address.move} onClose={address.close} />
+        <Viewer
+          ids={ids}
+          shown={address.shown}
+          choice={{ selected, toggle }}
+          more={false}
+          onMore={nothingMore}
+          onMove={address.move}
+          onClose={address.close}
+        />
       )}
     </>
   );
+}
+
+/** The picture that a key is meant for: the one with the focus, else the one under the pointer. */
+function aimedAt(area: HTMLElement | null): string | undefined {
+  const focused = document.activeElement?.closest<HTMLElement>("[data-photo]");
+  const aimed = focused && area?.contains(focused) ? focused : area?.querySelector<HTMLElement>("[data-photo]:hover");
+  return aimed?.dataset.photo;
 }
 
 /** The shape of the step's pictures: as asked for, or as they turned out. */

@@ -5,10 +5,10 @@ import { duration } from "../app/format";
 import { Picture, RetryRetrieval } from "../library/picture";
 import type { Box } from "../library/renditions";
 import { Icon, IconButton } from "../shell/icon";
-import { CircleAlert, Minus, X } from "../shell/icons";
+import { Check, CircleAlert, Minus, X } from "../shell/icons";
 import { ProgressBar } from "../shell/progress-bar";
 import { getItem, isLive, itemKey, progressWords } from "../state/items";
-import { canRetry, getPhoto, isLost, spokenState } from "../state/photos";
+import { canRetry, getPhoto, isLost, spokenName, spokenState } from "../state/photos";
 import { previewOf } from "../state/previews";
 import { isAway } from "../state/server-alarm";
 import { secondsLeft } from "../state/time-left";
@@ -24,20 +24,26 @@ interface SlotProps {
   trouble: string | null;
   /** Whether others of its step can be made without it: then it can be canceled alone. */
   several: boolean;
-  picked: boolean;
+  /** Whether it is its step's selection. */
+  selected: boolean;
   box: Box;
   addressOf: (id: string) => string;
   onOpen: (id: string) => void;
+  onSelect: (id: string) => void;
 }
 
-export function SlotView({ slot, trouble, several, picked, box, addressOf, onOpen }: SlotProps) {
+export function SlotView({ slot, trouble, several, selected, box, addressOf, onOpen, onSelect }: SlotProps) {
   const photo = slot.photo === null ? undefined : getPhoto(slot.photo);
   const work = photo === undefined && slot.item !== null && isLive(slot.item) ? slot.item : null;
   const still = useJustEnded(work !== null);
   return (
-    <li class={`slot ${picked ? "picked" : ""}`} data-testid="slot" data-state={photo ? "photo" : (slot.item?.status ?? "waiting")}>
+    <li
+      class={`slot ${selected ? "selected" : ""}`}
+      data-testid="slot"
+      data-state={photo ? "photo" : (slot.item?.status ?? "waiting")}
+    >
       {photo ? (
-        <MadeSlot photo={photo} picked={picked} box={box} href={addressOf(slot.photo!)} onOpen={onOpen} />
+        <MadeSlot photo={photo} selected={selected} box={box} href={addressOf(slot.photo!)} onOpen={onOpen} onSelect={onSelect} />
       ) : slot.item === null ? (
         <Quiet words="Waiting" />
       ) : (
@@ -73,28 +79,42 @@ function useJustEnded(live: boolean): boolean {
 
 interface MadeProps {
   photo: Signal<Photo>;
-  picked: boolean;
+  selected: boolean;
   box: Box;
   href: string;
   onOpen: (id: string) => void;
+  onSelect: (id: string) => void;
 }
 
-function MadeSlot({ photo, picked, box, href, onOpen }: MadeProps) {
+/** One tab stop for each picture: Enter and `s` select it, Space shows it large. */
+function MadeSlot({ photo, selected, box, href, onOpen, onSelect }: MadeProps) {
+  const { id } = photo.value;
   return (
-    <>
+    <div class="alternative" tabIndex={-1} data-testid="alternative" data-photo={id} data-selected={selected}>
       <a
         href={href}
-        aria-label={spokenState(photo.value)}
+        aria-label={`${spokenState(photo.value)}${selected ? ", selected" : ""}`}
+        data-keys="page"
         onClick={(event) => {
           event.preventDefault();
-          onOpen(photo.value.id);
+          onOpen(id);
         }}
       >
         <Picture photo={photo} box={box} />
       </a>
-      {picked && <span class="slot-words">Picked</span>}
+      <button
+        type="button"
+        class="slot-select"
+        tabIndex={-1}
+        aria-label={`Select ${spokenName(photo.value)}`}
+        aria-pressed={selected}
+        title={selected ? "Selected (s)" : "Select (s)"}
+        onClick={() => onSelect(id)}
+      >
+        <Icon of={Check} />
+      </button>
       {isLost(photo.value) && canRetry(photo.value) && <RetryRetrieval photo={photo.value} />}
-    </>
+    </div>
   );
 }
 

@@ -6,6 +6,7 @@ import { Picture } from "../library/picture";
 import { Icon } from "../shell/icon";
 import { GitFork, Unplug } from "../shell/icons";
 import { Ring } from "../shell/ring";
+import { selectionOf } from "../state/choice";
 import { getPhoto, isHome } from "../state/photos";
 import { isAway } from "../state/server-alarm";
 import { getStep, isStepLive, type StepState, shownAlternatives } from "../state/steps";
@@ -26,7 +27,7 @@ interface TreeProps {
   onChoose: (id: string) => void;
 }
 
-/** A session's steps as a tree; each node is what was picked, or the latest picture. */
+/** A session's steps as a tree; each node is what was selected, or the first picture. */
 export function Tree({ ids, chosen, shown, onChoose }: TreeProps) {
   const steps = ids.map((id) => getStep(id)?.value).filter((step) => step !== undefined);
   const nodes = layOutTree(steps);
@@ -109,7 +110,8 @@ function TreeNode({ node, steps, chosen, stop, onFocus, onChoose }: TreeNodeProp
   const parent = getStep(step.parent_id)?.value;
   const shown = shownAlternatives(step);
   const home = shown.filter((id) => isHome(getPhoto(id)!.value));
-  const face = getPhoto(step.selected_image_id ?? home[0] ?? shown[0] ?? "");
+  const selected = shown.find((id) => id === selectionOf(step));
+  const face = getPhoto(selected ?? home[0] ?? shown[0] ?? "");
   const change = whatChanged(step, parent, steps);
   const tone = TONES[step.status];
   const away = isAway(step.backend_id);
@@ -121,7 +123,7 @@ function TreeNode({ node, steps, chosen, stop, onFocus, onChoose }: TreeNodeProp
       aria-selected={chosen}
       aria-level={node.level}
       tabIndex={stop ? 0 : -1}
-      aria-label={`${change}: ${away && isStepLive(step) ? "waiting for the server" : WORDS[step.status]}, ${count(shown.length, "picture")}`}
+      aria-label={`${change}: ${away && isStepLive(step) ? "waiting for the server" : WORDS[step.status]}, ${count(shown.length, "picture")}${selected ? ", one selected" : ""}`}
       style={{ left: `${node.x}px`, top: `${node.y}px` }}
       data-testid="tree-node"
       data-step={step.id}

@@ -4,7 +4,7 @@ import type { Photo } from "../api/types";
 import { inspectorOpen } from "../app/preferences";
 import { alarms } from "../shell/alarms";
 import { Icon, IconButton } from "../shell/icon";
-import { ArrowLeft, ChevronLeft, ChevronRight, Download, FolderPlus, Heart, Info, Trash2, Undo2 } from "../shell/icons";
+import { ArrowLeft, Check, ChevronLeft, ChevronRight, Download, FolderPlus, Heart, Info, Trash2, Undo2 } from "../shell/icons";
 import { toggleFavorite } from "../state/photo-actions";
 import { isHome } from "../state/photos";
 import { TimeLeft } from "./time-left";
@@ -19,6 +19,9 @@ interface ViewerBarProps {
   /** Of moving to the trash, and in the trash of deleting for good. */
   deleteKey: string | undefined;
   onAdd: () => void;
+  /** Whether it is its step's selection; null where there is none to make. */
+  selected: boolean | null;
+  onSelect: () => void;
   onTrash: () => void;
   onRestore: () => void;
   onPurge: () => void;
@@ -29,7 +32,8 @@ interface ViewerBarProps {
 
 /** The viewer's controls, above the picture. */
 export function ViewerBar(props: ViewerBarProps) {
-  const { photo, place, zoom, onZoom, download, deleteKey, onAdd, onTrash, onRestore, onPurge, onClose, onBefore, onAfter } = props;
+  const { photo, place, zoom, onZoom, download, deleteKey, selected, onSelect, onAdd } = props;
+  const { onTrash, onRestore, onPurge, onClose, onBefore, onAfter } = props;
   const trashed = photo !== null && photo.value.deleted_at !== null;
   return (
     <div class="viewer-bar">
@@ -56,6 +60,9 @@ export function ViewerBar(props: ViewerBarProps) {
         >
           <Icon of={Download} />
         </a>
+      )}
+      {photo && !trashed && selected !== null && (
+        <IconButton class="selects" icon={Check} label="Select" keys="s" pressed={selected} onClick={onSelect} />
       )}
       {photo && !trashed && (
         <IconButton

@@ -18,11 +18,18 @@ import { usePhoto } from "./use-photo";
 import { useStage } from "./use-stage";
 import { ViewerBar } from "./viewer-bar";
 
+interface Choice {
+  selected: string | null;
+  toggle: (id: string) => void;
+}
+
 interface ViewerProps {
   ids: readonly string[];
   /** What the ids are a list of, where that can change: a photo that another list lacks has not left. */
   list?: object;
   shown: string;
+  /** Of a step's pictures: which of them is selected, and how that is changed. */
+  choice?: Choice;
   /** Opened on the trash: there Del deletes for good, once it was asked. */
   inTrash?: boolean;
   /** Is there more beyond the last id? */
@@ -40,7 +47,7 @@ const SHEET = 0.6;
 const NEAR_END = 20;
 
 /** One photo on black, its neighbours a swipe or an arrow away. */
-export function Viewer({ ids: all, list, shown, inTrash = false, more, onMore, onMove, onClose }: ViewerProps) {
+export function Viewer({ ids: all, list, shown, choice, inTrash = false, more, onMore, onMove, onClose }: ViewerProps) {
   const { ids, index } = usePlace(all, list, shown, onMove, onClose);
   const { photo, error } = usePhoto(shown);
   const root = useRef<HTMLDivElement>(null);
@@ -81,6 +88,7 @@ export function Viewer({ ids: all, list, shown, inTrash = false, more, onMore, o
       f: () => toggleFavorite([shown]),
       "+": () => photo && !trashed && add(true),
       r: restore,
+      s: () => !trashed && choice?.toggle(shown),
       Delete: () => (inTrash ? trashed && askToPurge(shown) : trash()),
       "ctrl+z": undoLast,
     },
@@ -119,6 +127,8 @@ export function Viewer({ ids: all, list, shown, inTrash = false, more, onMore, o
         download={download}
         deleteKey={inTrash === trashed ? "Del" : undefined}
         onAdd={() => add(true)}
+        selected={choice ? choice.selected === shown : null}
+        onSelect={() => choice?.toggle(shown)}
         onTrash={trash}
         onRestore={restore}
         onPurge={() => askToPurge(shown)}

@@ -31,6 +31,7 @@ from service.media.imaging import Imaging
 from service.media.layout import thumbnail_path
 from service.media.storage import LocalStorage
 from service.retrieval.worker import Retrieval
+from service.selection.mover import FileMover
 from service.uploads import routes as upload_routes
 from service.uploads.intake import Uploads
 from tests.fakes.photos import ORIGINAL, THUMBNAIL, AddHome, Feed
@@ -91,10 +92,21 @@ def thumbnails() -> Thumbnails:
 
 
 @pytest.fixture
+async def file_mover(database: Database, storage: LocalStorage) -> AsyncIterator[FileMover]:
+    async with FileMover(database, storage) as mover:
+        yield mover
+
+
+@pytest.fixture
 def integrity(
-    database: Database, storage: LocalStorage, announcer: Announcer, retrieval: Retrieval, thumbnails: Thumbnails
+    database: Database,
+    storage: LocalStorage,
+    announcer: Announcer,
+    retrieval: Retrieval,
+    thumbnails: Thumbnails,
+    file_mover: FileMover,
 ) -> Integrity:
-    return Integrity(database, storage, thumbnails, announcer, wake_retrieval=retrieval.wake)
+    return Integrity(database, storage, thumbnails, announcer, mover=file_mover, wake_retrieval=retrieval.wake)
 
 
 @pytest.fixture
@@ -110,6 +122,7 @@ async def renditions(
     integrity: Integrity,
     thumbnails: Thumbnails,
     announcer: Announcer,
+    file_mover: FileMover,
     limits: SimpleNamespace,
 ) -> AsyncIterator[Renditions]:
     made = Renditions(
@@ -119,6 +132,7 @@ async def renditions(
         integrity,
         thumbnails,
         announcer,
+        mover=file_mover,
         quality=lambda: limits.thumbnail_quality,
         keeps_large=lambda: limits.large_renditions,
     )

@@ -131,7 +131,7 @@ async def test_a_file_just_moved_by_a_selection_is_found_under_its_new_name(
 
     def open_just_after_the_move(path: str) -> Any:
         if path != new:
-            storage.link(path, new)
+            storage.share(path, new)
             moving = connection.execute("UPDATE photos SET local_storage_path = $2 WHERE id = $1", photo, new)
             asyncio.run_coroutine_threadsafe(moving, loop).result(10)
             storage.unlink(path)

@@ -57,7 +57,7 @@ async def test_a_purged_pick_loses_both_its_names_and_its_step_the_selection(
         "UPDATE generation_steps SET selected_image_id = $2, selected_at = $3 WHERE id = $1", step, photo, NOW
     )
     path = await connection.fetchval("SELECT local_storage_path FROM photos WHERE id = $1", photo)
-    storage.link(path, completed_path(NOW, photo))
+    storage.share(path, completed_path(NOW, photo))
     assert await answer(await client.delete("/api/v1/photos/trash"), 200) == {"changed": 1}
     assert [file for file in storage.root.rglob("*") if file.is_file()] == []
     row = await connection.fetchrow("SELECT selected_image_id, selected_at FROM generation_steps")

@@ -1,0 +1,62 @@
+import { signal } from "@preact/signals";
+import { answerOf, api } from "../api/client";
+import { toast, toastFailure } from "../app/toasts";
+import { moment } from "./freshness";
+import { putStep, type StepState } from "./steps";
+import { offerToUndo } from "./undo";
+
+/** What was chosen here and is not answered yet, by step. */
+const unanswered = signal<ReadonlyMap<string, { photo: string | null }>>(new Map());
+/** Of each step, one request after the other: the last one stands. */
+const turns = new Map<string, Promise<unknown>>();
+
+/** The step's selection: its chosen alternative. */
+export function selectionOf(step: StepState): string | null {
+  const wanted = unanswered.value.get(step.id);
+  return wanted === undefined ? step.selected_image_id : wanted.photo;
+}
+
+/** Selects an alternative, or none where it was the selection; a message offers to undo it. */
+export function toggleSelection(step: StepState, photo: string): void {
+  const former = selectionOf(step);
+  const next = former === photo ? null : photo;
+  const done = select(step.id, next);
+  const undo = done.then((succeeded) => (succeeded ? () => undoSelection(step.id, former) : null));
+  const words = next === null ? "No picture is selected" : former === null ? "Selected" : "Selection changed";
+  const said = done.then((succeeded) => (succeeded ? words : null));
+  void offerToUndo(undo, said, `selection of ${step.id}`);
+}
+
+async function undoSelection(step: string, former: string | null): Promise<void> {
+  if (await select(step, former)) toast("Undone: the selection is as before");
+}
+
+/** Shows at once; false when it was refused, and is taken back. */
+async function select(id: string, photo: string | null): Promise<boolean> {
+  const one = { photo };
+  unanswered.value = new Map(unanswered.peek()).set(id, one);
+  const before = turns.get(id);
+  const turn = (before ?? Promise.resolve()).catch(() => undefined).then(() => send(id, photo));
+  turns.set(id, turn);
+  try {
+    await turn;
+    return true;
+  } catch (failure) {
+    toastFailure("Not selected.", failure);
+    return false;
+  } finally {
+    if (turns.get(id) === turn) turns.delete(id);
+    if (unanswered.peek().get(id) === one) {
+      const others = new Map(unanswered.peek());
+      others.delete(id);
+      unanswered.value = others;
+    }
+  }
+}
+
+async function send(id: string, photo: string | null): Promise<void> {
+  const asked = moment();
+  const path = { step_id: id };
+  const request = api.PUT("/api/v1/steps/{step_id}/selection", { params: { path }, body: { photo_id: photo } });
+  putStep(await answerOf(request), asked);
+}
