@@ -1,6 +1,6 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 
-/** Keys as `event.key` says them, lower-case letters; "ctrl+a" for Ctrl or ⌘. */
+/** Keys as `event.key` says them, lower-case letters; "ctrl+a" for Ctrl or ⌘, "shift+u" for a letter with Shift. */
 export type KeyMap = Record<string, (event: KeyboardEvent) => void>;
 
 interface Scope {
@@ -32,9 +32,13 @@ function isControls(event: KeyboardEvent): boolean {
   return event.target.closest("button, a[href], summary") !== null && event.target.dataset.keys !== "page";
 }
 
+const LETTER = /^\p{L}$/u;
+
 function nameOf(event: KeyboardEvent): string {
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  return event.ctrlKey || event.metaKey ? `ctrl+${key}` : event.shiftKey && event.key.length > 1 ? `shift+${key}` : key;
+  if (event.ctrlKey || event.metaKey) return `ctrl+${key}`;
+  // Other characters may need Shift, and which ones depends on the keyboard.
+  return event.shiftKey && (key.length > 1 || LETTER.test(key)) ? `shift+${key}` : key;
 }
 
 export function listenForKeys(): void {

@@ -3,7 +3,7 @@ import { olderImages } from "../app/format";
 import { Blank } from "../shell/blank";
 import { CloudOff, Images, Search, Trash2 } from "../shell/icons";
 import { backends, backendsKnown } from "../state/backends";
-import type { PhotoFilter } from "../state/photo-list";
+import { isNarrowed, type PhotoFilter } from "../state/photo-list";
 import { trashDays } from "../state/settings";
 import { trashRule } from "../viewer/trash-words";
 
@@ -16,7 +16,7 @@ export function Empty({ filter, onShowAll }: { filter: PhotoFilter; onShowAll: (
       </Blank>
     );
   }
-  if (filter.source !== null || filter.session !== null || filter.favorite || filter.q !== null) {
+  if (isNarrowed(filter) || filter.q !== null) {
     return (
       <Blank icon={Search} title="No photos match">
         <p>Nothing in the library fits {filter.q === null ? "this choice yet" : `“${filter.q}”`}.</p>

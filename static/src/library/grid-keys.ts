@@ -1,7 +1,8 @@
 import type { Virtualizer } from "@tanstack/virtual-core";
 import { useRef } from "preact/hooks";
 import { useKeys } from "../app/keys";
-import { onlyPhoto, restorePhotos, type ToPurge, toggleFavorite, trashPhotos } from "../state/photo-actions";
+import { flag, markKeys, rate, toggleFavorite } from "../state/marks";
+import { onlyPhoto, restorePhotos, type ToPurge, trashPhotos } from "../state/photo-actions";
 import { aViewAway, type Day, type Direction, firstOf, HEADER, type Line, lastOf, neighbour } from "./days";
 import { nearest, type Selection } from "./selection";
 
@@ -99,7 +100,13 @@ export function useGridKeys(options: GridKeys): (id: string) => void {
     Enter: withActive(onOpen),
     " ": withActive(onOpen),
     "ctrl+ ": withActive(selection.toggle),
-    f: withActive((id) => toggleFavorite([id])),
+    ...(trashed
+      ? {}
+      : markKeys({
+          favorite: withActive(toggleFavorite),
+          rate: (rating) => withActive((id) => void rate(rating, [id]))(),
+          flag: (pick) => withActive((id) => void flag(pick, [id]))(),
+        })),
     "ctrl+a": selection.chooseAll,
     Escape: selection.clear,
     Delete: withActive((id) => {

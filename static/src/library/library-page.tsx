@@ -10,7 +10,7 @@ import { connection } from "../feed/connection";
 import { Confirm } from "../shell/dialog";
 import { TopBar } from "../shell/top-bar";
 import { emptyTrash, type ToPurge } from "../state/photo-actions";
-import type { PhotoFilter } from "../state/photo-list";
+import type { FlagFilter, PhotoFilter } from "../state/photo-list";
 import { loadSessions } from "../state/sessions";
 import { loadSettings, trashDays } from "../state/settings";
 import { InspectorPanel } from "../viewer/inspector-panel";
@@ -33,14 +33,18 @@ function useFilter(trashed: boolean) {
     source: search.get("source") as PhotoSource | null,
     session: search.get("session"),
     favorite: search.has("favorite"),
+    ratingMin: ratingOf(search),
+    flags: flagsOf(search),
     q: search.get("q") || null,
   };
-  const addressOf = ({ source, session, favorite, q }: PhotoFilter) => {
+  const addressOf = ({ source, session, favorite, ratingMin, flags, q }: PhotoFilter) => {
     const query = new URLSearchParams();
     if (q) query.set("q", q);
     if (source) query.set("source", source);
     if (session) query.set("session", session);
     if (favorite) query.set("favorite", "true");
+    if (ratingMin !== null) query.set("rating_min", String(ratingMin));
+    for (const flag of flags ?? []) query.append("pick", flag);
     const photo = search.get("photo");
     if (photo) query.set("photo", photo);
     const text = query.toString();
@@ -55,6 +59,18 @@ function useFilter(trashed: boolean) {
     else navigate(address, { replace: true, state });
   };
   return { filter, change };
+}
+
+function ratingOf(search: URLSearchParams): number | null {
+  const stars = Number(search.get("rating_min"));
+  return Number.isInteger(stars) && stars >= 1 && stars <= 5 ? stars : null;
+}
+
+const FLAGS: FlagFilter[] = ["pick", "none", "reject"];
+
+function flagsOf(search: URLSearchParams): FlagFilter[] | null {
+  const flags = FLAGS.filter((flag) => search.getAll("pick").includes(flag));
+  return flags.length > 0 ? flags : null;
 }
 
 export function LibraryPage({ trashed }: { trashed: boolean }) {
@@ -76,7 +92,7 @@ export function LibraryPage({ trashed }: { trashed: boolean }) {
     address.open(id);
   };
 
-  const showAll = () => change({ source: null, session: null, favorite: false, q: null });
+  const showAll = () => change({ source: null, session: null, favorite: false, ratingMin: null, flags: null, q: null });
   const empty = list.ids.value.length === 0;
   const known = list.loaded.value && !list.more.value;
   return (

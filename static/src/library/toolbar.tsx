@@ -4,8 +4,9 @@ import { inspectorOpen, rowHeight } from "../app/preferences";
 import { isWide } from "../app/responsive";
 import { IconButton } from "../shell/icon";
 import { Heart, PanelRight, SlidersHorizontal } from "../shell/icons";
-import type { PhotoFilter } from "../state/photo-list";
+import { isNarrowed, type PhotoFilter } from "../state/photo-list";
 import { sessions } from "../state/sessions";
+import { MarkFilter } from "./mark-filter";
 import { SearchField } from "./search-field";
 
 const SOURCES: { value: PhotoSource | null; label: string; meaning: string }[] = [
@@ -21,7 +22,7 @@ interface ToolbarProps {
 
 /** What to show, how large, and the inspector's switch. Where there is little room the filters stand in a row of their own. */
 export function Toolbar({ filter, onFilter }: ToolbarProps) {
-  const narrowed = filter.source !== null || filter.session !== null || filter.favorite;
+  const narrowed = isNarrowed(filter);
   const [shown, show] = useState(narrowed);
   return (
     <>
@@ -107,6 +108,7 @@ function Filters({ filter, onFilter }: ToolbarProps) {
         pressed={filter.favorite}
         onClick={() => onFilter({ favorite: !filter.favorite })}
       />
+      <MarkFilter filter={filter} onFilter={onFilter} />
     </>
   );
 }

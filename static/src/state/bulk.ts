@@ -1,5 +1,5 @@
 import { answerOf, api, within } from "../api/client";
-import type { BulkAction, BulkFilter } from "../api/types";
+import type { BulkAction, BulkFilter, BulkValue } from "../api/types";
 import type { PhotoFilter, PhotoList } from "./photo-list";
 
 /** As many as one request may name. */
@@ -16,40 +16,75 @@ export interface All {
 
 export interface Outcome {
   changed: number;
-  /** What undoes it; empty where nothing does. */
-  undo: string[];
+  /** Undoes it, and says how many photos are again as they were; null where nothing can be undone. */
+  undo: (() => Promise<number>) | null;
 }
 
 /** A list's filter, in the words of the service. */
-export function queryOf({ trashed, source, session, favorite, q }: PhotoFilter): BulkFilter {
-  return { trashed, source: source && [source], session_id: session === null ? null : [session], favorite: favorite || null, q };
+export function queryOf({ trashed, source, session, favorite, ratingMin, flags, q }: PhotoFilter): BulkFilter {
+  return {
+    trashed,
+    source: source && [source],
+    session_id: session === null ? null : [session],
+    favorite: favorite || null,
+    rating_min: ratingMin,
+    pick: flags && [...flags],
+    q,
+  };
 }
 
 function send(
   action: BulkAction,
+  value: BulkValue,
   photos: { ids: string[] } | { filter: BulkFilter; newest_id: string | null; except_ids: string[] },
 ) {
-  return answerOf(api.POST("/api/v1/photos/bulk", { body: { action, ...photos }, fetch: within(TIMEOUT_MS) }));
+  return answerOf(
+    api.POST("/api/v1/photos/bulk", {
+      body: { action, ...(value === undefined ? {} : { value }), ...photos },
+      fetch: within(TIMEOUT_MS),
+    }),
+  );
 }
 
-/** Changes the named ones, or with `all` those. */
-export async function changeMany(action: BulkAction, ids: readonly string[], all: All | null): Promise<Outcome> {
-  const outcome: Outcome = { changed: 0, undo: [] };
-  const add = ({ changed, undo }: { changed: number; undo: string | null }) => {
-    outcome.changed += changed;
-    if (undo !== null) outcome.undo.push(undo);
+/** Changes the named ones, or with `all` those. `value` is the action's, if it has one. */
+export async function changeMany(action: BulkAction, ids: readonly string[], all: All | null, value?: BulkValue): Promise<Outcome> {
+  const undo: string[] = [];
+  let changed = 0;
+  const add = (answer: { changed: number; undo: string | null }) => {
+    changed += answer.changed;
+    if (answer.undo !== null) undo.push(answer.undo);
   };
-  if (all) add(await send(action, { filter: queryOf(all.list.filter), newest_id: all.newest, except_ids: [...all.except] }));
-  else for (let at = 0; at < ids.length; at += MOST_IDS) add(await send(action, { ids: ids.slice(at, at + MOST_IDS) }));
-  return outcome;
+  if (all) add(await send(action, value, { filter: queryOf(all.list.filter), newest_id: all.newest, except_ids: [...all.except] }));
+  else for (let at = 0; at < ids.length; at += MOST_IDS) add(await send(action, value, { ids: ids.slice(at, at + MOST_IDS) }));
+  return { changed, undo: undo.length > 0 ? () => undoMany(undo) : null };
 }
 
-/** How many photos are again as they were. */
-export async function undoMany(undo: readonly string[]): Promise<number> {
+async function undoMany(undo: readonly string[]): Promise<number> {
   let changed = 0;
   for (const one of undo) {
     const params = { path: { undo: one } };
     changed += (await answerOf(api.POST("/api/v1/undo/{undo}", { params, fetch: within(TIMEOUT_MS) }))).changed;
   }
   return changed;
+}
+
+interface Sent {
+  /** Null for all of a list. */
+  ids: ReadonlySet<string> | null;
+  ended: Promise<unknown>;
+}
+
+const sent = new Set<Sent>();
+
+/** Sends what changes a photo once what was sent before about the same one is answered: the last word is the newest. */
+export async function inTurn<T>(ids: readonly string[], all: All | null, send: () => Promise<T>): Promise<T> {
+  const before = [...sent].filter((other) => all || other.ids === null || ids.some((id) => other.ids!.has(id)));
+  const answered = before.length > 0 ? Promise.allSettled(before.map(({ ended }) => ended)).then(send) : send();
+  const one: Sent = { ids: all ? null : new Set(ids), ended: answered };
+  sent.add(one);
+  try {
+    return await answered;
+  } finally {
+    sent.delete(one);
+  }
 }

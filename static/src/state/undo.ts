@@ -1,6 +1,6 @@
 import { count } from "../app/format";
 import { dismiss, toast, toastFailure } from "../app/toasts";
-import { type Outcome, undoMany } from "./bulk";
+import type { Outcome } from "./bulk";
 
 interface Undoable {
   /** Null where nothing was changed after all. */
@@ -14,19 +14,23 @@ const undoable: Undoable[] = [];
 
 /**
  * What was done last is undone first, also while it is not yet answered. `words` say what was done, in a message that
- * offers to undo it; null where it shows by itself.
+ * offers to undo it; null where it shows by itself. Of one `kind` only the newest message stands.
  */
-export async function offerUndo(outcome: Promise<Outcome | null>, words: (changed: number) => string | null): Promise<void> {
+export async function offerUndo(
+  outcome: Promise<Outcome | null>,
+  words: (changed: number) => string | null,
+  kind?: string,
+): Promise<void> {
   const one: Undoable = { outcome, message: null };
   undoable.push(one);
   if (undoable.length > MOST) undoable.shift();
   const done = await outcome;
-  if (done === null || done.undo.length === 0) drop(one);
+  if (!done?.undo) drop(one);
   const text = done && words(done.changed);
-  if (text === null) return;
+  if (done === null || text === null) return;
   const action = { label: "Undo", keys: "Ctrl+Z", run: () => void run(one) };
-  if (undoable.includes(one)) one.message = toast(text, { action });
-  else if (done?.undo.length === 0) toast(text);
+  if (undoable.includes(one)) one.message = toast(text, { action, kind });
+  else if (!done.undo) toast(text, { kind });
 }
 
 /** False when it is undone already, or cannot be. */
@@ -45,9 +49,9 @@ async function run(one: Undoable): Promise<void> {
   if (!drop(one)) return;
   const outcome = await one.outcome;
   if (one.message !== null) dismiss(one.message);
-  if (outcome === null || outcome.undo.length === 0) return;
+  if (!outcome?.undo) return;
   try {
-    const changed = await undoMany(outcome.undo);
+    const changed = await outcome.undo();
     toast(changed > 0 ? `Undone: ${count(changed, "photo")}` : "Nothing to undo: the photos were changed since");
   } catch (failure) {
     toastFailure("Not undone.", failure);

@@ -6,6 +6,9 @@ import type { Photo } from "../api/types";
 import { copyText } from "../app/clipboard";
 import { toast } from "../app/toasts";
 import { RetryRetrieval } from "../library/picture";
+import { PhotoMarks } from "../marks/photo-marks";
+import { TagField } from "../marks/tag-field";
+import { CaptionField, NameField } from "../marks/text-fields";
 import { IconButton } from "../shell/icon";
 import { Check, Copy } from "../shell/icons";
 import { canRetry, isHome, isLost, lostReason } from "../state/photos";
@@ -19,6 +22,7 @@ export function Inspector({ photo }: { photo: Signal<Photo> }) {
   return (
     <div class="inspector-facts" data-testid="inspector">
       <Retrieval photo={now} />
+      <Said photo={now} />
       {now.generation_prompt && (
         <Part name="Prompt" copy={now.generation_prompt}>
           <Prompt text={now.generation_prompt} />
@@ -33,6 +37,13 @@ export function Inspector({ photo }: { photo: Signal<Photo> }) {
         <Facts facts={madeWith(now)} />
       </Part>
       <Part name="File">
+        <fieldset class="said-name" disabled={now.deleted_at !== null}>
+          <span class="muted" aria-hidden="true">
+            File name
+          </span>
+          <NameField photo={now} />
+          <CopyButton text={now.filename} what="file name" />
+        </fieldset>
         <Facts facts={fileFacts(now)} />
       </Part>
       {now.session_id && now.step_id && (
@@ -41,6 +52,32 @@ export function Inspector({ photo }: { photo: Signal<Photo> }) {
         </Link>
       )}
     </div>
+  );
+}
+
+/** What the owner says of it; in the trash it can be read, and is kept. */
+function Said({ photo }: { photo: Photo }) {
+  return (
+    <fieldset class="said" disabled={photo.deleted_at !== null}>
+      <section>
+        <header>
+          <h3 class="label">Rating and flag</h3>
+        </header>
+        <PhotoMarks photo={photo} hasHeart />
+      </section>
+      <section>
+        <header>
+          <h3 class="label">Caption</h3>
+        </header>
+        <CaptionField photo={photo} />
+      </section>
+      <section>
+        <header>
+          <h3 class="label">Tags</h3>
+        </header>
+        <TagField photo={photo} />
+      </section>
+    </fieldset>
   );
 }
 

@@ -3,7 +3,9 @@ import { Link } from "wouter-preact";
 import { useKeys } from "../app/keys";
 import { filmstripOpen, inspectorOpen } from "../app/preferences";
 import { isPhone } from "../app/responsive";
-import { onlyPhoto, restorePhotos, toggleFavorite, trashPhotos } from "../state/photo-actions";
+import { PhotoMarks } from "../marks/photo-marks";
+import { flag, markKeys, rate, toggleFavorite } from "../state/marks";
+import { onlyPhoto, restorePhotos, trashPhotos } from "../state/photo-actions";
 import { photoName } from "../state/photos";
 import { undoLast } from "../state/undo";
 import { Absent, Unloaded } from "./absent";
@@ -31,7 +33,7 @@ interface ViewerProps {
   onClose: () => void;
 }
 
-/** Height of the bar above and of the strip below: the same, so that the picture stays in the middle (viewer.css). */
+/** Height of the bar above and of the strip or the marks below: the same, so that the picture stays in the middle (viewer.css). */
 const BAR = 60;
 const STRIP = 60;
 /** As much of a phone's height as its sheet may take (inspector.css). */
@@ -47,7 +49,10 @@ export function Viewer({ ids: all, list, shown, inTrash = false, more, onMore, o
   const sheet = inspectorOpen.value && isPhone.value;
   const { idle, toggle } = useIdle(root);
   const host = useRef<HTMLDivElement>(null);
-  const below = sheet ? SHEET * window.innerHeight : strip && !idle ? STRIP : 0;
+  const trashed = photo !== null && photo.value.deleted_at !== null;
+  /** On a phone they stand below the picture; elsewhere in the bar. */
+  const marks = isPhone.value && !sheet && photo !== null && !trashed;
+  const below = sheet ? SHEET * window.innerHeight : (strip || marks) && !idle ? STRIP : 0;
   const room = { above: idle ? 0 : BAR, below };
   const { stage, failed } = useStage({ host, ids, index, known: photo !== null, room, onShow: onMove, onTap: toggle, onClose });
   useModal(root);
@@ -60,7 +65,6 @@ export function Viewer({ ids: all, list, shown, inTrash = false, more, onMore, o
     const next = ids[index + by];
     if (next !== undefined) onMove(next);
   };
-  const trashed = photo !== null && photo.value.deleted_at !== null;
   const trash = () => photo && !trashed && void trashPhotos([shown]);
   const restore = () => trashed && void restorePhotos([shown]);
   const [purging, askToPurge] = useState<string | null>(null);
@@ -76,7 +80,13 @@ export function Viewer({ ids: all, list, shown, inTrash = false, more, onMore, o
       t: () => (filmstripOpen.value = !filmstripOpen.value),
       d: () => download.current?.click(),
       z: () => stage?.toggleZoom(),
-      f: () => toggleFavorite([shown]),
+      ...(trashed
+        ? {}
+        : markKeys({
+            favorite: () => toggleFavorite(shown),
+            rate: (rating) => void rate(rating, [shown]),
+            flag: (pick) => void flag(pick, [shown]),
+          })),
       r: restore,
       Delete: () => (inTrash ? trashed && askToPurge(shown) : trash()),
       "ctrl+z": undoLast,
@@ -87,7 +97,7 @@ export function Viewer({ ids: all, list, shown, inTrash = false, more, onMore, o
   return (
     <div
       ref={root}
-      class={`viewer ${idle ? "idle" : ""} ${inspectorOpen.value ? "inspecting" : ""} ${strip ? "with-strip" : ""}`}
+      class={`viewer ${idle ? "idle" : ""} ${inspectorOpen.value ? "inspecting" : ""} ${strip || marks ? "with-strip" : ""}`}
       role="dialog"
       aria-modal="true"
       aria-label={photo ? photoName(photo.value) : "Photo"}
@@ -122,6 +132,11 @@ export function Viewer({ ids: all, list, shown, inTrash = false, more, onMore, o
         onBefore={index > 0 ? () => step(-1) : null}
         onAfter={index < ids.length - 1 ? () => step(1) : null}
       />
+      {marks && (
+        <div class="viewer-marks">
+          <PhotoMarks photo={photo.value} />
+        </div>
+      )}
       {strip && <Filmstrip ids={ids} index={index} onMove={onMove} />}
       {purging !== null && <PurgeQuestion what={onlyPhoto(purging)} onClose={() => askToPurge(null)} />}
       {inspectorOpen.value && photo && (
