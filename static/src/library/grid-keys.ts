@@ -56,6 +56,8 @@ export function useGridKeys(options: GridKeys): (id: string) => void {
     if (line < 0) return;
     // The first row comes with its day's header.
     virtual.scrollToIndex(lines[line]!.row === 0 ? line - 1 : line, { align: "auto" });
+    // At once, so that the next key finds it there; what is not drawn yet is so in the next frame.
+    focusTile(scroller.current, id);
     requestAnimationFrame(() => focusTile(scroller.current, id));
   };
 

@@ -15,7 +15,7 @@ export function Flags({ flag, onFlag }: FlagsProps) {
         icon={Flag}
         class="flag pick"
         label="Pick"
-        keys={flag === "pick" ? "u" : "p"}
+        keys="p"
         pressed={flag === "pick"}
         onClick={() => onFlag(flag === "pick" ? null : "pick")}
       />
@@ -23,7 +23,7 @@ export function Flags({ flag, onFlag }: FlagsProps) {
         icon={FlagOff}
         class="flag reject"
         label="Reject"
-        keys={flag === "reject" ? "u" : "x"}
+        keys="x"
         pressed={flag === "reject"}
         onClick={() => onFlag(flag === "reject" ? null : "reject")}
       />

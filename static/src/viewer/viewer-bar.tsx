@@ -47,6 +47,16 @@ export function ViewerBar(props: ViewerBarProps) {
       <div class="rest" />
       <Trouble />
       {photo && !trashed && !isPhone.value && !inspectorOpen.value && <PhotoMarks photo={photo.value} />}
+      {photo && !trashed && (
+        <IconButton
+          class="favorite"
+          icon={Heart}
+          label="Favourite"
+          keys="f"
+          pressed={photo.value.favorite}
+          onClick={() => toggleFavorite(photo.value.id)}
+        />
+      )}
       {photo && isHome(photo.value) && (
         <a
           class="icon-button"
@@ -58,16 +68,6 @@ export function ViewerBar(props: ViewerBarProps) {
         >
           <Icon of={Download} />
         </a>
-      )}
-      {photo && !trashed && (
-        <IconButton
-          class="favorite"
-          icon={Heart}
-          label="Favourite"
-          keys="f"
-          pressed={photo.value.favorite}
-          onClick={() => toggleFavorite(photo.value.id)}
-        />
       )}
       {trashed && <IconButton icon={Undo2} label="Restore" keys="r" onClick={onRestore} />}
       {photo && (
