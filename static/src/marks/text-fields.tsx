@@ -76,6 +76,7 @@ export function NameField({ photo }: { photo: Photo }) {
         {...field}
         class="input mono"
         type="text"
+        disabled={photo.deleted_at !== null}
         aria-label="File name"
         title={text}
         maxLength={255}

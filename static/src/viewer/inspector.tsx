@@ -37,14 +37,15 @@ export function Inspector({ photo }: { photo: Signal<Photo> }) {
         <Facts facts={madeWith(now)} />
       </Part>
       <Part name="File">
-        <fieldset class="said-name" disabled={now.deleted_at !== null}>
-          <span class="muted" aria-hidden="true">
-            File name
-          </span>
-          <NameField photo={now} />
-          <CopyButton text={now.filename} what="file name" />
-        </fieldset>
-        <Facts facts={fileFacts(now)} />
+        <Facts facts={fileFacts(now)}>
+          <div class="said-name">
+            <dt>File name</dt>
+            <dd>
+              <NameField photo={now} />
+              <CopyButton text={now.filename} what="file name" />
+            </dd>
+          </div>
+        </Facts>
       </Part>
       {now.session_id && now.step_id && (
         <Link href={`/studio/${now.session_id}/${now.step_id}`} class="button">
@@ -134,9 +135,10 @@ function Prompt({ text, muted = false }: { text: string; muted?: boolean }) {
   );
 }
 
-function Facts({ facts }: { facts: readonly Fact[] }) {
+function Facts({ facts, children }: { facts: readonly Fact[]; children?: ComponentChildren }) {
   return (
     <dl>
+      {children}
       {facts.map(({ name, value, mono, copy }) => (
         <div key={name}>
           <dt>{name}</dt>
