@@ -57,6 +57,30 @@ async def test_the_toolbar_filters_by_rating_and_flag_and_the_address_says_so(
     await expect(tiles(page)).to_have_count(4)
 
 
+async def test_a_tag_leads_to_all_photos_that_have_it(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
+) -> None:
+    await make(invokeai, 1, 2, 3)
+    page = await open_page("/")
+    await expect(pictures(page)).to_have_count(3)
+    for photo, given in zip(await stored(darkroom), (["sea & sky", "day"], ["sea & sky"], ["night"]), strict=True):
+        async with darkroom.http.patch(f"/api/v1/photos/{photo['id']}", json={"tags": given}) as response:
+            assert response.status == 200
+    await tiles(page).first.get_by_role("link").click()
+    await page.keyboard.press("i")
+    await page.get_by_role("link", name="sea & sky").click()
+    await expect(page.get_by_test_id("viewer")).to_be_hidden()
+    await expect(tiles(page)).to_have_count(2)
+    await expect(page).to_have_url("/?tag=sea+%26+sky")
+    await page.keyboard.press("Control+a")
+    await page.keyboard.press("3")
+    await expect(toast(page)).to_contain_text("2 photos rated 3 stars")
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="Not only sea & sky").click()
+    await expect(tiles(page)).to_have_count(3)
+    assert [photo["rating"] for photo in await stored(darkroom)] == [3, 3, 0]
+
+
 async def test_what_stops_to_match_stays_under_the_pointer_and_goes_once_it_has_left(
     open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom
 ) -> None:

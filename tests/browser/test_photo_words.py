@@ -212,6 +212,7 @@ async def test_tags_are_added_completed_and_removed_by_key(
     await expect(toast(page)).to_contain_text("“hills” removed")
     await page.get_by_role("button", name="Remove blue hour").click()
     await expect(tags(page)).to_have_count(0)
+    await expect(toast(page)).to_contain_text("“blue hour” removed")
     await toast(page).get_by_role("button", name="Undo").click()
     await expect(tags(page)).to_have_text(["blue hour"])
     assert await one(darkroom, "tags") == [["hills", "blue hour", "sea"], ["blue hour"]]

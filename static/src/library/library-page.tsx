@@ -35,9 +35,10 @@ function useFilter(trashed: boolean) {
     favorite: search.has("favorite"),
     ratingMin: ratingOf(search),
     flags: flagsOf(search),
+    tag: search.get("tag") || null,
     q: search.get("q") || null,
   };
-  const addressOf = ({ source, session, favorite, ratingMin, flags, q }: PhotoFilter) => {
+  const addressOf = ({ source, session, favorite, ratingMin, flags, tag, q }: PhotoFilter) => {
     const query = new URLSearchParams();
     if (q) query.set("q", q);
     if (source) query.set("source", source);
@@ -45,6 +46,7 @@ function useFilter(trashed: boolean) {
     if (favorite) query.set("favorite", "true");
     if (ratingMin !== null) query.set("rating_min", String(ratingMin));
     for (const flag of flags ?? []) query.append("pick", flag);
+    if (tag) query.set("tag", tag);
     const photo = search.get("photo");
     if (photo) query.set("photo", photo);
     const text = query.toString();
@@ -92,7 +94,7 @@ export function LibraryPage({ trashed }: { trashed: boolean }) {
     address.open(id);
   };
 
-  const showAll = () => change({ source: null, session: null, favorite: false, ratingMin: null, flags: null, q: null });
+  const showAll = () => change({ source: null, session: null, favorite: false, ratingMin: null, flags: null, tag: null, q: null });
   const empty = list.ids.value.length === 0;
   const known = list.loaded.value && !list.more.value;
   return (

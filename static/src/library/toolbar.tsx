@@ -2,8 +2,8 @@ import { useState } from "preact/hooks";
 import type { PhotoSource } from "../api/types";
 import { inspectorOpen, rowHeight } from "../app/preferences";
 import { isWide } from "../app/responsive";
-import { IconButton } from "../shell/icon";
-import { Heart, PanelRight, SlidersHorizontal } from "../shell/icons";
+import { Icon, IconButton } from "../shell/icon";
+import { Heart, PanelRight, SlidersHorizontal, X } from "../shell/icons";
 import { isNarrowed, type PhotoFilter } from "../state/photo-list";
 import { sessions } from "../state/sessions";
 import { MarkFilter } from "./mark-filter";
@@ -109,6 +109,21 @@ function Filters({ filter, onFilter }: ToolbarProps) {
         onClick={() => onFilter({ favorite: !filter.favorite })}
       />
       <MarkFilter filter={filter} onFilter={onFilter} />
+      {filter.tag !== null && (
+        <span class="tag tag-filter">
+          <span class="ellipsis" title={`Tag: ${filter.tag}`}>
+            {filter.tag}
+          </span>
+          <button
+            type="button"
+            aria-label={`Not only ${filter.tag}`}
+            title="Remove this filter"
+            onClick={() => onFilter({ tag: null })}
+          >
+            <Icon of={X} />
+          </button>
+        </span>
+      )}
     </>
   );
 }

@@ -1,4 +1,5 @@
 import { useRef } from "preact/hooks";
+import { Link } from "wouter-preact";
 import type { Photo } from "../api/types";
 import { Icon } from "../shell/icon";
 import { X } from "../shell/icons";
@@ -27,9 +28,9 @@ export function Tags({ tags, label, onRemove }: TagsProps) {
     <ul class="tags" aria-label={label} ref={list}>
       {tags.map(({ tag, many }, at) => (
         <li key={tag} class="tag">
-          <span class="ellipsis" title={tag}>
+          <Link href={`/?${new URLSearchParams({ tag })}`} class="ellipsis" title={`All photos tagged “${tag}”`}>
             {tag}
-          </span>
+          </Link>
           {many && <span class="small muted">{many}</span>}
           <button type="button" aria-label={`Remove ${tag}`} title="Remove" onClick={() => remove(tag, at)}>
             <Icon of={X} />

@@ -21,7 +21,7 @@ export interface Outcome {
 }
 
 /** A list's filter, in the words of the service. */
-export function queryOf({ trashed, source, session, favorite, ratingMin, flags, q }: PhotoFilter): BulkFilter {
+export function queryOf({ trashed, source, session, favorite, ratingMin, flags, tag, q }: PhotoFilter): BulkFilter {
   return {
     trashed,
     source: source && [source],
@@ -29,6 +29,7 @@ export function queryOf({ trashed, source, session, favorite, ratingMin, flags, 
     favorite: favorite || null,
     rating_min: ratingMin,
     pick: flags && [...flags],
+    tag: tag === null ? null : [tag],
     q,
   };
 }

@@ -10,10 +10,19 @@ const { putPhoto } = await import("./photos");
 type Photo = Parameters<typeof putPhoto>[0];
 type Filter = ConstructorParameters<typeof PhotoList>[0];
 
-const everything = { trashed: false, source: null, session: null, favorite: false, ratingMin: null, flags: null, q: null };
+const everything = {
+  trashed: false,
+  source: null,
+  session: null,
+  favorite: false,
+  ratingMin: null,
+  flags: null,
+  tag: null,
+  q: null,
+};
 
 function photo(id: string, values: Partial<Photo> = {}): Photo {
-  const plain = { id, deleted_at: null, source: "mirrored", session_id: null, favorite: false, rating: 0, pick: null };
+  const plain = { id, deleted_at: null, source: "mirrored", session_id: null, favorite: false, rating: 0, pick: null, tags: [] };
   return { ...plain, ...values } as Photo;
 }
 

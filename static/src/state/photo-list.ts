@@ -15,13 +15,14 @@ export interface PhotoFilter {
   ratingMin: number | null;
   /** Any of these. */
   flags: readonly FlagFilter[] | null;
+  tag: string | null;
   /** Words to search for; only the service can tell what they match. */
   q: string | null;
 }
 
 /** Whether it leaves photos of its place out, but for a search. */
-export function isNarrowed({ source, session, favorite, ratingMin, flags }: PhotoFilter): boolean {
-  return favorite || [source, session, ratingMin, flags].some((one) => one !== null);
+export function isNarrowed({ source, session, favorite, ratingMin, flags, tag }: PhotoFilter): boolean {
+  return favorite || [source, session, ratingMin, flags, tag].some((one) => one !== null);
 }
 
 export type FlagFilter = NonNullable<Photo["pick"]> | "none";
@@ -37,7 +38,8 @@ function matches(photo: Photo, filter: PhotoFilter): boolean {
     (filter.session === null || photo.session_id === filter.session) &&
     (!filter.favorite || photo.favorite) &&
     photo.rating >= (filter.ratingMin ?? 0) &&
-    (filter.flags === null || filter.flags.includes(photo.pick ?? "none"))
+    (filter.flags === null || filter.flags.includes(photo.pick ?? "none")) &&
+    (filter.tag === null || photo.tags.includes(filter.tag))
   );
 }
 
