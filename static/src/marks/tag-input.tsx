@@ -72,6 +72,7 @@ export function TagInput({ has, onAdd, onBack }: TagInputProps) {
           if (typed.includes(",") && !event.isComposing) add(typed);
           else type(typed);
         }}
+        onCompositionEnd={(event) => event.currentTarget.value.includes(",") && add(event.currentTarget.value)}
         onBlur={() => {
           open(false);
           leave.current();

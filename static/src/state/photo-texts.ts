@@ -52,7 +52,9 @@ export function showText(id: string, name: TextName): () => void {
   const key = keyOf(id, name);
   shown.set(key, (shown.get(key) ?? 0) + 1);
   return () => {
-    shown.set(key, shown.get(key)! - 1);
+    const others = shown.get(key)! - 1;
+    if (others > 0) shown.set(key, others);
+    else shown.delete(key);
     void saveText(id, name);
   };
 }
@@ -82,7 +84,7 @@ export async function saveText(id: string, name: TextName): Promise<void> {
     const now = drafts.peek().get(key);
     if (now) setDraft(key, { ...now, error });
     const action = { label: "Try again", run: () => void saveText(id, name) };
-    if (!shown.get(key)) toast(`${LABELS[name]} not saved: “${beginningOf(draft.text)}”. ${error}`, { tone: "bad", action });
+    if (!shown.has(key)) toast(`${LABELS[name]} not saved: “${beginningOf(draft.text)}”. ${error}`, { tone: "bad", action });
   } finally {
     saving.delete(key);
   }

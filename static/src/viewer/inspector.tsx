@@ -22,7 +22,7 @@ export function Inspector({ photo }: { photo: Signal<Photo> }) {
   return (
     <div class="inspector-facts" data-testid="inspector">
       <Retrieval photo={now} />
-      <Said photo={now} />
+      <OwnerFields photo={now} />
       {now.generation_prompt && (
         <Part name="Prompt" copy={now.generation_prompt}>
           <Prompt text={now.generation_prompt} />
@@ -38,7 +38,7 @@ export function Inspector({ photo }: { photo: Signal<Photo> }) {
       </Part>
       <Part name="File">
         <Facts facts={fileFacts(now)}>
-          <div class="said-name">
+          <div class="file-name-row">
             <dt>File name</dt>
             <dd>
               <NameField photo={now} />
@@ -57,9 +57,9 @@ export function Inspector({ photo }: { photo: Signal<Photo> }) {
 }
 
 /** What the owner says of it; in the trash it can be read, and is kept. */
-function Said({ photo }: { photo: Photo }) {
+function OwnerFields({ photo }: { photo: Photo }) {
   return (
-    <fieldset class="said" disabled={photo.deleted_at !== null}>
+    <fieldset class="owner-fields" disabled={photo.deleted_at !== null}>
       <section>
         <header>
           <h3 class="label">Rating and flag</h3>
