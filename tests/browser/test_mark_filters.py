@@ -96,6 +96,11 @@ async def test_what_stops_to_match_stays_under_the_pointer_and_goes_once_it_has_
     await page.mouse.move(700, 10)
     await expect(tiles(page)).to_have_count(2)
     await expect(page.locator(f"[data-photo='{second}']")).to_have_count(0)
+    await tiles(page).first.hover()
+    await star(tiles(page).first, 4).click()
+    await expect(toast(page)).to_contain_text("Rated 4 stars")
+    await page.mouse.move(700, 10)
+    await expect(tiles(page)).to_have_count(2)
 
 
 async def test_the_keys_go_through_a_filtered_library_without_a_jump(

@@ -156,7 +156,12 @@ async def test_the_viewer_marks_by_key_and_mouse(
     await expect(toast(page)).to_contain_text("Flag removed")
     await star(viewer, 2).click()
     await expect(toast(page)).to_contain_text("Rated 2 stars")
-    # From the star that has the focus, the arrows rate and do not leave the photo.
+    await page.keyboard.press("ArrowRight")
+    await expect(viewer.get_by_text("2 of 2")).to_be_visible()
+    await page.keyboard.press("ArrowLeft")
+    await expect(viewer.get_by_text("1 of 2")).to_be_visible()
+    # From the star that has the focus, they rate.
+    await star(viewer, 2).focus()
     await page.keyboard.press("ArrowRight")
     await expect(star(viewer, 3)).to_be_checked()
     await expect(star(viewer, 3)).to_be_focused()
