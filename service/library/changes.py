@@ -21,7 +21,7 @@ FORBIDDEN_IN_NAMES = frozenset("/\\")
 
 
 class PhotoPatch(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """What is left out stays as it is; null clears a pick or a caption."""
+    """What is left out stays as it is; null clears a pick or a caption, and so does a caption without a word."""
 
     favorite: bool | UnsetType = UNSET
     rating: Annotated[int, FROM_ZERO, Meta(le=5)] | UnsetType = UNSET
@@ -40,28 +40,28 @@ RESTORE = """
 
 
 async def patch(connection: Connection, photo_id: UUID, wanted: PhotoPatch) -> bool:
-    """False when nothing was asked. Raises ValidationError and NotFound."""
+    """False when it was so already. Raises ValidationError and NotFound."""
     arguments = Arguments()
     identity = arguments.add(photo_id)
-    values = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not UNSET}
-    assignments = ", ".join(f"{name} = {arguments.add(_checked(name, value))}" for name, value in values.items())
-    if not assignments:
+    given = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not UNSET}
+    values = {name: arguments.add(_checked(name, value)) for name, value in given.items()}
+    if not values:
         await require(connection, photo_id)
         return False
-    sql = f"UPDATE photos SET {assignments} WHERE id = {identity} AND purged_at IS NULL RETURNING id"
-    if await connection.fetchrow(sql, *arguments.values) is None:
-        raise no_such_photo()
-    return True
+    assignments = ", ".join(f"{name} = {value}" for name, value in values.items())
+    differs = " OR ".join(f"{name} IS DISTINCT FROM {value}" for name, value in values.items())
+    sql = f"UPDATE photos SET {assignments} WHERE id = {identity} AND purged_at IS NULL AND ({differs}) RETURNING id"
+    return await _changed(connection, sql, *arguments.values)
 
 
 async def trash(connection: Connection, photo_id: UUID) -> bool:
     """False when it was there already. Raises NotFound."""
-    return await _moved(connection, TRASH, photo_id)
+    return await _changed(connection, TRASH, photo_id)
 
 
 async def restore(connection: Connection, photo_id: UUID) -> bool:
     """Out of the trash; False when it was not there. Raises NotFound, also for what is purged."""
-    return await _moved(connection, RESTORE, photo_id)
+    return await _changed(connection, RESTORE, photo_id)
 
 
 async def require(connection: Connection, photo_id: UUID) -> None:
@@ -82,8 +82,8 @@ def checked_tags(name: str, given: list[str]) -> list[str]:
     return list(tags)
 
 
-async def _moved(connection: Connection, sql: str, photo_id: UUID) -> bool:
-    if await connection.fetchrow(sql, photo_id) is not None:
+async def _changed(connection: Connection, sql: str, photo_id: UUID, *values: object) -> bool:
+    if await connection.fetchrow(sql, photo_id, *values) is not None:
         return True
     await require(connection, photo_id)
     return False
@@ -94,6 +94,8 @@ def _checked(name: str, value: object) -> object:
         return checked_tags(name, value)
     if isinstance(value, str) and not storable(value):
         raise ValidationError(f"{name}: must be text")
+    if name == "caption" and isinstance(value, str) and not value.strip():
+        return None
     if name == "filename" and isinstance(value, str) and not _is_file_name(value):
         raise ValidationError("filename: must be the name of a file, without folder or control characters")
     return value

@@ -154,7 +154,8 @@ def select(filters: PhotoFilters, arguments: Arguments) -> Selection:
         lambda seeds: [Decimal(seed) for seed in seeds],
     )
     ask(filters.backend_id, lambda p: f"backend_id = ANY({p}::uuid[])")
-    ask(filters.pick, lambda p: f"coalesce(pick, 'none') = ANY({p}::text[])")
+    if filters.pick is not None:
+        conditions.append(_flagged(filters.pick))
     ask(filters.rating_min, lambda p: f"rating >= {p}::smallint")
     ask(filters.width_min, lambda p: f"width >= {p}")
     ask(filters.width_max, lambda p: f"width <= {p}")
@@ -169,6 +170,13 @@ def select(filters: PhotoFilters, arguments: Arguments) -> Selection:
     )
     conditions.extend(_created(filters, arguments))
     return _split(filters, conditions, arguments)
+
+
+def _flagged(picks: list[Pick]) -> str:
+    """Spelled out, so that the planner knows how many they are."""
+    flags = tuple(flag for flag in ("pick", "reject") if flag in picks)
+    either = ([one_of("pick", flags)] if flags else []) + (["pick IS NULL"] if "none" in picks else [])
+    return f"({' OR '.join(either)})" if either else "false"
 
 
 OF_STEPS = """SELECT a.photo_id FROM step_alternatives a JOIN generation_steps s ON s.id = a.step_id

@@ -57,6 +57,8 @@ async def walked(connection: Connection, limit: int, **filters: Any) -> list[UUI
         ({"favorite": False}, {}, {"favorite": True}),
         ({"pick": ["reject"]}, {"pick": "reject"}, {"pick": "pick"}),
         ({"pick": ["none", "pick"]}, {}, {"pick": "reject"}),
+        ({"pick": ["none"]}, {}, {"pick": "pick"}),
+        ({"pick": ["reject", "pick"]}, {"pick": "pick"}, {}),
         ({"rating_min": 4}, {"rating": 4}, {"rating": 3}),
         ({"source": ["imported"]}, {"source": "imported"}, {"source": "generated"}),
         ({"source": ["imported", "uploaded"]}, {"source": "uploaded"}, {"source": "generated"}),

@@ -6,9 +6,11 @@ type Schemas = components["schemas"];
 export type Photo = Schemas["Photo"];
 export type PhotoSource = Photo["source"];
 export type UploadedPhoto = Schemas["UploadedPhoto"];
+export type PhotoFlag = Photo["pick"];
 
 export type BulkFilter = Schemas["BulkFilter"];
 export type BulkAction = Schemas["BulkChange"]["action"];
+export type BulkValue = Schemas["BulkChange"]["value"];
 
 /** How far a change to many photos is; it has ended where `done` is `total`. */
 export interface BulkProgress {

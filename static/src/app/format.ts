@@ -9,6 +9,11 @@ export function olderImages(many: number): string {
   return `${count(many, "older image")} ${many === 1 ? "stays" : "stay"} in InvokeAI; Import brings ${many === 1 ? "it" : "them"} later`;
 }
 
+/** "1 star", "3 stars". */
+export function starsWords(rating: number): string {
+  return count(rating, "star");
+}
+
 export function number(value: number): string {
   return numbers.format(value);
 }

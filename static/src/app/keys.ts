@@ -32,14 +32,15 @@ function isControls(event: KeyboardEvent): boolean {
   return event.target.closest("button, a[href], summary") !== null && event.target.dataset.keys !== "page";
 }
 
+const LETTER = /^\p{L}$/u;
+
 function nameOf(event: KeyboardEvent): string {
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const isCommand = event.ctrlKey || event.metaKey;
   if (event.altKey) return isCommand ? `ctrl+alt+${key}` : `alt+${key}`;
   if (isCommand) return `ctrl+${key}`;
-  // Of other characters Shift is a part.
-  const isLetter = key.toUpperCase() !== key;
-  return event.shiftKey && (isLetter || key.length > 1) ? `shift+${key}` : key;
+  // Other characters may need Shift, and which ones depends on the keyboard.
+  return event.shiftKey && (key.length > 1 || LETTER.test(key)) ? `shift+${key}` : key;
 }
 
 export function listenForKeys(): void {

@@ -9,6 +9,7 @@ import "../styles/tile.css";
 import "../styles/library.css";
 import "../styles/inspector.css";
 import "../styles/viewer.css";
+import "../styles/marks.css";
 import "../styles/tree.css";
 import "../styles/sessions.css";
 import "../styles/albums.css";
@@ -25,12 +26,14 @@ import { signedOut } from "../api/client";
 import { closeFeed, openFeed } from "../feed/connection";
 import { dispatch, resync } from "../feed/dispatch";
 import { followHealth } from "../shell/health";
+import { saveTextsWhenLeft } from "../state/photo-texts";
 import { preloadStage } from "../viewer/stage";
 import { App } from "./app";
 import { listenForKeys } from "./keys";
 
 listenForKeys();
 followHealth();
+saveTextsWhenLeft();
 effect(() => {
   if (signedOut.value) closeFeed();
   else untracked(() => openFeed({ apply: dispatch, resync }));

@@ -6,6 +6,8 @@ interface Toast {
   text: string;
   tone: "plain" | "bad";
   action?: { label: string; keys?: string; run: () => void };
+  /** A newer one of the same kind takes its place. */
+  kind?: string | undefined;
 }
 
 const SHOWN_MS = 7_000;
@@ -19,9 +21,11 @@ const timers = new Map<number, ReturnType<typeof setTimeout>>();
 let heldOn: number | null = null;
 
 /** One line, bottom left; its id. What went wrong stays until dismissed; what can be undone stands for itself. */
-export function toast(text: string, options: Partial<Pick<Toast, "tone" | "action">> = {}): number {
+export function toast(text: string, options: Partial<Pick<Toast, "tone" | "action" | "kind">> = {}): number {
   const one: Toast = { id: ++last, text, tone: "plain", ...options };
-  const others = toasts.value.filter((other) => other.action !== undefined || other.text !== text);
+  const isReplaced = (other: Toast) =>
+    other.kind === undefined ? other.action === undefined && other.text === text : other.kind === one.kind && other.id !== heldOn;
+  const others = toasts.value.filter((other) => !isReplaced(other));
   const passing = others.filter((other) => other.tone === "plain");
   const over = new Set(passing.filter(({ id }) => id !== heldOn).slice(0, Math.max(0, others.length + 1 - AT_ONCE)));
   toasts.value = [...others.filter((other) => !over.has(other)), one];

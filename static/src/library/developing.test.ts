@@ -21,6 +21,9 @@ const everything: PhotoFilter = {
   album: null,
   order: "newest",
   favorite: false,
+  ratingMin: null,
+  flags: null,
+  tag: null,
   q: null,
 };
 

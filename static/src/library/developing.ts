@@ -93,11 +93,14 @@ function made(item: Item, photo: Photo): boolean {
 function willBeIn(filter: PhotoFilter, item: Item): boolean {
   const step = getStep(item.step_id)?.value;
   if (!step?.parameters.width || !step.parameters.height) return false;
-  const { trashed, source, session, album, favorite, q } = filter;
+  const { trashed, source, session, album, favorite, ratingMin, flags, tag, q } = filter;
   return (
     !trashed &&
     !favorite &&
     album === null &&
+    ratingMin === null &&
+    tag === null &&
+    (flags === null || flags.includes("none")) &&
     q === null &&
     (source === null || source === "generated") &&
     (session === null || session === step.session_id)

@@ -5,7 +5,7 @@ import { isPhone } from "../app/responsive";
 import { Blank } from "../shell/blank";
 import { CloudOff, Images, Search, Trash2 } from "../shell/icons";
 import { backends, backendsKnown } from "../state/backends";
-import type { PhotoFilter } from "../state/photo-list";
+import { isNarrowed, type PhotoFilter } from "../state/photo-list";
 import { trashDays } from "../state/settings";
 import { pickFiles } from "../upload/pick";
 import { trashRule } from "../viewer/trash-words";
@@ -19,8 +19,8 @@ export function Empty({ filter, onShowAll }: { filter: PhotoFilter; onShowAll: (
       </Blank>
     );
   }
-  if (filter.album !== null && filter.source === null && !filter.favorite && filter.q === null) return <AlbumEmpty />;
-  if (filter.source !== null || filter.session !== null || filter.favorite || filter.q !== null) {
+  if (filter.album !== null && !isNarrowed(filter) && filter.q === null) return <AlbumEmpty />;
+  if (isNarrowed(filter) || filter.q !== null) {
     return (
       <Blank icon={Search} title="No photos match">
         <p>

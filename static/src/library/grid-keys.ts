@@ -3,7 +3,8 @@ import { useRef } from "preact/hooks";
 import { moveWithin, type Where } from "../albums/arrange";
 import { type KeyMap, useKeys } from "../app/keys";
 import { movePhotos } from "../state/album-actions";
-import { onlyPhoto, restorePhotos, type ToPurge, toggleFavorite, trashPhotos } from "../state/photo-actions";
+import { flag, markKeys, rate, toggleFavorite } from "../state/marks";
+import { onlyPhoto, restorePhotos, type ToPurge, trashPhotos } from "../state/photo-actions";
 import type { PhotoList } from "../state/photo-list";
 import { aViewAway, type Day, type Direction, firstOf, HEADER, type Line, lastOf, neighbour } from "./days";
 import { nearest, type Selection } from "./selection";
@@ -59,6 +60,8 @@ export function useGridKeys(options: GridKeys): (id: string) => void {
     if (line < 0) return;
     // The first row comes with its day's header.
     virtual.scrollToIndex(lines[line]!.row === 0 ? line - 1 : line, { align: "auto" });
+    // At once, so that the next key finds it there; what is not drawn yet is so in the next frame.
+    focusTile(scroller.current, id);
     requestAnimationFrame(() => focusTile(scroller.current, id));
   };
 
@@ -137,7 +140,13 @@ export function useGridKeys(options: GridKeys): (id: string) => void {
     Enter: withActive(onOpen),
     " ": withActive(onOpen),
     "ctrl+ ": withActive(selection.toggle),
-    f: withActive((id) => toggleFavorite([id])),
+    ...(trashed
+      ? {}
+      : markKeys({
+          favorite: withActive(toggleFavorite),
+          rate: (rating) => withActive((id) => void rate(rating, [id]))(),
+          flag: (pick) => withActive((id) => void flag(pick, [id]))(),
+        })),
     "ctrl+a": selection.chooseAll,
     Escape: selection.clear,
     Delete: withActive((id) => {

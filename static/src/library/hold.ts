@@ -7,8 +7,8 @@ import type { Selection } from "./selection";
 const AWAY_MS = 600;
 
 /**
- * While somebody looks closely, newer photos wait behind the pill: while the pointer or a finger is on the grid, the focus is in
- * it, photos are selected, or the reader has scrolled down.
+ * While somebody looks closely, newer photos wait behind the pill, and what the filter does not find any more stays: while
+ * the pointer or a finger is on the grid, the focus is in it, photos are selected, or the reader has scrolled down.
  */
 export function useHold(list: PhotoList, covered: boolean, scroller: { current: HTMLElement | null }, selection: Selection): void {
   const choosing = selection.choosing.value;
@@ -20,6 +20,7 @@ export function useHold(list: PhotoList, covered: boolean, scroller: { current: 
     let fingers = 0;
     let leaving: ReturnType<typeof setTimeout> | undefined;
 
+    const hasChanges = () => list.waiting.peek() > 0 || list.hasStale.peek();
     const isHeld = () =>
       covered ||
       choosing ||
@@ -38,7 +39,7 @@ export function useHold(list: PhotoList, covered: boolean, scroller: { current: 
       leaving = undefined;
       if (isHeld()) return;
       list.holding.value = false;
-      if (list.waiting.peek() > 0) list.release();
+      if (hasChanges()) list.release();
     };
     const point = (event: PointerEvent) => {
       if (event.pointerType === "touch") return;
@@ -64,7 +65,7 @@ export function useHold(list: PhotoList, covered: boolean, scroller: { current: 
     const isSeenAgain = wasCovered.current && !covered && element.scrollTop <= AT_TOP;
     wasCovered.current = covered;
     list.holding.value = isHeld();
-    if ((isSeenAgain || !list.holding.peek()) && list.waiting.peek() > 0) list.release();
+    if ((isSeenAgain || !list.holding.peek()) && hasChanges()) list.release();
     return () => {
       clearTimeout(leaving);
       for (const [type, listener] of listeners) element.removeEventListener(type, listener as EventListener);

@@ -14,7 +14,7 @@ import { Confirm } from "../shell/dialog";
 import { TopBar } from "../shell/top-bar";
 import { isAlbumRemoved } from "../state/albums";
 import { emptyTrash, type ToPurge } from "../state/photo-actions";
-import type { PhotoFilter } from "../state/photo-list";
+import type { FlagFilter, PhotoFilter } from "../state/photo-list";
 import { loadSessions } from "../state/sessions";
 import { loadSettings, trashDays } from "../state/settings";
 import { InspectorPanel } from "../viewer/inspector-panel";
@@ -39,15 +39,21 @@ function useFilter(trashed: boolean, album: string | null) {
     album,
     order: album !== null && search.get("order") !== "newest" ? "position" : "newest",
     favorite: search.has("favorite"),
+    ratingMin: ratingOf(search),
+    flags: flagsOf(search),
+    tag: search.get("tag") || null,
     q: search.get("q") || null,
   };
-  const addressOf = ({ source, session, order, favorite, q }: PhotoFilter) => {
+  const addressOf = ({ source, session, order, favorite, ratingMin, flags, tag, q }: PhotoFilter) => {
     const query = new URLSearchParams();
     if (q) query.set("q", q);
     if (source) query.set("source", source);
     if (session) query.set("session", session);
     if (album !== null && order === "newest") query.set("order", order);
     if (favorite) query.set("favorite", "true");
+    if (ratingMin !== null) query.set("rating_min", String(ratingMin));
+    for (const flag of flags ?? []) query.append("pick", flag);
+    if (tag) query.set("tag", tag);
     const photo = search.get("photo");
     if (photo) query.set("photo", photo);
     const text = query.toString();
@@ -62,6 +68,18 @@ function useFilter(trashed: boolean, album: string | null) {
     else navigate(address, { replace: true, state });
   };
   return { filter, change };
+}
+
+function ratingOf(search: URLSearchParams): number | null {
+  const stars = Number(search.get("rating_min"));
+  return Number.isInteger(stars) && stars >= 1 && stars <= 5 ? stars : null;
+}
+
+const FLAGS: FlagFilter[] = ["pick", "none", "reject"];
+
+function flagsOf(search: URLSearchParams): FlagFilter[] | null {
+  const flags = FLAGS.filter((flag) => search.getAll("pick").includes(flag));
+  return flags.length > 0 ? flags : null;
 }
 
 /** The library, its trash, or one of its albums. */
@@ -91,7 +109,7 @@ function Photos({ trashed, albumId, album }: { trashed: boolean; albumId: string
     address.open(id);
   };
 
-  const showAll = () => change({ source: null, session: null, favorite: false, q: null });
+  const showAll = () => change({ source: null, session: null, favorite: false, ratingMin: null, flags: null, tag: null, q: null });
   const empty = list.ids.value.length === 0;
   const known = list.loaded.value && !list.more.value;
   return (

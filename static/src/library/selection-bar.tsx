@@ -3,8 +3,10 @@ import { count } from "../app/format";
 import { useKeys } from "../app/keys";
 import { Icon, IconButton } from "../shell/icon";
 import { Heart, Trash2, Undo2, X } from "../shell/icons";
-import { type Act, restorePhotos, setFavorite, type ToPurge, trashPhotos } from "../state/photo-actions";
+import { flag, markKeys, rate, setFavorite } from "../state/marks";
+import { type Act, restorePhotos, type ToPurge, trashPhotos } from "../state/photo-actions";
 import type { PhotoList } from "../state/photo-list";
+import { MarkActions } from "./mark-actions";
 import type { Selection } from "./selection";
 import { type Share, useChosen } from "./use-chosen";
 
@@ -27,7 +29,12 @@ export function SelectionBar({ list, selection, onPurge }: SelectionBarProps) {
   const favor = () => favorites !== null && void setFavorite(favorites !== "all", ids, all);
   const { trashed } = list.filter;
   // Asked before the grid's own keys, which are for the one photo that they stand on.
-  useKeys(trashed ? { r: act(restorePhotos), Delete: () => onPurge({ ids, all, many }) } : { f: favor, Delete: act(trashPhotos) });
+  const marks = markKeys({
+    favorite: favor,
+    rate: (rating) => void rate(rating, ids, all),
+    flag: (pick) => void flag(pick, ids, all),
+  });
+  useKeys(trashed ? { r: act(restorePhotos), Delete: () => onPurge({ ids, all, many }) } : { ...marks, Delete: act(trashPhotos) });
   const isAll = selection.everything.value?.except.size === 0 || (!list.more.value && ids.length === list.ids.value.length);
   return (
     <div class="selection-bar" data-testid="selection-bar">
@@ -42,7 +49,7 @@ export function SelectionBar({ list, selection, onPurge }: SelectionBarProps) {
       )}
       <div class="rest" />
       {trashed ? (
-        <>
+        <div class="selection-actions">
           <button type="button" class="button" title="Restore (r)" onClick={act(restorePhotos)}>
             <Icon of={Undo2} />
             <span>Restore</span>
@@ -51,9 +58,9 @@ export function SelectionBar({ list, selection, onPurge }: SelectionBarProps) {
             <Icon of={Trash2} />
             <span>Delete for good</span>
           </button>
-        </>
+        </div>
       ) : (
-        <>
+        <div class="selection-actions">
           <SelectionActions list={list} selection={selection} target={{ ids, all }} many={many} />
           <button
             type="button"
@@ -66,11 +73,12 @@ export function SelectionBar({ list, selection, onPurge }: SelectionBarProps) {
             <Icon of={Heart} />
             <span>Favourite</span>
           </button>
+          <MarkActions ids={ids} all={all} />
           <button type="button" class="button" title="Move to the trash (Del)" onClick={act(trashPhotos)}>
             <Icon of={Trash2} />
             <span>Trash</span>
           </button>
-        </>
+        </div>
       )}
     </div>
   );

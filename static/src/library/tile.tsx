@@ -1,9 +1,10 @@
 import type { Signal } from "@preact/signals";
-import { useRef } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import type { Photo } from "../api/types";
+import { Stars } from "../marks/stars";
 import { Icon } from "../shell/icon";
-import { Check, Heart } from "../shell/icons";
-import { toggleFavorite } from "../state/photo-actions";
+import { Check, Flag, FlagOff, Heart } from "../shell/icons";
+import { rate, toggleFavorite } from "../state/marks";
 import { canRetry, isLost, spokenName, spokenState } from "../state/photos";
 import { TimeLeft } from "../viewer/time-left";
 import { Picture, RetryRetrieval } from "./picture";
@@ -30,9 +31,11 @@ interface TileProps {
 
 /** One picture of the grid: a link to the viewer, and a circle to choose it. */
 export function Tile({ photo, href, chosen, active, isStop, choosing, box, onOpen, onChoose, onDrag, mark, onReach }: TileProps) {
-  const { id } = photo.value;
+  const { id, rating, pick, deleted_at } = photo.value;
   const name = spokenName(photo.value);
   const stop = isStop ? 0 : -1;
+  /** Stars to press are there under the pointer alone: for the keyboard there are the digits. */
+  const [isPointedAt, point] = useState(false);
   const press = useRef<{ timer?: ReturnType<typeof setTimeout>; long: boolean }>({ long: false });
 
   const endPress = () => clearTimeout(press.current.timer);
@@ -59,7 +62,9 @@ export function Tile({ photo, href, chosen, active, isStop, choosing, box, onOpe
       role="gridcell"
       aria-selected={chosen}
       onFocusIn={() => onReach(id)}
-      class={`tile ${chosen ? "chosen" : ""} ${active ? "active" : ""}`}
+      onPointerEnter={({ pointerType }) => pointerType !== "touch" && point(true)}
+      onPointerLeave={() => point(false)}
+      class={`tile ${chosen ? "chosen" : ""} ${active ? "active" : ""} ${pick === "reject" ? "rejected" : ""}`}
       style={{ top: `${box.top}px`, left: `${box.left}px`, width: `${box.width}px`, height: `${box.height}px` }}
       data-testid="tile"
       data-photo={id}
@@ -83,7 +88,7 @@ export function Tile({ photo, href, chosen, active, isStop, choosing, box, onOpe
         <Picture photo={photo} box={box} />
       </a>
       {mark && <i class={`drop-mark ${mark}`} data-testid="drop-mark" />}
-      {photo.value.deleted_at !== null && <TimeLeft deletedAt={photo.value.deleted_at} />}
+      {deleted_at !== null && <TimeLeft deletedAt={deleted_at} />}
       {isLost(photo.value) && canRetry(photo.value) && <RetryRetrieval photo={photo.value} isStop={isStop} />}
       <button
         type="button"
@@ -102,10 +107,18 @@ export function Tile({ photo, href, chosen, active, isStop, choosing, box, onOpe
         tabIndex={stop}
         aria-pressed={photo.value.favorite}
         aria-label={`Favourite ${name}`}
-        onClick={() => toggleFavorite([id])}
+        onClick={() => toggleFavorite(id)}
       >
         <Icon of={Heart} />
       </button>
+      {deleted_at === null && (rating > 0 || isPointedAt) && (
+        <Stars rating={rating} label={`Rating of ${name}`} isStop={false} onRate={(stars) => void rate(stars, [id])} />
+      )}
+      {pick !== null && (
+        <span class={`tile-flag ${pick}`} title={pick === "pick" ? "Picked" : "Rejected"}>
+          <Icon of={pick === "pick" ? Flag : FlagOff} />
+        </span>
+      )}
     </div>
   );
 }

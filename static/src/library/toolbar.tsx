@@ -2,11 +2,12 @@ import { useState } from "preact/hooks";
 import type { PhotoSource } from "../api/types";
 import { inspectorOpen, rowHeight } from "../app/preferences";
 import { isWide } from "../app/responsive";
-import { IconButton } from "../shell/icon";
-import { Heart, PanelRight, SlidersHorizontal } from "../shell/icons";
-import type { PhotoFilter } from "../state/photo-list";
+import { Icon, IconButton } from "../shell/icon";
+import { Heart, PanelRight, SlidersHorizontal, X } from "../shell/icons";
+import { isNarrowed, type PhotoFilter } from "../state/photo-list";
 import { sessions } from "../state/sessions";
 import { UploadButtons } from "../upload/upload-button";
+import { MarkFilter } from "./mark-filter";
 import { SearchField } from "./search-field";
 
 const SOURCES: { value: PhotoSource | null; label: string; meaning: string }[] = [
@@ -23,7 +24,7 @@ interface ToolbarProps {
 
 /** What to show, how large, and the inspector's switch. Where there is little room the filters stand in a row of their own. */
 export function Toolbar({ filter, onFilter }: ToolbarProps) {
-  const narrowed = filter.source !== null || filter.session !== null || filter.favorite;
+  const narrowed = isNarrowed(filter);
   const [shown, show] = useState(narrowed);
   return (
     <>
@@ -110,6 +111,22 @@ function Filters({ filter, onFilter }: ToolbarProps) {
         pressed={filter.favorite}
         onClick={() => onFilter({ favorite: !filter.favorite })}
       />
+      <MarkFilter filter={filter} onFilter={onFilter} />
+      {filter.tag !== null && (
+        <span class="tag tag-filter">
+          <span class="ellipsis" title={`Tag: ${filter.tag}`}>
+            {filter.tag}
+          </span>
+          <button
+            type="button"
+            aria-label={`Not only ${filter.tag}`}
+            title="Remove this filter"
+            onClick={() => onFilter({ tag: null })}
+          >
+            <Icon of={X} />
+          </button>
+        </span>
+      )}
     </>
   );
 }

@@ -20,8 +20,12 @@ function closeAllBut(...used: PhotoList[]): void {
   const idle = [...open].filter(([, list]) => !used.includes(list));
   const kept = idle.filter(([, list]) => list.loaded.peek()).slice(-KEPT_OPEN);
   for (const one of idle) {
-    if (kept.includes(one)) continue;
     const [key, list] = one;
+    if (kept.includes(one)) {
+      // Nobody looks at it: it is as its filter says.
+      if (list.hasStale.peek()) list.release();
+      continue;
+    }
     list.close();
     open.delete(key);
   }

@@ -1,5 +1,14 @@
 import { Dialog } from "./dialog";
 
+const MARKS: [string[], string][] = [
+  [["f"], "Favourite"],
+  [["1", "…", "5"], "Rate"],
+  [["0"], "No rating"],
+  [["p"], "Pick"],
+  [["x"], "Reject"],
+  [["u"], "No flag"],
+];
+
 const KEYS: [string, [string[], string][]][] = [
   [
     "Anywhere",
@@ -25,7 +34,7 @@ const KEYS: [string, [string[], string][]][] = [
       [["Ctrl Space"], "Select"],
       [["Ctrl A"], "Select all"],
       [["Esc"], "Clear the selection"],
-      [["f"], "Favourite"],
+      ...MARKS,
       [["+"], "Add to an album"],
       [["Del"], "To the trash"],
       [["i"], "Info"],
@@ -54,12 +63,19 @@ const KEYS: [string, [string[], string][]][] = [
       [["i"], "Info"],
       [["z"], "Fit or 100 %"],
       [["t"], "Filmstrip"],
-      [["f"], "Favourite"],
+      ...MARKS,
       [["+"], "Add to an album"],
       [["s"], "Select, unselect (in a step)"],
       [["d"], "Download"],
       [["Del"], "To the trash"],
       [["Esc"], "Close"],
+    ],
+  ],
+  [
+    "In a caption",
+    [
+      [["Ctrl Enter"], "Save"],
+      [["Esc"], "Save, and leave it"],
     ],
   ],
   [

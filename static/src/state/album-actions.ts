@@ -1,15 +1,12 @@
-import type { Album, Photo } from "../api/types";
+import type { Album } from "../api/types";
 import { count } from "../app/format";
 import { toastFailure } from "../app/toasts";
 import { createAlbum, deleteAlbum, getAlbum, moveInAlbum } from "./albums";
-import { type All, changeMany, type Outcome } from "./bulk";
-import { moment, toldSince } from "./freshness";
-import { showPhoto } from "./photo-actions";
+import { type All, undoMany } from "./bulk";
+import { changePhotos } from "./photo-actions";
 import type { PhotoList } from "./photo-list";
-import { getPhoto } from "./photos";
+import type { Change } from "./photos";
 import { offerUndo } from "./undo";
-
-type Albums = Photo["albums"];
 
 /** What an action is on: photos by their names, or all of a list, of which the page has these. */
 export interface Target {
@@ -21,47 +18,21 @@ function nameOf(id: string): string {
   return `“${getAlbum(id)?.name ?? "the album"}”`;
 }
 
-/** Shown at once, and taken back where it failed. */
-async function change(
-  action: "add_to_album" | "remove_from_album",
-  { ids, all }: Target,
-  album: string,
-  after: (albums: Albums) => Albums,
-  words: { doing: string; failed: string },
-): Promise<Outcome | null> {
-  const before = ids.map((id) => getPhoto(id)?.peek()).filter((photo) => photo !== undefined);
-  const request = changeMany(action, ids, all, album);
-  // Before anything leaves the list, which would read on.
-  if (all && action === "remove_from_album" && all.list.filter.album === album) void all.list.during(words.doing, request);
-  for (const photo of before) showPhoto(photo.id, { ...photo, albums: after(photo.albums) });
-  const asked = moment();
-  try {
-    return await request;
-  } catch (failure) {
-    for (const photo of before) if (!toldSince(photo.id, asked)) showPhoto(photo.id, photo);
-    toastFailure(words.failed, failure);
-    return null;
-  }
-}
-
 /** An album gets them oldest first, behind those that it has. */
-export function addToAlbum(target: Target, album: Pick<Album, "id" | "name">): Promise<void> {
-  const inTime = { ...target, ids: target.ids.toSorted() };
-  const others = (albums: Albums) => albums.filter(({ id }) => id !== album.id);
-  const outcome = change("add_to_album", inTime, album.id, (albums) => [...others(albums), { id: album.id, name: album.name }], {
-    doing: "Adding to the album",
-    failed: "Not added.",
-  });
-  return offerUndo(outcome, (many) =>
-    many > 0 ? `${count(many, "photo")} added to ${nameOf(album.id)}` : `Already in ${nameOf(album.id)}`,
+export function addToAlbum({ ids, all }: Target, { id, name }: Pick<Album, "id" | "name">): Promise<void> {
+  const words = { doing: "Adding to the album", failed: "Not added." };
+  const change: Change = (photo) =>
+    photo.albums.some((one) => one.id === id) ? photo : { ...photo, albums: [...photo.albums, { id, name }] };
+  return offerUndo(changePhotos({ action: "add_to_album", value: id, change, words }, ids.toSorted(), all), (many) =>
+    many > 0 ? `${count(many, "photo")} added to ${nameOf(id)}` : `Already in ${nameOf(id)}`,
   );
 }
 
-export function removeFromAlbum(target: Target, album: string): Promise<void> {
-  const after = (albums: Albums) => albums.filter(({ id }) => id !== album);
+export function removeFromAlbum({ ids, all }: Target, album: string): Promise<void> {
   const words = { doing: "Removing from the album", failed: "Not removed." };
+  const change: Change = (photo) => ({ ...photo, albums: photo.albums.filter(({ id }) => id !== album) });
   return offerUndo(
-    change("remove_from_album", target, album, after, words),
+    changePhotos({ action: "remove_from_album", value: album, change, words }, ids, all),
     (many) => `${count(many, "photo")} removed from ${nameOf(album)}`,
   );
 }
@@ -81,17 +52,13 @@ export async function addToNewAlbum(name: string, description: string | null, ta
 /** Its photos stay in the library. */
 export function removeAlbum({ id, name }: Pick<Album, "id" | "name">): Promise<void> {
   const outcome = deleteAlbum(id).then(
-    (undo) => ({ changed: 1, undo: [undo] }),
+    (undo) => ({ changed: 1, undo: () => undoMany([undo]) }),
     (failure: unknown) => {
       toastFailure("The album was not deleted.", failure);
       return null;
     },
   );
-  return offerUndo(
-    outcome,
-    () => `“${name}” was deleted; its photos stay in the library`,
-    () => `“${name}” is back`,
-  );
+  return offerUndo(outcome, () => `“${name}” was deleted; its photos stay in the library`, { undone: () => `“${name}” is back` });
 }
 
 /** In the album's own order, of which the list shows what was read. */

@@ -1,5 +1,5 @@
 import { answerOf, api, within } from "../api/client";
-import type { BulkAction, BulkFilter } from "../api/types";
+import type { BulkAction, BulkFilter, BulkValue } from "../api/types";
 import type { PhotoFilter, PhotoList } from "./photo-list";
 
 /** As many as one request may name. */
@@ -16,18 +16,22 @@ export interface All {
 
 export interface Outcome {
   changed: number;
-  /** What undoes it; empty where nothing does. */
-  undo: string[];
+  /** Undoes it, and says how many photos are again as they were; null where nothing can be undone. */
+  undo: (() => Promise<number>) | null;
 }
 
 /** A list's filter, in the words of the service. */
-export function queryOf({ trashed, source, session, album, order, favorite, q }: PhotoFilter): BulkFilter {
+export function queryOf(filter: PhotoFilter): BulkFilter {
+  const { trashed, source, session, album, order, favorite, ratingMin, flags, tag, q } = filter;
   return {
     trashed,
     source: source && [source],
     session_id: session === null ? null : [session],
     album_id: album === null ? null : [album],
     favorite: favorite || null,
+    rating_min: ratingMin,
+    pick: flags && [...flags],
+    tag: tag === null ? null : [tag],
     q,
     order,
   };
@@ -35,24 +39,28 @@ export function queryOf({ trashed, source, session, album, order, favorite, q }:
 
 function send(
   action: BulkAction,
-  value: string | undefined,
+  value: BulkValue,
   photos: { ids: string[] } | { filter: BulkFilter; newest_id: string | null; except_ids: string[] },
 ) {
   return answerOf(
-    api.POST("/api/v1/photos/bulk", { body: { action, ...photos, ...(value && { value }) }, fetch: within(TIMEOUT_MS) }),
+    api.POST("/api/v1/photos/bulk", {
+      body: { action, ...(value === undefined ? {} : { value }), ...photos },
+      fetch: within(TIMEOUT_MS),
+    }),
   );
 }
 
-/** Changes the named ones, or with `all` those. `value` goes with the action. */
-export async function changeMany(action: BulkAction, ids: readonly string[], all: All | null, value?: string): Promise<Outcome> {
-  const outcome: Outcome = { changed: 0, undo: [] };
-  const add = ({ changed, undo }: { changed: number; undo: string | null }) => {
-    outcome.changed += changed;
-    if (undo !== null) outcome.undo.push(undo);
+/** Changes the named ones, or with `all` those. `value` is the action's, if it has one. */
+export async function changeMany(action: BulkAction, ids: readonly string[], all: All | null, value?: BulkValue): Promise<Outcome> {
+  const undo: string[] = [];
+  let changed = 0;
+  const add = (answer: { changed: number; undo: string | null }) => {
+    changed += answer.changed;
+    if (answer.undo !== null) undo.push(answer.undo);
   };
   if (all) add(await send(action, value, { filter: queryOf(all.list.filter), newest_id: all.newest, except_ids: [...all.except] }));
   else for (let at = 0; at < ids.length; at += MOST_IDS) add(await send(action, value, { ids: ids.slice(at, at + MOST_IDS) }));
-  return outcome;
+  return { changed, undo: undo.length > 0 ? () => undoMany(undo) : null };
 }
 
 /** How many photos are again as they were. */
@@ -63,4 +71,25 @@ export async function undoMany(undo: readonly string[]): Promise<number> {
     changed += (await answerOf(api.POST("/api/v1/undo/{undo}", { params, fetch: within(TIMEOUT_MS) }))).changed;
   }
   return changed;
+}
+
+interface Sent {
+  /** Null for all of a list. */
+  ids: ReadonlySet<string> | null;
+  ended: Promise<unknown>;
+}
+
+const sent = new Set<Sent>();
+
+/** Sends what changes a photo once what was sent before about the same one is answered: the last word is the newest. */
+export async function inTurn<T>(ids: readonly string[], all: All | null, send: () => Promise<T>): Promise<T> {
+  const before = [...sent].filter((other) => all || other.ids === null || ids.some((id) => other.ids!.has(id)));
+  const answered = before.length > 0 ? Promise.allSettled(before.map(({ ended }) => ended)).then(send) : send();
+  const one: Sent = { ids: all ? null : new Set(ids), ended: answered };
+  sent.add(one);
+  try {
+    return await answered;
+  } finally {
+    sent.delete(one);
+  }
 }

@@ -1,9 +1,9 @@
 import { signal } from "@preact/signals";
 import { answerOf, api } from "../api/client";
-import { toast, toastFailure } from "../app/toasts";
+import { toastFailure } from "../app/toasts";
 import { moment } from "./freshness";
 import { putStep, type StepState } from "./steps";
-import { offerToUndo } from "./undo";
+import { offerUndo } from "./undo";
 
 /** What was chosen here and is not answered yet, by step. */
 const unanswered = signal<ReadonlyMap<string, { photo: string | null }>>(new Map());
@@ -20,15 +20,12 @@ export function selectionOf(step: StepState): string | null {
 export function toggleSelection(step: StepState, photo: string): void {
   const former = selectionOf(step);
   const next = former === photo ? null : photo;
-  const done = select(step.id, next);
-  const undo = done.then((succeeded) => (succeeded ? () => undoSelection(step.id, former) : null));
   const words = next === null ? "No picture is selected" : former === null ? "Selected" : "Selection changed";
-  const said = done.then((succeeded) => (succeeded ? words : null));
-  void offerToUndo(undo, said, `selection of ${step.id}`);
-}
-
-async function undoSelection(step: string, former: string | null): Promise<void> {
-  if (await select(step, former)) toast("Undone: the selection is as before");
+  const undo = async () => ((await select(step.id, former)) ? 1 : 0);
+  const outcome = select(step.id, next).then((done) => (done ? { changed: 1, undo } : null));
+  // What fails is said by itself.
+  const undone = (changed: number) => (changed > 0 ? "Undone: the selection is as before" : null);
+  void offerUndo(outcome, () => words, { kind: `selection of ${step.id}`, undone });
 }
 
 /** Shows at once; false when it was refused, and is taken back. */

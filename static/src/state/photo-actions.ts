@@ -1,11 +1,11 @@
 import { answerOf, api, within } from "../api/client";
-import type { BulkAction, BulkFilter, Photo } from "../api/types";
+import type { BulkAction, BulkFilter, BulkValue } from "../api/types";
 import { count } from "../app/format";
 import { toast, toastFailure } from "../app/toasts";
-import { type All, changeMany, type Outcome } from "./bulk";
+import { type All, changeMany, inTurn, type Outcome } from "./bulk";
 import { photoEvents, resyncEvents } from "./feed-events";
-import { moment, tell, toldSince } from "./freshness";
-import { forgetPhoto, getPhoto } from "./photos";
+import { tell } from "./freshness";
+import { beginChange, type Change, endChange, forgetPhoto, getPhoto } from "./photos";
 import { offerUndo } from "./undo";
 
 /** A large trash takes its time: each file is deleted. */
@@ -14,67 +14,61 @@ const PURGE_TIMEOUT_MS = 10 * 60_000;
 /** Every action is on the photos named, or, with `all`, on all of a list; the names are then those that the page has. */
 export type Act = (ids: readonly string[], all?: All | null) => Promise<void>;
 
-/** To be seen at once, as if the feed had told it. */
-export function showPhoto(id: string, photo: Photo): void {
-  const known = getPhoto(id);
-  if (!known) return;
-  known.value = photo;
+/** The list settles it at once. */
+function tellPage(id: string): void {
   tell(id);
   photoEvents.emit({ id, byHand: true });
 }
 
+interface Wanted {
+  action: BulkAction;
+  value?: BulkValue;
+  /** What it makes of a photo. */
+  change: Change;
+  words: { doing: string; failed: string };
+}
+
 /** The page shows the change at once; the feed confirms it, or it is taken back where it failed. Null when it did. */
-async function change(
-  action: BulkAction,
+export async function changePhotos(
+  { action, value, change, words }: Wanted,
   ids: readonly string[],
-  all: All | null,
-  after: Partial<Photo>,
-  words: { doing: string; failed: string },
+  all: All | null = null,
 ): Promise<Outcome | null> {
-  const before = ids.map((id) => getPhoto(id)?.peek()).filter((photo) => photo !== undefined);
-  const request = changeMany(action, ids, all);
+  const shown = ids.filter((id) => getPhoto(id) !== undefined);
+  const request = inTurn(ids, all, () => changeMany(action, ids, all, value));
   // Before anything leaves the list, which would read on.
   if (all) void all.list.during(words.doing, request);
-  for (const photo of before) showPhoto(photo.id, { ...photo, ...after });
-  const asked = moment();
+  for (const id of shown) {
+    beginChange(id, change);
+    tellPage(id);
+  }
+  const end = (isDone: boolean) => {
+    for (const id of shown) endChange(id, change, isDone);
+  };
   try {
-    return await request;
+    const outcome = await request;
+    end(true);
+    return outcome;
   } catch (failure) {
-    // What failed without an answer may have been done all the same: then the feed has told so.
-    for (const photo of before) if (!toldSince(photo.id, asked)) showPhoto(photo.id, photo);
+    end(false);
+    for (const id of shown) tellPage(id);
     toastFailure(words.failed, failure);
     return null;
   }
 }
 
 export const trashPhotos: Act = (ids, all = null) => {
-  const after = { deleted_at: new Date().toISOString() };
+  const deleted_at = new Date().toISOString();
   const words = { doing: "Moving to the trash", failed: "Not moved to the trash." };
-  return offerUndo(change("trash", ids, all, after, words), (many) => `${count(many, "photo")} moved to the trash`);
+  const outcome = changePhotos({ action: "trash", change: (photo) => ({ ...photo, deleted_at }), words }, ids, all);
+  return offerUndo(outcome, (many) => `${count(many, "photo")} moved to the trash`);
 };
 
 export const restorePhotos: Act = (ids, all = null) => {
   const words = { doing: "Restoring", failed: "Not restored." };
-  return offerUndo(change("restore", ids, all, { deleted_at: null }, words), (many) => `${count(many, "photo")} restored`);
+  const outcome = changePhotos({ action: "restore", change: (photo) => ({ ...photo, deleted_at: null }), words }, ids, all);
+  return offerUndo(outcome, (many) => `${count(many, "photo")} restored`);
 };
-
-/** One heart shows by itself what was done; of many, a message tells. */
-export function setFavorite(favorite: boolean, ids: readonly string[], all: All | null = null): Promise<void> {
-  const action = favorite ? "favorite" : "unfavorite";
-  const words = { doing: "Changing favourites", failed: "Not changed." };
-  const done = favorite ? "added to the favourites" : "removed from the favourites";
-  const outcome = change(action, ids, all, { favorite }, words);
-  return offerUndo(outcome, (many) => (many > 1 ? `${count(many, "photo")} ${done}` : null));
-}
-
-/** Makes all of them favourites, or none when all of them are. */
-export function toggleFavorite(ids: readonly string[]): void {
-  const all = ids.every((id) => getPhoto(id)?.peek().favorite);
-  void setFavorite(
-    !all,
-    ids.filter((id) => getPhoto(id)?.peek().favorite === all),
-  );
-}
 
 /** What is deleted for good if the owner says so. */
 export interface ToPurge {

@@ -9,6 +9,7 @@ const { PhotoList } = await import("./photo-list");
 const { putPhoto } = await import("./photos");
 
 type Photo = Parameters<typeof putPhoto>[0];
+type Filter = ConstructorParameters<typeof PhotoList>[0];
 
 const everything: PhotoFilter = {
   trashed: false,
@@ -17,17 +18,21 @@ const everything: PhotoFilter = {
   album: null,
   order: "newest",
   favorite: false,
+  ratingMin: null,
+  flags: null,
+  tag: null,
   q: null,
 };
 
-function photo(id: string): Photo {
-  return { id, deleted_at: null, source: "mirrored", session_id: null, favorite: false } as Photo;
+function photo(id: string, values: Partial<Photo> = {}): Photo {
+  const plain = { id, deleted_at: null, source: "mirrored", session_id: null, favorite: false, rating: 0, pick: null, tags: [] };
+  return { ...plain, ...values } as Photo;
 }
 
-async function listOf(...ids: string[]) {
-  const page = { items: ids.map(photo), next_cursor: null };
+async function listOf(filter: Filter, ...ids: string[]) {
+  const page = { items: ids.map((id) => photo(id)), next_cursor: null };
   asked.mockResolvedValue(new Response(JSON.stringify(page), { headers: { "Content-Type": "application/json" } }));
-  const list = new PhotoList(everything);
+  const list = new PhotoList(filter);
   await vi.waitUntil(() => list.loaded.value);
   return list;
 }
@@ -43,7 +48,7 @@ describe("a list that is held", () => {
   let list: Awaited<ReturnType<typeof listOf>>;
 
   beforeEach(async () => {
-    list = await listOf("b3", "b2", "b1");
+    list = await listOf(everything, "b3", "b2", "b1");
     list.holding.value = true;
   });
   afterEach(() => list.close());
@@ -76,5 +81,56 @@ describe("a list that is held", () => {
     expect(list.ids.value).toEqual(["c2", "b3", "b2", "b1"]);
     list.release();
     expect(list.ids.value).toEqual(["c4", "c3", "c2", "c1", "b3", "b2", "b1"]);
+  });
+});
+
+describe("a list whose photos are marked otherwise", () => {
+  const unflagged = { ...everything, flags: ["none"] as const };
+  let list: Awaited<ReturnType<typeof listOf>>;
+
+  async function mark(id: string, values: Partial<Photo>): Promise<void> {
+    putPhoto(photo(id, values));
+    photoEvents.emit({ id, byHand: true });
+    await Promise.resolve();
+  }
+
+  beforeEach(async () => {
+    for (const id of ["b1", "b2", "b3"]) putPhoto(photo(id));
+    list = await listOf(unflagged, "b3", "b2", "b1");
+  });
+  afterEach(() => list.close());
+
+  test("loses them at once while nobody looks closely", async () => {
+    await mark("b2", { pick: "reject" });
+    expect(list.ids.value).toEqual(["b3", "b1"]);
+  });
+
+  test("keeps them where they are until it is released, also when it is read again", async () => {
+    list.holding.value = true;
+    await mark("b2", { pick: "reject" });
+    expect(list.ids.value).toEqual(["b3", "b2", "b1"]);
+    expect(list.hasStale.value).toBe(true);
+    const page = { items: [photo("b3"), photo("b1")], next_cursor: null };
+    asked.mockResolvedValue(new Response(JSON.stringify(page), { headers: { "Content-Type": "application/json" } }));
+    await list.reload();
+    expect(list.ids.value).toEqual(["b3", "b2", "b1"]);
+    list.release();
+    expect(list.ids.value).toEqual(["b3", "b1"]);
+    expect(list.hasStale.value).toBe(false);
+  });
+
+  test("keeps them where they are when the mark is taken back", async () => {
+    list.holding.value = true;
+    await mark("b2", { pick: "pick" });
+    await mark("b2", {});
+    list.release();
+    expect(list.ids.value).toEqual(["b3", "b2", "b1"]);
+  });
+
+  test("loses what is trashed at once, though it was marked", async () => {
+    list.holding.value = true;
+    await mark("b2", { pick: "pick" });
+    await mark("b2", { pick: "pick", deleted_at: "2026-11-29T12:00:00Z" });
+    expect(list.ids.value).toEqual(["b3", "b1"]);
   });
 });

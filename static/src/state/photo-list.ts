@@ -14,9 +14,21 @@ export interface PhotoFilter {
   /** `position`: the album's own. */
   order: "newest" | "position";
   favorite: boolean;
+  /** At least so many stars. */
+  ratingMin: number | null;
+  /** Any of these. */
+  flags: readonly FlagFilter[] | null;
+  tag: string | null;
   /** Words to search for; only the service can tell what they match. */
   q: string | null;
 }
+
+/** Whether it leaves photos of its place out, but for a search. */
+export function isNarrowed({ source, session, favorite, ratingMin, flags, tag }: PhotoFilter): boolean {
+  return favorite || [source, session, ratingMin, flags, tag].some((one) => one !== null);
+}
+
+export type FlagFilter = NonNullable<Photo["pick"]> | "none";
 
 const PAGE = 200;
 const BATCH_MS = 150;
@@ -29,7 +41,10 @@ function matches(photo: Photo, filter: PhotoFilter): boolean {
     (filter.source === null || photo.source === filter.source) &&
     (filter.session === null || photo.session_id === filter.session) &&
     (filter.album === null || photo.albums.some(({ id }) => id === filter.album)) &&
-    (!filter.favorite || photo.favorite)
+    (!filter.favorite || photo.favorite) &&
+    photo.rating >= (filter.ratingMin ?? 0) &&
+    (filter.flags === null || filter.flags.includes(photo.pick ?? "none")) &&
+    (filter.tag === null || photo.tags.includes(filter.tag))
   );
 }
 
@@ -74,11 +89,16 @@ export class PhotoList {
   readonly more = computed(() => this.#cursor.value !== null);
   /** How many newer photos are held back. */
   readonly waiting = computed(() => this.#held.value.length);
+  /** Whether some are still shown that the filter does not find any more. */
+  readonly hasStale = signal(false);
 
   readonly #cursor = signal<string | null>(null);
   readonly #held = signal<readonly string[]>([]);
+  /** What was marked otherwise while somebody looked closely: it stays where it is until nobody does. */
+  #stale = new Set<string>();
   /** The newest one ever shown: only what is newer is held back, not what returns to its place. */
   #newest = "";
+  #shown: { ids: readonly string[]; set: ReadonlySet<string> } = { ids: [], set: new Set() };
   readonly #abort = new AbortController();
   readonly #subscriptions: (() => void)[];
   /** What events were about since the list last changed. */
@@ -111,10 +131,14 @@ export class PhotoList {
     for (const end of this.#subscriptions) end();
   }
 
-  /** Shows what was held back. */
+  /** Shows what was held back, and lets go of what the filter does not find any more. */
   release(): void {
     this.#newest = this.#held.value[0] ?? this.#newest;
-    this.#show(this.#all());
+    const stale = this.#stale;
+    this.#stale = new Set();
+    this.hasStale.value = false;
+    if (stale.size > 0 && this.filter.q !== null) void this.reload();
+    this.#show(this.#withNews(this.#all(), stale));
   }
 
   loadMore(): Promise<void> {
@@ -181,7 +205,9 @@ export class PhotoList {
       after = page.next;
     } while (after !== null && oldest !== undefined && (this.ordered ? fresh.length < many : fresh.every((id) => id > oldest)));
     this.#cursor.value = after;
-    this.#show(this.#withNews(fresh, this.#meanwhile));
+    const last = after === null ? undefined : fresh.at(-1);
+    const stale = [...this.#stale].filter((id) => this.#isIn(id) && (last === undefined || id > last));
+    this.#show(this.#withNews(this.ordered ? fresh : mergeNewestFirst(fresh, stale), this.#meanwhile));
   }
 
   /** With the next page. */
@@ -206,7 +232,20 @@ export class PhotoList {
 
   #isIn(id: string): boolean {
     const photo = getPhoto(id)?.peek();
-    return photo !== undefined && matches(photo, this.filter);
+    return photo !== undefined && (matches(photo, this.filter) || this.#isStale(photo));
+  }
+
+  #isShown(id: string): boolean {
+    const ids = this.ids.peek();
+    if (this.#shown.ids !== ids) this.#shown = { ids, set: new Set(ids) };
+    return this.#shown.set.has(id);
+  }
+
+  /** The trash and the library never mix, and an album shows nothing that was taken out of it. */
+  #isStale(photo: Photo): boolean {
+    const { trashed, album } = this.filter;
+    const isOfHere = (photo.deleted_at !== null) === trashed && (album === null || photo.albums.some(({ id }) => id === album));
+    return isOfHere && this.#stale.has(photo.id);
   }
 
   /** All but what is newer than anything shown so far while newer photos are held back; there must be something to look at. */
@@ -233,6 +272,12 @@ export class PhotoList {
 
   #hear({ id, byHand }: PhotoEvent): void {
     this.#meanwhile.add(id);
+    // Whether a search still finds it, only the service knows.
+    const mayLeave = this.filter.q !== null || !this.#isIn(id);
+    if (this.holding.peek() && mayLeave && this.#isShown(id)) {
+      this.#stale.add(id);
+      this.hasStale.value = true;
+    }
     if (this.ordered && this.#isIn(id)) return this.ids.peek().includes(id) ? undefined : this.#readSoon(ORDER_AGAIN_MS);
     if (this.filter.q !== null && this.#isIn(id)) return this.#readSoon(SEARCH_AGAIN_MS);
     this.#news.add(id);

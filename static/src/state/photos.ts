@@ -1,10 +1,21 @@
 import { type Signal, signal } from "@preact/signals";
 import type { Photo } from "../api/types";
-import { clockTime } from "../app/format";
+import { clockTime, starsWords } from "../app/format";
 import { toldSince } from "./freshness";
 import { isAway } from "./server-alarm";
 
 const photos = new Map<string, Signal<Photo>>();
+
+/** What somebody on this page does to a photo; done twice, it changes no more than once. */
+export type Change = (photo: Photo) => Photo;
+
+/** A photo as the service told of it last, and the changes that are shown on top of it until they are answered. */
+interface Unanswered {
+  told: Photo;
+  changes: { change: Change; isTold: boolean }[];
+}
+
+const unanswered = new Map<string, Unanswered>();
 
 /**
  * Remembers the newest version of a photo; whoever shows it redraws alone. `asked` is the moment of the request that
@@ -13,9 +24,47 @@ const photos = new Map<string, Signal<Photo>>();
 export function putPhoto(photo: Photo, asked = Infinity): boolean {
   const known = photos.get(photo.id);
   if (toldSince(photo.id, asked)) return known !== undefined;
-  if (known) known.value = photo;
+  const open = unanswered.get(photo.id);
+  if (open) {
+    open.told = photo;
+    // An answer of REST may be older than they are; the feed tells what is newest.
+    if (asked === Infinity) for (const one of open.changes) one.isTold = true;
+  }
+  if (known) known.value = open ? shown(open) : photo;
   else photos.set(photo.id, signal(photo));
   return true;
+}
+
+function shown({ told, changes }: Unanswered): Photo {
+  return changes.reduce((photo, { change }) => change(photo), told);
+}
+
+/** Shows a change at once, whatever the service tells meanwhile, until `endChange`. */
+export function beginChange(id: string, change: Change): void {
+  const known = photos.get(id);
+  if (!known) return;
+  const open = unanswered.get(id) ?? { told: known.peek(), changes: [] };
+  unanswered.set(id, open);
+  open.changes.push({ change, isTold: false });
+  known.value = change(known.peek());
+}
+
+/** It was answered: it is part of the photo, or is taken back. Others that are not answered yet stay on show. */
+export function endChange(id: string, change: Change, isDone: boolean): void {
+  const open = unanswered.get(id);
+  const at = open?.changes.findIndex((one) => one.change === change) ?? -1;
+  if (!open || at < 0) return;
+  const [ended] = open.changes.splice(at, 1);
+  // What the service told since may be newer than the answer.
+  if (isDone && !ended!.isTold) open.told = change(open.told);
+  if (open.changes.length === 0) unanswered.delete(id);
+  const known = photos.get(id);
+  if (known) known.value = shown(open);
+}
+
+/** All that the page knows. */
+export function everyPhoto(): Iterable<Signal<Photo>> {
+  return photos.values();
 }
 
 export function getPhoto(id: string): Signal<Photo> | undefined {
@@ -24,6 +73,7 @@ export function getPhoto(id: string): Signal<Photo> | undefined {
 
 export function forgetPhoto(id: string): void {
   photos.delete(id);
+  unanswered.delete(id);
 }
 
 export function isHome(photo: Photo): boolean {
@@ -73,8 +123,14 @@ export function spokenName(photo: Photo): string {
   return [beginningOf(photoName(photo)), seed, clockTime(photo.created_at)].filter(Boolean).join(", ");
 }
 
-/** A picture's name, and with it why it cannot be seen. */
+/** A picture's name, its rating and flag, and why it cannot be seen. */
 export function spokenState(photo: Photo): string {
-  if (isLost(photo)) return `${spokenName(photo)}: ${lostReason(photo)}`;
-  return !isHome(photo) && isAway(photo.backend_id) ? `${spokenName(photo)}: waiting for the server` : spokenName(photo);
+  const marks = [
+    photo.rating > 0 && starsWords(photo.rating),
+    photo.pick === "pick" && "picked",
+    photo.pick === "reject" && "rejected",
+  ];
+  const name = [spokenName(photo), ...marks].filter(Boolean).join(", ");
+  if (isLost(photo)) return `${name}: ${lostReason(photo)}`;
+  return !isHome(photo) && isAway(photo.backend_id) ? `${name}: waiting for the server` : name;
 }

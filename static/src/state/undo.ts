@@ -1,14 +1,20 @@
 import { count } from "../app/format";
 import { dismiss, toast, toastFailure } from "../app/toasts";
-import { type Outcome, undoMany } from "./bulk";
+import type { Outcome } from "./bulk";
 
 interface Undoable {
-  /** What undoes it; null where nothing was changed after all. */
-  undo: Promise<(() => Promise<void>) | null>;
+  /** Null where nothing was changed after all. */
+  outcome: Promise<Outcome | null>;
   /** The message that offers it, if one does. */
   message: number | null;
-  /** Of what is changed again and again, only the last message stays. */
-  about: string | null;
+  /** What is said once it is undone; null where that was said already. */
+  undone: (changed: number) => string | null;
+}
+
+interface Words {
+  /** Of one kind only the newest message stands. */
+  kind?: string | undefined;
+  undone?: Undoable["undone"];
 }
 
 const photosAgain = (changed: number) =>
@@ -24,31 +30,18 @@ const undoable: Undoable[] = [];
 export async function offerUndo(
   outcome: Promise<Outcome | null>,
   words: (changed: number) => string | null,
-  undone = photosAgain,
+  { kind, undone = photosAgain }: Words = {},
 ): Promise<void> {
-  const undo = outcome.then((done) => (done === null || done.undo.length === 0 ? null : () => undoCalls(done.undo, undone)));
-  const said = outcome.then((done) => done && words(done.changed));
-  await offerToUndo(undo, said);
-}
-
-/** As `offerUndo`, of any change. */
-export async function offerToUndo(
-  undo: Undoable["undo"],
-  words: Promise<string | null>,
-  about: string | null = null,
-): Promise<void> {
-  const one: Undoable = { undo, message: null, about };
+  const one: Undoable = { outcome, message: null, undone };
   undoable.push(one);
   if (undoable.length > MOST) undoable.shift();
-  const done = await undo;
-  if (done === null) drop(one);
-  const text = await words;
-  if (text === null) return;
+  const done = await outcome;
+  if (!done?.undo) drop(one);
+  const text = done && words(done.changed);
+  if (done === null || text === null) return;
   const action = { label: "Undo", keys: "Ctrl+Z", run: () => void run(one) };
-  if (undoable.includes(one)) {
-    for (const other of undoable) if (about !== null && other.about === about && other.message !== null) dismiss(other.message);
-    one.message = toast(text, { action });
-  } else if (done === null) toast(text);
+  if (undoable.includes(one)) one.message = toast(text, { action, kind });
+  else if (!done.undo) toast(text, { kind });
 }
 
 /** False when it is undone already, or cannot be. */
@@ -65,14 +58,12 @@ export function undoLast(): void {
 
 async function run(one: Undoable): Promise<void> {
   if (!drop(one)) return;
-  const undo = await one.undo;
+  const outcome = await one.outcome;
   if (one.message !== null) dismiss(one.message);
-  await undo?.();
-}
-
-async function undoCalls(undo: readonly string[], undone: (changed: number) => string): Promise<void> {
+  if (!outcome?.undo) return;
   try {
-    toast(undone(await undoMany(undo)));
+    const text = one.undone(await outcome.undo());
+    if (text !== null) toast(text);
   } catch (failure) {
     toastFailure("Not undone.", failure);
   }

@@ -56,7 +56,6 @@ export function fileFacts(photo: Photo): Fact[] {
   return [
     ...fact("Created", dateTime(photo.created_at)),
     ...fact("Source", SOURCES[photo.source]),
-    ...fact("File name", photo.filename, { mono: true, copy: true }),
     ...fact("File size", photo.file_size === null ? null : bytes(photo.file_size)),
     ...fact("SHA-256", photo.sha256, { mono: true, copy: true }),
   ];

@@ -7,6 +7,9 @@ import type { Photo } from "../api/types";
 import { copyText } from "../app/clipboard";
 import { toast } from "../app/toasts";
 import { RetryRetrieval } from "../library/picture";
+import { PhotoMarks } from "../marks/photo-marks";
+import { TagField } from "../marks/tag-field";
+import { CaptionField, NameField } from "../marks/text-fields";
 import { IconButton } from "../shell/icon";
 import { Check, Copy } from "../shell/icons";
 import { canRetry, isHome, isLost, lostReason } from "../state/photos";
@@ -25,6 +28,7 @@ export function Inspector({ photo }: { photo: Signal<Photo> }) {
           The file is damaged: it lacks its end. The picture is whole all the same.
         </p>
       )}
+      <OwnerFields photo={now} />
       {now.generation_prompt && (
         <Part name="Prompt" copy={now.generation_prompt}>
           <Prompt text={now.generation_prompt} />
@@ -42,7 +46,15 @@ export function Inspector({ photo }: { photo: Signal<Photo> }) {
         <PhotoAlbums photo={now} />
       </Part>
       <Part name="File">
-        <Facts facts={fileFacts(now)} />
+        <Facts facts={fileFacts(now)}>
+          <div class="file-name-row">
+            <dt>File name</dt>
+            <dd>
+              <NameField photo={now} />
+              <CopyButton text={now.filename} what="file name" />
+            </dd>
+          </div>
+        </Facts>
       </Part>
       {now.session_id && now.step_id && (
         <Link href={`/studio/${now.session_id}/${now.step_id}`} class="button">
@@ -55,6 +67,32 @@ export function Inspector({ photo }: { photo: Signal<Photo> }) {
         </Link>
       )}
     </div>
+  );
+}
+
+/** What the owner says of it; in the trash it can be read, and is kept. */
+function OwnerFields({ photo }: { photo: Photo }) {
+  return (
+    <fieldset class="owner-fields" disabled={photo.deleted_at !== null}>
+      <section>
+        <header>
+          <h3 class="label">Rating and flag</h3>
+        </header>
+        <PhotoMarks photo={photo} hasHeart />
+      </section>
+      <section>
+        <header>
+          <h3 class="label">Caption</h3>
+        </header>
+        <CaptionField photo={photo} />
+      </section>
+      <section>
+        <header>
+          <h3 class="label">Tags</h3>
+        </header>
+        <TagField photo={photo} />
+      </section>
+    </fieldset>
   );
 }
 
@@ -111,9 +149,10 @@ function Prompt({ text, muted = false }: { text: string; muted?: boolean }) {
   );
 }
 
-function Facts({ facts }: { facts: readonly Fact[] }) {
+function Facts({ facts, children }: { facts: readonly Fact[]; children?: ComponentChildren }) {
   return (
     <dl>
+      {children}
       {facts.map(({ name, value, mono, copy }) => (
         <div key={name}>
           <dt>{name}</dt>

@@ -2,10 +2,12 @@ import type { ReadonlySignal, Signal } from "@preact/signals";
 import type { Ref } from "preact";
 import type { Photo } from "../api/types";
 import { inspectorOpen } from "../app/preferences";
+import { isPhone } from "../app/responsive";
+import { PhotoMarks } from "../marks/photo-marks";
 import { alarms } from "../shell/alarms";
 import { Icon, IconButton } from "../shell/icon";
 import { ArrowLeft, Check, ChevronLeft, ChevronRight, Download, FolderPlus, Heart, Info, Trash2, Undo2 } from "../shell/icons";
-import { toggleFavorite } from "../state/photo-actions";
+import { toggleFavorite } from "../state/marks";
 import { isHome } from "../state/photos";
 import { TimeLeft } from "./time-left";
 
@@ -49,6 +51,17 @@ export function ViewerBar(props: ViewerBarProps) {
       {zoom && <Zoom level={zoom} onPress={onZoom} />}
       <div class="rest" />
       <Trouble />
+      {photo && !trashed && !isPhone.value && !inspectorOpen.value && <PhotoMarks photo={photo.value} />}
+      {photo && !trashed && (
+        <IconButton
+          class="favorite"
+          icon={Heart}
+          label="Favourite"
+          keys="f"
+          pressed={photo.value.favorite}
+          onClick={() => toggleFavorite(photo.value.id)}
+        />
+      )}
       {photo && isHome(photo.value) && (
         <a
           class="icon-button"
@@ -63,16 +76,6 @@ export function ViewerBar(props: ViewerBarProps) {
       )}
       {photo && !trashed && selected !== null && (
         <IconButton class="selects" icon={Check} label="Select" keys="s" pressed={selected} onClick={onSelect} />
-      )}
-      {photo && !trashed && (
-        <IconButton
-          class="favorite"
-          icon={Heart}
-          label="Favourite"
-          keys="f"
-          pressed={photo.value.favorite}
-          onClick={() => toggleFavorite([photo.value.id])}
-        />
       )}
       {photo && !trashed && <IconButton icon={FolderPlus} label="Add to an album" keys="+" class="to-album" onClick={onAdd} />}
       {trashed && <IconButton icon={Undo2} label="Restore" keys="r" onClick={onRestore} />}

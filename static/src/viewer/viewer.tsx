@@ -4,7 +4,9 @@ import { AlbumPicker } from "../albums/album-picker";
 import { useKeys } from "../app/keys";
 import { filmstripOpen, inspectorOpen } from "../app/preferences";
 import { isPhone } from "../app/responsive";
-import { onlyPhoto, restorePhotos, toggleFavorite, trashPhotos } from "../state/photo-actions";
+import { PhotoMarks } from "../marks/photo-marks";
+import { flag, markKeys, rate, toggleFavorite } from "../state/marks";
+import { onlyPhoto, restorePhotos, trashPhotos } from "../state/photo-actions";
 import { photoName } from "../state/photos";
 import { undoLast } from "../state/undo";
 import { Absent, Unloaded } from "./absent";
@@ -39,7 +41,7 @@ interface ViewerProps {
   onClose: () => void;
 }
 
-/** Height of the bar above and of the strip below: the same, so that the picture stays in the middle (viewer.css). */
+/** Height of the bar above and of the strip or the marks below: the same, so that the picture stays in the middle (viewer.css). */
 const BAR = 60;
 const STRIP = 60;
 /** As much of a phone's height as its sheet may take (inspector.css). */
@@ -55,7 +57,10 @@ export function Viewer({ ids: all, list, shown, choice, inTrash = false, more, o
   const sheet = inspectorOpen.value && isPhone.value;
   const { idle, toggle } = useIdle(root);
   const host = useRef<HTMLDivElement>(null);
-  const below = sheet ? SHEET * window.innerHeight : strip && !idle ? STRIP : 0;
+  const trashed = photo !== null && photo.value.deleted_at !== null;
+  /** On a phone they stand below the picture; elsewhere in the bar. */
+  const marks = isPhone.value && !sheet && photo !== null && !trashed;
+  const below = sheet ? SHEET * window.innerHeight : (strip || marks) && !idle ? STRIP : 0;
   const room = { above: idle ? 0 : BAR, below };
   const { stage, failed } = useStage({ host, ids, index, known: photo !== null, room, onShow: onMove, onTap: toggle, onClose });
   useModal(root);
@@ -68,7 +73,6 @@ export function Viewer({ ids: all, list, shown, choice, inTrash = false, more, o
     const next = ids[index + by];
     if (next !== undefined) onMove(next);
   };
-  const trashed = photo !== null && photo.value.deleted_at !== null;
   const trash = () => photo && !trashed && void trashPhotos([shown]);
   const restore = () => trashed && void restorePhotos([shown]);
   const [adding, add] = useState(false);
@@ -85,7 +89,13 @@ export function Viewer({ ids: all, list, shown, choice, inTrash = false, more, o
       t: () => (filmstripOpen.value = !filmstripOpen.value),
       d: () => download.current?.click(),
       z: () => stage?.toggleZoom(),
-      f: () => toggleFavorite([shown]),
+      ...(trashed
+        ? {}
+        : markKeys({
+            favorite: () => toggleFavorite(shown),
+            rate: (rating) => void rate(rating, [shown]),
+            flag: (pick) => void flag(pick, [shown]),
+          })),
       "+": () => photo && !trashed && add(true),
       r: restore,
       s: () => !trashed && choice?.toggle(shown),
@@ -98,7 +108,7 @@ export function Viewer({ ids: all, list, shown, choice, inTrash = false, more, o
   return (
     <div
       ref={root}
-      class={`viewer ${idle ? "idle" : ""} ${inspectorOpen.value ? "inspecting" : ""} ${strip ? "with-strip" : ""}`}
+      class={`viewer ${idle ? "idle" : ""} ${inspectorOpen.value ? "inspecting" : ""} ${strip || marks ? "with-strip" : ""}`}
       role="dialog"
       aria-modal="true"
       aria-label={photo ? photoName(photo.value) : "Photo"}
@@ -136,6 +146,11 @@ export function Viewer({ ids: all, list, shown, choice, inTrash = false, more, o
         onBefore={index > 0 ? () => step(-1) : null}
         onAfter={index < ids.length - 1 ? () => step(1) : null}
       />
+      {marks && (
+        <div class="viewer-marks">
+          <PhotoMarks photo={photo.value} />
+        </div>
+      )}
       {strip && <Filmstrip ids={ids} index={index} onMove={onMove} />}
       {adding && <AlbumPicker target={{ ids: [shown], all: null }} many={1} onClose={() => add(false)} />}
       {purging !== null && <PurgeQuestion what={onlyPhoto(purging)} onClose={() => askToPurge(null)} />}

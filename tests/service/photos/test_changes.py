@@ -35,6 +35,45 @@ async def test_changes_are_stored_answered_and_told(
     assert cleared["rating"] == 4
 
 
+async def test_what_is_so_already_is_answered_and_not_told_again(
+    client: aiohttp.ClientSession, connection: Connection, feed: Feed
+) -> None:
+    photo = await add_photo(connection)
+    change = {"favorite": True, "rating": 3, "pick": "pick", "caption": "Dawn", "tags": ["sea"], "filename": "a.png"}
+    first = await answer(await client.patch(f"/api/v1/photos/{photo}", json=change), 200)
+    assert await feed.next("photo.updated") == first
+    row = await connection.fetchval("SELECT xmin FROM photos WHERE id = $1", photo)
+    assert await answer(await client.patch(f"/api/v1/photos/{photo}", json=change), 200) == first
+    assert await connection.fetchval("SELECT xmin FROM photos WHERE id = $1", photo) == row, "the row is left alone"
+    await answer(await client.patch(f"/api/v1/photos/{photo}", json={**change, "rating": 5}), 200)
+    assert (await feed.next("photo.updated"))["rating"] == 5, "of the change between nobody was told"
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\n\t"])
+async def test_a_caption_without_a_word_is_none(
+    client: aiohttp.ClientSession, connection: Connection, blank: str
+) -> None:
+    photo = await add_photo(connection, caption="Dawn")
+    changed = await answer(await client.patch(f"/api/v1/photos/{photo}", json={"caption": blank}), 200)
+    assert changed["caption"] is None
+    kept = await answer(await client.patch(f"/api/v1/photos/{photo}", json={"caption": " two\nlines "}), 200)
+    assert kept["caption"] == " two\nlines ", "words are kept as they were typed"
+
+
+async def test_what_the_owner_says_of_a_photo_is_kept_in_the_trash_and_out_of_it(
+    client: aiohttp.ClientSession, connection: Connection
+) -> None:
+    photo = await add_photo(connection)
+    url = f"/api/v1/photos/{photo}"
+    change = {"favorite": True, "rating": 3, "pick": "reject", "caption": "Dawn", "tags": ["sea"], "filename": "a.png"}
+    await answer(await client.patch(url, json=change), 200)
+    await client.delete(url)
+    [trashed] = (await answer(await client.get("/api/v1/photos?trashed=true&pick=reject&rating_min=3"), 200))["items"]
+    assert {name: trashed[name] for name in change} == change
+    restored = await answer(await client.post(f"{url}/restore"), 200)
+    assert {name: restored[name] for name in change} == change
+
+
 @pytest.mark.parametrize(
     "change",
     [
