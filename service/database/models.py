@@ -366,6 +366,14 @@ class GenerationStep(Base):
             "backend_id",
             postgresql_where=text("status IN ('pending', 'processing') AND deleted_at IS NULL"),
         ),
+        # Later than the first release: `migrate.py` builds it, beside reads and writes.
+        Index(
+            "ix_generation_steps_model",
+            "model_key",
+            "id",
+            postgresql_where=text("deleted_at IS NULL"),
+            postgresql_concurrently=True,
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
