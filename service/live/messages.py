@@ -258,6 +258,12 @@ class ModelsUpdated(Resource, frozen=True, kw_only=True):
     backend_id: UUID
 
 
+class SettingsUpdated(Resource, frozen=True, kw_only=True):
+    """These have another value now: read them again."""
+
+    names: list[str]
+
+
 class ItemProgress(Progress, frozen=True, kw_only=True):
     backend_id: UUID
     item_id: int
@@ -313,6 +319,7 @@ DURABLE = frozenset(
         "session.updated",
         "session.removed",
         "models.updated",
+        "settings.updated",
     }
 )
 """Each raises `seq` by exactly one; a gap means: refetch by REST."""
@@ -329,6 +336,7 @@ Data = (
     | Session
     | Removed
     | ModelsUpdated
+    | SettingsUpdated
     | ItemProgress
     | Backend
     | QueueStatus

@@ -15,7 +15,8 @@ from service.error_responses import failures
 from service.errors import NotFound
 from service.library.thumbnails import Thumbnails
 from service.studio import queries
-from service.studio.model_use import missing_models, model_detail
+from service.studio.model_detail import model_detail
+from service.studio.model_use import missing_models
 from service.studio.models import ModelCache
 from service.studio.schemas import ModelDetail, ModelList, ModelsRefreshed
 

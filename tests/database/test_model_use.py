@@ -10,8 +10,10 @@ import pytest
 
 from service.database.engine import Connection
 from service.errors import NotFound
+from service.studio import model_detail as details
 from service.studio import model_use
-from service.studio.model_use import missing_models, model_detail
+from service.studio.model_detail import model_detail
+from service.studio.model_use import missing_models
 from tests.fakes.rows import add_backend, add_photo, add_session, add_step, insert
 
 HILLS = {"key": "hills-here", "hash": "blake3:aa", "name": "Hills", "base": "sdxl", "type": "main"}
@@ -159,7 +161,7 @@ async def test_photos_are_counted_up_to_a_number_and_the_newest_are_told(
     await add_model(connection, await add_backend(connection))
     photos = [await add_photo(connection, **made_with("hills-here", "Hills", "blake3:aa")) for _ in range(5)]
     for most, count, more in ((5, 5, False), (4, 4, True), (1, 1, True)):
-        monkeypatch.setattr(model_use, "MOST_COUNTED", most)
+        monkeypatch.setattr(details, "MOST_COUNTED", most)
         detail = await model_detail(connection, "hills-here", 3)
         assert (detail.photo_count, detail.more_photos) == (count, more)
         assert [photo.id for photo in detail.newest_photos] == photos[:1:-1]

@@ -8,18 +8,20 @@ from typing import Any
 import pytest
 
 from service.database.engine import Connection, Database, create_engine
-from service.studio.model_use import KEYS_OF_PHOTOS, KEYS_OF_STEPS, NAMES_OF_PHOTOS, model_detail, read_models
+from service.studio.model_detail import ALL_WITH_LORA, AS_ALL_WITH_LORA, model_detail
+from service.studio.model_use import KEYS_OF_PHOTOS, KEYS_OF_STEPS, NAMES_OF_PHOTOS, read_models
 
 MODELS = 50
 # Of ten thousand photos some tell a name alone, some are in the trash; every fourth was made by a step.
 PHOTOS = """
     INSERT INTO photos (id, filename, width, height, mime_type, created_at, is_generated, source, invoke_id,
            retrieval_status, next_retrieval_attempt, model_key, model_hash, model_name, model_base, deleted_at,
-           file_size, sha256, local_storage_path)
+           file_size, sha256, local_storage_path, loras)
     SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '70008' || lpad(n::text, 15, '0'))::uuid,
            md5(n::text) || '.png', 64, 64, 'image/png', at, true, 'mirrored', n || '.png', 'completed', NULL,
            CASE WHEN n % 20 > 0 THEN 'key' || n % $1 END, 'hash' || n % $1, 'name' || n % $1, 'sdxl',
-           CASE WHEN n % 30 = 0 THEN at END, 9, 'ab', n::text
+           CASE WHEN n % 30 = 0 THEN at END, 9, 'ab', n::text,
+           CASE WHEN n < 500 THEN ARRAY['Once', 'once'] WHEN n % 3 = 0 THEN ARRAY['Often', 'often'] END
       FROM (SELECT n, timestamptz '2026-01-01' + n * interval '26 minutes' AS at FROM generate_series(1, 10000) n) rows
 """
 STEPS = """
@@ -85,3 +87,18 @@ async def test_a_models_photos_are_all_it_has_by_key_and_by_name(connection: Con
     assert detail.photo_count == await connection.fetchval(wanted)
     newest = "SELECT id FROM photos WHERE model_name = 'name7' AND deleted_at IS NULL ORDER BY id DESC LIMIT 12"
     assert [photo.id for photo in detail.newest_photos] == [row["id"] for row in await connection.fetch(newest)]
+
+
+async def test_the_newest_with_a_lora_are_found_among_recent_photos_or_else_by_the_index_of_loras(
+    connection: Connection,
+) -> None:
+    newest = "SELECT id FROM photos WHERE loras @> ARRAY[$1::text] AND deleted_at IS NULL ORDER BY id DESC LIMIT 12"
+    for key in ("often", "once"):
+        detail = await model_detail(connection, key, 12)
+        assert [photo.id for photo in detail.newest_photos] == [
+            row["id"] for row in await connection.fetch(newest, key)
+        ]
+    async with connection.transaction(readonly=True):
+        await connection.execute(AS_ALL_WITH_LORA)
+        plan = await connection.fetch(f"EXPLAIN {ALL_WITH_LORA}", ["often"], 12)
+    assert "Bitmap Index Scan on ix_photos_loras" in "\n".join(row[0] for row in plan)
