@@ -1,12 +1,14 @@
 import type { Photo } from "../api/types";
 import { putBackend, putBackends, putLedger, putQueue, version } from "../state/backends";
 import { forgetBulkProgress, putBulkProgress } from "../state/bulk-progress";
+import { loadCatalogueAgain } from "../state/catalogue";
 import { photoEvents, resyncEvents } from "../state/feed-events";
 import { tell } from "../state/freshness";
 import { putItem, putProgress, replaceItems } from "../state/items";
 import { loadModels, models, modelsError } from "../state/models";
 import { forgetPhoto, putPhoto } from "../state/photos";
 import { dropSession, loadSessions, putSession, sessions, sessionsError } from "../state/sessions";
+import { loadSettingsAgain } from "../state/settings";
 import { addAlternative, putStep, putStepItem } from "../state/steps";
 import type { Hello, Message } from "./messages";
 
@@ -38,7 +40,10 @@ export function dispatch(message: Message): void {
     case "session.removed":
       return dropSession(message.data.id);
     case "models.updated":
+      loadCatalogueAgain();
       return void loadModels();
+    case "settings.updated":
+      return loadSettingsAgain();
     case "backend.status":
       return putBackend(message.data);
     case "queue.status":
@@ -74,6 +79,8 @@ export function resync(): void {
 function readAgain(): void {
   if (sessions.peek() !== null || sessionsError.peek() !== null) void loadSessions();
   if (models.peek() !== null || modelsError.peek() !== null) void loadModels();
+  loadCatalogueAgain();
+  loadSettingsAgain();
   resyncEvents.emit();
 }
 

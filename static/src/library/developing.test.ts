@@ -13,7 +13,7 @@ type Item = Parameters<typeof putItem>[0];
 type Photo = Parameters<typeof putPhoto>[0];
 type Step = Parameters<typeof putStep>[0];
 
-const everything = { trashed: false, source: null, session: null, favorite: false, q: null };
+const everything = { trashed: false, source: null, session: null, favorite: false, madeWith: null, q: null };
 
 function item(number: number, change: Partial<Item> = {}): Item {
   const nothing = { error: null, started_at: null, completed_at: null, progress: null, created_at: null, ordinal: number };

@@ -93,13 +93,14 @@ function made(item: Item, photo: Photo): boolean {
 function willBeIn(filter: PhotoFilter, item: Item): boolean {
   const step = getStep(item.step_id)?.value;
   if (!step?.parameters.width || !step.parameters.height) return false;
-  const { trashed, source, session, favorite, q } = filter;
+  const { trashed, source, session, favorite, madeWith, q } = filter;
   return (
     !trashed &&
     !favorite &&
     q === null &&
     (source === null || source === "generated") &&
-    (session === null || session === step.session_id)
+    (session === null || session === step.session_id) &&
+    (madeWith === null || (madeWith.lora === null && madeWith.model?.includes(step.model_key) === true))
   );
 }
 

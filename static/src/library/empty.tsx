@@ -16,7 +16,7 @@ export function Empty({ filter, onShowAll }: { filter: PhotoFilter; onShowAll: (
       </Blank>
     );
   }
-  if (filter.source !== null || filter.session !== null || filter.favorite || filter.q !== null) {
+  if (filter.source !== null || filter.session !== null || filter.favorite || filter.madeWith !== null || filter.q !== null) {
     return (
       <Blank icon={Search} title="No photos match">
         <p>Nothing in the library fits {filter.q === null ? "this choice yet" : `“${filter.q}”`}.</p>

@@ -19,6 +19,7 @@ import { trashRule } from "../viewer/trash-words";
 import { Viewer } from "../viewer/viewer";
 import { Changing, Empty, Failed, Loading } from "./empty";
 import { Grid } from "./grid";
+import { appendMadeWith, madeWithIn } from "./made-with";
 import { createSelection } from "./selection";
 import { SelectionBar } from "./selection-bar";
 import { Toolbar, ViewControls } from "./toolbar";
@@ -33,14 +34,16 @@ function useFilter(trashed: boolean) {
     source: search.get("source") as PhotoSource | null,
     session: search.get("session"),
     favorite: search.has("favorite"),
+    madeWith: madeWithIn(search),
     q: search.get("q") || null,
   };
-  const addressOf = ({ source, session, favorite, q }: PhotoFilter) => {
+  const addressOf = ({ source, session, favorite, madeWith, q }: PhotoFilter) => {
     const query = new URLSearchParams();
     if (q) query.set("q", q);
     if (source) query.set("source", source);
     if (session) query.set("session", session);
     if (favorite) query.set("favorite", "true");
+    appendMadeWith(query, madeWith);
     const photo = search.get("photo");
     if (photo) query.set("photo", photo);
     const text = query.toString();
@@ -76,7 +79,7 @@ export function LibraryPage({ trashed }: { trashed: boolean }) {
     address.open(id);
   };
 
-  const showAll = () => change({ source: null, session: null, favorite: false, q: null });
+  const showAll = () => change({ source: null, session: null, favorite: false, madeWith: null, q: null });
   const empty = list.ids.value.length === 0;
   const known = list.loaded.value && !list.more.value;
   return (

@@ -6,6 +6,7 @@ import { IconButton } from "../shell/icon";
 import { Heart, PanelRight, SlidersHorizontal } from "../shell/icons";
 import type { PhotoFilter } from "../state/photo-list";
 import { sessions } from "../state/sessions";
+import { MadeWithChip } from "./made-with-chip";
 import { SearchField } from "./search-field";
 
 const SOURCES: { value: PhotoSource | null; label: string; meaning: string }[] = [
@@ -21,7 +22,7 @@ interface ToolbarProps {
 
 /** What to show, how large, and the inspector's switch. Where there is little room the filters stand in a row of their own. */
 export function Toolbar({ filter, onFilter }: ToolbarProps) {
-  const narrowed = filter.source !== null || filter.session !== null || filter.favorite;
+  const narrowed = filter.source !== null || filter.session !== null || filter.favorite || filter.madeWith !== null;
   const [shown, show] = useState(narrowed);
   return (
     <>
@@ -72,6 +73,7 @@ function Filters({ filter, onFilter }: ToolbarProps) {
   const used = sessions.value?.filter((session) => session.step_count > 0 || session.id === filter.session) ?? [];
   return (
     <>
+      {filter.madeWith !== null && <MadeWithChip madeWith={filter.madeWith} onClear={() => onFilter({ madeWith: null })} />}
       <div class="segments" role="group" aria-label="Where photos came from">
         {SOURCES.map(({ value, label, meaning }) => (
           <button

@@ -4,7 +4,7 @@ import { Link, useLocation } from "wouter-preact";
 import { useKeys } from "../app/keys";
 import { activityMark } from "./alarms";
 import { Icon } from "./icon";
-import { Activity, Ellipsis, GitFork, LayoutDashboard, Settings, Trash2 } from "./icons";
+import { Activity, Boxes, Ellipsis, GitFork, LayoutDashboard, Settings, Trash2 } from "./icons";
 import { KeysDialog } from "./keys-dialog";
 import { Toasts } from "./toasts";
 import { Tray } from "./tray";
@@ -44,6 +44,7 @@ const NAMES: Record<string, string> = {
   "": "Library",
   studio: "Studio",
   activity: "Activity",
+  models: "Models",
   trash: "Trash",
   settings: "Settings",
 };
@@ -93,6 +94,7 @@ export function Frame({ children }: { children: ComponentChildren }) {
         <Place to="/" icon={LayoutDashboard} name="Library" />
         <Place to="/studio" icon={GitFork} name="Studio" />
         <Place to="/activity" icon={Activity} name="Activity" mark={activityMark.value} />
+        <Place to="/models" icon={Boxes} name="Models" />
         <div class="rest" />
         <Place to="/trash" icon={Trash2} name="Trash" />
         <Place to="/settings" icon={Settings} name="Settings" />
@@ -104,7 +106,7 @@ export function Frame({ children }: { children: ComponentChildren }) {
         <Place to="/" icon={LayoutDashboard} name="Library" />
         <Place to="/studio" icon={GitFork} name="Studio" />
         <Place to="/activity" icon={Activity} name="Activity" mark={activityMark.value} />
-        <Place to="/settings" icon={Ellipsis} name="More" under={["/trash"]} />
+        <Place to="/settings" icon={Ellipsis} name="More" under={["/trash", "/models"]} />
       </nav>
       <Tray />
       <Toasts />

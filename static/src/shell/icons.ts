@@ -2,6 +2,7 @@
 export {
   Activity,
   ArrowLeft,
+  Boxes,
   Check,
   ChevronDown,
   ChevronLeft,

@@ -7,6 +7,7 @@ const KEYS: [string, [string[], string][]][] = [
       [["g", "l"], "Library"],
       [["g", "s"], "Studio"],
       [["g", "a"], "Activity"],
+      [["g", "m"], "Models"],
       [["g", "t"], "Trash"],
       [["Ctrl Z"], "Undo"],
       [["?"], "These keys"],

@@ -21,8 +21,15 @@ export interface Outcome {
 }
 
 /** A list's filter, in the words of the service. */
-export function queryOf({ trashed, source, session, favorite, q }: PhotoFilter): BulkFilter {
-  return { trashed, source: source && [source], session_id: session === null ? null : [session], favorite: favorite || null, q };
+export function queryOf({ trashed, source, session, favorite, madeWith, q }: PhotoFilter): BulkFilter {
+  return {
+    trashed,
+    source: source && [source],
+    session_id: session === null ? null : [session],
+    favorite: favorite || null,
+    ...madeWith,
+    q,
+  };
 }
 
 function send(

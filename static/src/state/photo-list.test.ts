@@ -9,7 +9,7 @@ const { putPhoto } = await import("./photos");
 
 type Photo = Parameters<typeof putPhoto>[0];
 
-const everything = { trashed: false, source: null, session: null, favorite: false, q: null };
+const everything = { trashed: false, source: null, session: null, favorite: false, madeWith: null, q: null };
 
 function photo(id: string): Photo {
   return { id, deleted_at: null, source: "mirrored", session_id: null, favorite: false } as Photo;

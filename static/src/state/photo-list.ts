@@ -1,6 +1,6 @@
 import { batch, computed, signal } from "@preact/signals";
 import { answerOf, api, reasonOf } from "../api/client";
-import type { Photo, PhotoSource } from "../api/types";
+import type { Photo, PhotoSource, PhotosOfModel } from "../api/types";
 import { queryOf } from "./bulk";
 import { type PhotoEvent, photoEvents, resyncEvents } from "./feed-events";
 import { moment } from "./freshness";
@@ -11,6 +11,8 @@ export interface PhotoFilter {
   source: PhotoSource | null;
   session: string | null;
   favorite: boolean;
+  /** Only what was made with a model or LoRA, by its keys and name. */
+  madeWith: PhotosOfModel | null;
   /** Words to search for; only the service can tell what they match. */
   q: string | null;
 }
@@ -19,12 +21,20 @@ const PAGE = 200;
 const BATCH_MS = 150;
 const SEARCH_AGAIN_MS = 1_000;
 
+/** As the service finds them. */
+export function wasMadeWith(photo: Photo, { model, lora }: PhotosOfModel): boolean {
+  const has = (values: readonly string[] | null, named: readonly (string | null)[]) =>
+    values === null || named.some((name) => name !== null && values.includes(name));
+  return has(model, [photo.model_key, photo.model_name]) && has(lora, photo.loras ?? []);
+}
+
 function matches(photo: Photo, filter: PhotoFilter): boolean {
   return (
     (photo.deleted_at !== null) === filter.trashed &&
     (filter.source === null || photo.source === filter.source) &&
     (filter.session === null || photo.session_id === filter.session) &&
-    (!filter.favorite || photo.favorite)
+    (!filter.favorite || photo.favorite) &&
+    (filter.madeWith === null || wasMadeWith(photo, filter.madeWith))
   );
 }
 

@@ -97,7 +97,7 @@ function Prompt({ text, muted = false }: { text: string; muted?: boolean }) {
   );
 }
 
-function Facts({ facts }: { facts: readonly Fact[] }) {
+export function Facts({ facts }: { facts: readonly Fact[] }) {
   return (
     <dl>
       {facts.map(({ name, value, mono, copy }) => (
