@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { MissingModel, Model } from "../api/types";
-import { entriesOf, groupsOf, photosWords, searchEntries, typesOf } from "./entries";
+import { entriesOf, groupsOf, photosWords, searchEntries, typeName, typesName, typesOf } from "./entries";
 
 function model(key: string, name: string, more: Partial<Model> = {}): Model {
   return { backend_id: "one", key, hash: `hash of ${name}`, name, base: "sdxl", type: "main", ...more } as Model;
@@ -77,6 +77,15 @@ describe("groups", () => {
       [null, ["Gone"]],
     ]);
   });
+});
+
+it("names types as their users do, one and many of them", () => {
+  expect([typeName("main"), typesName("main"), typeName("lora"), typesName("new_thing")]).toEqual([
+    "Main model",
+    "Main models",
+    "LoRA",
+    "new_thing",
+  ]);
 });
 
 it("says how many photos there are, or that there are more than are counted", () => {

@@ -63,27 +63,32 @@ function plain(text: string): string {
 }
 
 const TYPES: Record<string, string> = {
-  main: "Main models",
-  lora: "LoRAs",
-  control_lora: "Control LoRAs",
-  vae: "VAEs",
-  controlnet: "ControlNets",
-  t2i_adapter: "T2I adapters",
-  ip_adapter: "IP adapters",
-  embedding: "Embeddings",
-  clip_vision: "CLIP vision models",
-  clip_embed: "CLIP text encoders",
-  t5_encoder: "T5 encoders",
-  spandrel_image_to_image: "Upscalers",
-  siglip: "SigLIP models",
-  flux_redux: "FLUX Redux models",
-  llava_onevision: "LLaVA models",
+  main: "Main model",
+  lora: "LoRA",
+  control_lora: "Control LoRA",
+  vae: "VAE",
+  controlnet: "ControlNet",
+  t2i_adapter: "T2I adapter",
+  ip_adapter: "IP adapter",
+  embedding: "Embedding",
+  clip_vision: "CLIP vision model",
+  clip_embed: "CLIP text encoder",
+  t5_encoder: "T5 encoder",
+  spandrel_image_to_image: "Upscaler",
+  siglip: "SigLIP model",
+  flux_redux: "FLUX Redux model",
+  llava_onevision: "LLaVA model",
 };
 const ORDER = Object.keys(TYPES);
 
 /** A type of models as its users write it. */
 export function typeName(type: string): string {
   return TYPES[type] ?? type;
+}
+
+/** The models of a type together. */
+export function typesName(type: string): string {
+  return TYPES[type] ? `${TYPES[type]}s` : type;
 }
 
 function place(type: string): number {

@@ -23,7 +23,7 @@ import { bestServer } from "./servers";
 import { useHeld } from "./use-held";
 import { type MadeWith, useMadeWith } from "./use-made-with";
 
-const MOST = 30;
+const MOST = 12;
 
 /** All of one model: what it is, where it is, what was made with it; a column where there is room, else over the list. */
 export function ModelPanel({ model, name, onClose }: { model: string; name: string | null; onClose: () => void }) {
@@ -54,10 +54,11 @@ export function ModelPanel({ model, name, onClose }: { model: string; name: stri
           </button>
         </div>
       )}
-      {detail !== null && <Details detail={detail} />}
+      {detail !== null && <Summary detail={detail} />}
       {detail !== null && detail.photo_count !== null && (
         <Photos detail={detail} made={made} onOpen={photo.open} addressOf={photo.addressOf} />
       )}
+      {detail !== null && <Details detail={detail} />}
       {photo.shown && (
         <Viewer ids={made.ids} shown={photo.shown} more={false} onMore={nothing} onMove={photo.move} onClose={photo.close} />
       )}
@@ -87,8 +88,7 @@ function Part({ name, children }: { name: string; children: ComponentChildren })
   );
 }
 
-function Details({ detail }: { detail: ModelDetail }) {
-  const defaults = defaultFacts(detail);
+function Summary({ detail }: { detail: ModelDetail }) {
   return (
     <>
       <p class="model-tags">
@@ -98,6 +98,14 @@ function Details({ detail }: { detail: ModelDetail }) {
       </p>
       {detail.description && <p class="model-description">{detail.description}</p>}
       <Generate detail={detail} />
+    </>
+  );
+}
+
+function Details({ detail }: { detail: ModelDetail }) {
+  const defaults = defaultFacts(detail);
+  return (
+    <div class="inspector-facts">
       <Part name="Model">
         <Facts facts={modelFacts(detail)} />
       </Part>
@@ -117,7 +125,7 @@ function Details({ detail }: { detail: ModelDetail }) {
           </ul>
         )}
       </Part>
-    </>
+    </div>
   );
 }
 

@@ -1,5 +1,6 @@
 import { useRef } from "preact/hooks";
 import { Link } from "wouter-preact";
+import { isPhone } from "../app/responsive";
 import { libraryOf } from "../library/made-with";
 import { Picture } from "../library/picture";
 import { Icon } from "../shell/icon";
@@ -97,6 +98,8 @@ function Count({ made: { detail, error }, name }: { made: MadeWith; name: string
   const { photo_count: many, more_photos: more, photo_filter: filter } = detail;
   if (!many) return <p class="model-count small muted">Nothing made yet</p>;
   const words = photosWords(many, more);
+  // There is no room for a thumb; the row opens the model, which has the link.
+  if (isPhone.value) return <p class="model-count small muted">{words}</p>;
   return (
     <p class="model-count small">
       <Link href={libraryOf(filter)} aria-label={`${words} made with ${name}, in the library`} title="See them in the library">

@@ -2,6 +2,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Link } from "wouter-preact";
 import { baseName, count } from "../app/format";
 import { useKeys } from "../app/keys";
+import { isPhone } from "../app/responsive";
 import { toast, toastFailure } from "../app/toasts";
 import { useTitle } from "../app/use-title";
 import { Blank } from "../shell/blank";
@@ -11,7 +12,7 @@ import { TopBar } from "../shell/top-bar";
 import { backendName, backends, backendsKnown } from "../state/backends";
 import { type Catalogue, catalogue, catalogueError, loadCatalogue } from "../state/catalogue";
 import { loadModels, refreshModels } from "../state/models";
-import { type Entry, entriesOf, type Group, groupsOf, searchEntries, typeName, typesOf } from "./entries";
+import { type Entry, entriesOf, type Group, groupsOf, searchEntries, typesName, typesOf } from "./entries";
 import { ModelPanel } from "./model-panel";
 import { ModelRow } from "./model-row";
 import { staleWords } from "./servers";
@@ -79,7 +80,7 @@ function SearchModels({ address }: { address: ModelAddress }) {
         class="input"
         type="search"
         aria-label="Search models"
-        placeholder="Name, base, type or server"
+        placeholder={isPhone.value ? "Search" : "Search names, bases, types, servers"}
         maxLength={200}
         value={text}
         onInput={(event) => setText(event.currentTarget.value)}
@@ -166,7 +167,7 @@ function Listed({ known, entries, address }: ListedProps) {
           <option value="">All types</option>
           {typesOf(entries).map((one) => (
             <option key={one} value={one}>
-              {typeName(one)}
+              {typesName(one)}
             </option>
           ))}
         </select>
@@ -206,7 +207,13 @@ function GroupOf({ group, address }: { group: Group; address: ModelAddress }) {
   return (
     <section class="model-group" data-testid="model-group">
       <h2>
-        {typeName(group.type)} <span class="muted">{base}</span> <span class="small muted">{group.entries.length}</span>
+        <span>
+          {typesName(group.type)} <span class="muted">· {base}</span>
+        </span>
+        <span class="small muted">
+          {group.entries.length}
+          <span class="hidden-text"> {group.entries.length === 1 ? "model" : "models"}</span>
+        </span>
       </h2>
       <ul>
         {group.entries.map((entry) => (
