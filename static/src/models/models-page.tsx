@@ -26,6 +26,7 @@ export function ModelsPage() {
     void loadCatalogue();
     void loadModels();
   }, []);
+  const [text, search] = useSearchText(address);
   const known = catalogue.value;
   const entries = useMemo(() => (known === null ? null : entriesOf(known)), [known]);
   const open = address.model;
@@ -33,11 +34,15 @@ export function ModelsPage() {
     <>
       <TopBar>
         <h1>Models</h1>
-        <SearchModels address={address} />
+        <SearchModels text={text} onType={search} />
         <Refresh />
       </TopBar>
       <div class={`models ${open === null ? "" : "with-panel"}`}>
-        {entries === null || known === null ? <Unread /> : <Listed known={known} entries={entries} address={address} />}
+        {entries === null || known === null ? (
+          <Unread />
+        ) : (
+          <Listed known={known} entries={entries} text={text} onSearch={search} address={address} />
+        )}
         {open !== null && (
           <ModelPanel
             key={open}
@@ -53,9 +58,8 @@ export function ModelsPage() {
 
 const PAUSE_MS = 200;
 
-/** What is found stands at once; the address follows. */
-function SearchModels({ address }: { address: ModelAddress }) {
-  const box = useRef<HTMLInputElement>(null);
+/** What is being searched for. What is found stands at once; the address follows. */
+function useSearchText(address: ModelAddress): [string, (text: string) => void] {
   const [text, setText] = useState(address.q);
   const told = useRef(address.q);
   useEffect(() => {
@@ -65,12 +69,17 @@ function SearchModels({ address }: { address: ModelAddress }) {
   }, [address.q]);
   useEffect(() => {
     const timer = setTimeout(() => {
-      if (text === told.current) return;
-      told.current = text;
+      if (text.trim() === told.current) return;
+      told.current = text.trim();
       address.narrow({ q: text.trim() || null });
     }, PAUSE_MS);
     return () => clearTimeout(timer);
   }, [text]);
+  return [text, setText];
+}
+
+function SearchModels({ text, onType }: { text: string; onType: (text: string) => void }) {
+  const box = useRef<HTMLInputElement>(null);
   useKeys({ "/": () => box.current?.focus() });
   return (
     <label class="search">
@@ -83,14 +92,14 @@ function SearchModels({ address }: { address: ModelAddress }) {
         placeholder={isPhone.value ? "Search" : "Search names, bases, types, servers"}
         maxLength={200}
         value={text}
-        onInput={(event) => setText(event.currentTarget.value)}
+        onInput={(event) => onType(event.currentTarget.value)}
         onKeyDown={(event) => {
           if (event.key === "ArrowDown") {
             event.preventDefault();
             document.querySelector<HTMLElement>(".model-name")?.focus();
           }
           if (event.key !== "Escape") return;
-          setText("");
+          onType("");
           box.current?.blur();
         }}
       />
@@ -139,14 +148,16 @@ function Unread() {
 interface ListedProps {
   known: Catalogue;
   entries: readonly Entry[];
+  text: string;
+  onSearch: (text: string) => void;
   address: ModelAddress;
 }
 
-function Listed({ known, entries, address }: ListedProps) {
-  const { q, type } = address;
+function Listed({ known, entries, text, onSearch, address }: ListedProps) {
+  const { type } = address;
   const servers = backends.value;
   const ofType = type === null ? entries : entries.filter((entry) => entry.type === type);
-  const found = useMemo(() => searchEntries(ofType, q, backendName), [entries, q, type, servers]);
+  const found = useMemo(() => searchEntries(ofType, text, backendName), [entries, text, type, servers]);
   const groups = useMemo(() => groupsOf(found), [found]);
   if (entries.length === 0) return <NoModels />;
   const stale = staleWords(known.items);
@@ -192,8 +203,15 @@ function Listed({ known, entries, address }: ListedProps) {
       ))}
       {groups.length === 0 && (
         <Blank icon={Search} title="No model matches">
-          <p>Nothing here fits {q ? `“${q}”` : "this choice"}.</p>
-          <button type="button" class="button" onClick={() => address.narrow({ q: null, type: null })}>
+          <p>Nothing here fits {text.trim() ? `“${text.trim()}”` : "this choice"}.</p>
+          <button
+            type="button"
+            class="button"
+            onClick={() => {
+              onSearch("");
+              address.narrow({ q: null, type: null });
+            }}
+          >
             Show all models
           </button>
         </Blank>
