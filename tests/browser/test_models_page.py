@@ -70,7 +70,7 @@ async def test_the_search_is_at_hand_and_finds_by_name_base_type_and_server(
         ("mist sdxl", ["Demo Mist XL"]),
         ("LORA sd-1", ["Demo Mist 1.5"]),
         ("vae", ["Demo VAE XL"]),
-        (f"{server} sd 2", ["Demo Hills 2.1"]),
+        (f"{server} sd-2", ["Demo Hills 2.1"]),
     ):
         await search.fill(text)
         await expect(page.locator(".model-name")).to_have_text(found)
@@ -256,7 +256,8 @@ async def test_a_reading_that_fails_says_so_and_can_be_tried_again(open_page: Op
 
 
 async def test_without_models_the_page_says_what_to_do(open_page: OpenPage, invokeai: ScriptedInvokeAI) -> None:
-    page = await open_page("/models")
+    # A row may ask for its model just when that has gone.
+    page = await open_page("/models", tolerated=("status of 404",))
     await expect(page.get_by_test_id("model-row")).to_have_count(7)
     for model in invokeai.models.select():
         invokeai.models.remove(model["key"])
