@@ -505,7 +505,10 @@ class Model(Base):
     capabilities: Mapped[dict[str, Any] | None]
     description: Mapped[str | None]
     default_settings: Mapped[dict[str, Any] | None]
+    trigger_phrases: Mapped[list[str] | None]
     seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    left_at: Mapped[datetime | None]
+    """Since when the server has it no more: a LoRA is kept while photos name it, for no index tells which they name."""
 
 
 class Setting(Base):

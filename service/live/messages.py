@@ -247,6 +247,8 @@ class Model(Resource, frozen=True, kw_only=True):
     """What an API provider's model can do."""
     description: str | None
     default_settings: NullableObject
+    trigger_phrases: list[str] | None
+    """Words that call upon it in a prompt."""
     seen_at: datetime
 
 

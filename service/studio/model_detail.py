@@ -27,7 +27,7 @@ in order."""
 
 SERVERS: Final = f"""
     SELECT {MODEL_COLUMNS} FROM models JOIN backends b ON b.id = backend_id
-     WHERE key = ANY($1::text[]) AND type = $2 ORDER BY b.created_at, b.id, key
+     WHERE key = ANY($1::text[]) AND type = $2 AND left_at IS NULL ORDER BY b.created_at, b.id, key
 """
 LORAS_OF_NEWEST: Final = f"""
     SELECT coalesce(generation_params->'loras', '[]')::text FROM photos
@@ -92,6 +92,7 @@ TOLD_BY_SERVERS: Final = (
     "capabilities",
     "description",
     "default_settings",
+    "trigger_phrases",
 )
 
 

@@ -37,7 +37,7 @@ NAMES_OF_PHOTOS: Final = _each_newest("photos", "model_name", PHOTO_MODEL, LIVE)
 KEYS_OF_STEPS: Final = _each_newest(
     "generation_steps", "model_key", "model_key, model_hash, model_name", "deleted_at IS NULL"
 )
-KNOWN: Final = "SELECT key, hash, name, base, type FROM models"
+KNOWN: Final = "SELECT key, hash, name, base, type, left_at IS NOT NULL AS has_left FROM models"
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -98,7 +98,11 @@ class Models(msgspec.Struct, frozen=True):
 
 
 async def read_models(connection: Connection) -> Models:
-    known = [msgspec.convert(dict(row), Named) for row in await connection.fetch(KNOWN)]
+    known: list[Named] = []
+    left: list[Named] = []
+    for row in await connection.fetch(KNOWN):
+        model = Named(row["key"], row["hash"], row["name"], row["base"], row["type"])
+        (left if row["has_left"] else known).append(model)
     by_key: dict[str, Named] = {}
     for row in await connection.fetch(KEYS_OF_PHOTOS):
         by_key[row["model_key"]] = _named(row, row["model_base"])
@@ -110,7 +114,7 @@ async def read_models(connection: Connection) -> Models:
         for row in await connection.fetch(NAMES_OF_PHOTOS)
         if row["model_key"] is None and row["model_name"] not in names
     ]
-    return Models(known, [*by_key.values(), *only_named])
+    return Models(known, [*by_key.values(), *only_named, *left])
 
 
 def _named(row: Any, base: str | None) -> Named:

@@ -68,7 +68,7 @@ MODELS = f"""
     SELECT {MODEL_COLUMNS}
       FROM models
      WHERE ($1::uuid[] IS NULL OR backend_id = ANY($1)) AND ($2::text[] IS NULL OR base = ANY($2))
-       AND ($3::text[] IS NULL OR type = ANY($3))
+       AND ($3::text[] IS NULL OR type = ANY($3)) AND left_at IS NULL
      ORDER BY lower(name), key, backend_id
 """
 

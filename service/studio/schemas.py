@@ -107,6 +107,7 @@ class ModelDetail(Resource, frozen=True):
     capabilities: NullableObject
     description: str | None
     default_settings: NullableObject
+    trigger_phrases: list[str] | None
     missing: bool
     """No server has it any more."""
     servers: list[Model]

@@ -101,6 +101,7 @@ async def test_keys_lead_from_the_search_through_the_models_and_back(open_page: 
     await page.keyboard.press("Enter")
     await expect(panel(page)).to_be_focused()
     await expect(panel(page).get_by_role("heading", name="Demo Night XL")).to_be_visible()
+    await expect(panel(page).get_by_text("night", exact=True)).to_be_visible()  # its trigger phrase
     await page.keyboard.press("Escape")
     await expect(panel(page)).to_be_hidden()
     await expect(last).to_be_focused()

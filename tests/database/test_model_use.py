@@ -10,10 +10,13 @@ import pytest
 
 from service.database.engine import Connection
 from service.errors import NotFound
+from service.invokeai.events import Model
 from service.studio import model_detail as details
 from service.studio import model_use
 from service.studio.model_detail import model_detail
 from service.studio.model_use import missing_models
+from service.studio.models import find_model, store_models
+from service.studio.queries import list_models
 from tests.fakes.rows import add_backend, add_photo, add_session, add_step, insert
 
 HILLS = {"key": "hills-here", "hash": "blake3:aa", "name": "Hills", "base": "sdxl", "type": "main"}
@@ -176,3 +179,32 @@ async def test_however_many_names_uploads_have_so_many_are_told_at_most(
     for number in range(5):
         await add_photo(connection, **made_with(None, f"name {number}"))
     assert await keys_of_missing(connection) == ["name 2", "name 3", "name 4"]
+
+
+async def test_a_lora_that_left_is_listed_as_missing_while_photos_name_it(connection: Connection) -> None:
+    backend = await add_backend(connection)
+    told = [
+        Model(key=key, hash=f"hash of {key}", name=key.title(), base="sdxl", type="lora", trigger_phrases=["fog"])
+        for key in ("mist", "night")
+    ]
+    assert await store_models(connection, backend, told)
+    photo = await add_photo(connection, loras=["Mist", "mist"])
+    assert await keys_of_missing(connection) == []
+    assert await store_models(connection, backend, [])
+    [missing] = await missing_models(connection)
+    assert (missing.key, missing.name, missing.base, missing.type) == ("mist", "Mist", "sdxl", "lora")
+    assert (await list_models(connection, None, None, None)).items == []
+    assert await find_model(connection, backend, "mist", type="lora") is None
+    detail = await model_detail(connection, "mist", 12)
+    assert (detail.missing, detail.servers, detail.photo_filter.lora) == (True, [], ["mist", "Mist"])
+    assert [one.id for one in detail.newest_photos] == [photo]
+    with pytest.raises(NotFound):
+        await model_detail(connection, "night", 12)
+    assert not await store_models(connection, backend, [])
+    assert await store_models(connection, backend, told[:1])  # it is there again
+    assert await keys_of_missing(connection) == []
+    assert (await model_detail(connection, "mist", 12)).trigger_phrases == ["fog"]
+    await store_models(connection, backend, [])
+    await connection.execute("UPDATE photos SET deleted_at = now()")
+    assert await store_models(connection, backend, [])
+    assert await keys_of_missing(connection) == []

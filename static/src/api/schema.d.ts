@@ -1127,6 +1127,7 @@ export interface components {
             default_settings: {
                 [key: string]: unknown;
             } | null;
+            trigger_phrases: string[] | null;
             /** Format: date-time */
             seen_at: string;
         };
@@ -1152,6 +1153,7 @@ export interface components {
             default_settings: {
                 [key: string]: unknown;
             } | null;
+            trigger_phrases: string[] | null;
             missing: boolean;
             servers: components["schemas"]["Model"][];
             photo_filter: components["schemas"]["PhotosOfModel"];

@@ -9,6 +9,7 @@ function fact(name: string, value: string | null | undefined, options: Partial<F
 export function modelFacts(model: ModelDetail): Fact[] {
   const keys = new Set(model.servers.map(({ key }) => key));
   return [
+    ...fact("Trigger phrases", model.trigger_phrases?.join(", "), { copy: true }),
     ...fact("Format", model.format),
     ...fact("Variant", model.variant),
     ...fact("Expert", model.expert),
