@@ -67,6 +67,7 @@ async def test_a_late_answer_leaves_what_is_typed_meanwhile(open_page: OpenPage,
     await page.evaluate("fetch('/api/v1/settings').then((answer) => answer.text())")
     await expect(tries).to_have_value("13")
     await expect(saved(page)).to_be_hidden()
+    await expect(page.get_by_text("Meanwhile", exact=False)).to_be_hidden()
     await tries.press("Tab")
     await expect(saved(page)).to_be_visible()
     await expect(tries).to_have_value("13")

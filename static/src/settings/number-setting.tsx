@@ -21,6 +21,8 @@ export function NumberSetting({ setting }: { setting: Setting }) {
   /** The value that stood there when typing began. */
   const began = useRef(setting.value);
   const saving = useRef<string | null>(null);
+  /** What was saved here last was not set elsewhere. */
+  const sent = useRef<number | null>(null);
   const bounds = boundsWords(setting);
 
   const save = async (text: string) => {
@@ -28,6 +30,7 @@ export function NumberSetting({ setting }: { setting: Setting }) {
     if (number === null) return setOutcome({ saved: false, wrong: { words: bounds, retry: null } });
     if (saving.current === text) return;
     saving.current = text;
+    sent.current = number;
     const words = await saveSetting(setting.name, number).then(() => null, reasonOf);
     if (saving.current === text) saving.current = null;
     if ((typed.peek() ?? text) !== text) return;
@@ -45,7 +48,10 @@ export function NumberSetting({ setting }: { setting: Setting }) {
   };
   const { wrong } = outcome;
   const elsewhere =
-    typed.value !== null && setting.value !== began.current && typed.value !== String(setting.value)
+    typed.value !== null &&
+    setting.value !== began.current &&
+    setting.value !== sent.current &&
+    typed.value !== String(setting.value)
       ? `Meanwhile it was set to ${setting.value}.`
       : null;
   return (
