@@ -63,6 +63,7 @@ from service.operations.metrics import Requests
 from service.operations.metrics import routes as metrics_routes
 from service.operations.openapi import SECURITY, CommonAnswers
 from service.operations.readiness import Readiness
+from service.operations.settings import routes as settings_routes
 from service.operations.status import routes as status_routes
 from service.request_body import StrictRequest
 from service.retrieval.sweep import Sweep
@@ -95,6 +96,7 @@ ROUTES: Final = [
     *file_routes,
     *studio_routes,
     *backends_routes,
+    *settings_routes,
     *status_routes,
     *access_routes,
     *health_routes,

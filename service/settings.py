@@ -6,7 +6,7 @@ import difflib
 import ipaddress
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -94,12 +94,28 @@ def _log_format(text: str) -> LogFormat:
     return cast(LogFormat, text)
 
 
-def _option(parse: Parser, default: Any, help: str, shown: str | None = None) -> Any:
-    """One row of the table; `shown` is the default in words where the value says too little."""
-    metadata = {"parse": parse, "help": help, "shown": shown if shown is not None else str(default)}
+def _option(parse: Parser, default: Any, help: str, shown: str | None = None, *, secret: bool = False) -> Any:
+    """One row of the table; `shown` is the default in words where the value says too little, and a `secret` is shown
+    to nobody."""
+    metadata = {"parse": parse, "help": help, "shown": shown if shown is not None else str(default), "secret": secret}
     if callable(default):
         return field(default_factory=default, metadata=metadata)
     return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Option:
+    """An option as it may be shown."""
+
+    name: str
+    """The environment variable."""
+    help: str
+    default: str
+    """In words."""
+    is_set: bool
+    """It has another value than by default."""
+    value: str | None
+    """Null for a secret, and where the default holds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,6 +135,7 @@ class Settings:
         None,
         "A PostgreSQL server of your own, 15 or newer: postgresql+asyncpg://user:password@host/database.",
         "an embedded PostgreSQL in the data folder",
+        secret=True,
     )
     invokeai_url: str | None = _option(
         normalised,
@@ -126,8 +143,10 @@ class Settings:
         "The first InvokeAI server.",
         "http://127.0.0.1:9090; the demo, if nothing is there and there is no library yet",
     )
-    invokeai_email: str | None = _option(str, None, "Who to log in as, where that InvokeAI is multiuser.", "none")
-    invokeai_password: str | None = _option(str, None, "The password that goes with it.", "none")
+    invokeai_email: str | None = _option(
+        str, None, "Who to log in as, where that InvokeAI is multiuser.", "none", secret=True
+    )
+    invokeai_password: str | None = _option(str, None, "The password that goes with it.", "none", secret=True)
     invokeai_timeout: float = _option(_seconds(2, 600), 30.0, "Seconds to wait for an answer of InvokeAI's.", "30")
     password: str | None = _option(
         _password,
@@ -135,6 +154,7 @@ class Settings:
         "The owner's password, of at least 8 characters, or its argon2 hash."
         " Browsers ask for it once; scripts send it as `Authorization: Bearer`.",
         "none, which is accepted on loopback only",
+        secret=True,
     )
     allowed_hosts: tuple[str, ...] = _option(
         _host_names,
@@ -183,6 +203,23 @@ class Settings:
         """Names that a request's Host may carry."""
         own = f"[{self.host}]" if ":" in self.host else self.host
         return frozenset({*LOOPBACK_NAMES, own.lower(), *self.allowed_hosts})
+
+    def options(self) -> list[Option]:
+        """Every option, without the values of secrets."""
+        return [self._shown(row) for row in fields(self)]
+
+    def _shown(self, row: Field[Any]) -> Option:
+        value = getattr(self, row.name)
+        default = row.default if row.default_factory is MISSING else row.default_factory()
+        is_set = value != default
+        words = ", ".join(value) if isinstance(value, tuple) else f"{value:g}" if type(value) is float else str(value)
+        return Option(
+            name=variable(row.name),
+            help=row.metadata["help"],
+            default=row.metadata["shown"],
+            is_set=is_set,
+            value=words if is_set and not row.metadata["secret"] else None,
+        )
 
     def require_safe_binding(self) -> None:
         """Refuse to be reachable by others without the owner's password."""

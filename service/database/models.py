@@ -407,6 +407,14 @@ class GenerationStep(Base):
             "backend_id",
             postgresql_where=text("status IN ('pending', 'processing') AND deleted_at IS NULL"),
         ),
+        # Later than the first release: `migrate.py` builds it, beside reads and writes.
+        Index(
+            "ix_generation_steps_model",
+            "model_key",
+            "id",
+            postgresql_where=text("deleted_at IS NULL"),
+            postgresql_concurrently=True,
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -551,7 +559,10 @@ class Model(Base):
     capabilities: Mapped[dict[str, Any] | None]
     description: Mapped[str | None]
     default_settings: Mapped[dict[str, Any] | None]
+    trigger_phrases: Mapped[list[str] | None]
     seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    left_at: Mapped[datetime | None]
+    """Since when the server has it no more: a LoRA is kept while photos name it, for no index tells which they name."""
 
 
 class Setting(Base):

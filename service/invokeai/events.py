@@ -340,6 +340,7 @@ OF_A_MODEL: dict[str, type] = {
     "capabilities": dict,
     "description": str,
     "default_settings": dict,
+    "trigger_phrases": list,
 }
 """What some bases have (FACTS §12), by its type; None where InvokeAI says nothing or something else."""
 
@@ -359,6 +360,7 @@ class Model(Said, frozen=True, kw_only=True):
     capabilities: Any = None
     description: Any = None
     default_settings: Any = None
+    trigger_phrases: Any = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -369,6 +371,8 @@ class Model(Said, frozen=True, kw_only=True):
             value = getattr(self, name)
             if not isinstance(value, kind) or isinstance(value, bool) or not _storable(value):
                 force_setattr(self, name, None)
+        if not all(isinstance(phrase, str) for phrase in self.trigger_phrases or ()):
+            force_setattr(self, "trigger_phrases", None)
 
 
 def _storable(value: Any) -> bool:

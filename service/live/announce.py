@@ -13,7 +13,18 @@ from uuid import UUID
 import structlog
 
 from service.live.hub import BACKLOG, Hub
-from service.live.messages import Album, BulkProgress, Data, Ledger, ModelsUpdated, Photo, Removed, Session, Step
+from service.live.messages import (
+    Album,
+    BulkProgress,
+    Data,
+    Ledger,
+    ModelsUpdated,
+    Photo,
+    Removed,
+    Session,
+    SettingsUpdated,
+    Step,
+)
 
 log = structlog.get_logger()
 
@@ -103,6 +114,9 @@ class Announcer:
 
     def models_updated(self, backend_id: UUID) -> None:
         self._note("models.updated", (backend_id,))
+
+    def settings_updated(self, names: Sequence[str]) -> None:
+        self._hub.publish("settings.updated", SettingsUpdated(names=list(names)))
 
     def ledger_changed(self, _backend_id: UUID | None = None) -> None:
         """The whole ledger is sent, at most every 500 ms and seldomer in a large library, whichever backend's has

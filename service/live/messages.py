@@ -267,6 +267,8 @@ class Model(Resource, frozen=True, kw_only=True):
     """What an API provider's model can do."""
     description: str | None
     default_settings: NullableObject
+    trigger_phrases: list[str] | None
+    """Words that call upon it in a prompt."""
     seen_at: datetime
 
 
@@ -276,6 +278,12 @@ class Removed(Resource, frozen=True, kw_only=True):
 
 class ModelsUpdated(Resource, frozen=True, kw_only=True):
     backend_id: UUID
+
+
+class SettingsUpdated(Resource, frozen=True, kw_only=True):
+    """These have another value now: read them again."""
+
+    names: list[str]
 
 
 class ItemProgress(Progress, frozen=True, kw_only=True):
@@ -333,6 +341,7 @@ DURABLE = frozenset(
         "session.updated",
         "session.removed",
         "models.updated",
+        "settings.updated",
     }
 )
 """Each raises `seq` by exactly one; a gap means: refetch by REST."""
@@ -349,6 +358,7 @@ Data = (
     | Session
     | Removed
     | ModelsUpdated
+    | SettingsUpdated
     | ItemProgress
     | Backend
     | QueueStatus

@@ -1,22 +1,19 @@
-"""How Darkroom is: its tasks, its backends, its ledger; and what its owner has set."""
+"""How Darkroom is: its tasks, its backends, its ledger."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from litestar import get, patch
+from litestar import get
 from litestar.di import NamedDependency
-from litestar.params import JSONBody
 
 from service.backends.registry import Registry
-from service.database.engine import Database
 from service.library.photo_pass import PassReport, PhotoPass
 from service.library.renditions import LargeRenditions, Renditions
 from service.library.search_index import SearchIndex, SearchReport
 from service.live.hub import Hub
 from service.live.messages import Backend, Ledger, Resource, Trouble
 from service.operations.readiness import Readiness
-from service.runtime_settings import Patch, RuntimeSettings, Values
 from service.supervisor import Supervisor, TaskReport
 
 
@@ -64,20 +61,4 @@ async def get_status(
     )
 
 
-@get("/api/v1/settings", operation_id="get_settings", tags=["operations"])
-async def get_settings(runtime_settings: NamedDependency[RuntimeSettings]) -> Values:
-    """What the owner may change while Darkroom runs."""
-    return runtime_settings.current
-
-
-@patch("/api/v1/settings", operation_id="update_settings", tags=["operations"])
-async def update_settings(
-    data: JSONBody[Patch],
-    runtime_settings: NamedDependency[RuntimeSettings],
-    database: NamedDependency[Database],
-) -> Values:
-    """Change what is given; it holds from the next use on."""
-    return await runtime_settings.update(database, data)
-
-
-routes = [get_status, get_settings, update_settings]
+routes = [get_status]

@@ -19,6 +19,7 @@ BACKEND = """
     SELECT b.id FROM backends b
      ORDER BY b.enabled DESC,
               EXISTS (SELECT FROM models m WHERE m.backend_id = b.id
+                         AND m.left_at IS NULL
                          AND (m.key = $1 OR (m.hash = $2 AND m.type = 'main'))) DESC,
               b.id = (SELECT (value->>'backend_id')::uuid FROM settings WHERE key = 'environment_backend')
                   DESC NULLS LAST,

@@ -5,18 +5,26 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
+import msgspec
 from litestar import get, post
 from litestar.di import NamedDependency
-from litestar.params import FromQuery, QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from service.database.engine import Database
 from service.error_responses import failures
 from service.errors import NotFound
+from service.library.thumbnails import Thumbnails
 from service.studio import queries
+from service.studio.model_detail import model_detail
+from service.studio.model_use import missing_models
 from service.studio.models import ModelCache
-from service.studio.schemas import ModelList, ModelsRefreshed
+from service.studio.schemas import ModelDetail, ModelList, ModelsRefreshed
 
+ANY_TYPE = "any"
 Many = QueryParameter(description="May be repeated: any of them")
+OfType = QueryParameter(description="May be repeated: any of them; `any` is every type")
+Missing = QueryParameter(description="Also those that photos or steps name and no backend has")
+Newest = QueryParameter(description="So many of the newest photos", ge=1, le=50)
 
 
 @get("/api/v1/models", operation_id="list_models")
@@ -24,11 +32,29 @@ async def list_models(
     database: NamedDependency[Database],
     backend_id: Annotated[list[UUID] | None, Many] = None,
     base: Annotated[list[str] | None, Many] = None,
-    type: Annotated[list[str] | None, Many] = None,
+    type: Annotated[list[str] | None, OfType] = None,
+    missing: Annotated[bool, Missing] = False,
 ) -> ModelList:
     """What each backend last said it has; `type` is `main` unless given. Always the whole list."""
+    types = None if type is not None and ANY_TYPE in type else type or ["main"]
     async with database.connection() as connection:
-        return await queries.list_models(connection, backend_id, base, type or ["main"])
+        models = await queries.list_models(connection, backend_id, base, types)
+        if not missing:
+            return models
+        return msgspec.structs.replace(models, missing=await missing_models(connection))
+
+
+@get("/api/v1/models/{key:path}", operation_id="get_model", responses=failures(404))
+async def get_model(
+    key: FromPath[str],
+    database: NamedDependency[Database],
+    thumbnails: NamedDependency[Thumbnails],
+    limit: Annotated[int, Newest] = 12,
+) -> ModelDetail:
+    """A model by its key at any backend, which backends have it, and what was made with it, newest first. One that has
+    left is found by the key or the name that photos and steps tell."""
+    async with database.connection() as connection:
+        return await model_detail(connection, key.removeprefix("/"), limit, thumbnails)
 
 
 @post("/api/v1/models/refresh", operation_id="refresh_models", status_code=200, responses=failures(404))
@@ -46,4 +72,4 @@ async def refresh_models(
     return ModelsRefreshed(backends=await model_cache.refresh_all(ids))
 
 
-routes = [list_models, refresh_models]
+routes = [list_models, get_model, refresh_models]

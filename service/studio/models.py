@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from service.database.engine import Connection, Database
+from service.database.models import LIVE
 from service.errors import InvokeError, InvokeUnreachable
 from service.invokeai.events import Model
 from service.live.announce import Announcer
@@ -43,6 +44,7 @@ COLUMNS = {
     "capabilities": "jsonb",
     "description": "text",
     "default_settings": "jsonb",
+    "trigger_phrases": "text[]",
 }
 """What is kept of a model beside its key, as InvokeAI names it."""
 
@@ -55,15 +57,18 @@ UPSERT = f"""
     INSERT INTO models AS known (backend_id, key, {_each("{column}")})
     SELECT $1, m.key, {_each("m.{column}")}
       FROM jsonb_to_recordset($2::jsonb) AS m(key text, {_each("{column} {kind}")})
-    ON CONFLICT (backend_id, key) DO UPDATE SET {_each("{column} = excluded.{column}")}
-     WHERE ({_each("known.{column}")}) IS DISTINCT FROM ({_each("excluded.{column}")})
+    ON CONFLICT (backend_id, key) DO UPDATE SET {_each("{column} = excluded.{column}")}, left_at = NULL
+     WHERE known.left_at IS NOT NULL OR ({_each("known.{column}")}) IS DISTINCT FROM ({_each("excluded.{column}")})
     RETURNING 1
 """
-REMOVE = "DELETE FROM models WHERE backend_id = $1 AND NOT (key = ANY($2::text[])) RETURNING 1"
-SEEN = "UPDATE models SET seen_at = now() WHERE backend_id = $1"
+ABSENT = "SELECT key, name, type, left_at FROM models WHERE backend_id = $1 AND NOT (key = ANY($2::text[]))"
+LEAVE = "UPDATE models SET left_at = now() WHERE backend_id = $1 AND key = ANY($2::text[]) AND left_at IS NULL"
+REMOVE = "DELETE FROM models WHERE backend_id = $1 AND key = ANY($2::text[])"
+IS_NAMED = f"SELECT EXISTS (SELECT FROM photos WHERE {LIVE} AND loras && $1::text[])"
+SEEN = "UPDATE models SET seen_at = now() WHERE backend_id = $1 AND left_at IS NULL"
 FIND = """
     SELECT key, hash, name, base, type, default_settings::text FROM models
-     WHERE backend_id = $1 AND (key = $2 OR (hash = $3 AND $3 <> '' AND type = $4))
+     WHERE backend_id = $1 AND left_at IS NULL AND (key = $2 OR (hash = $3 AND $3 <> '' AND type = $4))
      ORDER BY key = $2 DESC, key LIMIT 1
 """
 
@@ -94,9 +99,24 @@ async def store_models(connection: Connection, backend_id: UUID, models: Iterabl
     """Makes the cache what the backend has, inside the caller's transaction; True when that changed anything. A model
     that cannot be stored is left out."""
     stored, changed = await _upsert(connection, backend_id, list({model.key: model for model in models}.values()))
-    removed = await connection.fetch(REMOVE, backend_id, stored)
+    removed = await _remove_absent(connection, backend_id, stored)
     await connection.execute(SEEN, backend_id)
-    return changed or bool(removed)
+    return changed or removed
+
+
+async def _remove_absent(connection: Connection, backend_id: UUID, stored: list[str]) -> bool:
+    """Whether anything changed by that. A LoRA that photos name stays as one that left; of models that make pictures
+    photos themselves tell enough (`model_use.py`)."""
+    absent = await connection.fetch(ABSENT, backend_id, stored)
+    kept = {
+        row["key"]
+        for row in absent
+        if row["type"] == "lora" and await connection.fetchval(IS_NAMED, [row["key"], row["name"]])
+    }
+    removed = [row["key"] for row in absent if row["key"] not in kept]
+    await connection.execute(LEAVE, backend_id, list(kept))
+    await connection.execute(REMOVE, backend_id, removed)
+    return bool(removed) or any(row["left_at"] is None for row in absent)
 
 
 async def _upsert(connection: Connection, backend_id: UUID, models: list[Model]) -> tuple[list[str], bool]:

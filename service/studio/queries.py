@@ -60,12 +60,15 @@ SESSIONS = """
                  ORDER BY p.id DESC LIMIT 1)) AS cover_photo_id
       FROM generation_sessions s
 """
-MODELS = """
-    SELECT backend_id, key, hash, name, base, type, format, variant, submodels::text, expert, latent_channels,
-           provider_id, capabilities::text, description, default_settings::text, seen_at
+MODEL_COLUMNS = ", ".join(
+    f"models.{name}{'::text' if name in ('submodels', 'capabilities', 'default_settings') else ''}"
+    for name in Model.__struct_fields__
+)
+MODELS = f"""
+    SELECT {MODEL_COLUMNS}
       FROM models
      WHERE ($1::uuid[] IS NULL OR backend_id = ANY($1)) AND ($2::text[] IS NULL OR base = ANY($2))
-       AND type = ANY($3::text[])
+       AND ($3::text[] IS NULL OR type = ANY($3)) AND left_at IS NULL
      ORDER BY lower(name), key, backend_id
 """
 
@@ -156,11 +159,14 @@ async def list_sessions(
 
 
 async def list_models(
-    connection: Connection, backend_ids: Sequence[UUID] | None, bases: Sequence[str] | None, types: Sequence[str]
+    connection: Connection,
+    backend_ids: Sequence[UUID] | None,
+    bases: Sequence[str] | None,
+    types: Sequence[str] | None,
 ) -> ModelList:
-    """By name; a model that several backends have is there once for each."""
-    rows = await connection.fetch(MODELS, backend_ids or None, bases or None, list(types))
-    items = [_to_model(row) for row in rows]
+    """By name; a model that several backends have is there once for each. Without `types`, of every type."""
+    rows = await connection.fetch(MODELS, backend_ids or None, bases or None, types)
+    items = [to_model(row) for row in rows]
     return ModelList(items=items, total=len(items), limit=len(items), offset=0, next_cursor=None)
 
 
@@ -191,7 +197,7 @@ def _to_item(row: asyncpg.Record, progress: ProgressOf) -> Item:
     return Item(**dict(row), progress=progress(row["backend_id"], row["item_id"]) if live else None)
 
 
-def _to_model(row: asyncpg.Record) -> Model:
+def to_model(row: asyncpg.Record) -> Model:
     values = dict(row)
     for name in ("submodels", "capabilities", "default_settings"):
         values[name] = None if values[name] is None else msgspec.Raw(values[name].encode())

@@ -8,7 +8,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from service.live.messages import Model, Resource, Session
+from service.json_schema import NullableObject
+from service.live.messages import Model, Photo, Resource, Session
 from service.request_body import VISIBLE_LINE
 from service.studio.parameters import NO_NUL, Key, Parameters
 
@@ -61,6 +62,18 @@ class SessionList(Resource, frozen=True):
     next_cursor: str | None
 
 
+class MissingModel(Resource, frozen=True):
+    """A model that photos or steps name and no server has."""
+
+    key: str
+    """Its name, where photos do not tell its key."""
+    hash: str
+    """Empty where it is not told."""
+    name: str
+    base: str | None
+    type: str
+
+
 class ModelList(Resource, frozen=True):
     """Always whole."""
 
@@ -69,6 +82,47 @@ class ModelList(Resource, frozen=True):
     limit: int
     offset: int
     next_cursor: str | None
+    missing: list[MissingModel] | None = None
+    """Null unless asked for."""
+
+
+class PhotosOfModel(Resource, frozen=True):
+    """The values of `model` or `lora` by which `GET /photos` finds what was made with it; both null for a type of which
+    photos do not tell."""
+
+    model: list[str] | None
+    lora: list[str] | None
+
+
+class ModelDetail(Resource, frozen=True):
+    """A model, where it is, and what was made with it."""
+
+    key: str
+    """As it was asked for."""
+    hash: str
+    name: str
+    base: str | None
+    type: str
+    format: str | None
+    variant: str | None
+    submodels: NullableObject
+    expert: str | None
+    latent_channels: int | None
+    provider_id: str | None
+    capabilities: NullableObject
+    description: str | None
+    default_settings: NullableObject
+    trigger_phrases: list[str] | None
+    missing: bool
+    """No server has it any more."""
+    servers: list[Model]
+    """The same model as each server has it, by its key or its hash, the oldest server first."""
+    photo_filter: PhotosOfModel
+    photo_count: int | None
+    """At most 10,000; null for a type of which photos do not tell."""
+    more_photos: bool
+    """There are more than are counted."""
+    newest_photos: list[Photo]
 
 
 class ModelsRefreshed(Resource, frozen=True):

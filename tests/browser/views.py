@@ -116,6 +116,13 @@ async def each_view(page: Page, session: str) -> AsyncIterator[str]:
     await page.goto("/activity")
     await expect(page.get_by_test_id("retrievals").locator("tbody tr")).to_have_count(1)
     yield "activity"
+    await page.goto("/models")
+    await expect(page.get_by_test_id("model-row")).to_have_count(7)
+    await expect(page.get_by_test_id("model-photo").first.locator("img.front.shown")).to_be_visible()
+    yield "models"
+    await page.get_by_role("link", name="Demo Hills 1.5", exact=True).click()
+    await expect(page.get_by_test_id("panel-photo").first.locator("img.front.shown")).to_be_visible()
+    yield "model"
     await page.goto("/settings")
     await expect(page.get_by_test_id("settings").get_by_role("spinbutton")).to_have_count(4)
     yield "settings"

@@ -47,6 +47,7 @@ END_WAITING = """
      WHERE wait_event_type = 'Lock' AND query LIKE '%mime_type%' AND pid <> pg_backend_pid()
 """
 NEED_NO_DATABASE = {
+    "describe_settings",
     "get_backend_queue",
     "get_preview",
     "get_settings",

@@ -23,6 +23,7 @@ NOWHERE: dict[str, Any] = {
     **dict.fromkeys(("photo_id", "session_id", "step_id", "backend_id", "album_id"), NO_ID),
     "item_id": 1,
     "undo": NO_ID,
+    "key": "nothing",
 }
 PASSWORD = "correct horse"
 STEP = {
@@ -186,7 +187,18 @@ async def test_servers_models_and_previews(ask: DocumentedApi, darkroom: Darkroo
 
 
 async def test_status_settings_and_health(ask: DocumentedApi) -> None:
-    for name in ("get_status", "get_settings", "health_live", "health_ready", "head_health_live", "head_health_ready"):
+    await ask("list_models", 200, params={"type": "any", "missing": "true"})
+    for model in (await ask("list_models", 200, params={"type": "any"}))["items"]:
+        await ask("get_model", 200, key=model["key"])
+    for name in (
+        "get_status",
+        "get_settings",
+        "describe_settings",
+        "health_live",
+        "health_ready",
+        "head_health_live",
+        "head_health_ready",
+    ):
         await ask(name, 200)
     await ask("update_settings", 200, {"trash_days": 0})
     await ask("login", 204, {"password": "anything"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,8 +12,8 @@ import pytest
 
 from service import VERSION
 from service.media.storage import MARKER
-from service.runtime_settings import RuntimeSettings
-from service.settings import ROOT
+from service.runtime_settings import RuntimeSettings, Values, described
+from service.settings import ROOT, Settings
 from service.web import WebUI, routes
 from tests.fakes.darkroom import Darkroom, running, settings_for
 from tests.fakes.served import served
@@ -93,6 +94,81 @@ async def test_settings_change_at_once_and_outlive_a_restart(tmp_path: Path, dat
             "trash_days": 0,
             "patrol_days": 30,
         }
+
+
+async def test_each_setting_is_described_with_its_value_default_and_bounds(darkroom: Darkroom) -> None:
+    async with darkroom.http.patch("/api/v1/settings", json={"trash_days": 7}) as response:
+        values = await response.json()
+    async with darkroom.http.get("/api/v1/settings/described") as response:
+        described = {setting["name"]: setting for setting in (await response.json())["settings"]}
+    assert {name: setting["value"] for name, setting in described.items()} == values
+    assert described["trash_days"] == {
+        "name": "trash_days",
+        "title": "Trash is kept for",
+        "help": described["trash_days"]["help"],
+        "type": "integer",
+        "unit": "days",
+        "minimum": 0,
+        "maximum": 36_500,
+        "default": 30,
+        "value": 7,
+    }
+    bounds = {name: (one["type"], one["minimum"], one["maximum"], one["default"]) for name, one in described.items()}
+    assert bounds["patrol_days"] == ("number", 0.0005, 36_500, 30)
+    assert bounds["large_renditions"] == ("boolean", None, None, True)
+
+
+async def test_the_bounds_that_are_told_are_those_that_hold(darkroom: Darkroom) -> None:
+    async with darkroom.http.get("/api/v1/settings/described") as response:
+        numbers = [one for one in (await response.json())["settings"] if one["type"] != "boolean"]
+    assert len(numbers) == 4
+    for setting in numbers:
+        least, most = setting["minimum"], setting["maximum"]
+        beyond = (least - 1, most + 1) if setting["type"] == "integer" else (least / 2, most + 0.5)
+        for value, status in ((least, 200), (most, 200), (beyond[0], 400), (beyond[1], 400)):
+            given = int(value) if setting["type"] == "integer" else value
+            async with darkroom.http.patch("/api/v1/settings", json={setting["name"]: given}) as response:
+                assert response.status == status, (setting["name"], given)
+
+
+def test_every_setting_of_the_documentation_is_described() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]+)", page, re.MULTILINE))
+    settings = described(Values())
+    assert {setting.name for setting in settings} == {name for name in rows if not name.startswith("DARKROOM_")}
+    for setting in settings:
+        assert rows[setting.name] == str(setting.default).lower(), setting.name
+    options = Settings(database_url="postgresql+asyncpg://me:secret@db/x").options()
+    assert {option.name for option in options} == {name for name in rows if name.startswith("DARKROOM_")}
+
+
+async def test_what_the_environment_decides_is_shown_without_its_secrets(tmp_path: Path, database_url: str) -> None:
+    settings = settings_for(tmp_path, database_url, password="not to be seen", retrieval_workers=8)
+    headers = {"Authorization": "Bearer not to be seen"}
+    async with (
+        running(settings) as darkroom,
+        darkroom.http.get("/api/v1/settings/described", headers=headers) as response,
+    ):
+        text = await response.text()
+        options = {option["name"]: option for option in (await response.json())["environment"]}
+    assert "not to be seen" not in text
+    assert database_url not in text
+    shown = {name: (option["is_set"], option["value"]) for name, option in options.items()}
+    assert shown["DARKROOM_RETRIEVAL_WORKERS"] == (True, "8")
+    assert shown["DARKROOM_PASSWORD"] == shown["DARKROOM_DATABASE_URL"] == (True, None)
+    assert shown["DARKROOM_MAX_PIXELS"] == (False, None)
+    assert shown["DARKROOM_DATA"] == (True, str(tmp_path))
+    assert options["DARKROOM_MAX_PIXELS"]["default"] == "200000000"
+
+
+async def test_a_changed_setting_is_told_to_every_browser(darkroom: Darkroom) -> None:
+    async with darkroom.feed() as feed:
+        await feed.next()
+        for change in ({"trash_days": 30}, {"trash_days": 3, "thumbnail_quality": 85}):  # the first one is none
+            async with darkroom.http.patch("/api/v1/settings", json=change) as response:
+                assert response.status == 200
+        told = await feed.until(lambda message: message["type"] == "settings.updated")
+        assert told["data"] == {"names": ["trash_days"]}
 
 
 async def test_a_patrol_takes_from_less_than_a_minute_to_a_century(darkroom: Darkroom) -> None:

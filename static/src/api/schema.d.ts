@@ -541,6 +541,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/models/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * GetModel
+         * @description A model by its key at any backend, which backends have it, and what was made with it, newest first. One that has
+         *     left is found by the key or the name that photos and steps tell.
+         */
+        get: operations["get_model"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/models/refresh": {
         parameters: {
             query?: never;
@@ -783,27 +804,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/status": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * GetStatus
-         * @description Version, tasks with their last run and result, backends, the ledger of all of them, troubles, and how far the
-         *     background pass over photos and the index of the search have come.
-         */
-        get: operations["get_status"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/settings": {
         parameters: {
             query?: never;
@@ -826,6 +826,48 @@ export interface paths {
          * @description Change what is given; it holds from the next use on.
          */
         patch: operations["update_settings"];
+        trace?: never;
+    };
+    "/api/v1/settings/described": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * DescribeSettings
+         * @description Each setting with its value, default, bounds and help; and the options that environment variables decide, without
+         *     the values of those that are secret.
+         */
+        get: operations["describe_settings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * GetStatus
+         * @description Version, tasks with their last run and result, backends, the ledger of all of them, troubles, and how far the
+         *     background pass over photos and the index of the search have come.
+         */
+        get: operations["get_status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/login": {
@@ -1237,8 +1279,39 @@ export interface components {
             default_settings: {
                 [key: string]: unknown;
             } | null;
+            trigger_phrases: string[] | null;
             /** Format: date-time */
             seen_at: string;
+        };
+        /** ModelDetail */
+        ModelDetail: {
+            key: string;
+            hash: string;
+            name: string;
+            base: string | null;
+            type: string;
+            format: string | null;
+            variant: string | null;
+            submodels: {
+                [key: string]: unknown;
+            } | null;
+            expert: string | null;
+            latent_channels: number | null;
+            provider_id: string | null;
+            capabilities: {
+                [key: string]: unknown;
+            } | null;
+            description: string | null;
+            default_settings: {
+                [key: string]: unknown;
+            } | null;
+            trigger_phrases: string[] | null;
+            missing: boolean;
+            servers: components["schemas"]["Model"][];
+            photo_filter: components["schemas"]["PhotosOfModel"];
+            photo_count: number | null;
+            more_photos: boolean;
+            newest_photos: components["schemas"]["Photo"][];
         };
         /** ModelList */
         ModelList: {
@@ -1247,6 +1320,7 @@ export interface components {
             limit: number;
             offset: number;
             next_cursor: string | null;
+            missing?: components["schemas"]["MissingModel"][] | null;
         };
         /** ModelsRefreshed */
         ModelsRefreshed: {
@@ -1289,10 +1363,30 @@ export interface components {
         };
         /** Patch */
         Patch: {
+            /**
+             * Tries per photo
+             * @description How often bringing a photo home is tried before it counts as failed, until it is retried by hand.
+             */
             retrieval_max_attempts?: number;
+            /**
+             * Thumbnail quality
+             * @description WebP quality of new thumbnails. Originals are never changed.
+             */
             thumbnail_quality?: number;
+            /**
+             * Large previews
+             * @description Keeps a preview of about 1080 pixels of each photo on disk, for large tiles, the studio and the viewer. If they are not kept, each is made when it is looked at.
+             */
             large_renditions?: boolean;
+            /**
+             * Trash is kept for
+             * @description Older photos in the trash are deleted for good; 0 keeps them until you empty it.
+             */
             trash_days?: number;
+            /**
+             * Files are checked within
+             * @description Every original is read once in that time and compared with what came. A damaged or missing one is fetched again from its server.
+             */
             patrol_days?: number;
         };
         /** Photo */
@@ -1364,6 +1458,11 @@ export interface components {
             caption?: string | null;
             tags?: string[];
             filename?: string;
+        };
+        /** PhotosOfModel */
+        PhotosOfModel: {
+            model: string[] | null;
+            lora: string[] | null;
         };
         /** Progress */
         Progress: {
@@ -1464,6 +1563,24 @@ export interface components {
         /** SessionUpdate */
         SessionUpdate: {
             name: string;
+        };
+        /** Setting */
+        Setting: {
+            name: string;
+            title: string;
+            help: string;
+            /** @enum {string} */
+            type: "integer" | "number" | "boolean";
+            unit: string | null;
+            minimum: number | null;
+            maximum: number | null;
+            default: number | boolean;
+            value: number | boolean;
+        };
+        /** SettingsDescribed */
+        SettingsDescribed: {
+            settings: components["schemas"]["Setting"][];
+            environment: components["schemas"]["Option"][];
         };
         /** Status */
         Status: {
@@ -1606,15 +1723,35 @@ export interface components {
         };
         /** Values */
         Values: {
-            /** @default 5 */
+            /**
+             * Tries per photo
+             * @description How often bringing a photo home is tried before it counts as failed, until it is retried by hand.
+             * @default 5
+             */
             retrieval_max_attempts?: number;
-            /** @default 85 */
+            /**
+             * Thumbnail quality
+             * @description WebP quality of new thumbnails. Originals are never changed.
+             * @default 85
+             */
             thumbnail_quality?: number;
-            /** @default true */
+            /**
+             * Large previews
+             * @description Keeps a preview of about 1080 pixels of each photo on disk, for large tiles, the studio and the viewer. If they are not kept, each is made when it is looked at.
+             * @default true
+             */
             large_renditions?: boolean;
-            /** @default 30 */
+            /**
+             * Trash is kept for
+             * @description Older photos in the trash are deleted for good; 0 keeps them until you empty it.
+             * @default 30
+             */
             trash_days?: number;
-            /** @default 30 */
+            /**
+             * Files are checked within
+             * @description Every original is read once in that time and compared with what came. A damaged or missing one is fetched again from its server.
+             * @default 30
+             */
             patrol_days?: number;
         };
         /** Waiting */
@@ -5125,8 +5262,10 @@ export interface operations {
                 backend_id?: string[] | null;
                 /** @description May be repeated: any of them */
                 base?: string[] | null;
-                /** @description May be repeated: any of them */
+                /** @description May be repeated: any of them; `any` is every type */
                 type?: string[] | null;
+                /** @description Also those that photos or steps name and no backend has */
+                missing?: boolean;
             };
             header?: never;
             path?: never;
@@ -5163,6 +5302,94 @@ export interface operations {
             };
             /** @description Forbidden */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_model: {
+        parameters: {
+            query?: {
+                /** @description So many of the newest photos */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelDetail"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6470,71 +6697,6 @@ export interface operations {
             };
         };
     };
-    get_status: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Request fulfilled, document follows */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Status"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-            /** @description Too Many Requests */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
     get_settings: {
         parameters: {
             query?: never;
@@ -6651,6 +6813,136 @@ export interface operations {
             };
             /** @description Request Entity Too Large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    describe_settings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsDescribed"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_status: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Status"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -40,7 +40,12 @@ export type Reached = Schemas["Reached"];
 export type QueueCounts = Schemas["QueueCounts"];
 
 export type Model = Schemas["Model"];
+export type MissingModel = Schemas["MissingModel"];
+export type ModelDetail = Schemas["ModelDetail"];
+export type PhotosOfModel = Schemas["PhotosOfModel"];
 export type RuntimeSettings = Schemas["Values"];
+export type Setting = Schemas["Setting"];
+export type EnvironmentOption = Schemas["Option"];
 export type Status = Schemas["Status"];
 export type Ready = Schemas["Ready"];
 export type Trouble = Schemas["Trouble"];

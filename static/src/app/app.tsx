@@ -4,6 +4,7 @@ import { ActivityPage } from "../activity/activity-page";
 import { AlbumsPage } from "../albums/albums-page";
 import { signedOut } from "../api/client";
 import { LibraryPage } from "../library/library-page";
+import { ModelsPage } from "../models/models-page";
 import { SettingsPage } from "../settings/settings-page";
 import { Frame } from "../shell/frame";
 import { Login } from "../shell/login";
@@ -35,6 +36,7 @@ function SignedIn() {
           {(at) => <StudioPage sessionId={at.session ?? null} stepId={at.step ?? null} />}
         </Route>
         <Route path="/activity" component={ActivityPage} />
+        <Route path="/models" component={ModelsPage} />
         <Route path="/settings" component={SettingsPage} />
         <Route>
           <Redirect to="/" replace />
@@ -45,7 +47,7 @@ function SignedIn() {
 }
 
 const GO_WITHIN_MS = 1_200;
-const PLACES: Record<string, string> = { l: "/", b: "/albums", s: "/studio", a: "/activity", t: "/trash" };
+const PLACES: Record<string, string> = { l: "/", b: "/albums", s: "/studio", a: "/activity", m: "/models", t: "/trash" };
 
 /** `g`, then where to. */
 function useGoKeys(): void {

@@ -17,6 +17,7 @@ import "../styles/studio.css";
 import "../styles/compose.css";
 import "../styles/table.css";
 import "../styles/activity.css";
+import "../styles/models.css";
 import "../styles/settings.css";
 import "../styles/upload.css";
 

@@ -2,12 +2,14 @@ import type { Photo } from "../api/types";
 import { dropAlbum, putAlbum, readAgainAlbums } from "../state/albums";
 import { putBackend, putBackends, putLedger, putQueue, version } from "../state/backends";
 import { forgetBulkProgress, putBulkProgress } from "../state/bulk-progress";
+import { loadCatalogueAgain } from "../state/catalogue";
 import { albumEvents, photoEvents, resyncEvents } from "../state/feed-events";
 import { tell } from "../state/freshness";
 import { putItem, putProgress, replaceItems } from "../state/items";
 import { loadModels, models, modelsError } from "../state/models";
 import { forgetPhoto, putPhoto } from "../state/photos";
 import { dropSession, loadSessions, putSession, sessions, sessionsError } from "../state/sessions";
+import { loadSettingsAgain } from "../state/settings";
 import { addAlternative, putStep, putStepItem } from "../state/steps";
 import type { Hello, Message } from "./messages";
 
@@ -47,7 +49,10 @@ export function dispatch(message: Message): void {
     case "session.removed":
       return dropSession(message.data.id);
     case "models.updated":
+      loadCatalogueAgain();
       return void loadModels();
+    case "settings.updated":
+      return loadSettingsAgain();
     case "backend.status":
       return putBackend(message.data);
     case "queue.status":
@@ -84,6 +89,8 @@ function readAgain(): void {
   if (sessions.peek() !== null || sessionsError.peek() !== null) void loadSessions();
   readAgainAlbums();
   if (models.peek() !== null || modelsError.peek() !== null) void loadModels();
+  loadCatalogueAgain();
+  loadSettingsAgain();
   resyncEvents.emit();
 }
 

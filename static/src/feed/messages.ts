@@ -30,6 +30,7 @@ interface Payloads {
   "session.updated": Session;
   "session.removed": { id: string };
   "models.updated": { backend_id: string };
+  "settings.updated": { names: string[] };
   "item.progress": ItemProgress;
   "backend.status": Backend;
   "queue.status": QueueCounts & { backend_id: string };

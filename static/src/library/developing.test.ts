@@ -24,6 +24,7 @@ const everything: PhotoFilter = {
   ratingMin: null,
   flags: null,
   tag: null,
+  madeWith: null,
   q: null,
 };
 

@@ -93,7 +93,7 @@ function made(item: Item, photo: Photo): boolean {
 function willBeIn(filter: PhotoFilter, item: Item): boolean {
   const step = getStep(item.step_id)?.value;
   if (!step?.parameters.width || !step.parameters.height) return false;
-  const { trashed, source, session, album, favorite, ratingMin, flags, tag, q } = filter;
+  const { trashed, source, session, album, favorite, ratingMin, flags, tag, madeWith, q } = filter;
   return (
     !trashed &&
     !favorite &&
@@ -103,7 +103,8 @@ function willBeIn(filter: PhotoFilter, item: Item): boolean {
     (flags === null || flags.includes("none")) &&
     q === null &&
     (source === null || source === "generated") &&
-    (session === null || session === step.session_id)
+    (session === null || session === step.session_id) &&
+    (madeWith === null || (madeWith.lora === null && madeWith.model?.includes(step.model_key) === true))
   );
 }
 

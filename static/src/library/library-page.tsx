@@ -23,6 +23,7 @@ import { trashRule } from "../viewer/trash-words";
 import { Viewer } from "../viewer/viewer";
 import { Changing, Empty, Failed, Loading } from "./empty";
 import { Grid } from "./grid";
+import { appendMadeWith, madeWithIn } from "./made-with";
 import { createSelection } from "./selection";
 import { SelectionBar } from "./selection-bar";
 import { Toolbar, ViewControls } from "./toolbar";
@@ -42,9 +43,10 @@ function useFilter(trashed: boolean, album: string | null) {
     ratingMin: ratingOf(search),
     flags: flagsOf(search),
     tag: search.get("tag") || null,
+    madeWith: madeWithIn(search),
     q: search.get("q") || null,
   };
-  const addressOf = ({ source, session, order, favorite, ratingMin, flags, tag, q }: PhotoFilter) => {
+  const addressOf = ({ source, session, order, favorite, ratingMin, flags, tag, madeWith, q }: PhotoFilter) => {
     const query = new URLSearchParams();
     if (q) query.set("q", q);
     if (source) query.set("source", source);
@@ -54,6 +56,7 @@ function useFilter(trashed: boolean, album: string | null) {
     if (ratingMin !== null) query.set("rating_min", String(ratingMin));
     for (const flag of flags ?? []) query.append("pick", flag);
     if (tag) query.set("tag", tag);
+    appendMadeWith(query, madeWith);
     const photo = search.get("photo");
     if (photo) query.set("photo", photo);
     const text = query.toString();
@@ -109,7 +112,8 @@ function Photos({ trashed, albumId, album }: { trashed: boolean; albumId: string
     address.open(id);
   };
 
-  const showAll = () => change({ source: null, session: null, favorite: false, ratingMin: null, flags: null, tag: null, q: null });
+  const showAll = () =>
+    change({ source: null, session: null, favorite: false, ratingMin: null, flags: null, tag: null, madeWith: null, q: null });
   const empty = list.ids.value.length === 0;
   const known = list.loaded.value && !list.more.value;
   return (

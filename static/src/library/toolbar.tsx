@@ -7,6 +7,7 @@ import { Heart, PanelRight, SlidersHorizontal, X } from "../shell/icons";
 import { isNarrowed, type PhotoFilter } from "../state/photo-list";
 import { sessions } from "../state/sessions";
 import { UploadButtons } from "../upload/upload-button";
+import { MadeWithChip } from "./made-with-chip";
 import { MarkFilter } from "./mark-filter";
 import { SearchField } from "./search-field";
 
@@ -76,6 +77,7 @@ function Filters({ filter, onFilter }: ToolbarProps) {
   const used = sessions.value?.filter((session) => session.step_count > 0 || session.id === filter.session) ?? [];
   return (
     <>
+      {filter.madeWith !== null && <MadeWithChip madeWith={filter.madeWith} onClear={() => onFilter({ madeWith: null })} />}
       <div class="segments" role="group" aria-label="Where photos came from">
         {SOURCES.map(({ value, label, meaning }) => (
           <button

@@ -3,12 +3,13 @@ import { Link } from "wouter-preact";
 import { isPhone } from "../app/responsive";
 import { useTitle } from "../app/use-title";
 import { Icon } from "../shell/icon";
-import { ChevronRight, Keyboard, Trash2 } from "../shell/icons";
+import { Boxes, ChevronRight, Keyboard, Trash2 } from "../shell/icons";
 import { KeysDialog } from "../shell/keys-dialog";
 import { hasSignedIn } from "../shell/signing";
 import { TopBar } from "../shell/top-bar";
 import { About } from "./about";
-import { RuntimeForm } from "./runtime-form";
+import { EnvironmentOptions } from "./environment-options";
+import { SettingsForm } from "./settings-form";
 import { SignOut } from "./sign-out";
 import { ThemeChoice } from "./theme-choice";
 
@@ -23,6 +24,13 @@ export function SettingsPage() {
       </TopBar>
       <div class="settings scroll">
         {isPhone.value && (
+          <Link href="/models" class="card settings-link">
+            <Icon of={Boxes} />
+            Models
+            <Icon of={ChevronRight} />
+          </Link>
+        )}
+        {isPhone.value && (
           <Link href="/trash" class="card settings-link">
             <Icon of={Trash2} />
             Trash
@@ -33,7 +41,7 @@ export function SettingsPage() {
           <h2>Look</h2>
           <ThemeChoice />
         </section>
-        <RuntimeForm />
+        <SettingsForm />
         {!isPhone.value && (
           <button type="button" class="card settings-link" onClick={() => showKeys(true)}>
             <Icon of={Keyboard} />
@@ -41,6 +49,7 @@ export function SettingsPage() {
             <kbd>?</kbd>
           </button>
         )}
+        <EnvironmentOptions />
         <About />
         {hasSignedIn() && <SignOut />}
       </div>

@@ -5,7 +5,7 @@ import { AlbumShelf, albumsPlace } from "../albums/album-shelf";
 import { useKeys } from "../app/keys";
 import { activityMark } from "./alarms";
 import { Icon } from "./icon";
-import { Activity, BookImage, Ellipsis, GitFork, LayoutDashboard, Settings, Trash2 } from "./icons";
+import { Activity, BookImage, Boxes, Ellipsis, GitFork, LayoutDashboard, Settings, Trash2 } from "./icons";
 import { KeysDialog } from "./keys-dialog";
 import { Toasts } from "./toasts";
 import { Tray } from "./tray";
@@ -49,6 +49,7 @@ const NAMES: Record<string, string> = {
   albums: "Albums",
   studio: "Studio",
   activity: "Activity",
+  models: "Models",
   trash: "Trash",
   settings: "Settings",
 };
@@ -104,6 +105,7 @@ export function Frame({ floating, children }: { floating: ComponentChildren; chi
         <Place to="/albums" icon={BookImage} name="Albums" takes={albumsPlace} />
         <Place to="/studio" icon={GitFork} name="Studio" />
         <Place to="/activity" icon={Activity} name="Activity" mark={activityMark.value} />
+        <Place to="/models" icon={Boxes} name="Models" />
         <div class="rest" />
         <Place to="/trash" icon={Trash2} name="Trash" />
         <Place to="/settings" icon={Settings} name="Settings" />
@@ -116,7 +118,7 @@ export function Frame({ floating, children }: { floating: ComponentChildren; chi
         <Place to="/albums" icon={BookImage} name="Albums" />
         <Place to="/studio" icon={GitFork} name="Studio" />
         <Place to="/activity" icon={Activity} name="Activity" mark={activityMark.value} />
-        <Place to="/settings" icon={Ellipsis} name="More" under={["/trash"]} />
+        <Place to="/settings" icon={Ellipsis} name="More" under={["/trash", "/models"]} />
       </nav>
       <AlbumShelf />
       <Tray />

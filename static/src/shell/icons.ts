@@ -3,6 +3,7 @@ export {
   Activity,
   ArrowLeft,
   BookImage,
+  Boxes,
   Check,
   ChevronDown,
   ChevronLeft,

@@ -17,6 +17,7 @@ const KEYS: [string, [string[], string][]][] = [
       [["g", "b"], "Albums"],
       [["g", "s"], "Studio"],
       [["g", "a"], "Activity"],
+      [["g", "m"], "Models"],
       [["g", "t"], "Trash"],
       [["Shift U"], "Upload"],
       [["Ctrl Z"], "Undo"],

@@ -22,7 +22,7 @@ export interface Outcome {
 
 /** A list's filter, in the words of the service. */
 export function queryOf(filter: PhotoFilter): BulkFilter {
-  const { trashed, source, session, album, order, favorite, ratingMin, flags, tag, q } = filter;
+  const { trashed, source, session, album, order, favorite, ratingMin, flags, tag, madeWith, q } = filter;
   return {
     trashed,
     source: source && [source],
@@ -32,6 +32,7 @@ export function queryOf(filter: PhotoFilter): BulkFilter {
     rating_min: ratingMin,
     pick: flags && [...flags],
     tag: tag === null ? null : [tag],
+    ...madeWith,
     q,
     order,
   };

@@ -1,6 +1,6 @@
 import { batch, computed, signal } from "@preact/signals";
 import { answerOf, api, reasonOf } from "../api/client";
-import type { Photo, PhotoSource } from "../api/types";
+import type { Photo, PhotoSource, PhotosOfModel } from "../api/types";
 import { queryOf } from "./bulk";
 import { albumEvents, type PhotoEvent, photoEvents, resyncEvents } from "./feed-events";
 import { moment } from "./freshness";
@@ -19,13 +19,15 @@ export interface PhotoFilter {
   /** Any of these. */
   flags: readonly FlagFilter[] | null;
   tag: string | null;
+  /** Only what was made with a model or LoRA, by its keys and name. */
+  madeWith: PhotosOfModel | null;
   /** Words to search for; only the service can tell what they match. */
   q: string | null;
 }
 
 /** Whether it leaves photos of its place out, but for a search. */
-export function isNarrowed({ source, session, favorite, ratingMin, flags, tag }: PhotoFilter): boolean {
-  return favorite || [source, session, ratingMin, flags, tag].some((one) => one !== null);
+export function isNarrowed({ source, session, favorite, ratingMin, flags, tag, madeWith }: PhotoFilter): boolean {
+  return favorite || [source, session, ratingMin, flags, tag, madeWith].some((one) => one !== null);
 }
 
 export type FlagFilter = NonNullable<Photo["pick"]> | "none";
@@ -34,6 +36,13 @@ const PAGE = 200;
 const BATCH_MS = 150;
 const SEARCH_AGAIN_MS = 1_000;
 const ORDER_AGAIN_MS = 150;
+
+/** As the service finds them. */
+export function wasMadeWith(photo: Photo, { model, lora }: PhotosOfModel): boolean {
+  const has = (values: readonly string[] | null, named: readonly (string | null)[]) =>
+    values === null || named.some((name) => name !== null && values.includes(name));
+  return has(model, [photo.model_key, photo.model_name]) && has(lora, photo.loras ?? []);
+}
 
 function matches(photo: Photo, filter: PhotoFilter): boolean {
   return (
@@ -44,7 +53,8 @@ function matches(photo: Photo, filter: PhotoFilter): boolean {
     (!filter.favorite || photo.favorite) &&
     photo.rating >= (filter.ratingMin ?? 0) &&
     (filter.flags === null || filter.flags.includes(photo.pick ?? "none")) &&
-    (filter.tag === null || photo.tags.includes(filter.tag))
+    (filter.tag === null || photo.tags.includes(filter.tag)) &&
+    (filter.madeWith === null || wasMadeWith(photo, filter.madeWith))
   );
 }
 

@@ -149,7 +149,7 @@ function Prompt({ text, muted = false }: { text: string; muted?: boolean }) {
   );
 }
 
-function Facts({ facts, children }: { facts: readonly Fact[]; children?: ComponentChildren }) {
+export function Facts({ facts, children }: { facts: readonly Fact[]; children?: ComponentChildren }) {
   return (
     <dl>
       {children}

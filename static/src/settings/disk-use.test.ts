@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { diskUse } from "./large-renditions";
+import { diskUse } from "./disk-use";
 
 describe("what large previews cost", () => {
   it("is measured, and said of what is still to come by the size of those there are", () => {
