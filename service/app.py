@@ -252,6 +252,16 @@ async def opened(
             workers=settings.retrieval_workers,
         )
         integrity = Integrity(database, storage, thumbnails, announcer, wake_retrieval=retrieval.wake)
+        uploads = Uploads(
+            database,
+            storage,
+            imaging,
+            integrity,
+            announcer,
+            limits=lambda: foundation.runtime_settings.current,
+            max_bytes=settings.max_upload_bytes,
+            max_frames=settings.max_frames,
+        )
         renditions = await closing.enter_async_context(
             Renditions(
                 database,
@@ -267,29 +277,23 @@ async def opened(
         thumbnail_source = await closing.enter_async_context(
             ThumbnailSource(database, storage, thumbnails, integrity, renditions)
         )
-        arrivals = Arrivals(renditions, busy=lambda: retrieval.in_flight > 0)
-        uploads = Uploads(
-            database,
-            storage,
-            imaging,
-            integrity,
-            announcer,
-            limits=lambda: foundation.runtime_settings.current,
-            max_bytes=settings.max_upload_bytes,
-            max_frames=settings.max_frames,
-        )
+
+        def busy() -> bool:
+            return retrieval.in_flight > 0 or bool(uploads.running)
+
+        arrivals = Arrivals(renditions, busy=busy)
         bulk = Bulk(database, announcer, trash, retrieval.wake)
         photo_pass = PhotoPass(
             database,
             integrity,
             renditions,
             announcer,
-            busy=lambda: retrieval.in_flight > 0,
+            busy=busy,
             patrol_days=lambda: foundation.runtime_settings.current.patrol_days,
         )
         search_index = SearchIndex(database)
 
-        _listen_to_each_other(registry, retrieval, model_cache, submitter, arrivals)
+        _listen_to_each_other(registry, retrieval, model_cache, submitter, arrivals, uploads)
 
         # Long-running and periodic work.
         supervisor.start("announcer", announcer.run)
@@ -349,7 +353,12 @@ async def opened(
 
 
 def _listen_to_each_other(
-    registry: Registry, retrieval: Retrieval, model_cache: ModelCache, submitter: Submitter, arrivals: Arrivals
+    registry: Registry,
+    retrieval: Retrieval,
+    model_cache: ModelCache,
+    submitter: Submitter,
+    arrivals: Arrivals,
+    uploads: Uploads,
 ) -> None:
     registry.reconnected.listen(retrieval.reconnected)
     registry.reconnected.listen(model_cache.connected)
@@ -361,6 +370,7 @@ def _listen_to_each_other(
     retrieval.trouble.listen(registry.show_trouble)
     retrieval.gone.listen(registry.status_changed)
     retrieval.came_home.listen(arrivals.add)
+    uploads.added.listen(arrivals.add)
 
 
 async def _wind_down(

@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 WRITE_BYTES = 4 * 1024 * 1024
 """Kept in memory of each file before it is written: most pictures whole."""
+WRITE_PIECES = 4096
+"""At most, however small they are."""
 
 
 class StorageTrouble(Exception):
@@ -68,7 +70,7 @@ async def receive(pieces: AsyncIterable[bytes], storage: LocalStorage, path: str
         waiting += len(piece)
         if size > at_most:
             raise TooLong(f"more than {at_most} bytes came")
-        if waiting >= WRITE_BYTES:
+        if waiting >= WRITE_BYTES or len(kept) >= WRITE_PIECES:
             await flush()
             waiting = 0
     await flush()

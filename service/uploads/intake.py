@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
+from service.backends.signal import Signal
 from service.database.engine import Database
 from service.errors import DatabaseAway, RequestTimeout, TooLarge, Unavailable, UnsupportedMediaType
 from service.library.integrity import Integrity
@@ -46,6 +48,7 @@ RECORD_SECONDS: Final = 45.0
 """For which it is tried to write the row while the database is away."""
 TRY_SECONDS: Final = 20.0
 PAUSE_SECONDS: Final = 1.0
+BURST_SECONDS: Final = 2.0
 BUSY: Final = "too many uploads at once: try again in a moment"
 
 
@@ -97,6 +100,8 @@ class Uploads:
     ) -> None:
         self.max_bytes = max_bytes
         self.running: set[UUID] = set()
+        self.added: Signal[UUID] = Signal()
+        """This photo is new here; its large rendition may not have been made."""
         self._database = database
         self._storage = storage
         self._imaging = imaging
@@ -104,6 +109,8 @@ class Uploads:
         self._announcer = announcer
         self._limits = limits
         self._max_frames = max_frames
+        self._undecided: set[UUID] = set()
+        self._last_ended = -math.inf
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
 
@@ -165,14 +172,17 @@ class Uploads:
             name = clean_name(part.filename, kind)
             return await self._keep(place, kind, name, verified)
         finally:
-            await unbroken(asyncio.to_thread(self._discard, place))
+            await unbroken(asyncio.to_thread(self._clean_up, place))
             self.running.discard(place.token)
+            self._last_ended = time.monotonic()
 
     async def _verify(self, place: Place, arrived: Arrived) -> Verified:
         file = self._storage.temporary(place.path, place.token)
         limits = self._limits()
+        # Where others come at the same time, they go before large renditions, which cost as much as all the rest.
+        is_alone = len(self.running) == 1 and time.monotonic() - self._last_ended > BURST_SECONDS
         examined = await ingest.examine(
-            self._imaging, file, limits.thumbnail_quality, self._look, large=limits.large_renditions
+            self._imaging, file, limits.thumbnail_quality, self._look, large=limits.large_renditions and is_alone
         )
         if examined.rendered is None:
             raise examined.reason or Undecodable("it cannot be decoded")
@@ -253,14 +263,14 @@ class Uploads:
             is_new = await self._record(photo)
         except BaseException:
             # Whether the row was written is unknown: the sweep finds out, and removes the file if it was not.
-            self._storage.leftovers.add(self._marker(place))
+            self._undecided.add(place.token)
             raise
         if not is_new:
             await asyncio.to_thread(self._withdraw, place)
             return await self._kept_by_another(arrived)
-        await asyncio.to_thread(self._unmark, place)
         self._announcer.photos_added([place.id])
         self._announcer.photos_ready([place.id])
+        self.added(place.id)
         return Taken(place.id, is_duplicate=False)
 
     def _publish(self, place: Place, files: dict[str, bytes]) -> None:
@@ -293,23 +303,19 @@ class Uploads:
 
     def _withdraw(self, place: Place) -> None:
         """Of what has its name already, nothing stays; what cannot be removed now is removed by the sweep."""
-        if self._storage.unlink_all((place.path, *renditions(place.path))):
-            self._unmark(place)
-        else:
-            self._storage.leftovers.add(self._marker(place))
+        if not self._storage.unlink_all((place.path, *renditions(place.path))):
+            self._undecided.add(place.token)
 
-    def _marker(self, place: Place) -> Stray:
-        return Stray(self._storage.temporary(unrecorded(place.path), place.token), place.token)
-
-    def _unmark(self, place: Place) -> None:
-        try:
-            self._storage.discard(unrecorded(place.path), place.token)
-        except OSError as error:
-            log.warning("temporary file not removed", photo=str(place.id), reason=str(error))
-
-    def _discard(self, place: Place) -> None:
+    def _clean_up(self, place: Place) -> None:
+        """Temporary files go, and the mark where nothing is left to find out."""
+        mark = unrecorded(place.path)
         try:
             ingest.remove(self._storage, place.path, place.token)
+            if place.token in self._undecided:
+                self._undecided.discard(place.token)
+                self._storage.leftovers.add(Stray(self._storage.temporary(mark, place.token), place.token))
+            else:
+                self._storage.discard(mark, place.token)
         except OSError as error:
             # Later sweeps remove it; the outcome matters more.
             log.warning("temporary file not removed", photo=str(place.id), reason=str(error))

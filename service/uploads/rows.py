@@ -58,16 +58,18 @@ SAME = """
 """
 # The same row may be sent again, after an answer that did not come; and another upload may have the same bytes.
 INSERT = f"""
-    INSERT INTO photos (id, filename, file_size, mime_type, created_at, local_storage_path, local_thumbnail_path,
-           sha256, thumbhash, thumbnail_width, thumbnail_height, large_bytes, damaged, is_generated, rating,
-           source_text, generation_params, generation_prompt, generation_negative_prompt, model_key, model_hash,
-           model_name, model_base, loras, seed, width, height,
-           source, retrieval_status, next_retrieval_attempt, derived)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::jsonb, $18, $19, $20, $21, $22,
-           $23, $24::text[], $25::numeric, $26, $27, 'uploaded', 'completed', NULL, {derive.VERSION})
-    ON CONFLICT DO NOTHING
+    WITH added AS (
+        INSERT INTO photos (id, filename, file_size, mime_type, created_at, local_storage_path, local_thumbnail_path,
+               sha256, thumbhash, thumbnail_width, thumbnail_height, large_bytes, damaged, is_generated, rating,
+               source_text, generation_params, generation_prompt, generation_negative_prompt, model_key, model_hash,
+               model_name, model_base, loras, seed, width, height,
+               source, retrieval_status, next_retrieval_attempt, derived)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::jsonb, $18, $19, $20, $21,
+                $22, $23, $24::text[], $25::numeric, $26, $27, 'uploaded', 'completed', NULL, {derive.VERSION})
+        ON CONFLICT DO NOTHING RETURNING id
+    )
+    SELECT EXISTS (SELECT FROM added) OR EXISTS (SELECT FROM photos WHERE id = $1)
 """
-EXISTS = "SELECT EXISTS (SELECT FROM photos WHERE id = $1)"
 RESTORE = """
     UPDATE photos SET deleted_at = NULL WHERE id = $1 AND purged_at IS NULL AND retrieval_status = 'completed'
     RETURNING id
@@ -107,11 +109,11 @@ async def _insert(connection: Connection, photo: NewPhoto) -> bool:
         found.text,
         *derive.columns(derived),
     )
+    if not derived.sources:
+        return bool(await connection.fetchval(INSERT, *values))
     async with connection.transaction():
-        await connection.execute(INSERT, photo.id, *values[1:])
-        if not await connection.fetchval(EXISTS, photo.id):
-            return False
-        if derived.sources:
+        is_there = bool(await connection.fetchval(INSERT, *values))
+        if is_there:
             photos = await photo_sources.lock(connection, photo.id, derived.sources)
             await photo_sources.record(connection, photo.id, derived.sources, photos)
-    return True
+    return is_there

@@ -20,7 +20,7 @@ from service.media.storage import LocalStorage
 from service.retrieval.sweep import Sweep
 from tests.fakes.pictures import png_of
 from tests.service import upload_process
-from tests.service.photos.uploading import files, form
+from tests.service.photos.uploading import files, form, originals
 from tests.service.test_retrieval_killed import until_it_stands_still
 
 SCRIPT = Path(upload_process.__file__)
@@ -98,9 +98,8 @@ async def test_killed_again_and_again_no_file_is_without_a_row_and_no_row_withou
             await asyncio.gather(*sending, return_exceptions=True)
         await Sweep(database, storage, lambda: None, undecided=0).run()
         rows = await connection.fetch("SELECT local_storage_path AS path FROM photos")
-        originals = [f"photos/{name}" for name in files(storage) if name.startswith("uploaded/")]
-        assert sorted(row["path"] for row in rows) == originals
+        assert sorted(row["path"] for row in rows) == [f"photos/{name}" for name in originals(storage)]
     async with process(database_url, storage, "none") as (_, client):
         photos = await asyncio.gather(*(upload(client, picture) for picture in pictures))
     assert len(set(photos)) == len(pictures) == await connection.fetchval("SELECT count(*) FROM photos")
-    assert len(files(storage)) == 3 * len(pictures)
+    assert len(originals(storage)) == len(pictures)

@@ -24,7 +24,18 @@ from service.uploads.intake import Uploads
 from tests.fakes.locks import until_waiting_for_a_lock
 from tests.fakes.photos import NOW
 from tests.fakes.pictures import png_of
-from tests.service.photos.uploading import body, connected, files, form, head, nothing_is_left, part, status_of, upload
+from tests.service.photos.uploading import (
+    body,
+    connected,
+    files,
+    form,
+    head,
+    nothing_is_left,
+    originals,
+    part,
+    status_of,
+    upload,
+)
 
 PICTURE = png_of(600, 400)
 
@@ -185,7 +196,7 @@ async def test_two_uploads_of_the_same_bytes_meet_in_the_database(
     assert sorted(response.status for response in responses) == [200, 201]
     first, second = [await response.json() for response in responses]
     assert first["id"] == second["id"]
-    assert len(files(storage)) == 3
+    assert len(originals(storage)) == 1
 
 
 async def test_metadata_that_cannot_be_kept_do_not_keep_a_picture_from_being_kept(

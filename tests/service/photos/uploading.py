@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,7 +18,7 @@ from tests.fakes.photos import answer
 
 def form(content: bytes, name: str = "x.png", part: str = "file") -> aiohttp.FormData:
     data = aiohttp.FormData()
-    data.add_field(part, content, filename=name)
+    data.add_field(part, io.BytesIO(content), filename=name)
     return data
 
 
@@ -37,6 +38,13 @@ def files(storage: LocalStorage) -> list[str]:
     """All that is below the photos, by its name there."""
     root = storage.path(PHOTOS)
     return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+
+
+def originals(storage: LocalStorage) -> list[str]:
+    """Those of uploads, while nothing is being written."""
+    found = files(storage)
+    assert not [name for name in found if name.endswith(".part")]
+    return [name for name in found if name.startswith("uploaded/")]
 
 
 async def nothing_is_left(connection: Connection, storage: LocalStorage) -> bool:
