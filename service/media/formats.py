@@ -77,6 +77,13 @@ def identify(head: bytes) -> Format:
     raise NotTaken(f"{_what_it_is(head)}: {TAKEN}")
 
 
+def require_kind_of_thumbnails(path: Path) -> None:
+    """No server reaches the decoders of other kinds than it needs. Raises `NotTaken` and `OSError`."""
+    with path.open("rb") as file:
+        if identify(file.read(HEAD)) not in (WEBP, JPEG, PNG):
+            raise NotTaken("this is no kind that thumbnails have")
+
+
 def look(path: Path, max_frames: int) -> Looked:
     """Walks the structure of the file (blocks). Raises `NotTaken`, `Damaged`, `TooManyFrames` and `OSError`."""
     with path.open("rb", buffering=PIECE) as file:

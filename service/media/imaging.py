@@ -6,8 +6,10 @@ import asyncio
 import base64
 import math
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, ParamSpec, TypeVar
 
@@ -32,6 +34,12 @@ LOADERS = (
 STRICT = "error"
 MAY_HOLD_SMALLER = ("heif", "tiff")
 """Loaders of files that may hold smaller pictures besides, which thumbnailing would take for the picture itself."""
+DECODED_WHOLE = ("heif", "webp", "gif")
+SAMPLE_BYTES = {"uchar": 1, "char": 1, "ushort": 2, "short": 2, "uint": 4, "int": 4, "float": 4}
+DECODE_BYTES = 2**30
+"""Of memory, that pictures may need while they are decoded, all together. One that needs more is decoded alone."""
+ROWS_AT_ONCE = 512
+"""Of a picture that need not be decoded as a whole, about so many are in memory."""
 EFFORT = 2
 """Of WebP's encoder: half the time of its own default, for hardly more bytes."""
 
@@ -71,12 +79,34 @@ def configure() -> None:
     pyvips.cache_set_max(0)
 
 
+class Memory:
+    """Of which threads take what they need before they begin."""
+
+    def __init__(self, most: int) -> None:
+        self._most = self._left = most
+        self._given_back = threading.Condition()
+
+    @contextmanager
+    def taken(self, size: int) -> Iterator[None]:
+        size = min(size, self._most)
+        with self._given_back:
+            self._given_back.wait_for(lambda: self._left >= size)
+            self._left -= size
+        try:
+            yield
+        finally:
+            with self._given_back:
+                self._left += size
+                self._given_back.notify_all()
+
+
 class Imaging:
     """Decodes in threads of its own, one more than there are cores."""
 
     def __init__(self, max_pixels: int) -> None:
         configure()
         self._max_pixels = max_pixels
+        self._memory = Memory(DECODE_BYTES)
         self._threads = ThreadPoolExecutor((os.cpu_count() or 1) + 1, thread_name_prefix="imaging")
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -108,7 +138,8 @@ class Imaging:
         if not small and not has_large:
             return Rendered(size, None, None, None)
         box = fitted(size, LARGE_SIDE if has_large else SMALL_SIDE)
-        pixels = _decoded(source(), header, box).copy_memory()
+        with self._memory.taken(decoding_bytes(header)):
+            pixels = _decoded(source(), header, box).copy_memory()
         made = _encode(pixels, quality) if has_large else None
         if not small:
             return Rendered(size, None, made, None)
@@ -125,6 +156,16 @@ class Imaging:
 def _as_shown(header: pyvips.Image) -> Size:
     turned = header.get_typeof("orientation") and header.get("orientation") in QUARTER_TURNS
     return Size(header.height, header.width) if turned else Size(header.width, header.height)
+
+
+def decoding_bytes(header: pyvips.Image) -> int:
+    """About as much memory as decoding it takes."""
+    row: int = header.width * header.bands * SAMPLE_BYTES.get(header.format, 8)
+    height: int = header.height
+    is_whole = header.get("vips-loader").startswith(DECODED_WHOLE) or any(
+        header.get_typeof(field) and header.get(field) for field in ("interlaced", "jpeg-multiscan")
+    )
+    return row * (height if is_whole else min(height, ROWS_AT_ONCE))
 
 
 def _decoded(source: pyvips.Source, header: pyvips.Image, box: Size) -> pyvips.Image:

@@ -18,8 +18,8 @@ from service.unbroken import unbroken
 
 T = TypeVar("T")
 
-WRITE_BYTES = 4 * 1024 * 1024
-"""Kept in memory of each file before it is written: most pictures whole."""
+WRITE_BYTES = 512 * 1024
+"""Kept in memory of each file before it is written and hashed, while as much again comes."""
 WRITE_PIECES = 4096
 """At most, however small they are."""
 
@@ -51,29 +51,41 @@ async def receive(pieces: AsyncIterable[bytes], storage: LocalStorage, path: str
     checksum = hashlib.sha256()
     size = waiting = 0
     kept: list[bytes] = []
+    writing: asyncio.Future[None] | None = None
 
-    def write() -> None:
+    def write(content: list[bytes]) -> None:
         storage.check_mounted()
         storage.check_room()
-        storage.append(path, token, kept)
-        for piece in kept:
+        storage.append(path, token, content)
+        for piece in content:
             checksum.update(piece)
 
     async def flush() -> None:
-        with our_trouble():
-            await unbroken(asyncio.to_thread(write))
-        kept.clear()
+        nonlocal kept, waiting, writing
+        await written()
+        writing = asyncio.ensure_future(asyncio.to_thread(write, kept))
+        kept, waiting = [], 0
 
-    async for piece in pieces:
-        kept.append(piece)
-        size += len(piece)
-        waiting += len(piece)
-        if size > at_most:
-            raise TooLong(f"more than {at_most} bytes came")
-        if waiting >= WRITE_BYTES or len(kept) >= WRITE_PIECES:
-            await flush()
-            waiting = 0
-    await flush()
+    async def written() -> None:
+        if writing is not None:
+            with our_trouble():
+                await unbroken(writing)
+
+    try:
+        async for piece in pieces:
+            kept.append(piece)
+            size += len(piece)
+            waiting += len(piece)
+            if size > at_most:
+                raise TooLong(f"more than {at_most} bytes came")
+            if waiting >= WRITE_BYTES or len(kept) >= WRITE_PIECES:
+                await flush()
+        await flush()
+        await written()
+    finally:
+        # A thread that is still at work would bring the temporary file back after it was removed.
+        if writing is not None and not writing.done():
+            await unbroken(asyncio.wait({writing}))
     return Arrived(size, checksum.hexdigest())
 
 

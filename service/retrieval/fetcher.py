@@ -18,7 +18,8 @@ from service.errors import DatabaseAway, InvokeError, InvokeInterrupted
 from service.invokeai.client import InvokeClient
 from service.live.announce import Announcer
 from service.media import png
-from service.media.imaging import Imaging, Rendered, TooManyPixels, Undecodable
+from service.media.formats import NotTaken, require_kind_of_thumbnails
+from service.media.imaging import Imaging, Rendered
 from service.media.ingest import Arrived, StorageTrouble, examine, in_place, publish
 from service.media.layout import large_path, renditions, thumbnail_path
 from service.media.png import Damaged, Png
@@ -161,8 +162,8 @@ class Fetcher:
             async with asyncio.timeout(client.timeout), client.open_thumbnail(claimed.image_name) as remote:
                 await save(remote, self._storage, path, claimed.claim, largest(0))
             file = self._storage.temporary(path, claimed.claim)
-            return await unbroken(self._imaging.run(self._imaging.render, file, quality))
-        except (InvokeError, Damaged, TimeoutError, Undecodable, TooManyPixels) as error:
+            return (await examine(self._imaging, file, quality, require_kind_of_thumbnails)).rendered
+        except (InvokeError, Damaged, NotTaken, TimeoutError) as error:
             log.warning("no thumbnail either", photo=str(claimed.id), reason=str(error))
             return None
         finally:

@@ -194,6 +194,18 @@ async def test_the_page_says_where_to_drop_for_files_alone_and_not_for_its_own_p
     await expect(overlay).to_be_visible()
 
 
+async def test_a_picture_of_the_page_that_is_dragged_over_it_is_not_uploaded(
+    open_page: OpenPage, invokeai: ScriptedInvokeAI
+) -> None:
+    await make(invokeai, 1, 2)
+    page = await open_page("/")
+    await expect(pictures(page)).to_have_count(2)
+    await pictures(page).first.drag_to(page.get_by_role("searchbox"))
+    await expect(page.get_by_test_id("drop-overlay")).to_have_count(0)
+    await expect(queue(page)).to_have_count(0)
+    await expect(page).to_have_url(re.compile("/$"))
+
+
 async def test_pictures_are_pasted_but_text_goes_into_the_field(open_page: OpenPage) -> None:
     page = await open_page("/")
     desk = Desk(taken)

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.media import png, sizes, thumbhash
-from service.media.imaging import Imaging, Rendition, TooManyPixels, Undecodable
+from service.media.imaging import Imaging, Memory, Rendition, TooManyPixels, Undecodable, decoding_bytes
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -377,3 +377,48 @@ def average(hashed: bytes) -> npt.NDArray[np.float64]:
     blue = luminance - 2 / 3 * p
     red = (3 * luminance - blue + q) / 2
     return np.clip(np.array([red, red - q, blue, alpha]), 0, 1)
+
+
+# --- Memory ---
+
+
+def test_pictures_that_need_much_memory_are_decoded_one_after_the_other() -> None:
+    memory = Memory(100)
+    at_work, most = 0, 0
+    lock = threading.Lock()
+
+    def decode(size: int) -> None:
+        nonlocal at_work, most
+        with memory.taken(size):
+            with lock:
+                at_work += size
+                most = max(most, at_work)
+            threading.Event().wait(0.01)
+            with lock:
+                at_work -= size
+
+    threads = [threading.Thread(target=decode, args=(size,)) for size in (60, 60, 30, 60, 30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert most <= 100
+    with memory.taken(10**12):  # alone
+        pass
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (encoded(picture(), ".png"), 300),
+        (encoded(picture(400, 3000), ".png"), 512),
+        (encoded(picture(400, 3000), ".png", interlace=True), 3000),
+        (encoded(picture(400, 3000), ".jpg"), 512),
+        (encoded(picture(400, 3000), ".jpg", interlace=True), 3000),
+        (encoded(picture(400, 3000), ".webp"), 3000),
+    ],
+    ids=["small", "png", "interlaced", "jpeg", "progressive", "webp"],
+)
+def test_what_a_decoder_keeps_whole_needs_memory_for_all_of_it(content: bytes, rows: int) -> None:
+    header_alone = pyvips.Image.new_from_buffer(content, "", access="sequential")
+    assert decoding_bytes(header_alone) == 400 * 3 * rows

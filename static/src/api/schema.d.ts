@@ -1255,6 +1255,14 @@ export interface components {
         Members: {
             photo_ids: string[];
         };
+        /** MissingModel */
+        MissingModel: {
+            key: string;
+            hash: string;
+            name: string;
+            base: string | null;
+            type: string;
+        };
         /** Model */
         Model: {
             /** Format: uuid */
@@ -1332,6 +1340,14 @@ export interface components {
         Move: {
             before: string | null;
             photo_ids: string[];
+        };
+        /** Option */
+        Option: {
+            name: string;
+            help: string;
+            default: string;
+            is_set: boolean;
+            value: string | null;
         };
         /**
          * Parameters

@@ -50,18 +50,11 @@ addEventListener("beforeunload", (event) => {
   if (queue.unfinished > 0) event.preventDefault();
 });
 
-/** False once the queue is full. */
-export function upload(files: readonly File[], to = destination.peek()): boolean {
-  if (files.length === 0) return true;
-  if (queue.unfinished === 0) {
-    queue.clear();
-    // A sheet over a phone's page opens when it is asked for.
-    isOpen.value = true;
-  }
-  const taken = queue.add(files, to);
-  if (taken === files.length) return true;
-  toast(`The queue holds ${number(MOST_FILES)} files. What is beyond that was left out.`, { tone: "bad" });
-  return false;
+/** Uploads these files. */
+export function upload(files: readonly File[]): void {
+  if (files.length === 0) return;
+  begin();
+  take(files, destination.peek());
 }
 
 /** What was dropped: files, and all that is in folders. */
@@ -70,12 +63,29 @@ export async function uploadDropped(dropped: readonly (FileSystemEntry | File)[]
   const unreadable: string[] = [];
   let found = false;
   for await (const files of filesIn(dropped, (name) => unreadable.push(name))) {
+    if (!found) begin();
     found = true;
-    if (!upload(files, to)) break;
+    if (!take(files, to)) break;
   }
   const [first] = unreadable;
   if (first !== undefined) {
     const what = unreadable.length === 1 ? `“${first}”` : count(unreadable.length, "file");
     toast(`${what} could not be read.`, { tone: "bad" });
   } else if (!found) toast("Nothing to upload: the folder has no files.");
+}
+
+/** What was uploaded before is done with. */
+function begin(): void {
+  if (queue.unfinished > 0) return;
+  queue.clear();
+  // A sheet over a phone's page opens when it is asked for.
+  isOpen.value = true;
+}
+
+/** False once the queue is full. */
+function take(files: readonly File[], to: Destination | null): boolean {
+  const taken = queue.add(files, to);
+  if (taken === files.length) return true;
+  toast(`The queue holds ${number(MOST_FILES)} files. What is beyond that was left out.`, { tone: "bad" });
+  return false;
 }

@@ -25,8 +25,8 @@ export function useIntake(): void {
     };
     on("dragstart", () => (isOwn = true));
     on("dragend", () => (isOwn = false));
-    // What was dragged may have gone from the page, and with it the end of its drag.
-    on("pointermove", () => (isOwn = false));
+    // No pointer moves while anything is dragged: the end of the drag was told to nobody, as what was dragged has gone.
+    on("pointermove", () => (isOwn = isDragging.value = false));
     on("dragenter", over);
     on("dragover", over);
     on("dragleave", (event) => {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,7 +18,7 @@ from tests.fakes.photos import answer
 
 def form(content: bytes, name: str = "x.png", part: str = "file") -> aiohttp.FormData:
     data = aiohttp.FormData()
-    data.add_field(part, content, filename=name)
+    data.add_field(part, io.BytesIO(content), filename=name)
     return data
 
 
