@@ -1,3 +1,4 @@
+import { signal } from "@preact/signals";
 import type { Album, Photo } from "../api/types";
 import { count } from "../app/format";
 import { toastFailure } from "../app/toasts";
@@ -5,7 +6,7 @@ import { createAlbum, deleteAlbum, getAlbum, moveInAlbum } from "./albums";
 import { type All, changeMany, type Outcome } from "./bulk";
 import { moment, toldSince } from "./freshness";
 import { showPhoto } from "./photo-actions";
-import type { PhotoList } from "./photo-list";
+import { type PhotoList, rearranged } from "./photo-list";
 import { getPhoto } from "./photos";
 import { offerUndo } from "./undo";
 
@@ -94,10 +95,15 @@ export function removeAlbum({ id, name }: Pick<Album, "id" | "name">): Promise<v
   );
 }
 
+/** For those who hear it: where photos stand since they were moved last. */
+export const movedTo = signal("");
+
 /** In the album's own order, of which the list shows what was read. */
 export function movePhotos(list: PhotoList, photos: readonly string[], before: string | null): void {
   const album = list.filter.album;
   if (album === null || photos.length === 0) return;
+  const after = rearranged(list.ids.peek(), photos, before);
+  movedTo.value = `Moved to place ${after.indexOf(photos[0]!) + 1} of ${after.length}`;
   void list.arrange(photos, before, () =>
     moveInAlbum(album, photos, before).catch((failure: unknown) => toastFailure("Not moved.", failure)),
   );
