@@ -32,12 +32,16 @@ LARGE = 10_000
 AT_ONCE = 500
 ROUNDS = 9
 ALBUM = "INSERT INTO albums (id, name, updated_at) VALUES ($1, $2, now() - $3 * interval '1 minute')"
+NUMBERED = """
+    CREATE TEMPORARY TABLE numbered AS SELECT row_number() OVER (ORDER BY id) AS n, id FROM photos;
+    CREATE UNIQUE INDEX ON numbered (n);
+    ANALYZE numbered;
+"""
 # Photos so far apart, from one on, in an order that has nothing to do with their ids.
 MEMBERS = """
     INSERT INTO album_photo (album_id, photo_id, position)
     SELECT $1, id, 65536 * row_number() OVER (ORDER BY md5(id::text || $2))
-      FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM photos) p
-     WHERE n > $5::bigint AND n <= $5 + $3::bigint * $4 AND n % $4 = 0
+      FROM generate_series(1, $3::bigint) AS g JOIN numbered ON n = $5::bigint + g * $4::bigint
 """
 UNFILED = """
     SELECT id FROM photos p WHERE NOT EXISTS (SELECT FROM album_photo WHERE photo_id = p.id) ORDER BY id LIMIT $1
@@ -47,15 +51,18 @@ FILED = "SELECT photo_id FROM album_photo WHERE album_id = $1 ORDER BY photo_id 
 
 async def fill_albums(connection: Connection, rows: int, large: int, small: int) -> dict[str, UUID]:
     """The large albums by name: `spread`, `old`, and others like `spread`; and small ones of a hundred photos each."""
-    step = max(2, rows // LARGE) // 2 * 2  # photos of odd numbers are in none of the spread ones
+    await connection.execute(NUMBERED, timeout=900)
+    step = max(2, rows // LARGE) // 2 * 2
     albums: dict[str, UUID] = {}
     for number in range(large + small):
         name = {0: "spread", 1: "old"}.get(number, f"album {number}")
         albums[name] = new_id()
         await connection.execute(ALBUM, albums[name], name, number)
         many, apart = (LARGE if number < large else 100), (1 if name == "old" else step)
-        first = 0 if number < large else (number * 7919) % (rows - many * apart)
-        await connection.execute(MEMBERS, albums[name], name, min(many, rows // apart), apart, first, timeout=900)
+        first = 2 * number % apart if number < large else (number * 7919) % (rows - many * apart)
+        await connection.execute(
+            MEMBERS, albums[name], name, min(many, (rows - first) // apart), apart, first, timeout=900
+        )
     await connection.execute("VACUUM ANALYZE albums, album_photo", timeout=900)
     return albums
 

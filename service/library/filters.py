@@ -186,8 +186,8 @@ OF_STEPS = """SELECT a.photo_id FROM step_alternatives a JOIN generation_steps s
 def _split(filters: PhotoFilters, conditions: list[str], arguments: Arguments) -> Selection:
     """The first of these that is asked for leads; the others are plain conditions."""
     leading: list[Equality] = []
-    album = arguments.add(filters.one_album) if filters.one_album is not None else None
     uneven = bool(arguments.values)
+    album = arguments.add(filters.one_album) if filters.one_album is not None else None
     generated = None if filters.generated is None else [filters.generated]
     for columns, values in (
         (("model_key", "model_name"), filters.model),

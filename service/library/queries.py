@@ -89,8 +89,6 @@ ORDERS: dict[str, Order] = {
     "name": Order("filename", "ASC", Annotated[str, msgspec.Meta(pattern=r"^[^\0]*$")]),
     "position": Order("position", "ASC", Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]),
 }
-WALK_ALBUM = "SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off"
-"""An album is walked in its order: what it was when its statistics were taken, a planner would sort."""
 
 _album_refs = msgspec.json.Decoder(list[AlbumRef])
 
@@ -174,13 +172,10 @@ async def planning(connection: Connection, filters: PhotoFilters, selection: Sel
     times too slow, and is given up after a while (ValidationError). For everything else a plan is kept with its
     prepared statement."""
     has_search = filters.q is not None
-    if selection.album is not None and not has_search:
-        settings = WALK_ALBUM
-    elif not has_search and not selection.uneven and not (selection.alternatives and ORDERS[filters.order].key):
+    if not has_search and not selection.uneven and not (selection.alternatives and ORDERS[filters.order].key):
         yield
         return
-    else:
-        settings = SETTINGS if has_search else "SET LOCAL plan_cache_mode = force_custom_plan"
+    settings = SETTINGS if has_search else "SET LOCAL plan_cache_mode = force_custom_plan"
     async with bounded(connection, settings, LONGEST_SECONDS):
         yield
 

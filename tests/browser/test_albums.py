@@ -308,6 +308,13 @@ async def test_an_album_is_renamed_described_and_given_a_cover(
     await choose(page, b)
     await page.get_by_test_id("selection-bar").get_by_role("button", name="Cover").click()
     await expect(cover).to_have_attribute("src", re.compile(b))
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="Edit Harbour").click()
+    await page.get_by_role("dialog").get_by_role("button", name="First photo as cover").click()
+    await expect(cover).to_have_attribute("src", re.compile(a))
+    await choose(page, b)
+    await page.get_by_test_id("selection-bar").get_by_role("button", name="Cover").click()
+    await expect(cover).to_have_attribute("src", re.compile(b))
     await page.keyboard.press("Delete")
     await expect(cover).to_have_attribute("src", re.compile(a))
 

@@ -43,6 +43,12 @@ FILL_ALBUMS = """
     SELECT CASE WHEN n <= 5000 THEN $1::uuid ELSE $2 END, id, row_number() OVER (ORDER BY md5(n::text))
       FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM photos) rows WHERE n <= 5000 OR n % 20 = 0
 """
+FILL_TINY_ALBUMS = """
+    WITH tiny AS (
+        INSERT INTO albums (id, name) SELECT gen_random_uuid(), 'tiny' FROM generate_series(1, 600) RETURNING id)
+    INSERT INTO album_photo (album_id, photo_id, position)
+    SELECT tiny.id, p.id, 1 FROM tiny, (SELECT id FROM photos LIMIT 1) p
+"""
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +60,7 @@ async def filled_url(module_database_url: str) -> str:
             "INSERT INTO albums (id, name) VALUES ($1, 'Coast'), ($2, 'Others')", ALBUM, OTHER_ALBUM
         )
         await connection.execute(FILL_ALBUMS, ALBUM, OTHER_ALBUM)
+        await connection.execute(FILL_TINY_ALBUMS)
         await connection.execute("VACUUM ANALYZE albums, album_photo")
         await connection.execute("VACUUM ANALYZE photos")
     await database.close()

@@ -1,3 +1,4 @@
+import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import type { Album } from "../api/types";
 import { toastFailure } from "../app/toasts";
@@ -14,10 +15,12 @@ interface AlbumFormProps {
   description?: string | null;
   onSave: (name: string, description: string | null) => void;
   onClose: () => void;
+  /** What else can be done there. */
+  children?: ComponentChildren;
 }
 
 /** What an album is called, and what is said of it. */
-export function AlbumForm({ title, action, name = "", description = null, onSave, onClose }: AlbumFormProps) {
+export function AlbumForm({ title, action, name = "", description = null, onSave, onClose, children }: AlbumFormProps) {
   const [called, setName] = useState(name);
   const [said, setDescription] = useState(description ?? "");
   return (
@@ -45,6 +48,7 @@ export function AlbumForm({ title, action, name = "", description = null, onSave
           />
         </label>
         <div class="dialog-actions">
+          {children}
           <button type="button" class="button quiet" onClick={onClose}>
             Cancel
           </button>
@@ -58,21 +62,31 @@ export function AlbumForm({ title, action, name = "", description = null, onSave
 }
 
 export function EditAlbum({ album, onClose }: { album: Album; onClose: () => void }) {
-  async function save(name: string, description: string | null) {
+  async function change(what: Parameters<typeof updateAlbum>[1]) {
     try {
-      await updateAlbum(album.id, { name, description });
+      await updateAlbum(album.id, what);
     } catch (failure) {
       toastFailure("Not changed.", failure);
     }
   }
+  const resetCover = () => {
+    void change({ cover_photo_id: null });
+    onClose();
+  };
   return (
     <AlbumForm
       title="Edit the album"
       action="Save"
       name={album.name}
       description={album.description}
-      onSave={(name, description) => void save(name, description)}
+      onSave={(name, description) => void change({ name, description })}
       onClose={onClose}
-    />
+    >
+      {album.photo_count > 0 && (
+        <button type="button" class="button quiet reset-cover" onClick={resetCover}>
+          First photo as cover
+        </button>
+      )}
+    </AlbumForm>
   );
 }

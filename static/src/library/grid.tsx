@@ -5,6 +5,7 @@ import { count } from "../app/format";
 import { rowHeight } from "../app/preferences";
 import { isPhone } from "../app/responsive";
 import { defaultRangeExtractor, type Range, useVirtual } from "../app/virtual";
+import { movedTo } from "../state/album-actions";
 import { shownInPlace } from "../state/items";
 import type { ToPurge } from "../state/photo-actions";
 import type { PhotoList } from "../state/photo-list";
@@ -133,6 +134,11 @@ export function Grid({ list, held, selection, addressOf, onOpen, onPurge }: Grid
       <span class="hidden-text" role="status">
         {list.waiting.value > 0 && count(list.waiting.value, "new photo")}
       </span>
+      {list.ordered && (
+        <span class="hidden-text" role="status">
+          {movedTo.value}
+        </span>
+      )}
       <div
         class="grid-days"
         role="grid"

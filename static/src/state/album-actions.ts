@@ -1,10 +1,11 @@
+import { signal } from "@preact/signals";
 import type { Album } from "../api/types";
 import { count } from "../app/format";
 import { toastFailure } from "../app/toasts";
 import { createAlbum, deleteAlbum, getAlbum, moveInAlbum } from "./albums";
 import { type All, undoMany } from "./bulk";
 import { changePhotos } from "./photo-actions";
-import type { PhotoList } from "./photo-list";
+import { type PhotoList, rearranged } from "./photo-list";
 import type { Change } from "./photos";
 import { offerUndo } from "./undo";
 
@@ -61,10 +62,15 @@ export function removeAlbum({ id, name }: Pick<Album, "id" | "name">): Promise<v
   return offerUndo(outcome, () => `“${name}” was deleted; its photos stay in the library`, { undone: () => `“${name}” is back` });
 }
 
+/** For those who hear it: where photos stand since they were moved last. */
+export const movedTo = signal("");
+
 /** In the album's own order, of which the list shows what was read. */
 export function movePhotos(list: PhotoList, photos: readonly string[], before: string | null): void {
   const album = list.filter.album;
   if (album === null || photos.length === 0) return;
+  const after = rearranged(list.ids.peek(), photos, before);
+  movedTo.value = `Moved to place ${after.indexOf(photos[0]!) + 1} of ${after.length}`;
   void list.arrange(photos, before, () =>
     moveInAlbum(album, photos, before).catch((failure: unknown) => toastFailure("Not moved.", failure)),
   );

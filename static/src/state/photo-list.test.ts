@@ -135,3 +135,57 @@ describe("a list whose photos are marked otherwise", () => {
     expect(list.ids.value).toEqual(["b3", "b1"]);
   });
 });
+
+describe("a list in an album's order", () => {
+  const inAlbum = (id: string): Photo => ({ ...photo(id), albums: [{ id: "album", name: "Coast" }] });
+  const answer = (...ids: string[]) =>
+    asked.mockImplementation(() =>
+      Promise.resolve(
+        new Response(JSON.stringify({ items: ids.map(inAlbum), next_cursor: null }), {
+          headers: { "Content-Type": "application/json" },
+        }),
+      ),
+    );
+  let list: InstanceType<typeof PhotoList>;
+
+  beforeEach(async () => {
+    answer("m2", "m9", "m5");
+    list = new PhotoList({ ...everything, album: "album", order: "position" });
+    await vi.waitUntil(() => list.loaded.value);
+  });
+  afterEach(() => list.close());
+
+  test("stands as the service has it", () => {
+    expect(list.ids.value).toEqual(["m2", "m9", "m5"]);
+  });
+
+  test("loses what is taken out, and reads again for the place of what was put in", async () => {
+    putPhoto({ ...photo("m9"), albums: [] });
+    photoEvents.emit({ id: "m9", byHand: true });
+    await Promise.resolve();
+    expect(list.ids.value).toEqual(["m2", "m5"]);
+    answer("m7", "m2", "m5");
+    putPhoto(inAlbum("m7"));
+    photoEvents.emit({ id: "m7", byHand: true });
+    await vi.waitUntil(() => list.ids.value.length === 3);
+    expect(list.ids.value).toEqual(["m7", "m2", "m5"]);
+  });
+
+  test("keeps a place that was changed by hand, also when an older answer comes in between", async () => {
+    let finish: () => void = () => undefined;
+    const reading = list.reload();
+    const moving = list.arrange(["m5"], "m2", () => new Promise<void>((resolve) => (finish = resolve)));
+    expect(list.ids.value).toEqual(["m5", "m2", "m9"]);
+    await reading;
+    expect(list.ids.value).toEqual(["m5", "m2", "m9"]);
+    answer("m5", "m2", "m9");
+    finish();
+    await moving;
+    expect(list.ids.value).toEqual(["m5", "m2", "m9"]);
+  });
+
+  test("is put back as it was where it could not be changed", async () => {
+    await list.arrange(["m5"], "m2", () => Promise.resolve());
+    expect(list.ids.value).toEqual(["m2", "m9", "m5"]);
+  });
+});
