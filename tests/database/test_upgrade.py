@@ -196,3 +196,26 @@ async def test_the_service_lists_all_that_was_there(released: Database, tmp_path
         assert (await get(http, "/api/v1/settings")).items() >= kept.items()
         made = [photo for photo in photos if photo["backend_id"] is not None]
         assert (await get(http, "/api/v1/status"))["ledger"]["total"]["made"] == len(made)
+
+
+async def test_a_step_of_a_release_takes_a_selection(released: Database, tmp_path: Path) -> None:
+    async with released.connection() as connection:
+        before = await rows_of(connection)
+        library = await connection.fetchval(LIBRARY_ID)
+    LocalStorage(tmp_path).create_marker(library)
+    url = released.engine.url.render_as_string(hide_password=False)
+    settings = settings_for(tmp_path, url, invokeai_url=SERVER_URL, password=OWNER_PASSWORD)
+    there = {photo["id"] for photo in before["photos"] if photo["purged_at"] is None}
+    steps = {step["id"] for step in before["generation_steps"] if step["deleted_at"] is None}
+    chosen = {row["step_id"]: row["photo_id"] for row in before["step_alternatives"] if row["photo_id"] in there}
+    assert chosen
+    async with (
+        running(settings) as darkroom,
+        aiohttp.ClientSession(darkroom.url, cookies={COOKIE: SESSION_TOKEN}) as http,
+    ):
+        for step, photo in chosen.items():
+            if step in steps:
+                for wanted in (photo, None, photo):
+                    body = {"photo_id": wanted}
+                    async with http.put(f"/api/v1/steps/{step}/selection", json=body) as response:
+                        assert (await response.json())["selected_image_id"] == wanted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -145,6 +145,10 @@ class Selecting:
 
     async def assert_in_place(self, *without: UUID) -> None:
         """Each photo where the selection puts it, byte for byte as InvokeAI has it; no other file; every URL works."""
+        with suppress(TimeoutError):  # a large rendition that was just made has its second name a moment later
+            async with asyncio.timeout(20):
+                while self.files() != await self.places(*without):
+                    await asyncio.sleep(0.02)
         assert self.files() == await self.places(*without)
         for photo in self.images.keys() - set(without):
             row = await self.row(photo)

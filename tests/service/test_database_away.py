@@ -36,6 +36,7 @@ BODIES: dict[str, Any] = {
     "create_session": {"name": "x"},
     "update_session": {"name": "x"},
     "create_step": STEP,
+    "select_alternative": {"photo_id": None},
     "create_backend": {"name": "x", "url": "http://127.0.0.1:9"},
     "test_address": {"url": "http://127.0.0.1:9"},
     "update_backend": {"name": "x"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,6 +15,8 @@ import pytest
 from service.library import cursor as cursors
 from service.library.cursor import Position
 from service.library.thumbnails import Thumbnails
+from service.media.storage import LocalStorage
+from service.selection.mover import FileMover
 from service.studio.models import ModelCache
 from service.studio.queries import SessionOrder
 from service.studio.routes import routes
@@ -33,7 +36,7 @@ STEP = {
 
 
 @pytest.fixture
-async def api(studio: StudioHarness) -> AsyncIterator[Api]:
+async def api(studio: StudioHarness, tmp_path: Path) -> AsyncIterator[Api]:
     async with served(
         routes,
         database=studio.database,
@@ -42,6 +45,7 @@ async def api(studio: StudioHarness) -> AsyncIterator[Api]:
         submitter=studio.submitter,
         model_cache=studio.models,
         thumbnails=Thumbnails(),
+        file_mover=FileMover(studio.database, LocalStorage(tmp_path)),
     ) as client:
         yield Api(client)
 

@@ -84,3 +84,14 @@ def test_a_time_before_1970_still_gets_an_id() -> None:
 def test_a_new_id_is_of_now() -> None:
     before = photo_id(datetime.now(UTC) - timedelta(milliseconds=1))
     assert before < new_id() < photo_id(datetime.now(UTC) + timedelta(milliseconds=1))
+
+
+def test_the_name_of_a_selection_is_told_from_all_others() -> None:
+    assert layout.is_selected_path(layout.selected_path(SESSION, STEP, PHOTO))
+    for path in (
+        layout.generated_path(SESSION, STEP, PHOTO),
+        layout.completed_path(EVENING, PHOTO),
+        layout.mirror_path(SESSION, EVENING, PHOTO),
+        layout.thumbnail_path(layout.selected_path(SESSION, STEP, PHOTO)),
+    ):
+        assert not layout.is_selected_path(path)
