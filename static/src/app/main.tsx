@@ -10,6 +10,8 @@ import "../styles/library.css";
 import "../styles/inspector.css";
 import "../styles/viewer.css";
 import "../styles/marks.css";
+import "../styles/photo-fields.css";
+import "../styles/popups.css";
 import "../styles/tree.css";
 import "../styles/sessions.css";
 import "../styles/albums.css";
