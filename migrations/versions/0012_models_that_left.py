@@ -1,4 +1,4 @@
-"""A LoRA that left its server is kept while photos name it, and models keep their trigger phrases."""
+"""A LoRA that left its server is kept while photos name it, models keep their trigger phrases, and flags have an index."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ down_revision = "0011"
 branch_labels = None
 depends_on = None
 
-INDEX = "ix_generation_steps_model"
-"""Built by `service/database/migrate.py`, outside of this transaction."""
+INDEXES = {"ix_generation_steps_model": "generation_steps", "ix_photos_pick": "photos"}
+"""And their tables; built by `service/database/migrate.py`, outside of this transaction."""
 
 
 def upgrade() -> None:
@@ -21,7 +21,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_index(INDEX, table_name="generation_steps", if_exists=True)
+    for index, table in INDEXES.items():
+        op.drop_index(index, table_name=table, if_exists=True)
     op.execute("DELETE FROM models WHERE left_at IS NOT NULL")
     op.drop_column("models", "left_at")
     op.drop_column("models", "trigger_phrases")

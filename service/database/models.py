@@ -170,6 +170,13 @@ class Photo(Base):
             postgresql_concurrently=True,
         ),
         Index(
+            "ix_photos_pick",
+            "pick",
+            text("id DESC"),
+            postgresql_where=text(f"pick IS NOT NULL AND {LIVE}"),
+            postgresql_concurrently=True,
+        ),
+        Index(
             "ix_photos_large",
             text("id DESC"),
             postgresql_include=["large_bytes"],
