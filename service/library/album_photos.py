@@ -110,7 +110,7 @@ class Members(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
 
 
 class AllMembers(Members, frozen=True, forbid_unknown_fields=True):
-    seen_at: datetime | UnsetType = UNSET
+    seen_at: Annotated[datetime, Meta(tz=True)] | UnsetType = UNSET
     """The album's `updated_at` as its sender knows it: photos that were added after it stay, behind the others."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -50,6 +51,13 @@ async def expect_order(page: Page, wanted: list[str]) -> None:
     for at, photo in enumerate(wanted):
         await expect(tiles(page).nth(at)).to_have_attribute("data-photo", photo)
     await expect(tiles(page)).to_have_count(len(wanted))
+
+
+async def until_ordered(darkroom: Darkroom, album: str, wanted: list[str]) -> None:
+    """The page shows it before the service has it."""
+    async with asyncio.timeout(20):
+        while await ids_of(darkroom, f"album_id={album}&order=position") != wanted:
+            await asyncio.sleep(0.05)
 
 
 async def choose(page: Page, *photos: str) -> None:
@@ -161,13 +169,14 @@ async def test_photos_are_put_in_order_by_drag_and_others_see_it(
     await page.mouse.up()
     for one in (page, other):
         await expect_order(one, [a, d, b, c])
-    assert await ids_of(darkroom, f"album_id={album}&order=position") == [a, d, b, c]
+    await until_ordered(darkroom, album, [a, d, b, c])
 
     await choose(page, a, b)
     await drag(page, tile_of(page, b), tile_of(page, c), at=0.8)
     await page.mouse.up()
     for one in (page, other):
         await expect_order(one, [d, c, a, b])
+    await until_ordered(darkroom, album, [d, c, a, b])
     await page.reload()
     await expect_order(page, [d, c, a, b])
 
@@ -198,6 +207,7 @@ async def test_photos_are_put_in_order_by_keyboard_and_by_buttons(
     await expect_order(page, [a, c, d, b])
     await bar.get_by_role("button", name="Move to the front").click()
     await expect_order(page, [c, d, a, b])
+    await until_ordered(darkroom, album, [c, d, a, b])
     await page.reload()
     await expect_order(page, [c, d, a, b])
     await expect(page).to_have_url(f"{darkroom.url}/albums/{album}")

@@ -25,7 +25,7 @@ export function AlbumForm({ title, action, name = "", description = null, onSave
   const [said, setDescription] = useState(description ?? "");
   return (
     <Dialog title={title} onClose={onClose}>
-      <form method="dialog" onSubmit={() => onSave(called.trim(), said.trim() || null)}>
+      <form method="dialog" class="album-form" onSubmit={() => onSave(called.trim(), said.trim() || null)}>
         <label class="field">
           <span class="label">Name</span>
           <input

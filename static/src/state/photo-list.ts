@@ -117,6 +117,7 @@ export class PhotoList {
   readonly #meanwhile = new Set<string>();
   /** Changes of the order that are not answered yet. */
   readonly #arranging = new Set<{ moved: readonly string[]; before: string | null }>();
+  #sending: Promise<unknown> = Promise.resolve();
   #turn: Promise<void> = Promise.resolve();
   /** Readings that are queued, and not yet begun. */
   #readingOn: Promise<void> | undefined;
@@ -184,8 +185,11 @@ export class PhotoList {
     this.moved = new Set(moved);
     this.#arranging.add(one);
     this.#show(this.ids.peek());
+    // One after the other, but behind no reading: who leaves now has moved it.
+    this.#sending = this.#sending.then(work, work);
+    const sent = this.#sending.catch(() => undefined);
     return this.#inTurn(async () => {
-      await work();
+      await sent;
       this.#arranging.delete(one);
       await this.#readAgain();
     });

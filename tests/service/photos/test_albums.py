@@ -175,6 +175,7 @@ async def test_a_put_that_says_what_it_has_seen_keeps_what_was_added_since(
     await ask(client, "POST", path, photo_ids=[str(other)])
     put = await ask(client, "PUT", path, photo_ids=[str(two)], seen_at=seen)
     assert await order(client, album) == [two, other], "the one that was not seen is last, the one that was is gone"
+    await ask(client, "PUT", path, 400, photo_ids=[str(two)], seen_at="2026-01-01T00:00:00")
     await ask(client, "PUT", path, photo_ids=[str(two)], seen_at=put["updated_at"])
     assert await order(client, album) == [two]
 
