@@ -132,8 +132,8 @@ async def retry_retrieval(
     integrity: NamedDependency[Integrity],
 ) -> Response[Waiting]:
     """Fetch it now, with all attempts before it again. The file of a photo that is home is read first: where its size
-    and checksum are those that came, 409; else it is fetched again. 200 for a photo whose lost file was put back: it is
-    home again. 409 where there is no server to fetch it from."""
+    and checksum are those that came, 409; else it is fetched again. 200 for a photo whose lost file was put back, or
+    which had it under another of its names: it is home again. 409 where there is no server to fetch it from."""
     photo = await stored(database, photo_id)
     if await _is_whole(integrity, photo):
         if photo.retrieval_status == "completed":
@@ -149,7 +149,8 @@ async def retry_retrieval(
         announcer.ledger_changed()
     elif photo.retrieval_status in ("failed", "gone"):
         raise Conflict("there is no server to fetch this photo from", {"retrieval_error": photo.retrieval_error})
-    return Response(Waiting(photo.retrieval_status, photo.retrieval_attempts), status_code=202)
+    status = 200 if photo.retrieval_status == "completed" else 202
+    return Response(Waiting(photo.retrieval_status, photo.retrieval_attempts), status_code=status)
 
 
 async def _is_whole(integrity: Integrity, photo: Stored) -> bool:

@@ -315,6 +315,20 @@ async def test_a_selection_that_is_cut_is_whole_again_by_the_copy_of_its_other_n
     await opened.assert_in_place()
 
 
+async def test_asked_to_fetch_a_selection_again_it_is_first_looked_for_under_its_other_name(
+    opened: Selecting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", fails(errno.ENOTSUP))
+    (photo,) = await opened.fill(1)
+    await opened.select(photo)
+    file = opened.storage.path((await opened.row(photo))["local_storage_path"])
+    file.write_bytes(bytes(len(file.read_bytes())))
+    async with opened.darkroom.http.post(f"/api/v1/photos/{photo}/retrieval") as response:
+        assert response.status == 200
+    await until_settled(opened)
+    await opened.assert_in_place()
+
+
 async def test_a_selection_that_is_damaged_under_both_names_comes_from_its_server_for_both(opened: Selecting) -> None:
     (photo,) = await opened.fill(1)
     await opened.select(photo)

@@ -153,8 +153,8 @@ export interface paths {
         /**
          * RetryRetrieval
          * @description Fetch it now, with all attempts before it again. The file of a photo that is home is read first: where its size
-         *     and checksum are those that came, 409; else it is fetched again. 200 for a photo whose lost file was put back: it is
-         *     home again. 409 where there is no server to fetch it from.
+         *     and checksum are those that came, 409; else it is fetched again. 200 for a photo whose lost file was put back, or
+         *     which had it under another of its names: it is home again. 409 where there is no server to fetch it from.
          */
         post: operations["retry_retrieval"];
         delete?: never;
