@@ -231,10 +231,14 @@ async def test_in_pieces_of_any_size_it_is_the_same_file(client: aiohttp.ClientS
     assert any(storage.path(f"photos/{name}").read_bytes() == content for name in files(storage))
 
 
+@pytest.fixture
+def two_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "AT_ONCE", 2)
+
+
 async def test_more_uploads_than_there_are_places_wait_for_their_turn(
-    client: aiohttp.ClientSession, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+    two_at_once: None, client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    uploads._turns = asyncio.Semaphore(2)
     pictures = [png_of(40 + number, 30) for number in range(12)]
     photos = await asyncio.gather(*(upload(client, picture) for picture in pictures))
     assert len({photo["id"] for photo in photos}) == 12
@@ -370,6 +374,23 @@ async def test_an_upload_finds_out_itself_that_a_file_was_lost(
     storage.path(path).write_bytes(b"cut")
     assert (await upload(client, PICTURE, status=200))["id"] == photo["id"]
     assert storage.path(path).read_bytes() == PICTURE
+
+
+async def test_the_file_of_an_upload_is_compared_with_its_checksum_whatever_its_kind(
+    client: aiohttp.ClientSession, connection: Connection, storage: LocalStorage
+) -> None:
+    """As the background pass does; nothing else is known of a JPEG."""
+    photo = await upload(client, sample("jpeg-rgb.jpg"))
+    again = f"/api/v1/photos/{photo['id']}/retrieval"
+    words = (await answer(await client.post(again), 409))["error"]["message"]
+    assert "whole" in words
+    path = await connection.fetchval("SELECT local_storage_path FROM photos WHERE id = $1", UUID(photo["id"]))
+    content = bytearray(storage.path(path).read_bytes())
+    content[500] ^= 1
+    storage.path(path).write_bytes(content)
+    lost = (await answer(await client.post(again), 409))["error"]
+    assert "no server" in lost["message"]
+    assert "not those that came" in lost["details"]["retrieval_error"]
 
 
 async def test_renditions_of_an_upload_are_made_again_when_they_are_lost(
