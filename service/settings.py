@@ -146,7 +146,9 @@ class Settings:
     retrieval_workers: int = _option(_whole_number(1, 32), 4, "Downloads at once.")
     max_upload_bytes: int = _option(_whole_number(1, 10**12), 200_000_000, "Largest file that may be uploaded.")
     max_pixels: int = _option(_whole_number(1, 10**10), 200_000_000, "Largest picture, in pixels, that is decoded.")
-    max_frames: int = _option(_whole_number(1, 10**6), 500, "Most frames of an animation, or pages, that are uploaded.")
+    max_frames: int = _option(
+        _whole_number(1, 10**6), 500, "Most frames of an animation, or pages of a document, that may be uploaded."
+    )
     log_format: LogFormat | None = _option(  # noqa: RUF009 - it is a field()
         _log_format, None, "console or json.", "console on a terminal, else json"
     )

@@ -39,6 +39,7 @@ def test_every_option_is_read_from_its_variable() -> None:
         "DARKROOM_RETRIEVAL_WORKERS": "8",
         "DARKROOM_MAX_UPLOAD_BYTES": "1000",
         "DARKROOM_MAX_PIXELS": "2000",
+        "DARKROOM_MAX_FRAMES": "7",
         "DARKROOM_LOG_FORMAT": "json",
     }
     assert set(environ) == {variable(row.name) for row in fields(Settings)}
@@ -50,7 +51,8 @@ def test_every_option_is_read_from_its_variable() -> None:
     assert (settings.invokeai_email, settings.invokeai_password) == ("me@example.org", "x")
     assert (settings.invokeai_timeout, settings.password) == (12.5, "long enough")
     assert settings.allowed_hosts == ("photos.example.org", "[fd00::1]")
-    assert (settings.retrieval_workers, settings.max_upload_bytes, settings.max_pixels) == (8, 1000, 2000)
+    assert (settings.retrieval_workers, settings.max_upload_bytes) == (8, 1000)
+    assert (settings.max_pixels, settings.max_frames) == (2000, 7)
     assert settings.log_format == "json"
     assert settings.host_names == {
         "127.0.0.1", "localhost", "[::1]", "0.0.0.0", "photos.example.org", "[fd00::1]"

@@ -372,6 +372,23 @@ async def test_an_upload_finds_out_itself_that_a_file_was_lost(
     assert storage.path(path).read_bytes() == PICTURE
 
 
+async def test_the_file_of_an_upload_is_compared_with_its_checksum_whatever_its_kind(
+    client: aiohttp.ClientSession, connection: Connection, storage: LocalStorage
+) -> None:
+    """As the background pass does; nothing else is known of a JPEG."""
+    photo = await upload(client, sample("jpeg-rgb.jpg"))
+    again = f"/api/v1/photos/{photo['id']}/retrieval"
+    words = (await answer(await client.post(again), 409))["error"]["message"]
+    assert "whole" in words
+    path = await connection.fetchval("SELECT local_storage_path FROM photos WHERE id = $1", UUID(photo["id"]))
+    content = bytearray(storage.path(path).read_bytes())
+    content[500] ^= 1
+    storage.path(path).write_bytes(content)
+    lost = (await answer(await client.post(again), 409))["error"]
+    assert "no server" in lost["message"]
+    assert "not those that came" in lost["details"]["retrieval_error"]
+
+
 async def test_renditions_of_an_upload_are_made_again_when_they_are_lost(
     client: aiohttp.ClientSession, storage: LocalStorage, thumbnails: Any
 ) -> None:
