@@ -15,7 +15,7 @@ HEAD: Final = 512
 PIECE: Final = 256 * 1024
 
 
-class NotTaken(Exception):
+class UnsupportedFormat(Exception):
     """Not a picture, or not one of a kind that is taken; the message says what it is instead."""
 
 
@@ -52,7 +52,7 @@ OTHERS: Final = (
 )
 
 
-class Looked(NamedTuple):
+class Structure(NamedTuple):
     """What the structure of a whole file tells. `png` is what the walk over a PNG saw."""
 
     format: Format
@@ -61,7 +61,7 @@ class Looked(NamedTuple):
 
 
 def identify(head: bytes) -> Format:
-    """By the first bytes, at most `HEAD` of them. Raises `NotTaken`."""
+    """By the first bytes, at most `HEAD` of them. Raises `UnsupportedFormat`."""
     if head.startswith(png.SIGNATURE):
         return PNG
     if head.startswith(b"\xff\xd8\xff"):
@@ -74,34 +74,34 @@ def identify(head: bytes) -> Format:
         return TIFF
     if head[4:8] == b"ftyp" and _brands(head) & AVIF_BRANDS:
         return AVIF
-    raise NotTaken(f"{_what_it_is(head)}: {TAKEN}")
+    raise UnsupportedFormat(f"{_what_it_is(head)}: {TAKEN}")
 
 
 def require_kind_of_thumbnails(path: Path) -> None:
-    """No server reaches the decoders of other kinds than it needs. Raises `NotTaken` and `OSError`."""
+    """No server reaches the decoders of other kinds than it needs. Raises `UnsupportedFormat` and `OSError`."""
     with path.open("rb") as file:
         if identify(file.read(HEAD)) not in (WEBP, JPEG, PNG):
-            raise NotTaken("this is no kind that thumbnails have")
+            raise UnsupportedFormat("this is no kind that thumbnails have")
 
 
-def look(path: Path, max_frames: int) -> Looked:
-    """Walks the structure of the file (blocks). Raises `NotTaken`, `Damaged`, `TooManyFrames` and `OSError`."""
+def check_structure(path: Path, max_frames: int) -> Structure:
+    """Walks over the file (blocks). Raises `UnsupportedFormat`, `Damaged`, `TooManyFrames` and `OSError`."""
     with path.open("rb", buffering=PIECE) as file:
         kind = identify(file.read(HEAD))
         size = file.seek(0, 2)
         file.seek(0)
         if kind is PNG:
             walked = png.walk_open(file)
-            return Looked(kind, _bounded(walked.frames, max_frames), walked)
+            return Structure(kind, _bounded(walked.frames, max_frames), walked)
         if kind is GIF:
-            return Looked(kind, _bounded(_gif_frames(file), max_frames))
+            return Structure(kind, _bounded(_gif_frames(file), max_frames))
         if kind is TIFF:
-            return Looked(kind, _tiff_pages(file, size, max_frames))
+            return Structure(kind, _tiff_pages(file, size, max_frames))
         if kind is WEBP:
-            return Looked(kind, _bounded(_webp_frames(file, size), max_frames))
+            return Structure(kind, _bounded(_webp_frames(file, size), max_frames))
         if kind is AVIF:
             _walk_boxes(file, size)
-        return Looked(kind, 1)
+        return Structure(kind, 1)
 
 
 def _bounded(frames: int, max_frames: int) -> int:

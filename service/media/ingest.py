@@ -1,5 +1,5 @@
 """How a file comes into the library, whether it is retrieved or uploaded: streamed into a temporary file and hashed on
-the way, looked at and decoded whole, then given its name, durably (rules 9 and 12)."""
+the way, checked and decoded whole, then given its name, durably (rules 9 and 12)."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class Arrived(NamedTuple):
 
 
 class Examined(NamedTuple, Generic[T]):
-    """A whole file: what a look at its structure told, and its renditions; without those where it cannot be decoded,
+    """A whole file: what the check of its structure told, and its renditions; without those where it cannot be decoded,
     for the reason given."""
 
-    looked: T
+    checked: T
     rendered: Rendered | None
     reason: Undecodable | TooManyPixels | None
 
@@ -90,16 +90,16 @@ async def receive(pieces: AsyncIterable[bytes], storage: LocalStorage, path: str
 
 
 async def examine(
-    imaging: Imaging, file: Path, quality: int, look: Callable[[Path], T], *, large: bool = False
+    imaging: Imaging, file: Path, quality: int, check: Callable[[Path], T], *, large: bool = False
 ) -> Examined[T]:
-    """Looks at the file and decodes it, in imaging's threads. Raises what `look` raises, and `StorageTrouble`."""
+    """Checks the file and decodes it, in imaging's threads. Raises what `check` raises, and `StorageTrouble`."""
 
     def work() -> Examined[T]:
-        looked = look(file)
+        checked = check(file)
         try:
-            return Examined(looked, imaging.render(file, quality, large=large), None)
+            return Examined(checked, imaging.render(file, quality, large=large), None)
         except (Undecodable, TooManyPixels) as error:
-            return Examined(looked, None, error)
+            return Examined(checked, None, error)
 
     with our_trouble():
         return await unbroken(imaging.run(work))

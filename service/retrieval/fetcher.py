@@ -18,7 +18,7 @@ from service.errors import DatabaseAway, InvokeError, InvokeInterrupted
 from service.invokeai.client import InvokeClient
 from service.live.announce import Announcer
 from service.media import png
-from service.media.formats import NotTaken, require_kind_of_thumbnails
+from service.media.formats import UnsupportedFormat, require_kind_of_thumbnails
 from service.media.imaging import Imaging, Rendered
 from service.media.ingest import Arrived, StorageTrouble, examine, in_place, publish
 from service.media.layout import large_path, renditions, thumbnail_path
@@ -152,7 +152,7 @@ class Fetcher:
         if rendered is None:
             log.warning("image cannot be decoded", photo=str(claimed.id), reason=str(examined.reason))
             rendered = await self._invokeais_thumbnail(claimed, client, quality)
-        return Fetched(arrived, in_place, rendered, wants_large, await self._derive(claimed, client, examined.looked))
+        return Fetched(arrived, in_place, rendered, wants_large, await self._derive(claimed, client, examined.checked))
 
     async def _invokeais_thumbnail(self, claimed: Claimed, client: InvokeClient, quality: int) -> Rendered | None:
         """Its likeness of an image we cannot decode; None when it has none either."""
@@ -162,7 +162,7 @@ class Fetcher:
                 await save(remote, self._storage, path, claimed.claim, largest(0))
             file = self._storage.temporary(path, claimed.claim)
             return (await examine(self._imaging, file, quality, require_kind_of_thumbnails)).rendered
-        except (InvokeError, Damaged, NotTaken, TimeoutError) as error:
+        except (InvokeError, Damaged, UnsupportedFormat, TimeoutError) as error:
             log.warning("no thumbnail either", photo=str(claimed.id), reason=str(error))
             return None
         finally:

@@ -20,7 +20,7 @@ from service.errors import DatabaseAway, RequestTimeout, TooLarge, Unavailable, 
 from service.library.integrity import Integrity
 from service.live.announce import Announcer
 from service.media import ingest
-from service.media.formats import HEAD, Format, NotTaken, TooManyFrames, identify, look
+from service.media.formats import HEAD, Format, TooManyFrames, UnsupportedFormat, check_structure, identify
 from service.media.identity import photo_id
 from service.media.imaging import Imaging, Rendered, TooManyPixels, Undecodable
 from service.media.ingest import Arrived, StorageTrouble
@@ -61,12 +61,12 @@ class Limits(Protocol):
     def large_renditions(self) -> bool: ...
 
 
-class Taken(NamedTuple):
+class Accepted(NamedTuple):
     photo_id: UUID
     is_duplicate: bool
 
 
-class Place(NamedTuple):
+class Target(NamedTuple):
     """Where an upload that is under way is to be. Its token is in the names of its temporary files."""
 
     id: UUID
@@ -114,12 +114,12 @@ class Uploads:
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
 
-    async def take(self, part: FilePart) -> Taken:
+    async def take(self, part: FilePart) -> Accepted:
         """Raises `ApiError` for what becomes no photo; then nothing of it is left."""
         async with self._turn():
             try:
                 return await self._take(part)
-            except NotTaken as error:
+            except UnsupportedFormat as error:
                 raise UnsupportedMediaType(str(error)) from error
             except (Damaged, Undecodable) as error:
                 raise UnsupportedMediaType(f"the file is damaged: {error}") from error
@@ -148,7 +148,7 @@ class Uploads:
         finally:
             self._turns.release()
 
-    async def _take(self, part: FilePart) -> Taken:
+    async def _take(self, part: FilePart) -> Accepted:
         deadline = asyncio.get_running_loop().time() + LONGEST_BODY
         try:
             async with asyncio.timeout_at(deadline):
@@ -157,44 +157,44 @@ class Uploads:
             raise RequestTimeout(f"the body took longer than {LONGEST_BODY:g} s") from None
         created_at = datetime.now(UTC)
         identity = photo_id(created_at)
-        place = Place(identity, created_at, uploaded_path(created_at, identity, kind.extension), uuid4())
-        self.running.add(place.token)
+        target = Target(identity, created_at, uploaded_path(created_at, identity, kind.extension), uuid4())
+        self.running.add(target.token)
         try:
             try:
                 async with asyncio.timeout_at(deadline):
-                    arrived = await ingest.receive(part, self._storage, place.path, place.token, self.max_bytes)
+                    arrived = await ingest.receive(part, self._storage, target.path, target.token, self.max_bytes)
             except TimeoutError:
                 raise RequestTimeout(f"the body took longer than {LONGEST_BODY:g} s") from None
-            known = await self._known(place, arrived)
+            known = await self._known(target, arrived)
             if known is not None:
-                return Taken(known, is_duplicate=True)
-            verified = await self._verify(place, arrived)
+                return Accepted(known, is_duplicate=True)
+            verified = await self._verify(target, arrived)
             name = clean_name(part.filename, kind)
-            return await self._keep(place, kind, name, verified)
+            return await self._keep(target, kind, name, verified)
         finally:
-            await unbroken(asyncio.to_thread(self._clean_up, place))
-            self.running.discard(place.token)
+            await unbroken(asyncio.to_thread(self._clean_up, target))
+            self.running.discard(target.token)
             self._last_ended = time.monotonic()
 
-    async def _verify(self, place: Place, arrived: Arrived) -> Verified:
-        file = self._storage.temporary(place.path, place.token)
+    async def _verify(self, target: Target, arrived: Arrived) -> Verified:
+        file = self._storage.temporary(target.path, target.token)
         limits = self._limits()
         # Where others come at the same time, they go before large renditions, which cost as much as all the rest.
         is_alone = len(self.running) == 1 and time.monotonic() - self._last_ended > BURST_SECONDS
         examined = await ingest.examine(
-            self._imaging, file, limits.thumbnail_quality, self._look, large=limits.large_renditions and is_alone
+            self._imaging, file, limits.thumbnail_quality, self._check, large=limits.large_renditions and is_alone
         )
         if examined.rendered is None:
             raise examined.reason or Undecodable("it cannot be decoded")
-        return Verified(arrived, examined.rendered, examined.looked)
+        return Verified(arrived, examined.rendered, examined.checked)
 
-    def _look(self, file: Path) -> Found:
-        look(file, self._max_frames)
+    def _check(self, file: Path) -> Found:
+        check_structure(file, self._max_frames)
         return read_metadata(file)
 
     # --- What is here already ---
 
-    async def _known(self, place: Place, arrived: Arrived) -> UUID | None:
+    async def _known(self, target: Target, arrived: Arrived) -> UUID | None:
         """The photo that has the same bytes, out of the trash and home again by them if it was not."""
         async with self._database.connection() as connection:
             same = await rows.same_bytes(connection, arrived.sha256)
@@ -208,7 +208,7 @@ class Uploads:
                 return same.id
             else:
                 return None
-        await unbroken(asyncio.to_thread(self._put_back, place, same))
+        await unbroken(asyncio.to_thread(self._put_back, target, same))
         found = await self._integrity.found_again(same.id, same.path, arrived.sha256)
         if not found or not await self._is_out_of_trash(same):
             raise Unavailable("the photo with these bytes is being fetched just now: try again in a moment")
@@ -222,30 +222,30 @@ class Uploads:
             self._announcer.photos_updated([same.id])
         return True
 
-    def _put_back(self, place: Place, same: Same) -> None:
+    def _put_back(self, target: Target, same: Same) -> None:
         """The file of a photo that was lost."""
         with ingest.our_trouble():
             self._storage.check_mounted()
-            self._storage.publish(place.path, place.token, same.path)
+            self._storage.publish(target.path, target.token, same.path)
 
     # --- A new photo ---
 
-    async def _keep(self, place: Place, kind: Format, name: str, verified: Verified) -> Taken:
+    async def _keep(self, target: Target, kind: Format, name: str, verified: Verified) -> Accepted:
         rendered, arrived = verified.rendered, verified.arrived
         small, large = rendered.small, rendered.large
         if small is None:
             raise Undecodable("it has no rendition")
-        files = {thumbnail_path(place.path): small.webp}
+        files = {thumbnail_path(target.path): small.webp}
         if large is not None:
-            files[large_path(place.path)] = large.webp
+            files[large_path(target.path)] = large.webp
         photo = NewPhoto(
-            id=place.id,
+            id=target.id,
             filename=name,
             file_size=arrived.size,
             mime_type=kind.mime_type,
-            created_at=place.created_at,
-            path=place.path,
-            thumbnail_path=thumbnail_path(place.path),
+            created_at=target.created_at,
+            path=target.path,
+            thumbnail_path=thumbnail_path(target.path),
             sha256=arrived.sha256,
             thumbhash=rendered.thumbhash,
             thumbnail_size=small.size,
@@ -255,29 +255,29 @@ class Uploads:
             found=verified.found,
         )
         try:
-            await unbroken(asyncio.to_thread(self._publish, place, files))
+            await unbroken(asyncio.to_thread(self._publish, target, files))
         except BaseException:
-            await unbroken(asyncio.to_thread(self._withdraw, place))
+            await unbroken(asyncio.to_thread(self._withdraw, target))
             raise
         try:
             is_new = await self._record(photo)
         except BaseException:
             # Whether the row was written is unknown: the sweep finds out, and removes the file if it was not.
-            self._undecided.add(place.token)
+            self._undecided.add(target.token)
             raise
         if not is_new:
-            await asyncio.to_thread(self._withdraw, place)
+            await asyncio.to_thread(self._withdraw, target)
             return await self._kept_by_another(arrived)
-        self._announcer.photos_added([place.id])
-        self._announcer.photos_ready([place.id])
-        self.added(place.id)
-        return Taken(place.id, is_duplicate=False)
+        self._announcer.photos_added([target.id])
+        self._announcer.photos_ready([target.id])
+        self.added(target.id)
+        return Accepted(target.id, is_duplicate=False)
 
-    def _publish(self, place: Place, files: dict[str, bytes]) -> None:
+    def _publish(self, target: Target, files: dict[str, bytes]) -> None:
         """Behind a mark that tells the sweep of files whose row never came."""
         with ingest.our_trouble():
-            self._storage.append(unrecorded(place.path), place.token, ())
-        ingest.publish(self._storage, place.path, place.token, files)
+            self._storage.append(unrecorded(target.path), target.token, ())
+        ingest.publish(self._storage, target.path, target.token, files)
 
     async def _record(self, photo: NewPhoto) -> bool:
         """False when another photo has these bytes. Raises `DatabaseAway` when the database stays away."""
@@ -294,28 +294,28 @@ class Uploads:
         async with asyncio.timeout(TRY_SECONDS), self._database.connection() as connection:
             return await rows.insert(connection, photo)
 
-    async def _kept_by_another(self, arrived: Arrived) -> Taken:
+    async def _kept_by_another(self, arrived: Arrived) -> Accepted:
         async with self._database.connection() as connection:
             same = await rows.same_bytes(connection, arrived.sha256)
         if same is None or not same.is_home or not await self._is_out_of_trash(same):
             raise Unavailable("another upload with the same bytes is under way: try again in a moment")
-        return Taken(same.id, is_duplicate=True)
+        return Accepted(same.id, is_duplicate=True)
 
-    def _withdraw(self, place: Place) -> None:
+    def _withdraw(self, target: Target) -> None:
         """Of what has its name already, nothing stays; what cannot be removed now is removed by the sweep."""
-        if not self._storage.unlink_all((place.path, *renditions(place.path))):
-            self._undecided.add(place.token)
+        if not self._storage.unlink_all((target.path, *renditions(target.path))):
+            self._undecided.add(target.token)
 
-    def _clean_up(self, place: Place) -> None:
+    def _clean_up(self, target: Target) -> None:
         """Temporary files go, and the mark where nothing is left to find out."""
-        mark = unrecorded(place.path)
+        mark = unrecorded(target.path)
         try:
-            ingest.remove(self._storage, place.path, place.token)
-            if place.token in self._undecided:
-                self._undecided.discard(place.token)
-                self._storage.leftovers.add(Stray(self._storage.temporary(mark, place.token), place.token))
+            ingest.remove(self._storage, target.path, target.token)
+            if target.token in self._undecided:
+                self._undecided.discard(target.token)
+                self._storage.leftovers.add(Stray(self._storage.temporary(mark, target.token), target.token))
             else:
-                self._storage.discard(mark, place.token)
+                self._storage.discard(mark, target.token)
         except OSError as error:
             # Later sweeps remove it; the outcome matters more.
-            log.warning("temporary file not removed", photo=str(place.id), reason=str(error))
+            log.warning("temporary file not removed", photo=str(target.id), reason=str(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 import struct
 import threading
 import zlib
@@ -422,3 +423,33 @@ def test_pictures_that_need_much_memory_are_decoded_one_after_the_other() -> Non
 def test_what_a_decoder_keeps_whole_needs_memory_for_all_of_it(content: bytes, rows: int) -> None:
     header_alone = pyvips.Image.new_from_buffer(content, "", access="sequential")
     assert decoding_bytes(header_alone) == 400 * 3 * rows
+
+
+# --- JPEGs without an end ---
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_of_a_jpeg_nothing_but_its_end_marker_may_be_missing(
+    imaging: Imaging, tmp_path: Path, progressive: bool
+) -> None:
+    """A cut between two scans of a progressive one looks whole, only coarser."""
+    grain = np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)
+    content = encoded(grain, ".jpg", Q=60, interlace=progressive)
+    file = tmp_path / "x.jpg"
+    taken = []
+    between_scans = {len(content) - found.start() for found in re.finditer(b"\xff[\xc4\xda]", content)}
+    for missing in sorted({*range(30), *range(30, len(content), 97), *between_scans}):
+        file.write_bytes(content[: len(content) - missing])
+        try:
+            taken.append((missing, imaging.render(file, 85).lacks_end))
+        except Undecodable:
+            continue
+    # Of the last byte before the marker, only the bits that fill it may be missing.
+    assert taken[:3] == [(0, False), (1, True), (2, True)]
+    assert {missing for missing, _ in taken} <= {0, 1, 2, 3}
+
+
+def test_bytes_behind_a_jpegs_end_are_the_files_own(imaging: Imaging, tmp_path: Path) -> None:
+    file = tmp_path / "motion.jpg"
+    file.write_bytes(encoded(picture(), ".jpg") + b"\0\0\0\x18ftypmp42" + bytes(3000))
+    assert not imaging.render(file, 85).lacks_end

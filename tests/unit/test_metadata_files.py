@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import zlib
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
+import pyvips
 
 from service.demo.png import chunk
 from service.media.metadata.read import Found, read
@@ -210,6 +213,15 @@ def test_words_of_a_file_without_parameters_are_for_the_search(tmp_path: Path) -
     assert found == Found(text="My harbor\nat dusk")
 
 
+def test_a_graph_in_which_no_prompt_is_found_is_searched_by_all_its_texts(tmp_path: Path) -> None:
+    graph = {
+        "1": {"class_type": "SomebodysGenerator", "inputs": {"words": "a harbor at dusk", "mode": "fast", "seed": 7}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "again": "a harbor at dusk"}},
+    }
+    found = read_bytes(tmp_path, png_texts({"prompt": msgspec.json.encode(graph).decode()}))
+    assert found == Found(text="a harbor at dusk")
+
+
 def test_no_entity_of_xmp_is_expanded(tmp_path: Path) -> None:
     bomb = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]>' + XMP.format(
         attributes='xmp:Rating="2"', elements="<dc:title>&b;<!-- --></dc:title>"
@@ -232,6 +244,48 @@ def test_text_that_inflates_without_end_is_read_no_further_than_what_is_searched
         png_with(chunk(b"iTXt", b"parameters\0\1\0\0\0" + bomb)),
     ):
         assert read_bytes(tmp_path, content) == Found(text="a" * 65536)
+
+
+def hidden(text: bytes, mark: bytes, width: int = 96, height: int = 64, **options: Any) -> bytes:
+    """A picture whose alpha has it in its lowest bits, column after column."""
+    stored = gzip.compress(text) if mark.endswith(b"comp") else text
+    bits = np.unpackbits(np.frombuffer(mark + (8 * len(stored)).to_bytes(4) + stored, np.uint8))
+    pixels = np.full((height, width, 4), 254, np.uint8)
+    alpha = np.full(width * height, 254, np.uint8)
+    alpha[: len(bits)] |= bits[: width * height]
+    pixels[..., 3] = alpha.reshape(width, height).T
+    content: bytes = pyvips.Image.new_from_array(pixels, interpretation="srgb").write_to_buffer(".png", **options)
+    return content
+
+
+@pytest.mark.parametrize(("width", "height"), [(96, 64), (30, 200), (600, 7)])
+def test_what_novelai_hides_in_the_alpha_channel_is_read(tmp_path: Path, width: int, height: int) -> None:
+    table = {
+        "Software": "NovelAI",
+        "Source": "NovelAI Diffusion V4 37442FCA",
+        "Comment": '{"prompt": "1girl", "seed": 7}',
+    }
+    content = hidden(msgspec.json.encode(table), b"stealth_pngcomp", width, height)
+    found = read_bytes(tmp_path, content)
+    assert found.parameters is not None
+    assert (found.written_by, found.parameters.prompt, found.parameters.seed) == ("novelai", "1girl", 7)
+
+
+@pytest.mark.parametrize("mark", [b"stealth_pnginfo", b"stealth_pngcomp"])
+def test_what_extensions_of_automatic1111_hide_is_read(tmp_path: Path, mark: bytes) -> None:
+    found = read_bytes(tmp_path, hidden(A1111.encode(), mark))
+    assert found.parameters is not None
+    assert (found.written_by, found.parameters.prompt) == ("automatic1111", "a lighthouse, 灯台 🌅")
+
+
+def test_other_alpha_hides_nothing(tmp_path: Path) -> None:
+    assert read_bytes(tmp_path, hidden(A1111.encode(), b"stealth_unknown")) == Found()
+    assert read_bytes(tmp_path, hidden(A1111.encode(), b"stealth_pngcomp", interlace=True)) == Found()
+    assert read_bytes(tmp_path, hidden(b"", b"", 1, 1)) == Found()
+    whole = hidden(A1111.encode(), b"stealth_pngcomp")
+    assert read_bytes(tmp_path, whole[: len(whole) // 3]) == Found(), "a cut file"
+    bomb = read_bytes(tmp_path, hidden(b"a" * 40_000_000, b"stealth_pngcomp", 1000, 400))
+    assert bomb == Found(text="a" * 65536)
 
 
 def test_a_picture_without_words_tells_nothing(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from service.media.metadata.comfyui_graph import ComfyGraph, Link, read_prompt, read_workflow
 from service.media.metadata.comfyui_text import Prompts
-from service.media.metadata.json_text import decode
+from service.media.metadata.json_text import decode_table
 from service.media.metadata.schedulers import invokeai_scheduler
 from service.media.metadata.values import Json, lora, model, number, text, told, whole
 
@@ -23,12 +23,15 @@ MAX_PARTS = 20
 
 
 def read_comfyui(texts: Mapping[str, str]) -> Json | None:
-    """In the words of InvokeAI's metadata."""
+    """In the words of InvokeAI's metadata. Some nodes that save, and Civitai, write the graph into `UserComment`, alone
+    or beside the page's."""
+    comment = decode_table(texts.get("UserComment")) if "class_type" in texts.get("UserComment", "") else {}
     for name, as_graph in (("prompt", read_prompt), ("workflow", read_workflow)):
-        if texts.get(name, "").lstrip().startswith("{"):
-            graph = as_graph(decode(texts[name]))
-            if graph is not None and (found := _metadata(graph)):
-                return found
+        inside = decode_table(texts[name]) if texts.get(name, "").lstrip().startswith("{") else {}
+        for found in (inside, comment.get(name), comment):
+            graph = as_graph(found)
+            if graph is not None and (metadata := _metadata(graph)):
+                return metadata
     return None
 
 

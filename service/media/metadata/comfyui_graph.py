@@ -9,6 +9,8 @@ from service.media.metadata.json_text import listed, table
 from service.media.metadata.values import Json
 
 MAX_NODES = 20_000
+MAX_PATH = 300
+"""Nodes of one path that are followed; there may be as many paths as nodes."""
 BYPASSED = 4
 MUTED = 2
 # The values of a node's widgets in their order, where the page keeps no names. None is a button.
@@ -86,7 +88,7 @@ class ComfyGraph:
     def along(self, link: Any, onward: Callable[[str], Any]) -> Iterator[str]:
         """The nodes of one path, from a link against its direction."""
         seen: set[str] = set()
-        while isinstance(link, Link) and link.node not in seen:
+        while isinstance(link, Link) and link.node not in seen and len(seen) < MAX_PATH:
             seen.add(link.node)
             yield link.node
             link = onward(link.node)

@@ -19,6 +19,7 @@ MAX_GIF_PARTS = 400_000
 """Blocks of a GIF, of 255 bytes at most."""
 EXIF_HEAD = b"Exif\0\0"
 XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
+MAX_KEYWORD = 79
 XMP_NAME = b"XML:com.adobe.xmp"
 GIF_XMP = b"XMP DataXMP"
 
@@ -48,16 +49,20 @@ def _read_png(file: BinaryIO, texts: Texts) -> None:
     for kind, size in _chunks(file, len(SIGNATURE), ">I4s", padding=4):
         if kind == b"IEND":
             return
-        if kind in kinds and texts.room:
-            data = file.read(min(size, MAX_TEXT))
-            if kind == b"eXIf":
-                read_exif(data.removeprefix(EXIF_HEAD), texts)
-            else:
-                _keep_png_text(kind, data, texts)
+        if kind not in kinds:
+            continue
+        data = file.read(min(size, MAX_TEXT))
+        if kind != b"eXIf":
+            _keep_png_text(kind, data, texts)
+        elif texts.wants("Exif"):
+            read_exif(data.removeprefix(EXIF_HEAD), texts)
 
 
 def _keep_png_text(kind: bytes, data: bytes, texts: Texts) -> None:
     keyword, _, rest = data.partition(b"\0")
+    name = "XMP" if keyword == XMP_NAME else keyword[:MAX_KEYWORD].decode("latin-1")
+    if not texts.wants(name):
+        return
     if kind == b"zTXt":
         text = inflated(rest[1:], texts.room)
     elif kind == b"iTXt":
@@ -68,10 +73,10 @@ def _keep_png_text(kind: bytes, data: bytes, texts: Texts) -> None:
     else:
         # ComfyUI's `comf`, of animations, has the layout of `tEXt`.
         text = rest
-    if keyword == XMP_NAME:
+    if name == "XMP":
         read_xmp(text, texts)
-    elif len(keyword) < 80:
-        texts.add(keyword.decode("latin-1"), loose_text(text))
+    else:
+        texts.add(name, loose_text(text))
 
 
 def _read_jpeg(file: BinaryIO, texts: Texts) -> None:
@@ -88,20 +93,20 @@ def _read_jpeg(file: BinaryIO, texts: Texts) -> None:
         size = int.from_bytes(head[2:])
         if head[1] in (0xE1, 0xFE) and size >= 2:
             data = file.read(size - 2)
-            if head[1] == 0xFE:
+            if head[1] == 0xFE and texts.wants("comment"):
                 texts.add("comment", loose_text(data))
-            elif data.startswith(EXIF_HEAD):
+            elif data.startswith(EXIF_HEAD) and texts.wants("Exif"):
                 read_exif(data.removeprefix(EXIF_HEAD), texts)
-            elif data.startswith(XMP_HEAD):
+            elif data.startswith(XMP_HEAD) and texts.wants("XMP"):
                 read_xmp(data.removeprefix(XMP_HEAD), texts)
         at += 2 + size
 
 
 def _read_webp(file: BinaryIO, texts: Texts) -> None:
     for kind, size in _chunks(file, 12, "<4sI", padding=0):
-        if kind == b"EXIF":
+        if kind == b"EXIF" and texts.wants("Exif"):
             read_exif(file.read(min(size, MAX_TEXT)).removeprefix(EXIF_HEAD), texts)
-        elif kind == b"XMP ":
+        elif kind == b"XMP " and texts.wants("XMP"):
             read_xmp(file.read(min(size, MAX_TEXT)), texts)
 
 
@@ -132,11 +137,11 @@ def _read_gif(file: BinaryIO, texts: Texts) -> None:
             _sub_blocks(file, 0, parts)
         elif kind == b"!":
             label = file.read(1)
-            is_comment = label == b"\xfe"
+            is_comment = label == b"\xfe" and texts.wants("comment")
             data = _sub_blocks(file, MAX_TEXT if is_comment or label == b"\xff" else 0, parts)
             if is_comment:
                 texts.add("comment", loose_text(data))
-            elif data.startswith(GIF_XMP):
+            elif data.startswith(GIF_XMP) and texts.wants("XMP"):
                 read_xmp(data.removeprefix(GIF_XMP), texts)
         else:
             return

@@ -29,6 +29,7 @@ TEXTS = {
 }
 WIDE_TEXTS = {0x9C9B: "XPTitle", 0x9C9C: "XPComment", 0x9C9E: "XPKeywords", 0x9C9F: "XPSubject"}
 """Windows' own, in UTF-16."""
+READ = {**TEXTS, **WIDE_TEXTS, XMP: "XMP"}
 MAX_ENTRIES = 500
 MAX_NOTE = 64
 """Bytes of a maker's note that may be text: Fooocus' are a word, cameras' are tables."""
@@ -72,7 +73,7 @@ def _read_directory(read: Read, order: str, at: int, texts: Texts) -> int | None
                 texts.rate(number)
             else:
                 exif_at = number
-        elif tag in TEXTS or tag in WIDE_TEXTS or tag == XMP:
+        elif tag in READ and texts.wants(READ[tag]):
             room = min(size, texts.room)
             offset = struct.unpack(f"{order}I", value)[0]
             _keep(tag, value[:room] if size <= 4 else read(offset, room), order, texts)

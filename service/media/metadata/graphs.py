@@ -6,6 +6,7 @@ left out. So is one on which two generations that the graph ends in disagree.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -27,6 +28,10 @@ SETTINGS = {
 """As `core_metadata` names them, and how the nodes that denoise do."""
 METADATA_FIELDS = ("positive_prompt", "negative_prompt", "seed", "model", "loras", *SETTINGS)
 MAX_NODES = 2_000
+MAX_PATH = 200
+"""Nodes that one value is followed through."""
+MAX_MAKERS = 100
+"""Generations of one graph that are compared."""
 
 
 class Graph:
@@ -54,8 +59,8 @@ class Graph:
 
     def value(self, node: str, field: str) -> Any:
         """What the field holds when the graph runs; None when the graph alone does not say."""
-        seen = set()
-        while (node, field) not in seen:
+        seen = set[Source]()
+        while (node, field) not in seen and len(seen) < MAX_PATH:
             seen.add((node, field))
             sources = self.sources(node, lambda into, field=field: into == field)  # type: ignore[misc]
             if not sources:
@@ -79,9 +84,9 @@ class Graph:
 
     def back_to(self, start: list[str], found: Callable[[str], bool]) -> list[str]:
         """Against the edges from these nodes: the first on each path that is `found`."""
-        hits, seen, ahead = [], set(start), list(start)
+        hits, seen, ahead = [], set(start), deque(start)
         while ahead:
-            node = ahead.pop(0)
+            node = ahead.popleft()
             if found(node):
                 hits.append(node)
                 continue
@@ -123,8 +128,8 @@ def read_workflow(text: str | None) -> Graph | None:
 
 def graph_metadata(graph: Graph) -> Json:
     """What the graph says of its image, in the words of InvokeAI's `core_metadata`."""
-    makers = {maker for result in graph.results() for maker in graph.back_to([result], lambda n: _makes(graph, n))}
-    told = [_of_maker(graph, maker) for maker in sorted(makers)]
+    makers = sorted(set(graph.back_to(list(graph.results()), lambda node: _makes(graph, node))))
+    told = [_of_maker(graph, maker) for maker in makers[:MAX_MAKERS]]
     told += [_of_metadata_node(graph, node) for node in graph.nodes if graph.kind(node) == "core_metadata"]
     agreed: Json = {}
     for name in METADATA_FIELDS:

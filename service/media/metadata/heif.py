@@ -35,6 +35,8 @@ def read_heif(file: BinaryIO, texts: Texts) -> None:
     wanted = dict(_items(boxes.get(b"iinf", b"")))
     places = _places(boxes.get(b"iloc", b""), wanted) if wanted else {}
     for item, place in places.items():
+        if not texts.wants("Exif" if wanted[item] == b"Exif" else "XMP"):
+            continue
         if place.is_in_box:
             data = boxes.get(b"idat", b"")[place.offset : place.offset + min(place.length, MAX_TEXT)]
         elif place.offset < end:

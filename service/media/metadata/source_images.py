@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -12,6 +13,8 @@ from service.media.metadata.graphs import Graph
 MAX_NAME = 255
 MAX_SOURCES = 200
 """Names kept of one image; the rest is dropped."""
+MAX_AHEAD = 100
+"""Nodes among which it is looked for what becomes of one image."""
 UNKNOWN = "image"
 
 # Words of a node's type or field, or of a key in the metadata, and the role that an image has there.
@@ -46,8 +49,9 @@ def source_images(own_name: str | None, metadata: Mapping[str, Any] | None, grap
     """Every image name in either that is not the image's own. A name whose role is told in one place has no other entry
     without one."""
     roles: dict[str, set[str]] = {}
-    named = [*_in_metadata(metadata or {}), *(_in_graph(graph) if graph else ())]
-    for name, role in named:
+    for name, role in chain(_in_metadata(metadata or {}), _in_graph(graph) if graph else ()):
+        if len(roles) > MAX_SOURCES:
+            break
         if name and name != own_name and len(name) <= MAX_NAME and _is_text(name):
             roles.setdefault(name, set()).add(role)
     found = [
@@ -73,8 +77,8 @@ def _in_graph(graph: Graph) -> Iterator[tuple[str, str]]:
 def _roles_ahead(graph: Graph, node: str) -> set[str]:
     """Those of the first nodes that the image is handed to, past what only changes its size or look."""
     seen, level = {node}, [node]
-    while level:
-        ahead = [end for here in level for end in graph.destinations(here)]
+    while level and len(seen) < MAX_AHEAD:
+        ahead = [end for here in level for end in graph.destinations(here)][:MAX_AHEAD]
         roles = {role for there, field in ahead if (role := _role(graph.kind(there), field))}
         if roles:
             return roles

@@ -10,6 +10,7 @@ from service.media.png import MAX_TEXT
 MAX_ALL = 2 * MAX_TEXT
 """Characters of all texts of a file."""
 MAX_TEXTS = 200
+"""Texts and blocks of a file that are read."""
 PREFIXED = re.compile(r"\s*(prompt|workflow):\s*(?=\{)", re.IGNORECASE)
 """As ComfyUI names its texts where a file has no names for them, as in Exif."""
 
@@ -20,21 +21,29 @@ class Texts:
     def __init__(self) -> None:
         self.named: dict[str, str] = {}
         self.rating: int | None = None
+        self._asked: set[str] = set()
         self._room = MAX_ALL
 
     @property
     def room(self) -> int:
         """Bytes or characters of one more text."""
-        return min(self._room, MAX_TEXT) if len(self.named) < MAX_TEXTS else 0
+        return min(self._room, MAX_TEXT)
+
+    def wants(self, name: str) -> bool:
+        """Whether a text or block of that name is to be read: the first one, and not too many of them."""
+        if name in self._asked or len(self._asked) >= MAX_TEXTS or self._room <= 0:
+            return False
+        self._asked.add(name)
+        return True
 
     def add(self, name: str, text: str) -> None:
+        text = text[: self.room]
+        self._room -= len(text)
         text = text.strip("\0")
         if prefix := PREFIXED.match(text):
             name, text = prefix[1].lower(), text[prefix.end() :]
-        text = text[: self.room]
-        if text and name not in self.named:
-            self.named[name] = text
-            self._room -= len(text)
+        if text:
+            self.named.setdefault(name, text)
 
     def rate(self, rating: float) -> None:
         """A rejected photo has -1 in XMP."""
@@ -53,9 +62,9 @@ def loose_text(data: bytes) -> str:
         return data.decode("latin-1")
 
 
-def inflated(data: bytes, limit: int) -> bytes:
+def inflated(data: bytes, limit: int, kind: int = zlib.MAX_WBITS) -> bytes:
     """As much as can be inflated, up to the limit."""
     try:
-        return zlib.decompressobj().decompress(data, limit) if limit > 0 else b""
+        return zlib.decompressobj(kind).decompress(data, limit) if limit > 0 else b""
     except zlib.error:
         return b""

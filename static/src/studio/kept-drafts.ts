@@ -76,11 +76,15 @@ export function followStep(session: string, step: StepState): void {
 
 /** Returns what brings back the draft that was there. */
 export function loadFromStep(session: string, step: StepState): () => void {
+  return loadDraft(session, fromStep(step, keptOf(session).draft.peek()), step.id);
+}
+
+/** Another draft, which is not an edit. Returns what brings back the one that was there. */
+export function loadDraft(session: string, loaded: Draft, step: string | null = null): () => void {
   const { draft, origin } = keptOf(session);
   const before = { draft: draft.peek(), origin: origin.peek() };
-  const loaded = fromStep(step, before.draft);
   draft.value = loaded;
-  origin.value = { loaded, step: step.id, memory: NO_MEMORY };
+  origin.value = { loaded, step, memory: NO_MEMORY };
   return () => {
     draft.value = before.draft;
     origin.value = before.origin;

@@ -16,6 +16,7 @@ import { SessionMissing } from "./session-missing";
 import { removeStep } from "./step-actions";
 import { takeExample } from "./take-example";
 import { Tree } from "./tree";
+import { useFromPhoto } from "./use-from-photo";
 import { useSession } from "./use-session";
 import { useSheet } from "./use-sheet";
 
@@ -26,6 +27,7 @@ export function SessionPage({ id, stepId }: { id: string; stepId: string | null 
   const [, navigate] = useLocation();
   const error = useSession(id);
   const { panel, show, hide } = useSheet();
+  useFromPhoto(id, () => isPhone.peek() && show("compose"));
   const ids = id === NEW ? NO_STEPS : stepsOf(id).value;
   const step = getStep(stepId) ?? getStep(ids?.at(-1)) ?? null;
   const chosen = step?.value.id ?? null;

@@ -16,6 +16,14 @@ const SOURCES: Record<PhotoSource, string> = {
   imported: "Import",
 };
 
+/** Programs other than InvokeAI, whose words are read from what is uploaded. */
+const PROGRAMS: Record<string, string> = {
+  automatic1111: "AUTOMATIC1111",
+  comfyui: "ComfyUI",
+  fooocus: "Fooocus",
+  novelai: "NovelAI",
+};
+
 function parameter(photo: Photo, name: string): string | null {
   const value = photo.generation_params?.[name];
   return typeof value === "string" || typeof value === "number" ? String(value) : null;
@@ -38,6 +46,7 @@ export function madeWith(photo: Photo): Fact[] {
     ...fact("Steps", steps, { mono: true }),
     ...fact("CFG scale", cfg, { mono: true }),
     ...fact("Scheduler", parameter(photo, "scheduler"), { mono: true }),
+    ...fact("Made with", PROGRAMS[parameter(photo, "taken_from") ?? ""]),
     ...fact("Server", photo.backend_id && backendName(photo.backend_id)),
   ];
 }

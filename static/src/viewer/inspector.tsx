@@ -45,6 +45,11 @@ export function Inspector({ photo }: { photo: Signal<Photo> }) {
           Open in the studio
         </Link>
       )}
+      {!now.step_id && now.generation_prompt && (
+        <Link href={`/studio/new?from=${now.id}`} class="button">
+          Use in the studio
+        </Link>
+      )}
     </div>
   );
 }

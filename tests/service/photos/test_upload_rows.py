@@ -4,6 +4,7 @@ one, and none whose upload is still running (rule 12)."""
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import time
 from typing import Any
@@ -24,6 +25,7 @@ from service.uploads.intake import Uploads
 from tests.fakes.locks import until_waiting_for_a_lock
 from tests.fakes.photos import NOW
 from tests.fakes.pictures import png_of
+from tests.fakes.rows import add_photo
 from tests.service.photos.uploading import (
     body,
     connected,
@@ -149,14 +151,17 @@ async def test_the_sweep_leaves_alone_what_is_being_uploaded(
 ) -> None:
     whole = body(part(PICTURE))
     async with connected(client) as (reader, writer):
-        async with database.transaction() as locking:
-            await locking.execute("LOCK TABLE photos IN SHARE MODE")
+        async with database.connection() as other:
+            # The row waits to hear whether that one will be there.
+            writing = other.transaction()
+            await writing.start()
+            await add_photo(other, source="uploaded", sha256=hashlib.sha256(PICTURE).hexdigest())
             writer.write(head(client, len(whole)) + whole)
             await until_waiting_for_a_lock(connection)
             make_old(storage)
-            sweep = Sweep(database, storage, lambda: None, uploads.running, undecided=0)
-            await sweep._strays()
+            await Sweep(database, storage, lambda: None, uploads.running, undecided=0).run()
             assert len(files(storage)) == 4
+            await writing.rollback()
         assert await status_of(reader) == 201
     assert len(files(storage)) == 3
     assert await connection.fetchval("SELECT count(*) FROM photos") == 1

@@ -231,10 +231,14 @@ async def test_in_pieces_of_any_size_it_is_the_same_file(client: aiohttp.ClientS
     assert any(storage.path(f"photos/{name}").read_bytes() == content for name in files(storage))
 
 
+@pytest.fixture
+def two_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "AT_ONCE", 2)
+
+
 async def test_more_uploads_than_there_are_places_wait_for_their_turn(
-    client: aiohttp.ClientSession, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+    two_at_once: None, client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    uploads._turns = asyncio.Semaphore(2)
     pictures = [png_of(40 + number, 30) for number in range(12)]
     photos = await asyncio.gather(*(upload(client, picture) for picture in pictures))
     assert len({photo["id"] for photo in photos}) == 12
