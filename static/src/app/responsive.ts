@@ -10,6 +10,8 @@ function media(query: string): ReadonlySignal<boolean> {
 export const isPhone = media("(max-width: 599px)");
 /** Room for an inspector beside the content. */
 export const isWide = media("(min-width: 1000px)");
+/** Room for every filter in the bar. */
+export const isRoomy = media("(min-width: 1200px)");
 /** Device pixels for each CSS pixel: another screen has another, and so has another zoom of the page. */
 export const pixelRatio = signal(devicePixelRatio);
 

@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import type { PhotoSource } from "../api/types";
 import { inspectorOpen, rowHeight } from "../app/preferences";
-import { isWide } from "../app/responsive";
+import { isRoomy, isWide } from "../app/responsive";
 import { Icon, IconButton } from "../shell/icon";
 import { Heart, PanelRight, SlidersHorizontal, X } from "../shell/icons";
 import { isNarrowed, type PhotoFilter } from "../state/photo-list";
@@ -78,19 +78,7 @@ function Filters({ filter, onFilter }: ToolbarProps) {
   return (
     <>
       {filter.madeWith !== null && <MadeWithChip madeWith={filter.madeWith} onClear={() => onFilter({ madeWith: null })} />}
-      <div class="segments" role="group" aria-label="Where photos came from">
-        {SOURCES.map(({ value, label, meaning }) => (
-          <button
-            key={label}
-            type="button"
-            title={meaning}
-            aria-pressed={filter.source === value}
-            onClick={() => onFilter({ source: value })}
-          >
-            {label}
-          </button>
-        ))}
-      </div>
+      <SourceFilter source={filter.source} onSource={(source) => onFilter({ source })} />
       {used.length > 0 && (
         <select
           class="input session-filter"
@@ -130,5 +118,34 @@ function Filters({ filter, onFilter }: ToolbarProps) {
         </span>
       )}
     </>
+  );
+}
+
+/** A list in the bar of a narrow window, where buttons would leave no room for the search. */
+function SourceFilter({ source, onSource }: { source: PhotoSource | null; onSource: (source: PhotoSource | null) => void }) {
+  if (isWide.value && !isRoomy.value) {
+    return (
+      <select
+        class="input session-filter"
+        aria-label="Where photos came from"
+        value={source ?? ""}
+        onChange={(event) => onSource(SOURCES.find(({ value }) => value === event.currentTarget.value)?.value ?? null)}
+      >
+        {SOURCES.map(({ value, label }) => (
+          <option key={label} value={value ?? ""}>
+            {label}
+          </option>
+        ))}
+      </select>
+    );
+  }
+  return (
+    <div class="segments" role="group" aria-label="Where photos came from">
+      {SOURCES.map(({ value, label, meaning }) => (
+        <button key={label} type="button" title={meaning} aria-pressed={source === value} onClick={() => onSource(value)}>
+          {label}
+        </button>
+      ))}
+    </div>
   );
 }

@@ -132,7 +132,7 @@ function Panel({ onCollapse }: { onCollapse: () => void }) {
         <IconButton class="uploads-collapse" icon={ChevronDown} label="Collapse" keys="Esc" onClick={onCollapse} />
       </header>
       <div class="uploads-sum">
-        <ProgressBar portion={isOver ? 1 : (sums.portion ?? 0)} label="All uploads" />
+        <ProgressBar portion={isOver ? sums.here / sums.all : (sums.portion ?? 0)} label="All uploads" />
         <p class={`small ${hold && !isOver ? "warn" : "muted"}`} data-testid="upload-detail">
           {words}
         </p>
