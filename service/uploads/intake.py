@@ -17,6 +17,7 @@ import structlog
 from service.backends.signal import Signal
 from service.database.engine import Database
 from service.errors import DatabaseAway, RequestTimeout, TooLarge, Unavailable, UnsupportedMediaType
+from service.library.albums import albums_of
 from service.library.integrity import Integrity
 from service.live.announce import Announcer
 from service.media import ingest
@@ -219,6 +220,7 @@ class Uploads:
             async with self._database.connection() as connection:
                 if not await rows.restore(connection, same.id):
                     return False
+                self._announcer.albums_updated(await albums_of(connection, [same.id]))
             self._announcer.photos_updated([same.id])
         return True
 

@@ -338,6 +338,20 @@ async def test_a_trashed_photo_comes_out_of_the_trash_when_it_is_uploaded_again(
     assert (await feed.next("photo.updated"))["deleted_at"] is None
 
 
+async def test_a_photo_that_an_upload_takes_out_of_the_trash_counts_in_its_albums_again(
+    client: aiohttp.ClientSession, add_home: AddHome, feed: Feed
+) -> None:
+    photo = str(await add_home(content=PICTURE))
+    album = await answer(await client.post("/api/v1/albums", json={"name": "Coast"}), 201)
+    await client.post(f"/api/v1/albums/{album['id']}/photos", json={"photo_ids": [photo]})
+    await client.delete(f"/api/v1/photos/{photo}")
+    while (await feed.next("album.updated"))["photo_count"] != 0:
+        pass
+    await upload(client, PICTURE, status=200)
+    while (await feed.next("album.updated"))["photo_count"] != 1:
+        pass
+
+
 async def test_what_was_purged_can_be_uploaded_again(
     client: aiohttp.ClientSession, connection: Connection, storage: LocalStorage
 ) -> None:
