@@ -140,7 +140,7 @@ function SourceFilter({ source, onSource }: { source: PhotoSource | null; onSour
     );
   }
   return (
-    <div class="segments" role="group" aria-label="Where photos came from">
+    <div class="segments source-filter" role="group" aria-label="Where photos came from">
       {SOURCES.map(({ value, label, meaning }) => (
         <button key={label} type="button" title={meaning} aria-pressed={source === value} onClick={() => onSource(value)}>
           {label}
