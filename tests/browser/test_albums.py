@@ -11,6 +11,8 @@ from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.pictures import make, pictures, tiles
+from tests.browser.uploads import drag as drag_files
+from tests.browser.uploads import drop, pngs, rows, transfer
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
 
@@ -367,3 +369,25 @@ async def test_all_of_a_library_is_added_and_all_of_an_album_removed(
     await page.keyboard.press("Control+a")
     await page.keyboard.press("-")
     await expect(page.get_by_role("heading", name="This album is empty")).to_be_visible()
+
+
+async def test_what_is_dropped_on_an_albums_page_goes_into_that_album_also_when_the_page_has_changed(
+    open_page: OpenPage, darkroom: Darkroom
+) -> None:
+    album = await create(darkroom, "Valleys")
+    page = await open_page(f"/albums/{album}")
+    await expect(page.get_by_role("heading", name="This album is empty")).to_be_visible()
+    files = await transfer(page, pngs(1))
+    await drag_files(page, "dragover", files)
+    await expect(page.get_by_test_id("drop-overlay")).to_have_text("Drop to add to “Valleys”")
+    await drag_files(page, "drop", files)
+    await expect(pictures(page)).to_have_count(1)
+    await drop(page, pngs(3, first=2))
+    await page.get_by_role("link", name="Activity").click()
+    await drop(page, pngs(1, first=9))
+    await expect(rows(page, "here").filter(has_text="photo 9.png")).to_have_count(1)
+    await page.go_back()
+    await expect(pictures(page)).to_have_count(4)
+    await expect(page.get_by_test_id("album-count")).to_have_text("4 photos")
+    await page.get_by_role("link", name="Library", exact=True).click()
+    await expect(pictures(page)).to_have_count(5)

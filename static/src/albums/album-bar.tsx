@@ -7,6 +7,7 @@ import { ViewControls } from "../library/toolbar";
 import { IconButton } from "../shell/icon";
 import { ArrowLeft, Heart } from "../shell/icons";
 import type { PhotoFilter } from "../state/photo-list";
+import { UploadButtons } from "../upload/upload-button";
 import { AlbumMenu } from "./album-menu";
 
 interface AlbumBarProps {
@@ -63,6 +64,7 @@ export function AlbumBar({ album, filter, onFilter }: AlbumBarProps) {
       <AlbumMenu album={album} onDeleted={() => navigate("/albums")} />
       {!isWide.value && <div class="filter-row">{narrowing}</div>}
       <ViewControls />
+      <UploadButtons />
     </>
   );
 }

@@ -42,7 +42,7 @@ export function AlbumUnread({ reason }: { reason: string }) {
 export function AlbumEmpty() {
   return (
     <Blank icon={BookImage} title="This album is empty">
-      <p>Choose photos in the library and press “Add to album”, or drag them onto it.</p>
+      <p>Choose photos in the library and press “Add to album”, or drag them onto it. Pictures of your own can be dropped here.</p>
       <Link href="/" class="button primary">
         To the library
       </Link>

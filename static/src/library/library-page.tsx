@@ -3,7 +3,7 @@ import { useLocation, useSearch } from "wouter-preact";
 import { AlbumBar } from "../albums/album-bar";
 import { AlbumMissing, AlbumUnread } from "../albums/album-states";
 import { useAlbum } from "../albums/use-album";
-import type { Album, PhotoSource } from "../api/types";
+import type { Album, Photo, PhotoSource } from "../api/types";
 import { goBack } from "../app/go-back";
 import { useKeys } from "../app/keys";
 import { usePhotoAddress } from "../app/photo-address";
@@ -12,11 +12,12 @@ import { useTitle } from "../app/use-title";
 import { connection } from "../feed/connection";
 import { Confirm } from "../shell/dialog";
 import { TopBar } from "../shell/top-bar";
-import { isAlbumRemoved } from "../state/albums";
+import { appendToAlbum, isAlbumRemoved } from "../state/albums";
 import { emptyTrash, type ToPurge } from "../state/photo-actions";
 import type { FlagFilter, PhotoFilter } from "../state/photo-list";
 import { loadSessions } from "../state/sessions";
 import { loadSettings, trashDays } from "../state/settings";
+import { useUploadDestination } from "../upload/uploads";
 import { InspectorPanel } from "../viewer/inspector-panel";
 import { PurgeQuestion } from "../viewer/purge-question";
 import { trashRule } from "../viewer/trash-words";
@@ -101,6 +102,13 @@ function Photos({ trashed, albumId, album }: { trashed: boolean; albumId: string
   const [emptying, askToEmpty] = useState(false);
   const [purging, askToPurge] = useState<ToPurge | null>(null);
 
+  const albumName = album?.name ?? null;
+  const destination = useMemo(() => {
+    if (albumId === null || albumName === null) return null;
+    return { name: albumName, add: ({ id }: Photo) => appendToAlbum(albumId, id) };
+  }, [albumId, albumName]);
+
+  useUploadDestination(destination);
   useTitle(trashed ? "Trash" : album?.name);
   useEffect(() => selection.follow(), [selection]);
   useEffect(() => void loadSessions(), []);

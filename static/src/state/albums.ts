@@ -119,6 +119,13 @@ export async function deleteAlbum(id: string): Promise<string> {
   return undo;
 }
 
+/** Puts a photo behind the others; one that is in the album already stays where it is. */
+export async function appendToAlbum(id: string, photo: string): Promise<void> {
+  const asked = moment();
+  const body = { photo_ids: [photo] };
+  putAlbum(await answerOf(api.POST("/api/v1/albums/{album_id}/photos", { params: { path: { album_id: id } }, body })), asked);
+}
+
 /** Puts photos of an album before another one of it, or last. */
 export async function moveInAlbum(id: string, photos: readonly string[], before: string | null): Promise<void> {
   const asked = moment();
