@@ -122,8 +122,11 @@ class Uploads:
                 return await self._take(part)
             except UnsupportedFormat as error:
                 raise UnsupportedMediaType(str(error)) from error
-            except (Damaged, Undecodable) as error:
+            except Damaged as error:
                 raise UnsupportedMediaType(f"the file is damaged: {error}") from error
+            except Undecodable as error:
+                words = "the file is damaged: it cannot be decoded to its end"
+                raise UnsupportedMediaType(words, {"decoder": str(error)}) from error
             except (TooManyFrames, TooManyPixels) as error:
                 raise TooLarge(f"the picture is too large: {error}") from error
             except ingest.TooLong as error:

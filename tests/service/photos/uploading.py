@@ -31,6 +31,7 @@ async def refused(client: aiohttp.ClientSession, content: bytes, status: int = 4
     error = (await upload(client, content, status=status))["error"]
     words: str = error["message"]
     assert len(words) > 10
+    assert "vips" not in words.lower(), "a sentence for people, not the decoder's own"
     return words
 
 
