@@ -18,7 +18,7 @@ from service.unbroken import unbroken
 
 T = TypeVar("T")
 
-WRITE_BYTES = 512 * 1024
+WRITE_BYTES = 1024 * 1024
 """Kept in memory of each file before it is written and hashed, while as much again comes."""
 WRITE_PIECES = 4096
 """At most, however small they are."""
