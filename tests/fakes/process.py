@@ -96,6 +96,13 @@ class DarkroomProcess:
         assert status in (200, 201, 202), (path, status, answer)
         return answer
 
+    async def upload(self, content: bytes, filename: str = "x.png") -> tuple[int, Any]:
+        assert self._http is not None
+        form = aiohttp.FormData()
+        form.add_field("file", content, filename=filename, content_type="application/octet-stream")
+        async with self._http.post(f"{self.url}/api/v1/photos", data=form) as response:
+            return response.status, await response.json()
+
     async def until(self, read: Callable[[], Any], seconds: float = 120) -> Any:
         """What `read` returns, once that is true; else what it returned last."""
         answer = None

@@ -89,6 +89,60 @@ async def test_the_selection_of_a_step_moves_files_and_changes_no_byte(
     await select(None)
 
 
+async def test_what_the_owner_says_of_a_photo_outlives_the_trash(darkroom: DarkroomProcess) -> None:
+    model = await darkroom.model("sd-1")
+    parameters = {"width": 64, "height": 64, "steps": 4, "seed": fresh_seed()}
+    posted = await darkroom.generate(model, batch_size=2, parameters=parameters)
+    photo, _ = (await darkroom.until_step(posted["id"], "completed"))["alternatives"]
+    marks = {
+        "favorite": True,
+        "rating": 4,
+        "pick": "pick",
+        "caption": "the best",
+        "tags": ["sea"],
+        "filename": "sea.png",
+    }
+    status, _ = await darkroom.call("PATCH", f"/api/v1/photos/{photo['id']}", marks)
+    assert status == 200
+    album = await darkroom.post("/albums", {"name": "Coast"})
+    await darkroom.post(f"/albums/{album['id']}/photos", {"photo_ids": [photo["id"]]})
+    await darkroom.call("PUT", f"/api/v1/steps/{posted['id']}/selection", {"photo_id": photo["id"]})
+    before = await darkroom.get(f"/photos/{photo['id']}")
+    content = await darkroom.file(photo)
+    await darkroom.call("DELETE", f"/api/v1/photos/{photo['id']}")
+    assert (await darkroom.get(f"/albums/{album['id']}"))["photo_count"] == 0
+    await darkroom.post(f"/photos/{photo['id']}/restore")
+    after = await darkroom.get(f"/photos/{photo['id']}")
+    assert after == before
+    assert after.items() >= marks.items()
+    assert (after["albums"], after["selected"]) == ([{"id": album["id"], "name": "Coast"}], True)
+    assert (await darkroom.get(f"/albums/{album['id']}"))["photo_count"] == 1
+    assert await darkroom.file(photo) == content
+
+
+async def test_an_image_of_invokeai_that_is_uploaded_elsewhere_is_found_by_its_prompt(
+    darkroom: DarkroomProcess, invokeai: RealInvokeAI
+) -> None:
+    model, seed = await invokeai.model("sd-1"), fresh_seed()
+    graph = batches.text_to_image(model, prompt="a tiny harbour", seed=seed)
+    await invokeai.queue("POST", "enqueue_batch", batches.batch(graph, origin="webui", destination="gallery"))
+    [photo] = await darkroom.until_home(1)
+    content = await darkroom.file(photo)
+    status, same = await darkroom.upload(content)
+    assert (status, same["id"], same["duplicate"]) == (200, photo["id"], True)
+    # Bytes behind the end of a PNG are its owner's own: another file of the same picture.
+    status, uploaded = await darkroom.upload(content + b"mine")
+    assert (status, uploaded["source"], uploaded["duplicate"]) == (201, "uploaded", False)
+    assert (uploaded["generation_prompt"], uploaded["seed"]) == ("a tiny harbour", seed)
+    assert uploaded["model_key"] == photo["model_key"]
+
+    async def found() -> bool:
+        ids = {one["id"] for one in (await darkroom.get("/photos?q=harbour"))["items"]}
+        return ids == {photo["id"], uploaded["id"]}
+
+    assert await darkroom.until(found)
+
+
 async def test_images_enqueued_in_invokeai_itself_are_mirrored_live(
     darkroom: DarkroomProcess, invokeai: RealInvokeAI
 ) -> None:
