@@ -18,7 +18,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pyvips
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, FilePayload, Page, async_playwright, expect
 
 from service import first_backend
 from service.demo import DemoServer
@@ -75,6 +75,13 @@ TODAY = [
     ("a green meadow in spring daylight", 248, (832, 1216)),
     ("dunes on a starry night", 251, (1024, 1024)),
 ]
+# Which of the newest are in it.
+ALBUMS = {
+    "Under the moon": slice(0, 3),
+    "For the wall": slice(6, 16),
+    "Dunes": slice(2, 20, 4),
+    "Empty so far": slice(0),
+}
 LAST = ("the lake at dusk, islands in the mist", 4, (1216, 832), 720, 4)
 
 
@@ -107,6 +114,7 @@ class Owner:
     def __init__(self, darkroom: Darkroom, invokeai: PacedDemo) -> None:
         self.darkroom, self.invokeai = darkroom, invokeai
         self.session = ""
+        self.album = ""
         self.steps: list[Json] = []
 
     async def call(self, method: str, path: str, body: Json | None = None) -> Json:
@@ -162,6 +170,21 @@ class Owner:
             await self.generate(step)
             await self.until_home()
         await self.made_in_invokeai(TODAY)
+        await self.choose()
+
+    async def choose(self) -> None:
+        """Marks, albums, and a selection."""
+        step = await self.call("GET", f"/steps/{self.steps[-1]['id']}")
+        await self.call("PUT", f"/steps/{step['id']}/selection", {"photo_id": step["alternatives"][0]["id"]})
+        photos = (await self.call("GET", "/photos?limit=25"))["items"]
+        for rating, pick, photo in zip((5, 4, 0, 3), ("pick", "pick", "reject", None), photos, strict=False):
+            marks = {"rating": rating, "pick": pick, "favorite": rating == 5, "tags": ["prints", "hills"][: rating - 2]}
+            await self.call("PATCH", f"/photos/{photo['id']}", marks)
+        for name, chosen in ALBUMS.items():
+            album = await self.call("POST", "/albums", {"name": name})
+            ids = [photo["id"] for photo in photos[chosen]]
+            await self.call("POST", f"/albums/{album['id']}/photos", {"photo_ids": ids})
+            self.album = album["id"]
 
     async def begin_last(self) -> None:
         self.invokeai.pause_in_next_batch(2, 0.2)
@@ -220,6 +243,40 @@ class Camera:
         await self.page.keyboard.press("i")
         await expect(self.page.get_by_test_id("inspector")).to_be_visible()
 
+    async def albums(self, owner: Owner) -> None:
+        await self.page.goto("/albums")
+        await expect(self.page.get_by_test_id("album-card")).to_have_count(len(ALBUMS))
+        await self.take("albums")
+        await self.page.goto(f"/albums/{owner.album}")
+        await expect(self.page.get_by_test_id("blank")).to_be_visible()
+        await self.take("album-empty")
+        await self.page.goto("/albums")
+        await self.page.get_by_role("link", name=re.compile("For the wall")).first.click()
+        await expect(self.page.locator("img.front.shown").nth(5)).to_be_visible()
+        await self.take("album")
+
+    async def models(self) -> None:
+        await self.page.goto("/models")
+        await expect(self.page.get_by_test_id("model-photo").first.locator("img.front.shown")).to_be_visible()
+        await self.take("models")
+
+    async def uploads(self) -> None:
+        """Three of them, and one that is no picture."""
+        await self.library()
+        pictures = [pyvips.Image.black(600, 400 + n).add([90, 120, 40 * n]).cast("uchar") for n in range(3)]
+        files: list[FilePayload] = [
+            {"name": f"scan {n}.png", "mimeType": "image/png", "buffer": picture.pngsave_buffer()}
+            for n, picture in enumerate(pictures)
+        ]
+        files.append({"name": "notes.png", "mimeType": "image/png", "buffer": b"no picture at all"})
+        async with self.page.expect_file_chooser() as chooser:
+            await self.page.keyboard.press("Shift+U")
+        await (await chooser.value).set_files(files)
+        queue = self.page.get_by_test_id("upload-queue")
+        await expect(queue.get_by_test_id("upload")).to_have_count(4)
+        await expect(queue).to_contain_text("not uploaded", ignore_case=True)
+        await self.take("uploads")
+
 
 async def cameras(browser: Browser, url: str, out: Path) -> list[Camera]:
     found = []
@@ -249,6 +306,9 @@ async def photograph(out: Path) -> None:
             await camera.page.goto("/settings")
             await expect(camera.page.get_by_test_id("settings").get_by_role("spinbutton")).to_have_count(4)
             await camera.take("settings")
+            await camera.albums(owner)
+            await camera.models()
+            await camera.uploads()
         await owner.begin_last()
         for camera in all_cameras:
             await camera.studio(owner.session)

@@ -59,7 +59,7 @@ async def test_what_is_dropped_on_any_page_is_seen_in_every_browser_and_moves_no
     await expect(page.get_by_test_id("viewer")).to_be_visible()
     await page.keyboard.press("i")
     inspector = page.get_by_test_id("viewer").get_by_test_id("inspector")
-    await expect(inspector).to_contain_text("photo 3.png")
+    await expect(inspector.get_by_label("File name", exact=True)).to_have_value("photo 3.png")
     await expect(inspector).to_contain_text("Upload")
     await page.keyboard.press("Escape")
     await expect(page).to_have_url(re.compile("/activity$"))

@@ -10,9 +10,8 @@ import pytest
 
 from service.database.engine import Connection
 from service.retrieval import lost_files, queue
-from tests.fakes.rows import HOME, add_backend, add_photo
+from tests.fakes.rows import add_backend, add_photo, sha256_of
 
-SHA256 = str(HOME["sha256"])
 NOW = datetime.now(UTC)
 
 
@@ -27,7 +26,7 @@ async def row(connection: Connection, photo: UUID) -> dict[str, Any]:
 
 async def reopen(connection: Connection, photo: UUID, *, next_in_line: bool = True) -> str | None:
     path = (await row(connection, photo))["local_storage_path"]
-    return await lost_files.reopen(connection, photo, path, SHA256, "lost", next_in_line=next_in_line)
+    return await lost_files.reopen(connection, photo, path, sha256_of(photo), "lost", next_in_line=next_in_line)
 
 
 async def test_it_waits_with_its_reason_and_all_attempts_and_keeps_its_checksum(
@@ -37,7 +36,7 @@ async def test_it_waits_with_its_reason_and_all_attempts_and_keeps_its_checksum(
     assert await reopen(connection, photo) == "pending"
     found = await row(connection, photo)
     assert (found["retrieval_status"], found["retrieval_attempts"]) == ("pending", 0)
-    assert (found["retrieval_error"], found["file_size"], found["sha256"]) == ("lost", None, SHA256)
+    assert (found["retrieval_error"], found["file_size"], found["sha256"]) == ("lost", None, sha256_of(photo))
 
 
 @pytest.mark.parametrize("next_in_line", [True, False])
@@ -67,22 +66,25 @@ async def test_what_was_moved_replaced_or_is_not_home_is_left_alone(connection: 
     photos = {
         "replaced": await add_photo(connection, backend_id=backend, sha256="cd" * 32),
         "purged": await add_photo(connection, backend_id=backend, purged_at=NOW),
-        "gone": await add_photo(connection, backend_id=backend, home=False, retrieval_status="gone", sha256=SHA256),
+        "gone": await add_photo(connection, backend_id=backend, home=False, retrieval_status="gone", sha256="ab" * 32),
     }
     for name, photo in photos.items():
         before = await row(connection, photo)
         assert await reopen(connection, photo) is None, name
         assert await row(connection, photo) == before, name
     moved = await add_photo(connection, backend_id=backend)
-    assert await lost_files.reopen(connection, moved, "photos/old.png", SHA256, "lost", next_in_line=True) is None
+    assert (
+        await lost_files.reopen(connection, moved, "photos/old.png", sha256_of(moved), "lost", next_in_line=True)
+        is None
+    )
 
 
 @pytest.mark.parametrize("status", ["pending", "failed", "gone"])
 async def test_the_same_file_in_its_place_makes_it_home(connection: Connection, status: str) -> None:
-    photo = await add_photo(connection, home=False, retrieval_status=status, retrieval_error="lost", sha256=SHA256)
+    photo = await add_photo(connection, home=False, retrieval_status=status, retrieval_error="lost", sha256="ab" * 32)
     path = (await row(connection, photo))["local_storage_path"]
     assert not await lost_files.complete_again(connection, photo, path, "cd" * 32, 9)
-    assert await lost_files.complete_again(connection, photo, path, SHA256, 9)
+    assert await lost_files.complete_again(connection, photo, path, "ab" * 32, 9)
     found = await row(connection, photo)
     assert (found["retrieval_status"], found["file_size"], found["retrieval_error"]) == ("completed", 9, None)
 
@@ -91,5 +93,5 @@ async def test_what_is_being_fetched_is_left_to_who_fetches_it(connection: Conne
     photo = await add_photo(connection, backend_id=backend)
     await reopen(connection, photo)
     (claimed,) = await queue.claim(connection, [backend], 1)
-    assert claimed.sha256 == SHA256
-    assert not await lost_files.complete_again(connection, photo, claimed.path, SHA256, 9)
+    assert claimed.sha256 == sha256_of(photo)
+    assert not await lost_files.complete_again(connection, photo, claimed.path, sha256_of(photo), 9)

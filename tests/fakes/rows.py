@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from service.database.engine import Connection
 from service.media.identity import new_id, photo_id
 
-HOME = {"retrieval_status": "completed", "file_size": 9, "sha256": "ab" * 32, "next_retrieval_attempt": None}
+HOME = {"retrieval_status": "completed", "file_size": 9, "next_retrieval_attempt": None}
 
 
 async def insert(connection: Connection, table: str, **values: Any) -> None:
@@ -32,10 +32,15 @@ async def add_photo(connection: Connection, *, home: bool = True, **values: Any)
         "source": "mirrored",
         "invoke_id": image_name,
         "local_storage_path": f"photos/generated/mirror/{identity}.png",
-        **(HOME if home else {}),
+        **(HOME | {"sha256": sha256_of(identity)} if home else {}),
     }
     await insert(connection, "photos", id=identity, created_at=created_at, **{**defaults, **values})
     return identity
+
+
+def sha256_of(photo: UUID) -> str:
+    """Of the bytes that a photo is said to have: no two have the same."""
+    return photo.hex * 2
 
 
 async def add_backend(connection: Connection, **values: Any) -> UUID:

@@ -29,6 +29,7 @@ STEP = {
     "model_name": "name",
     "parameters": {"width": 64, "height": 64, "steps": 4},
 }
+PHOTO_IDS: dict[str, Any] = {"photo_ids": [str(uuid4())]}
 BODIES: dict[str, Any] = {
     "update_photo": {"favorite": True},
     "change_photos": {"action": "retry", "ids": [str(uuid4())]},
@@ -37,6 +38,12 @@ BODIES: dict[str, Any] = {
     "update_session": {"name": "x"},
     "create_step": STEP,
     "select_alternative": {"photo_id": None},
+    "create_album": {"name": "x"},
+    "update_album": {"name": "x"},
+    "add_to_album": PHOTO_IDS,
+    "replace_album_photos": PHOTO_IDS,
+    "move_album_photos": PHOTO_IDS | {"before": None},
+    "remove_from_album": PHOTO_IDS,
     "create_backend": {"name": "x", "url": "http://127.0.0.1:9"},
     "test_address": {"url": "http://127.0.0.1:9"},
     "update_backend": {"name": "x"},
