@@ -183,7 +183,10 @@ async def test_a_session_that_turns_out_to_be_gone_says_so_when_a_step_is_begun(
     session = await create_session(invokeai, darkroom, 64, 64)
     page = await open_page(f"/studio/{session}", tolerated=("status of 404",))
     await expect(page.locator("[data-testid=slot][data-state=photo]")).to_have_count(2)
-    # The news of it does not come through.
+    # The news of it does not come through, nor by polling.
+    async with darkroom.http.get("/api/v1/feed/snapshot") as response:
+        stale = await response.json()
+    await page.route("**/feed/snapshot", lambda route: route.fulfill(json=stale))
     await page.context.route_web_socket("**/api/v1/feed", lambda socket: None)
     await page.reload()
     await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))

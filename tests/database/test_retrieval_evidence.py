@@ -16,8 +16,10 @@ async def test_it_samples_from_both_ends_of_a_server_and_no_tombstone_and_no_oth
     connection: Connection, database: Database
 ) -> None:
     backend, other = await add_backend(connection), await add_backend(connection)
-    for n in range(40):
+    # As many as make the index worth reading.
+    for n in range(400):
         await add_photo(connection, backend_id=backend, invoke_id=f"home {n}")
+    await connection.execute("ANALYZE photos")
     failing = await add_photo(connection, home=False, backend_id=backend, invoke_id="failing")
     await add_photo(connection, home=False, backend_id=backend, invoke_id="waiting")
     await add_photo(connection, home=False, backend_id=backend, invoke_id="gone", retrieval_status="gone")

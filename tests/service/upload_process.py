@@ -20,6 +20,7 @@ from service.library.thumbnails import Thumbnails
 from service.media import ingest
 from service.media.imaging import Imaging
 from service.media.storage import LocalStorage
+from service.selection.mover import FileMover
 from service.uploads import routes, rows
 from service.uploads.intake import Uploads
 from tests.fakes.retrieval_harness import AnnouncerRecorder
@@ -77,7 +78,8 @@ async def main(database_url: str, folder: str, step: str) -> None:
     STEPS[step]()
     database, storage = Database(create_engine(database_url)), LocalStorage(Path(folder))
     announcer: Any = AnnouncerRecorder()
-    integrity = Integrity(database, storage, Thumbnails(), announcer, wake_retrieval=lambda: None)
+    mover = FileMover(database, storage)
+    integrity = Integrity(database, storage, Thumbnails(), announcer, mover=mover, wake_retrieval=lambda: None)
     limits = SimpleNamespace(thumbnail_quality=85, large_renditions=True)
     uploads = Uploads(
         database,
