@@ -270,7 +270,7 @@ class Camera:
         ]
         files.append({"name": "notes.png", "mimeType": "image/png", "buffer": b"no picture at all"})
         async with self.page.expect_file_chooser() as chooser:
-            await self.page.keyboard.press("Shift+U")
+            await self.page.get_by_role("button", name="Upload", exact=True).click()
         await (await chooser.value).set_files(files)
         queue = self.page.get_by_test_id("upload-queue")
         await expect(queue.get_by_test_id("upload")).to_have_count(4)
