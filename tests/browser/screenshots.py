@@ -221,7 +221,7 @@ class Camera:
 
     async def take(self, what: str) -> None:
         await self.page.mouse.move(0, 0)
-        await self.page.wait_for_function("[...document.images].every((image) => image.complete)")
+        await self.page.wait_for_function("() => [...document.images].every((image) => image.complete)")
         await self.page.screenshot(path=self.out / f"{what}-{self.name}.png", animations="disabled")
 
     async def library(self) -> None:
