@@ -50,6 +50,7 @@ from service.media.identity import new_id
 from service.media.imaging import Imaging
 from service.media.storage import LocalStorage
 from service.serving import listen, server_for
+from service.selection.mover import FileMover
 from service.uploads.body import FilePart
 from service.uploads.intake import Uploads
 from service.uploads.routes import routes
@@ -152,7 +153,8 @@ async def darkroom(database: Database, folder: Path, imaging: Imaging, limits: S
     storage = LocalStorage(folder)
     storage.create_marker(new_id())
     announcer: Any = Silent()
-    integrity = Integrity(database, storage, Thumbnails(), announcer, wake_retrieval=lambda: None)
+    mover = FileMover(database, storage)
+    integrity = Integrity(database, storage, Thumbnails(), announcer, mover=mover, wake_retrieval=lambda: None)
     uploads = Uploads(
         database,
         storage,
