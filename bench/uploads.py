@@ -49,8 +49,8 @@ from service.media import ingest
 from service.media.identity import new_id
 from service.media.imaging import Imaging
 from service.media.storage import LocalStorage
-from service.serving import listen, server_for
 from service.selection.mover import FileMover
+from service.serving import listen, server_for
 from service.uploads.body import FilePart
 from service.uploads.intake import Uploads
 from service.uploads.routes import routes
