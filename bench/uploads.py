@@ -256,7 +256,7 @@ def ratio(ours: list[Measured], theirs: list[Measured]) -> float:
 def main(arguments: list[str] | None = None) -> int:
     """Prints all and the ratios; 1 when a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bodies", type=int, default=200, help="bodies that are received, a round")
+    parser.add_argument("--bodies", type=int, default=1000, help="bodies that are received, a round")
     parser.add_argument("--images", type=int, default=200, help="uploads a round")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args(arguments)
@@ -264,7 +264,7 @@ def main(arguments: list[str] | None = None) -> int:
     medians = {name: median(measured) for name, measured in found.items()}
     parsed, received = ratio(found["parsed"], found["bare"]), ratio(found["received"], found["written"])
     kept = medians["kept"].per_second / medians["limit"].per_second
-    print(f"uploads of 1.5 MB, {options.rounds} × {options.images}, {SENDERS} at once")
+    print(f"uploads of 1.5 MB, {options.rounds} × {options.images}, {SENDERS} at once; {options.bodies} bodies a round")
     for name, words in (
         ("bare", "bodies/s, streamed and let go"),
         ("parsed", "bodies/s, of a form, let go"),
