@@ -137,7 +137,7 @@ async def timed(browsers: Pipe, port: int, path: str, count: int, senders: int) 
 
 
 class Silent:
-    """An announcer with nobody to tell."""
+    """An announcer without browsers."""
 
     def photos_added(self, ids: list[Any]) -> None:
         pass

@@ -28,8 +28,8 @@ COLUMNS = (*FORMER_COLUMNS, "source_text")
 def upgrade() -> None:
     op.add_column("photos", sa.Column("damaged", sa.Boolean(), nullable=False, server_default=sa.text("false")))
     op.add_column("photos", sa.Column("source_text", sa.Text(), nullable=True))
-    # No release before this one takes uploads, so there are hardly any, and the index that goes knows them all. What is
-    # there several times counts as imported, of which the same bytes may be there more than once.
+    # No release before this one takes uploads, so there are hardly any, and the index that is dropped has them all. Where
+    # several have the same bytes, the later ones become imported: several imported photos may have the same bytes.
     op.execute("SET LOCAL enable_seqscan = off")
     op.execute(
         """

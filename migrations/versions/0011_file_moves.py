@@ -1,4 +1,4 @@
-"""Photos whose files are being moved, and the names that those may have meanwhile."""
+"""Photos whose files are being moved, and the names that the files may have until then."""
 
 from __future__ import annotations
 

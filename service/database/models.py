@@ -363,7 +363,7 @@ class Album(Base):
     """As it was chosen. It is the cover only while it is in the album and not in the trash."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    """Each change gives it a later moment, whatever the clock says."""
+    """Each change makes it later, also when the clock was set back."""
     deleted_at: Mapped[datetime | None]
     """Its deletion can be undone for a day; then the row goes."""
     photo_count: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))

@@ -52,7 +52,7 @@ REMOVE_OTHERS = """
        AND NOT EXISTS (SELECT FROM unnest($2::uuid[]) AS w (id) WHERE w.id = m.photo_id)
     RETURNING m.photo_id
 """
-# What is in the trash stays behind the photo that it stood behind; what was added meanwhile is last.
+# A photo in the trash stays behind the photo that it stood behind. A photo that was added since comes last.
 ARRANGE = f"""
     WITH placed AS (
         SELECT m.photo_id, m.position, w.n, w.n IS NULL AND p.deleted_at IS NULL AS is_late,

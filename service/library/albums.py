@@ -46,7 +46,7 @@ CREATE = """
     INSERT INTO albums (id, name, description, created_at, updated_at)
     VALUES ($1, $2, $3, clock_timestamp(), clock_timestamp())
 """
-# Whoever changes an album or what is in it holds its row first, behind the rows of photos (architecture.md, locks).
+# Every change of an album or of its photos locks its row, after the rows of photos (architecture.md, locks).
 LOCK = """
     SELECT greatest(clock_timestamp(), updated_at + interval '1 microsecond') AS moment FROM albums
      WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE

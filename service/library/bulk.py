@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -25,7 +25,7 @@ from service.library.trash import AT_ONCE as PURGED_AT_ONCE
 from service.library.trash import Trash
 from service.live.announce import Announcer
 from service.live.many_changes import ManyChanges
-from service.live.messages import Resource
+from service.live.messages import BulkChangeAction, Resource
 from service.retrieval.retries import AT_ONCE, CAN_RETRY, retry_many
 
 MOST_IDS: Final = 10_000
@@ -43,20 +43,7 @@ class BulkFilter(PhotoFilters, kw_only=True, frozen=True, forbid_unknown_fields=
 class BulkChange(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Either `ids` or a `filter`. Of the filter's photos those no newer than `newest_id` and not among `except_ids`."""
 
-    action: Literal[
-        "trash",
-        "restore",
-        "purge",
-        "retry",
-        "favorite",
-        "unfavorite",
-        "rate",
-        "pick",
-        "tag",
-        "untag",
-        "add_to_album",
-        "remove_from_album",
-    ]
+    action: BulkChangeAction
     ids: Ids | UnsetType = UNSET
     filter: BulkFilter | UnsetType = UNSET
     newest_id: UUID | UnsetType | None = UNSET

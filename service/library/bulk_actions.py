@@ -238,7 +238,7 @@ async def _albums(connection: Connection, action: FieldAction, changed: Sequence
 
 async def change_back(connection: Connection, undo: UUID) -> Undone | None:
     """Undoes one batch, where photos still are as it made them, and forgets it; in the caller's transaction. None when
-    no batch is left that nobody else undoes just now."""
+    no batch is left, or another call is undoing those that are."""
     batch = await connection.fetchrow(NEXT_BATCH, undo)
     if batch is None:
         return None

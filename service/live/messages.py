@@ -15,7 +15,7 @@ StepStatus = Literal["pending", "processing", "completed", "failed", "canceled"]
 ItemStatus = Literal["pending", "in_progress", "waiting", "completed", "failed", "canceled", "gone"]
 BackendState = Literal["connected", "connecting", "unreachable", "unauthorized", "unrecognised", "disabled"]
 
-BulkAction = Literal[
+BulkChangeAction = Literal[
     "trash",
     "restore",
     "purge",
@@ -28,8 +28,8 @@ BulkAction = Literal[
     "untag",
     "add_to_album",
     "remove_from_album",
-    "undo",
 ]
+BulkAction = Literal[BulkChangeAction, "undo"]
 
 
 class Resource(msgspec.Struct, kw_only=True, frozen=True):

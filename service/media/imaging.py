@@ -80,7 +80,7 @@ def configure() -> None:
 
 
 class Memory:
-    """Of which threads take what they need before they begin."""
+    """A bound on the memory of decodes. A thread takes what its decode needs, and waits while there is too little."""
 
     def __init__(self, most: int) -> None:
         self._most = self._left = most

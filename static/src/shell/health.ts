@@ -1,4 +1,4 @@
-import { computed, effect, signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import { answerOf, api, signedOut } from "../api/client";
 import type { Ready, Trouble } from "../api/types";
 import { connection } from "../feed/connection";
@@ -9,8 +9,6 @@ const PATIENCE_MS = 10_000;
 
 /** What keeps Darkroom from bringing pictures home, for as long as it does. */
 export const troubles = signal<readonly Pick<Trouble, "code" | "words">[]>([]);
-
-export const databaseAway = computed(() => troubles.value.some((trouble) => trouble.code === "database_away"));
 
 let timer: ReturnType<typeof setTimeout> | undefined;
 let looking = false;
