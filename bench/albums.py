@@ -21,8 +21,8 @@ import aiohttp
 
 from bench.listing import FILL, Measured, deep, listing, measured, server
 from service.database import migrate
-from service.database.embedded import EmbeddedPostgres
-from service.database.engine import Connection, Database, create_engine
+from service.database.embedded.server import EmbeddedPostgres
+from service.database.engine import Connection, Database
 from service.library import album_photos, bulk_actions
 from service.library.album_photos import Move
 from service.media.identity import new_id
@@ -119,9 +119,9 @@ async def run(rows: int, large: int, small: int, requests: int) -> tuple[dict[st
         Path(name).chmod(0o755)
         postgres = EmbeddedPostgres(Path(name) / "postgres")
         url = await postgres.start()
-        database = Database(create_engine(url))
+        database = Database(url)
         try:
-            await migrate.upgrade(database.engine)
+            await migrate.upgrade(database.url)
             async with database.connection() as connection:
                 backend_id = new_id()
                 await connection.execute("INSERT INTO backends (id, name, url) VALUES ($1, 'bench', 'x')", backend_id)

@@ -23,14 +23,16 @@ from litestar.di import Provide
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
 from bench.browsers import stamp
-from service.access.guard import Gate
+from service.access.guard import AuthMiddleware
+from service.access.origin import OwnNames
+from service.api.resources import Hello, Message
+from service.bus.live_state import BackendLedger, Item, Ledger
+from service.config.settings import Settings
 from service.live.hub import Hub
-from service.live.messages import BackendLedger, Hello, Item, Ledger, Message
 from service.live.routes import Snapshots
 from service.live.routes import feed as feed_route
 from service.operations.metrics import Requests
-from service.serving import listen, server_for
-from service.settings import Settings
+from service.web.server import listen, server_for
 
 BACKLOG = 64
 Publish = Callable[[], Any]
@@ -50,6 +52,7 @@ def item() -> Item:
         started_at=None,
         completed_at=None,
         progress=None,
+        photo_ids=[],
     )
 
 
@@ -73,7 +76,7 @@ async def darkroom(port: int) -> Publish:
     app = Litestar(
         [feed_route],
         dependencies={"hub": given(hub), "snapshots": given(snapshots), "sessions": given(None)},
-        middleware=[Requests(), Gate(Settings().host_names)],
+        middleware=[Requests(), AuthMiddleware(OwnNames(Settings().host_names))],
         state=State({"sessions": None}),
         openapi_config=None,
         logging_config=None,

@@ -25,12 +25,9 @@ import uvloop
 
 from bench.browsers import connected, percentile, stamp
 from bench.feeds import running
-from service.demo.events import Event
-from service.demo.graph import Prepared
-from service.demo.items import Item
-from service.demo.server import DemoServer
-from service.serving import listen
-from service.settings import ROOT
+from service.config.settings import ROOT
+from service.demo.server import DemoServer, Event
+from service.web.server import listen
 
 MESSAGES_A_SECOND = 100
 ITEMS = 40
@@ -49,10 +46,9 @@ PATIENCE = 60
 
 
 class StandIn(DemoServer):
-    """Its items never get anywhere: what is told of them is up to the bench."""
+    """Its items never run: what is told of them is up to the bench."""
 
-    async def before_node(self, item: Item, prepared: Prepared) -> None:  # noqa: ARG002
-        await asyncio.Event().wait()
+    devices = 0
 
     async def enqueue_items(self) -> tuple[str, list[int]]:
         """The batch and the ids of items that stay live."""

@@ -27,17 +27,19 @@ import uvloop
 from litestar import Litestar, get
 from litestar.di import NamedDependency, Provide
 
+from service.api.resources import ParamsSummary, Photo
 from service.backends import ledger
+from service.bus.bus import Bus
 from service.database import migrate
-from service.database.embedded import EmbeddedPostgres
-from service.database.engine import Database, create_engine
+from service.database.embedded.server import EmbeddedPostgres
+from service.database.engine import Database
+from service.database.photo_counts import PhotoCounts
 from service.library.album_routes import list_albums
 from service.library.queries import ORDERS, PHOTO_COLUMNS
 from service.library.routes import get_photos
 from service.library.thumbnails import Thumbnails
-from service.live.messages import Photo
 from service.media.identity import new_id
-from service.serving import listen, server_for
+from service.web.server import listen, server_for
 
 CPU_TARGET, DEPTH_TARGET, FILTER_TARGET = 1.5, 1.3, 2.0
 PAGE = 50
@@ -49,7 +51,7 @@ FILL = """
     INSERT INTO photos (id, filename, width, height, mime_type, created_at, is_generated, source, invoke_id, backend_id,
            retrieval_status, next_retrieval_attempt, file_size, sha256, thumbhash, local_storage_path, favorite, rating,
            model_key, model_hash, model_name, model_base, seed, generation_prompt, generation_negative_prompt, tags,
-           generation_params)
+           generation_params, params_summary)
     SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '70008' || lpad(n::text, 15, '0'))::uuid,
            md5(n::text) || '.png', 1024, 1024, 'image/png', at, true, 'mirrored', md5(n::text) || '.png', $2,
            'completed', NULL, 1500000, repeat(md5(n::text), 2), 'YJqGPQw7sFlslqhFafSE+Q6oJ1h2iHB2Rw==', n::text,
@@ -58,7 +60,8 @@ FILL = """
                || ' at dusk, painted in oil, soft light, wide view, intricate detail',
            'blurry, watermark, text', CASE WHEN n % 10 = 0 THEN ARRAY['tag' || n % 300] ELSE '{}' END,
            jsonb_build_object('generation_mode', 'sdxl_txt2img', 'seed', n, 'steps', 30, 'cfg_scale', 7.5,
-                              'scheduler', 'dpmpp_2m', 'model', jsonb_build_object('key', model, 'name', model))
+                              'scheduler', 'dpmpp_2m', 'model', jsonb_build_object('key', model, 'name', model)),
+           jsonb_build_object('steps', 30, 'cfg_scale', 7.5, 'scheduler', 'dpmpp_2m', 'strength', NULL)
       FROM (SELECT n, timestamptz '2025-01-01' + n * (interval '1 year' / $1::int) AS at,
                    CASE WHEN n < $1 / 10 AND n % 2 = 0 THEN 'old' ELSE 'model' || n % 9 END AS model
               FROM generate_series(1, $1::int) n) rows
@@ -79,6 +82,9 @@ BARE = f"""
 # --- The server, in a process of its own ---
 
 
+summary = msgspec.json.Decoder(ParamsSummary)
+
+
 @get("/bare")
 async def bare(database: NamedDependency[Database]) -> list[Photo]:
     async with database.connection() as connection:
@@ -86,7 +92,8 @@ async def bare(database: NamedDependency[Database]) -> list[Photo]:
     photos = []
     for row in rows:
         values = dict(row)
-        values["generation_params"] = msgspec.Raw(values["generation_params"].encode())
+        values["params_summary"] = summary.decode(values["params_summary"])
+        values["generation_params"] = None
         values["seed"] = int(values["seed"])
         for column in COMPUTED_FROM:
             del values[column]
@@ -98,7 +105,7 @@ async def bare(database: NamedDependency[Database]) -> list[Photo]:
 
 def serve(url: str, pipe: Pipe) -> None:
     async def run() -> None:
-        database = Database(create_engine(url))
+        database = Database(url)
 
         async def provide() -> Database:
             return database
@@ -106,7 +113,7 @@ def serve(url: str, pipe: Pipe) -> None:
         async def provide_thumbnails() -> Thumbnails:
             return thumbnails
 
-        thumbnails = Thumbnails()
+        thumbnails = Thumbnails(Bus())
         dependencies = {"database": Provide(provide), "thumbnails": Provide(provide_thumbnails)}
         app = Litestar([get_photos, list_albums, bare], dependencies=dependencies, openapi_config=None)
         listener = listen("127.0.0.1", 0)
@@ -167,7 +174,7 @@ async def cpu_of(session: aiohttp.ClientSession, process: psutil.Process, path: 
 async def measured(
     session: aiohttp.ClientSession, process: psutil.Process, paths: dict[str, str], requests: int
 ) -> dict[str, Measured]:
-    """Turn about, so that whatever else the machine does falls on all alike."""
+    """In turns, so that other load of the machine falls on all alike."""
     times: dict[str, list[float]] = {name: [] for name in paths}
     cpu: dict[str, list[float]] = {name: [] for name in paths}
     for _ in range(ROUNDS):
@@ -220,14 +227,15 @@ async def run(rows: int, requests: int) -> tuple[dict[str, Measured], float]:
         Path(name).chmod(0o755)
         postgres = EmbeddedPostgres(Path(name) / "postgres")
         url = await postgres.start()
-        database = Database(create_engine(url))
+        database = Database(url)
         try:
-            await migrate.upgrade(database.engine)
+            await migrate.upgrade(database.url)
             async with database.connection() as connection:
                 backend_id = new_id()
                 await connection.execute("INSERT INTO backends (id, name, url) VALUES ($1, 'bench', 'x')", backend_id)
                 await connection.execute(FILL, rows, backend_id, timeout=900)
                 await connection.execute("VACUUM ANALYZE photos", timeout=900)
+            await PhotoCounts(database).count()  # as each start does
             return await measure(url, rows, requests), await ledger_milliseconds(database)
         finally:
             await database.close()

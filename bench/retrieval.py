@@ -33,9 +33,10 @@ import psutil
 import pyvips
 from aiohttp import web
 
+from service.bus.bus import Bus
 from service.database import migrate
-from service.database.embedded import EmbeddedPostgres
-from service.database.engine import Database, create_engine
+from service.database.embedded.server import EmbeddedPostgres
+from service.database.engine import Database
 from service.invokeai.client import InvokeClient
 from service.media import png
 from service.media.identity import new_id, photo_id
@@ -176,27 +177,24 @@ def durable(path: Path, content: bytes) -> None:
 # --- The product ---
 
 
-class Silent:
-    """An announcer with nobody to tell; counts what comes home."""
+class CountingBus(Bus):
+    """Counts what comes home."""
 
     def __init__(self, expected: int) -> None:
+        super().__init__()
         self.left = expected
         self.failed = 0
         self.done = asyncio.Event()
+        self.changed.listen(self._count)
 
-    def photos_ready(self, ids: list[UUID]) -> None:
-        self.left -= len(ids)
-        if self.left <= 0:
+    def _count(self, change: str, ids: Iterable[UUID]) -> None:
+        if change == "photo.ready":
+            self.left -= len(list(ids))
+            if self.left <= 0:
+                self.done.set()
+        else:
+            self.failed += len(list(ids))
             self.done.set()
-
-    def photos_failed(self, ids: list[UUID]) -> None:
-        self.failed += len(ids)
-        self.done.set()
-
-    photos_updated = photos_failed
-
-    def ledger_changed(self, backend_id: UUID) -> None:
-        pass
 
 
 @dataclass
@@ -209,7 +207,7 @@ class Product:
     workers: int
 
     async def run(self, names: list[str]) -> None:
-        silent = Silent(len(names))
+        bus = CountingBus(len(names))
         limits = SimpleNamespace(retrieval_max_attempts=5, thumbnail_quality=QUALITY)
         storage = LocalStorage(self.folder)
         storage.create_marker(self.backend_id)
@@ -217,19 +215,18 @@ class Product:
             self.database,
             storage,
             self.imaging,
-            lambda _: self.client,
-            lambda: [self.backend_id],
-            announcer=silent,  # type: ignore[arg-type]
-            limits=lambda: limits,
+            SimpleNamespace(client=lambda _: self.client, reachable=lambda: [self.backend_id]),
+            bus,
+            settings=SimpleNamespace(current=limits),
             workers=self.workers,
         )
         task = asyncio.create_task(retrieval.run())
-        finished = asyncio.create_task(silent.done.wait())
+        finished = asyncio.create_task(bus.done.wait())
         await asyncio.wait({task, finished}, return_when=asyncio.FIRST_COMPLETED)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        if not finished.done() or silent.failed:
-            raise RuntimeError(f"not everything came home ({silent.failed} failed): the numbers mean nothing")
+        if not finished.done() or bus.failed:
+            raise RuntimeError(f"not everything came home ({bus.failed} failed): the numbers mean nothing")
 
 
 # --- Measuring ---
@@ -306,9 +303,9 @@ async def growth(product: Product) -> float:
 @asynccontextmanager
 async def started_database(folder: Path) -> AsyncIterator[Database]:
     postgres = EmbeddedPostgres(folder)
-    database = Database(create_engine(await postgres.start()))
+    database = Database(await postgres.start())
     try:
-        await migrate.upgrade(database.engine)
+        await migrate.upgrade(database.url)
         yield database
     finally:
         await database.close()

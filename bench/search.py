@@ -27,12 +27,13 @@ from uuid import UUID, uuid4
 import aiohttp
 import numpy as np
 from alembic import command
-from sqlalchemy import Connection
+from sqlalchemy import Connection, NullPool
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from bench.listing import server
 from service.database import migrate
-from service.database.embedded import EmbeddedPostgres
-from service.database.engine import Database, create_engine
+from service.database.embedded.server import EmbeddedPostgres
+from service.database.engine import Database
 from service.library import search_index
 from service.library.search_index import SearchIndex
 
@@ -160,19 +161,19 @@ def fill_index(url: str) -> None:
     """The service's own task, in a process that can be killed."""
 
     async def run() -> None:
-        await SearchIndex(Database(create_engine(url))).run()
+        await SearchIndex(Database(url)).run()
 
     asyncio.run(run())
 
 
 async def upgrade(url: str, rows: int) -> Upgraded:
-    database = Database(create_engine(url))
+    database = Database(url)
     waits: list[float] = []
     over = asyncio.Event()
     watching = asyncio.create_task(watch(database, waits, over))
     await asyncio.sleep(0.5)
     began = time.perf_counter()
-    await migrate.upgrade(database.engine)
+    await migrate.upgrade(database.url)
     seconds = time.perf_counter() - began
     began = time.perf_counter()
     await filled_by_a_process(database, url, until=rows // 2)
@@ -203,7 +204,7 @@ async def filled_by_a_process(database: Database, url: str, until: int | None) -
         await asyncio.to_thread(process.join)
 
 
-async def progress(database: Database) -> search_index.Progress:
+async def progress(database: Database) -> search_index.IndexPosition:
     async with database.connection() as connection:
         return await search_index.load(connection)
 
@@ -284,9 +285,10 @@ async def run(rows: int, words: int) -> tuple[Upgraded, dict[str, float], dict[s
         Path(name).chmod(0o755)
         postgres = EmbeddedPostgres(Path(name) / "postgres")
         url = await postgres.start()
-        database = Database(create_engine(url))
+        database = Database(url)
         try:
-            async with database.engine.begin() as connection:
+            engine = create_async_engine(url, poolclass=NullPool)
+            async with engine.begin() as connection:
                 await connection.run_sync(to_release)
             await load(database, library)
             upgraded = await upgrade(url, rows)

@@ -32,19 +32,19 @@ import uvloop
 from litestar import Response, get
 
 from service.app import create_app
+from service.config.settings import Settings
 from service.database import migrate
-from service.database.embedded import EmbeddedPostgres
-from service.database.engine import Database, create_engine
+from service.database.embedded.server import EmbeddedPostgres
+from service.database.engine import Database
 from service.media.identity import new_id, photo_id
 from service.media.layout import mirror_path, thumbnail_path
 from service.media.storage import LocalStorage
-from service.retrieval import derive
-from service.serving import listen, server_for
-from service.settings import Settings
+from service.photos import derive
+from service.web.server import listen, server_for
 
 TARGET = 0.7
 AT_ONCE = 12
-"""Connections: two browsers open as many."""
+"""HttpConnections: two browsers open as many."""
 BYTES = 20_000
 COLD = 2000
 """Photos in each round that the server has not been asked for before."""
@@ -167,10 +167,10 @@ async def measure(photos: int, rounds: int) -> dict[str, list[Measured]]:
         folder.chmod(0o755)  # as root, PostgreSQL is another user
         postgres = EmbeddedPostgres(folder / "postgres")
         url = await postgres.start()
-        database = Database(create_engine(url))
+        database = Database(url)
         results: dict[str, list[Measured]] = {name: [] for name in ("memory", "warm", "listed", "cold")}
         try:
-            await migrate.upgrade(database.engine)
+            await migrate.upgrade(database.url)
             async with darkroom(url, folder / "data") as (port, process):
                 addresses = await fill(database, LocalStorage(folder / "data"), photos + rounds * COLD)
                 known, unknown = addresses[:photos], addresses[photos:]

@@ -43,19 +43,19 @@ from bench.retrieval import (
     median,
     started_database,
 )
+from service.api.error_answers import EXCEPTION_HANDLERS
+from service.bus.bus import Bus
 from service.database.engine import Database
-from service.error_responses import EXCEPTION_HANDLERS
-from service.library.integrity import Integrity
-from service.library.thumbnails import Thumbnails
 from service.media import ingest
 from service.media.identity import new_id
 from service.media.imaging import Imaging
 from service.media.storage import LocalStorage
+from service.photos.integrity import Integrity
 from service.selection.mover import FileMover
-from service.serving import listen, server_for
 from service.uploads.body import FilePart
 from service.uploads.intake import Uploads
 from service.uploads.routes import routes
+from service.web.server import listen, server_for
 
 RECEIVED_TARGET = 0.7
 KEPT_TARGET = 0.85
@@ -136,15 +136,6 @@ async def timed(browsers: Pipe, port: int, path: str, count: int, senders: int) 
 # --- Darkroom's part ---
 
 
-class Silent:
-    """An announcer without browsers."""
-
-    def photos_added(self, ids: list[Any]) -> None:
-        pass
-
-    photos_ready = photos_updated = photos_failed = photos_added
-
-
 @post("/bare", request_max_body_size=None)
 async def bare(request: Request[Any, Any, Any]) -> None:
     """The limit: what comes is let go."""
@@ -157,16 +148,16 @@ async def darkroom(database: Database, folder: Path, imaging: Imaging, limits: S
     """The port where uploads are taken, and bodies are merely received."""
     storage = LocalStorage(folder)
     storage.create_marker(new_id())
-    announcer: Any = Silent()
-    mover = FileMover(database, storage)
-    integrity = Integrity(database, storage, Thumbnails(), announcer, mover=mover, wake_retrieval=lambda: None)
+    bus = Bus()
+    mover = FileMover(database, storage, bus)
+    integrity = Integrity(database, storage, bus, mover)
     uploads = Uploads(
         database,
         storage,
         imaging,
         integrity,
-        announcer,
-        limits=lambda: limits,
+        bus,
+        settings=SimpleNamespace(current=limits),
         max_bytes=LARGEST,
         max_frames=500,
     )

@@ -17,9 +17,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, NullPool
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from service.database.embedded import EmbeddedPostgres
+from service.database.embedded.server import EmbeddedPostgres
 from service.database.migrate import build_indexes
 from service.database.models import Base
+from service.database.url import read
 
 
 def migrate(connection: Connection) -> None:
@@ -46,7 +47,7 @@ def to_newest(connection: Connection) -> None:
 
 
 async def migrate_at(url: str, *, scratch: bool = False) -> None:
-    engine = create_async_engine(url, poolclass=NullPool)
+    engine = create_async_engine(read(url).url, poolclass=NullPool)
     if scratch:
         async with engine.begin() as connection:
             await connection.run_sync(to_newest)

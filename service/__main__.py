@@ -1,4 +1,4 @@
-"""The `darkroom` command."""
+"""The `darkroom` command: serve, demo, openapi."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ import structlog
 import uvloop
 from rich.console import Console
 
-from service import VERSION, data_folder, logs
+from service import VERSION
 from service.app import create_app
 from service.backends.environment import HOME_INVOKEAI
+from service.config import logs
+from service.config.base_path import BelowBasePath
+from service.config.settings import Settings, unknown_variables
 from service.errors import DatabaseAway, StartupError
-from service.serving import Server, listen, server_for
-from service.settings import Settings, unknown_variables
+from service.startup import data_folder
+from service.web.connections import raise_descriptor_limit
+from service.web.server import Server, listen, server_for
 
 log = structlog.get_logger()
 
@@ -62,13 +66,14 @@ def _run(*, demo: bool) -> None:
         settings = Settings.from_env(os.environ)
         settings.require_safe_binding()
         logs.configure(logs.chosen_format(settings.log_format))
+        raise_descriptor_limit()
         for name, meant in unknown_variables(os.environ).items():
             log.warning("unknown setting", variable=name, meant=meant)
         uvloop.run(Command(settings, demo=demo).run())
     except StartupError as error:
         Console(stderr=True, soft_wrap=True).print(f"Darkroom cannot start: {error}", style="bold red", markup=False)
         sys.exit(REFUSED)
-    except (GivenUp, DatabaseAway) as error:  # the latter while it started
+    except (GivenUp, DatabaseAway) as error:  # the latter while it was starting
         log.critical("stopped", reason=str(error))
         sys.exit(FAILED)
     except asyncio.CancelledError:
@@ -76,11 +81,11 @@ def _run(*, demo: bool) -> None:
 
 
 class GivenUp(Exception):
-    """The service cannot go on; whoever started it may start it again."""
+    """The service cannot go on. Its supervisor may start it again."""
 
 
 class Command:
-    """One run of the service, from the first probe to the last farewell."""
+    """One run of the service: from the probe for InvokeAI to the end of the server."""
 
     def __init__(self, settings: Settings, *, demo: bool) -> None:
         self._settings = settings
@@ -90,7 +95,8 @@ class Command:
         self._began = time.monotonic()
 
     async def run(self) -> None:
-        """Until a signal comes; GivenUp when the service could not go on, CancelledError when it never began."""
+        """Runs until a signal comes. Raises GivenUp when the service could not go on, CancelledError when it never
+        began."""
         try:
             await self._serve()
         except asyncio.CancelledError:
@@ -109,14 +115,15 @@ class Command:
         app = create_app(settings, demo=demo, give_up=lambda reason: self._give_up(reason, task))
         async with app.lifespan():
             with listen(settings.host, settings.port) as listener:
-                self._server = server_for(app)
+                self._server = server_for(BelowBasePath(app, settings.base_path) if settings.base_path else app)
                 self._greet(settings, listener.getsockname()[1], demo=demo, fallback=fallback)
                 await self._server.serve(sockets=[listener])
             log.info("stopping")
         log.info("stopped")
 
     def _stop(self, task: asyncio.Task[None] | None) -> None:
-        """The first signal lets requests and downloads finish, the second does not wait for requests."""
+        """Stops the server. The first signal lets requests and downloads finish; after a second one requests are not
+        awaited."""
         if self._server is not None:
             self._server.force_exit = self._server.should_exit
             self._server.should_exit = True
@@ -129,8 +136,8 @@ class Command:
         self._stop(task)
 
     def _greet(self, settings: Settings, port: int, *, demo: bool, fallback: bool) -> None:
-        """Where to look, and what is there to see."""
-        url = f"http://{_address(settings)}:{port}"
+        """Prints the address, the InvokeAI and the library."""
+        url = f"http://{_address(settings)}:{port}{settings.base_path}"
         seconds = round(time.monotonic() - self._began, 2)
         invokeai = "the demo InvokeAI" if demo else settings.invokeai_url or HOME_INVOKEAI
         log.info("ready", url=url, invokeai=invokeai, data=str(settings.data), seconds=seconds)
@@ -147,24 +154,27 @@ class Command:
             )
         if not settings.on_loopback:
             names = ", ".join(sorted(settings.host_names))
-            console.print(f"  answers to the names {names}; further ones: DARKROOM_ALLOWED_HOSTS", markup=False)
+            console.print(
+                f"  answers to any IP address and to {names}; further names: DARKROOM_ALLOWED_HOSTS", markup=False
+            )
         console.print("  Ctrl+C stops it.\n")
 
 
 def demo_settings(settings: Settings) -> Settings:
-    """The demo's own data folder and database: nothing of it ever mixes with a library."""
+    """The demo's own data folder and database: they never mix with a library."""
     return replace(settings, data=settings.data / DEMO_FOLDER, database_url=None, invokeai_url=None)
 
 
 async def _falls_back(settings: Settings) -> bool:
-    """Whether to show the demo: no server was named, none is where InvokeAI usually is, and no library was begun."""
+    """Whether to start the demo: no server was named, none is at InvokeAI's usual address, and there is no library."""
     if settings.invokeai_url is not None or settings.database_url is not None:
         return False
     return not data_folder.is_library(settings.data) and not await _invokeai_is_at(HOME_INVOKEAI)
 
 
 async def _invokeai_is_at(url: str) -> bool:
-    """A server that takes the connection and then stalls is one: InvokeAI does so while it loads a model."""
+    """Whether InvokeAI answers there. A server that accepts the connection and then stalls counts: InvokeAI does so
+    while it loads a model."""
     timeout = aiohttp.ClientTimeout(total=PROBE_SECONDS)
     try:
         async with aiohttp.ClientSession(timeout=timeout) as http, http.get(f"{url}/api/v1/app/version") as response:
@@ -178,7 +188,7 @@ async def _invokeai_is_at(url: str) -> bool:
 
 
 def _address(settings: Settings) -> str:
-    """What to type into a browser on this machine."""
+    """The address for a browser on this machine."""
     if settings.host in ("0.0.0.0", "::"):  # noqa: S104 - read, not bound
         return "127.0.0.1"
     return f"[{settings.host}]" if ":" in settings.host else settings.host

@@ -1,8 +1,7 @@
-"""The wiring, and the only place that knows every part, from top to bottom: foundation, feed, backends, work, tasks."""
+"""The wiring, the only place that knows every part: infrastructure, feed, backends, work, tasks, in this order."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,28 +19,36 @@ from litestar.di import Provide
 from litestar.events import BaseEventEmitterBackend
 from litestar.exceptions import MethodNotAllowedException, NotFoundException
 from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.spec import Server
 from litestar.params import FromPath
 
 from service import VERSION
-from service.access.guard import Gate
-from service.access.password import OwnerPassword
+from service.access.guard import AuthMiddleware
+from service.access.origin import OwnNames
 from service.access.routes import routes as access_routes
-from service.access.sessions import Sessions
+from service.access.sessions import open_sessions
+from service.api.docs import DocsPage
+from service.api.docs import routes as docs_routes
+from service.api.error_answers import EXCEPTION_HANDLERS
+from service.api.feed_position import FeedPosition
+from service.api.openapi import SECURITY, CommonAnswers
+from service.api.request_body import StrictRequest
 from service.backends.registry import Registry
 from service.backends.routes import routes as backends_routes
-from service.error_responses import EXCEPTION_HANDLERS
+from service.bus.bus import Bus
+from service.bus.previews import Previews
+from service.config.base_path import own_address, serve_below
+from service.config.runtime_settings import RuntimeSettings
+from service.config.settings import Settings
+from service.database.photo_counts import PhotoCounts
 from service.errors import NotFound
-from service.feed_sources import readers, snapshot
-from service.first_backend import add_first_backend, demo_server
-from service.foundation import Foundation, laid
-from service.invokeai.client import InvokeClient
 from service.library import albums, bulk_actions
 from service.library.album_routes import routes as album_routes
-from service.library.arrivals import Arrivals
 from service.library.bulk import Bulk
 from service.library.bulk_routes import routes as bulk_routes
+from service.library.early_renditions import EarlyRenditions
 from service.library.file_routes import routes as file_routes
-from service.library.integrity import Integrity
+from service.library.lineage import routes as lineage_routes
 from service.library.photo_pass import PhotoPass
 from service.library.renditions import Renditions
 from service.library.routes import routes as library_routes
@@ -51,33 +58,34 @@ from service.library.thumbnails import Thumbnails
 from service.library.trash import Trash
 from service.live.announce import Announcer
 from service.live.hub import Hub
-from service.live.position import FeedPosition
-from service.live.previews import Previews
 from service.live.routes import Snapshots
 from service.live.routes import routes as live_routes
 from service.media.imaging import Imaging
-from service.operations.docs import DocsPage
-from service.operations.docs import routes as docs_routes
+from service.models.cache import ModelCache
+from service.models.routes import routes as model_routes
 from service.operations.health import routes as health_routes
 from service.operations.metrics import Requests
 from service.operations.metrics import routes as metrics_routes
-from service.operations.openapi import SECURITY, CommonAnswers
 from service.operations.readiness import Readiness
 from service.operations.settings import routes as settings_routes
 from service.operations.status import routes as status_routes
-from service.request_body import StrictRequest
+from service.photos.integrity import Integrity
+from service.pods.manager import PodManager
+from service.pods.routes import routes as pod_routes
 from service.retrieval.sweep import Sweep
 from service.retrieval.worker import Retrieval
+from service.runtime.supervisor import Supervisor
 from service.selection.mover import FileMover
-from service.settings import Settings
-from service.studio.models import ModelCache
+from service.startup.configured_backend import add_first_backend, demo_server
+from service.startup.feed_readers import readers, snapshot
+from service.startup.infrastructure import open_infrastructure
 from service.studio.routes import routes as studio_routes
-from service.studio.submit import Submitter
-from service.supervisor import Supervisor
+from service.studio.source_pictures import SourcePictures
+from service.studio.worker import StudioWorker
 from service.uploads.intake import Uploads
 from service.uploads.routes import routes as upload_routes
-from service.web import COMPRESSED, WebUI
-from service.web import routes as web_routes
+from service.web.page import COMPRESSED, WebUI
+from service.web.page import routes as web_routes
 
 log = structlog.get_logger()
 
@@ -94,8 +102,11 @@ ROUTES: Final = [
     *bulk_routes,
     *album_routes,
     *file_routes,
+    *lineage_routes,
     *studio_routes,
+    *model_routes,
     *backends_routes,
+    *pod_routes,
     *settings_routes,
     *status_routes,
     *access_routes,
@@ -105,8 +116,8 @@ ROUTES: Final = [
     *web_routes,
 ]
 PROVIDED: Final = (
-    "announcer",
     "bulk",
+    "bus",
     "database",
     "file_mover",
     "hub",
@@ -114,6 +125,7 @@ PROVIDED: Final = (
     "integrity",
     "model_cache",
     "photo_pass",
+    "pods",
     "previews",
     "readiness",
     "registry",
@@ -127,7 +139,6 @@ PROVIDED: Final = (
     "snapshots",
     "started_at",
     "storage",
-    "submitter",
     "supervisor",
     "thumbnail_source",
     "thumbnails",
@@ -135,15 +146,17 @@ PROVIDED: Final = (
     "uploads",
     "web_ui",
 )
-"""What handlers may ask for by name; all of it is in the app's state while the app is open."""
+"""What handlers get by name. All of it is in the app's state while the app is open."""
 
 
 def create_app(settings: Settings, *, demo: bool = False, give_up: Callable[[str], None] = log.critical) -> Litestar:
-    """The whole service, still asleep: entering its lifespan opens everything, or raises StartupError.
+    """The whole service, not opened yet: entering its lifespan opens everything, or raises StartupError.
 
     `demo` runs the demo InvokeAI inside; `give_up` is called with the reason when the service cannot go on.
     """
-    requests, gate = Requests(), Gate(settings.host_names)
+    serve_below(settings.base_path)
+    requests = Requests()
+    gate = AuthMiddleware(OwnNames(settings.host_names, any_address=settings.password is not None))
     return Litestar(
         route_handlers=[*ROUTES, nothing_here],
         lifespan=[partial(opened, settings=settings, demo=demo, give_up=give_up)],
@@ -169,6 +182,7 @@ def create_app(settings: Settings, *, demo: bool = False, give_up: Callable[[str
             render_plugins=[DocsPage()],
             use_handler_docstrings=True,
             components=SECURITY,
+            servers=[Server(url=own_address("") or "/")],
         ),
         plugins=[CommonAnswers()],
         request_class=StrictRequest,
@@ -179,7 +193,8 @@ def create_app(settings: Settings, *, demo: bool = False, give_up: Callable[[str
 
 
 class NoEvents(BaseEventEmitterBackend):
-    """We emit none. The usual one runs a task group around the lifespan, which wraps every StartupError in a group."""
+    """Litestar's events, of which we use none. The default emitter runs a task group around the lifespan, which wraps
+    every StartupError in a group."""
 
     async def __aexit__(self, *_: object) -> None:
         return None
@@ -202,7 +217,7 @@ def provided(name: str) -> Provide:
     sync_to_thread=False,
 )
 def nothing_here(path: FromPath[str] = "") -> None:
-    """Whatever else is asked of the API."""
+    """404 for all other addresses of the API."""
     raise NotFound(f"there is nothing at /api{path}")
 
 
@@ -210,64 +225,68 @@ def nothing_here(path: FromPath[str] = "") -> None:
 async def opened(
     app: Litestar, *, settings: Settings, demo: bool, give_up: Callable[[str], None]
 ) -> AsyncIterator[None]:
-    """Everything that lives as long as the service: opened in order, closed in reverse."""
+    """Opens everything that lives as long as the service, and closes it in reverse order."""
     began = time.monotonic()
     async with AsyncExitStack() as closing:
-        foundation = await closing.enter_async_context(laid(settings, give_up))
-        database, storage, supervisor = foundation.database, foundation.storage, foundation.supervisor
+        infrastructure = await closing.enter_async_context(open_infrastructure(settings, give_up))
+        database, storage, supervisor = infrastructure.database, infrastructure.storage, infrastructure.supervisor
+        runtime_settings = infrastructure.runtime_settings
 
         readiness = Readiness(database, storage)
         closing.push_async_callback(readiness.close)
 
-        # Who may come in, and who watches.
-        secret = settings.password
-        sessions = Sessions(database, await asyncio.to_thread(OwnerPassword, secret)) if secret is not None else None
+        # Web sessions, and the feed.
+        sessions = await open_sessions(database, settings.password)
         hub = Hub(VERSION)
         closing.callback(hub.close)
         previews = Previews()
-        announcer = Announcer(hub, readers(database, lambda: registry, lambda: thumbnails))
+        bus = Bus()
+        thumbnails = Thumbnails(bus)
 
         # The InvokeAI servers.
         http = await closing.enter_async_context(_http())
         registry = Registry(
             database=database,
-            hub=hub,
-            announcer=announcer,
+            bus=bus,
             previews=previews,
             supervisor=supervisor,
             http=http,
             timeout=settings.invokeai_timeout,
+            watched=lambda: hub.watched,
         )
+        announcer = Announcer(hub, readers(database, registry, thumbnails), bus)
 
-        # What is done with them.
+        # The work: retrieval, submissions, uploads, the library.
         imaging = Imaging(settings.max_pixels)
         closing.callback(imaging.close)
-        thumbnails = Thumbnails()
-        trash = Trash(database, storage, thumbnails, announcer)
-        model_cache = ModelCache(database, registry, announcer)
-        submitter = Submitter(database, registry, announcer, model_cache)
-        closing_down = asyncio.Event()
+        trash = Trash(database, storage, bus)
+        model_cache = ModelCache(database, registry, bus)
+        under_way: set[UUID] = set()
+        """Tokens of the files that are being received, from servers and from browsers."""
         retrieval = Retrieval(
             database,
             storage,
             imaging,
-            partial(_client, registry),
-            lambda: [] if closing_down.is_set() else registry.reachable(),
-            announcer=announcer,
-            limits=lambda: foundation.runtime_settings.current,
+            registry,
+            bus,
+            settings=runtime_settings,
             workers=settings.retrieval_workers,
+            under_way=under_way,
         )
-        file_mover = await closing.enter_async_context(FileMover(database, storage))
-        integrity = Integrity(database, storage, thumbnails, announcer, mover=file_mover, wake_retrieval=retrieval.wake)
+        file_mover = await closing.enter_async_context(FileMover(database, storage, bus))
+        integrity = Integrity(database, storage, bus, file_mover)
+        sources = SourcePictures(database, storage, imaging, integrity)
+        studio_worker = StudioWorker(database, registry, bus, model_cache, sources)
         uploads = Uploads(
             database,
             storage,
             imaging,
             integrity,
-            announcer,
-            limits=lambda: foundation.runtime_settings.current,
+            bus,
+            settings=runtime_settings,
             max_bytes=settings.max_upload_bytes,
             max_frames=settings.max_frames,
+            under_way=under_way,
         )
         renditions = await closing.enter_async_context(
             Renditions(
@@ -276,66 +295,70 @@ async def opened(
                 imaging,
                 integrity,
                 thumbnails,
-                announcer,
+                bus,
                 mover=file_mover,
-                quality=lambda: foundation.runtime_settings.current.thumbnail_quality,
-                keeps_large=lambda: foundation.runtime_settings.current.large_renditions,
+                settings=runtime_settings,
             )
         )
         thumbnail_source = await closing.enter_async_context(
             ThumbnailSource(database, storage, thumbnails, integrity, renditions)
         )
-
-        def busy() -> bool:
-            return retrieval.in_flight > 0 or bool(uploads.running)
-
-        arrivals = Arrivals(renditions, busy=busy)
-        bulk = Bulk(database, announcer, trash, retrieval.wake)
+        early_renditions = EarlyRenditions(renditions, bus, under_way)
+        bulk = Bulk(database, bus, trash)
         photo_pass = PhotoPass(
             database,
             integrity,
             renditions,
-            announcer,
+            bus,
             mover=file_mover,
-            busy=busy,
-            patrol_days=lambda: foundation.runtime_settings.current.patrol_days,
+            settings=runtime_settings,
+            under_way=under_way,
         )
         search_index = SearchIndex(database)
 
-        _listen_to_each_other(
-            registry, retrieval, model_cache, submitter, arrivals, uploads=uploads, file_mover=file_mover
+        # The rented machines of some of the servers.
+        pods = PodManager(
+            database,
+            registry,
+            bus,
+            supervisor,
+            http,
+            settings=runtime_settings,
         )
 
         # Long-running and periodic work.
         supervisor.start("announcer", announcer.run)
-        supervisor.start("backend states", registry.run)
         supervisor.start("model cache", model_cache.run)
-        supervisor.start("submission", submitter.run)
+        supervisor.start("submission", studio_worker.run)
         supervisor.start("retrieval", retrieval.run)
-        supervisor.start("large renditions", arrivals.run)
+        supervisor.start("large renditions", early_renditions.run)
         supervisor.start("photo pass", photo_pass.run)
         supervisor.start("search index", search_index.run)
-        sweep = Sweep(database, storage, retrieval.wake, uploads.running)
+        supervisor.start("photo counts", PhotoCounts(database).run)
+        sweep = Sweep(database, storage, bus, under_way)
         supervisor.every("retrieval sweep", MINUTE, sweep.run, at_once=True)
         supervisor.every("file moves", MINUTE, file_mover.sweep, at_once=True)
         supervisor.every("failed retrievals", HOUR, retrieval.retry_daily)
         supervisor.every("readiness", MINUTE, readiness.watch, at_once=True)
         supervisor.every("model refresh", DAY, model_cache.refresh_connected)
-        supervisor.every("trash purge", HOUR, partial(_purge, foundation, trash), at_once=True)
+        supervisor.every("trash purge", HOUR, partial(_purge, runtime_settings, trash), at_once=True)
         supervisor.every("undo sweep", HOUR, partial(bulk_actions.forget, database), at_once=True)
         supervisor.every("album sweep", HOUR, partial(albums.sweep, database), at_once=True)
         if sessions is not None:
             supervisor.every("session sweep", DAY, sessions.sweep, at_once=True)
 
-        # Last, what brings events and photos in: it also ends first.
+        # Last, the sources of events and photos: they also end first.
         server = await closing.enter_async_context(demo_server(settings)) if demo else None
         await add_first_backend(settings, server, database)
-        closing.push_async_callback(_wind_down, registry, retrieval, closing_down, supervisor)
+        closing.push_async_callback(_wind_down, registry, retrieval, supervisor)
+        await pods.load()
         await registry.reload()
+        supervisor.start("pods", pods.run)
+        closing.push_async_callback(pods.stop_watching)
 
         app.state.update(
-            announcer=announcer,
             bulk=bulk,
+            bus=bus,
             database=database,
             file_mover=file_mover,
             hub=hub,
@@ -343,18 +366,18 @@ async def opened(
             integrity=integrity,
             model_cache=model_cache,
             photo_pass=photo_pass,
+            pods=pods,
             previews=previews,
             readiness=readiness,
             registry=registry,
             renditions=renditions,
             retrieval=retrieval,
-            runtime_settings=foundation.runtime_settings,
+            runtime_settings=runtime_settings,
             search_index=search_index,
             sessions=sessions,
             snapshots=Snapshots(partial(snapshot, database, hub, registry)),
             started_at=datetime.now(UTC),
             storage=storage,
-            submitter=submitter,
             supervisor=supervisor,
             thumbnail_source=thumbnail_source,
             thumbnails=thumbnails,
@@ -366,62 +389,26 @@ async def opened(
         yield
 
 
-def _listen_to_each_other(
-    registry: Registry,
-    retrieval: Retrieval,
-    model_cache: ModelCache,
-    submitter: Submitter,
-    arrivals: Arrivals,
-    *,
-    uploads: Uploads,
-    file_mover: FileMover,
-) -> None:
-    registry.reconnected.listen(retrieval.reconnected)
-    registry.reconnected.listen(model_cache.connected)
-    registry.reconnected.listen(lambda _: submitter.wake())
-    registry.photos_recorded.listen(lambda _: retrieval.wake())
-    registry.batch_seen.listen(submitter.batch_seen)
-    registry.models_changed.listen(model_cache.changed)
-    registry.missing_confirmed.listen(retrieval.confirmed)
-    retrieval.trouble.listen(registry.show_trouble)
-    retrieval.gone.listen(registry.status_changed)
-    retrieval.came_home.listen(file_mover.came_home)
-    retrieval.came_home.listen(arrivals.add)
-    uploads.added.listen(arrivals.add)
-
-
-async def _wind_down(
-    registry: Registry, retrieval: Retrieval, closing_down: asyncio.Event, supervisor: Supervisor
-) -> None:
-    """No more comes in; what is being downloaded has some seconds to finish, and is given back before the connections
-    that it comes over close."""
-    closing_down.set()
+async def _wind_down(registry: Registry, retrieval: Retrieval, supervisor: Supervisor) -> None:
+    """Ends connections and downloads: nothing new begins; running downloads have some seconds to finish, and are given
+    back before their connections close."""
+    retrieval.stop_claiming()
     await registry.stop()
-    try:
-        async with asyncio.timeout(DRAIN_SECONDS):
-            while retrieval.in_flight:  # noqa: ASYNC110 - a few looks at the very end
-                await asyncio.sleep(0.05)
-    except TimeoutError:
+    if not await retrieval.drain(DRAIN_SECONDS):
         log.info("downloads are broken off, and begun again at the next start", photos=retrieval.in_flight)
     await supervisor.stop("retrieval")
 
 
 @asynccontextmanager
 async def _http() -> AsyncIterator[aiohttp.ClientSession]:
-    """One session for everything asked of InvokeAI; timeouts are its client's."""
+    """The HTTP session for all requests to InvokeAI. Timeouts are the client's."""
     connector = aiohttp.TCPConnector(limit=64, limit_per_host=16, keepalive_timeout=30)
     jar = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(connector=connector, cookie_jar=jar, read_bufsize=2**20) as session:
         yield session
 
 
-def _client(registry: Registry, backend_id: UUID) -> InvokeClient | None:
-    """None as well for a server that was not recognised since its connection was lost."""
-    connection = registry.get(backend_id)
-    return connection.client if connection is not None and connection.state == "connected" else None
-
-
-async def _purge(foundation: Foundation, trash: Trash) -> None:
-    days = foundation.runtime_settings.current.trash_days
+async def _purge(settings: RuntimeSettings, trash: Trash) -> None:
+    days = settings.current.trash_days
     if days:
         await trash.empty_older_than(days)

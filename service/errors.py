@@ -1,5 +1,4 @@
-"""The error tree. `ApiError` is the client's business and maps one to one to JSON; `InvokeError` is InvokeAI's trouble,
-told apart by what may be done next."""
+"""All errors: an `ApiError` is answered as JSON, an `InvokeError` is a failed call by what may be done next."""
 
 from __future__ import annotations
 
@@ -7,11 +6,11 @@ from typing import Any
 
 
 class DarkroomError(Exception):
-    """Base of every error Darkroom raises on purpose."""
+    """Base of every error that Darkroom raises on purpose."""
 
 
 class StartupError(DarkroomError):
-    """The service cannot start; the message says what is wrong and how to mend it."""
+    """The service cannot start. The message says what is wrong and how to fix it."""
 
 
 class ApiError(DarkroomError):
@@ -68,14 +67,26 @@ class TooManyRequests(ApiError):
     status, code = 429, "too_many_requests"
 
 
+class HeadTooLarge(ApiError):
+    """A request's first line and header, or its trailer, is too large."""
+
+    status, code = 431, "head_too_large"
+
+
 class BackendUnavailable(ApiError):
     """InvokeAI could not be reached while the client waits."""
 
     status, code = 502, "invokeai_connection_error"
 
 
+class ProviderUnavailable(ApiError):
+    """The provider of a rented machine could not be asked while the client waits."""
+
+    status, code = 502, "provider_connection_error"
+
+
 class Unavailable(ApiError):
-    """Something of our own is away; the same request may succeed after `retry_after_seconds`."""
+    """Database or data folder cannot be used now. The same request may succeed after `retry_after_seconds`."""
 
     status, code = 503, "unavailable"
     retry_after_seconds = 5
@@ -83,7 +94,7 @@ class Unavailable(ApiError):
 
 class DatabaseAway(Unavailable):
     """The database gives no connection, or broke one off: it is stopped, starting, overloaded or out of reach. Its own
-    words are in `__cause__`, for the log; the answer is the same for everybody."""
+    words are in `__cause__`, for the log; every client gets the same answer."""
 
     def __init__(
         self,
@@ -94,13 +105,13 @@ class DatabaseAway(Unavailable):
 
 
 class DataFolderAway(Unavailable):
-    """The data folder cannot be read, or is another one by now: its disk may have gone. No photo is to blame."""
+    """The data folder cannot be read, or is another one by now: its disk may be unmounted. No photo is at fault."""
 
     retry_after_seconds = 30
 
 
 class InvokeError(DarkroomError):
-    """A call to InvokeAI that did not end well."""
+    """A failed call to InvokeAI."""
 
 
 class InvokeUnreachable(InvokeError):
@@ -108,19 +119,23 @@ class InvokeUnreachable(InvokeError):
 
 
 class InvokeInterrupted(InvokeError):
-    """Sent, at least in part, and no whole answer came (timeout, cut): the effect is unknown."""
+    """The request was sent, at least in part, and no whole answer came (timeout, cut): the effect is unknown."""
 
 
 class InvokeUnreadable(InvokeInterrupted):
-    """A whole answer came, and it is not what it should be."""
+    """A whole answer came, but not in the expected form."""
+
+
+class InvokeTooLong(InvokeInterrupted):
+    """The answer is longer than its bound. It is not asked for again."""
 
 
 class InvokeUnrecognised(InvokeError):
-    """It answers, but not as the server whose images are recorded here; nothing may be concluded from it."""
+    """The server answers, but is not the one whose images are recorded here. Nothing may be concluded from it."""
 
 
 class InvokeAnswered(InvokeError):
-    """InvokeAI answered with something other than success; `words` are its own."""
+    """InvokeAI answered without success; `words` are its own."""
 
     def __init__(self, status: int, words: str) -> None:
         super().__init__(f"InvokeAI answered {status}: {words}")
@@ -132,8 +147,15 @@ class InvokeUnauthorized(InvokeAnswered):
     """401 after a fresh login, or no credentials to log in with."""
 
 
+class InvokeGatewayRefused(InvokeUnauthorized):
+    """A gateway before InvokeAI did not let the request through: InvokeAI has not seen it."""
+
+    def __str__(self) -> str:
+        return self.words
+
+
 class InvokeNotFound(InvokeAnswered):
-    """InvokeAI's own JSON 404: the thing does not exist."""
+    """InvokeAI's own JSON 404: the record does not exist."""
 
 
 class InvokeNoSuchRoute(InvokeAnswered):
@@ -141,7 +163,7 @@ class InvokeNoSuchRoute(InvokeAnswered):
 
 
 class InvokeConflict(InvokeAnswered):
-    """409, e.g. storage maintenance: try later, nothing is wrong."""
+    """409 or 429, for example storage maintenance: try later."""
 
 
 class InvokeRefused(InvokeAnswered):

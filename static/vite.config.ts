@@ -5,6 +5,8 @@ export default defineConfig(({ mode }) => {
   const service = loadEnv(mode, ".", "DARKROOM_").DARKROOM_DEV_SERVICE ?? "http://127.0.0.1:8000";
   return {
     oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
+    // The service names what the page is made of by whole addresses, below the base that it is told.
+    base: "./",
     test: { setupFiles: ["src/vitest-setup.ts"] },
     build: { target: ["chrome123", "firefox120", "safari17.5"], assetsInlineLimit: 0 },
     server: {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -11,17 +13,19 @@ from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
+import psutil
 import pytest
 import structlog
 from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
-from sqlalchemy import NullPool, text
+from hypothesis import settings
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from service.access import password
-from service.database.embedded import EmbeddedPostgres
-from service.database.engine import Connection, Database, create_engine
+from service.database.embedded.server import EmbeddedPostgres
+from service.database.engine import Connection, Database
 from service.database.migrate import upgrade
 from service.database.models import Base
 
@@ -47,18 +51,61 @@ DELETE_ROWS = f"""
     END $$
 """
 
+TESTS = Path(__file__).parent
+SHARED_MEMORY = Path("/dev/shm")
+# By what they were measured to take, longest first; files that wait beside files that compute.
+LONGEST = (
+    "service/test_selection_killed.py",
+    "service/test_selection.py",
+    "service/test_pods_killed.py",
+    "browser/test_uploading.py",
+    "service/test_pods.py",
+    "browser/test_making.py",
+    "service/test_retrieval_killed.py",
+    "browser/test_albums.py",
+    "service/test_hostile_server.py",
+    "browser/test_accessible.py",
+    "service/test_wire.py",
+    "browser/test_sources.py",
+    "service/test_submit_killed.py",
+    "browser/test_pod_card.py",
+    "database/test_own_database.py",
+    "browser/test_models_page.py",
+)
+
+# How long an example takes says more of the machine than of what is tested.
+settings.register_profile("darkroom", deadline=None)
+settings.load_profile("darkroom")
+
+
+def pytest_configure() -> None:
+    """Files of tests are kept in memory where there is plenty of it: else many tests wait for fsync."""
+    is_executable = SHARED_MEMORY.is_dir() and not os.statvfs(SHARED_MEMORY).f_flag & os.ST_NOEXEC
+    if (
+        "TMPDIR" not in os.environ
+        and is_executable
+        and shutil.disk_usage(SHARED_MEMORY).free > 4 * 2**30
+        and psutil.virtual_memory().available > 8 * 2**30
+    ):
+        os.environ["TMPDIR"] = tempfile.tempdir = str(SHARED_MEMORY)
+
 
 def pytest_xdist_auto_num_workers() -> int:
     """A test waits about half of its time: for a socket, a process or a browser."""
     return 2 * (os.cpu_count() or 1)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests run on one worker, so that its module fixtures are set up once."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+    """The files that take longest begin first: one that began last would keep one worker busy after the others."""
+    position = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: position.get(item.path.relative_to(TESTS).as_posix(), len(position)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def rare_collections() -> None:
+    """What was imported is never garbage, and looking for garbage as often as Python does takes a fifth of the time."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -72,7 +119,7 @@ def cheap_passwords() -> Iterator[None]:
 
 @asynccontextmanager
 async def fresh_database(server: AsyncEngine, template: str = "template1") -> AsyncIterator[str]:
-    """Its name; dropped at the end, with whatever is still connected to it."""
+    """Its name. It is dropped at the end, with all connections to it."""
     name = f"test_{uuid4().hex}"
     async with server.connect() as connection:
         await connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
@@ -127,7 +174,7 @@ async def server(server_url: str) -> AsyncIterator[AsyncEngine]:
 async def template(server: AsyncEngine) -> AsyncIterator[str]:
     """The name of a database migrated once, to copy."""
     async with fresh_database(server) as name:
-        await upgrade(create_async_engine(address(server, name), poolclass=NullPool))
+        await upgrade(address(server, name))
         yield name
 
 
@@ -138,27 +185,36 @@ async def worker_database(server: AsyncEngine, template: str) -> AsyncIterator[s
         yield name
 
 
+@pytest.fixture(scope="session")
+async def emptying(server: AsyncEngine, worker_database: str) -> AsyncIterator[AsyncEngine]:
+    """The connection that deletes the rows. It is kept: a new one plans each deletion anew, at five times the cost."""
+    engine = create_async_engine(address(server, worker_database), pool_size=1, max_overflow=0)
+    yield engine
+    await engine.dispose()
+
+
 @pytest.fixture
-async def database_url(server: AsyncEngine, template: str, worker_database: str) -> str:
+async def database_url(server: AsyncEngine, template: str, worker_database: str, emptying: AsyncEngine) -> str:
     """The SQLAlchemy URL of a migrated database without any row."""
-    url = address(server, worker_database)
-    if not await emptied(url):
+    if not await emptied(emptying):
         async with server.connect() as connection:
             await connection.execute(text(f"DROP DATABASE {worker_database} WITH (FORCE)"))
             await connection.execute(text(f"CREATE DATABASE {worker_database} TEMPLATE {template}"))
-    return url
+    return address(server, worker_database)
 
 
-async def emptied(url: str) -> bool:
+async def emptied(engine: AsyncEngine) -> bool:
     """Whether that was possible: the test before may have altered the schema, or closed the database."""
-    engine = create_async_engine(url, poolclass=NullPool)
-    try:
-        async with engine.begin() as connection:
-            await connection.execute(text(DISCONNECT))
-            await connection.exec_driver_sql(DELETE_ROWS)
-    except (DBAPIError, asyncpg.PostgresError):
-        return False
-    return True
+    for _ in range(2):  # the test before may have ended the kept connection
+        try:
+            async with engine.begin() as connection:
+                await connection.execute(text(DISCONNECT))
+                await connection.exec_driver_sql(DELETE_ROWS)
+        except (DBAPIError, asyncpg.PostgresError, OSError):
+            await engine.dispose()
+        else:
+            return True
+    return False
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +233,7 @@ async def empty_database_url(server: AsyncEngine) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(create_engine(database_url))
+    database = Database(database_url)
     yield database
     await database.close()
 

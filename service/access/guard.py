@@ -1,4 +1,4 @@
-"""The gate every request passes: a known host, no foreign origin, and the owner, where there is a password."""
+"""Middleware for every request: a known Host, no foreign Origin, and the owner's password or web session."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ from litestar.exceptions import HTTPException
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from service.access.headers import with_security_headers
-from service.access.origin import SAFE_METHODS, refusal
+from service.access.origin import SAFE_METHODS, OwnNames, host_name, refusal
 from service.access.sessions import Sessions
 from service.access.visitor import OWNER, Visitor
-from service.error_responses import AnyRequest, answer_api_error, answer_http_exception, error_body, error_headers
+from service.api.error_answers import AnyRequest, answer_api_error, answer_http_exception, error_body, error_headers
+from service.api.security_headers import with_security_headers
+from service.config.addresses import is_loopback
+from service.config.settings import LOOPBACK_NAMES
 from service.errors import ApiError, Forbidden, Unauthorized
 
 OPEN: Final = "open"
-"""The `opt` key of the handlers that need no password."""
+"""The `opt` key of handlers that need no password."""
 COOKIE: Final = "darkroom_session"
 
 
-class Gate(ASGIMiddleware):
-    """Where the app's state says that there are no sessions there is no password, and whoever passes the origin check
-    is the owner: `Settings.require_safe_binding` keeps that to loopback."""
+class AuthMiddleware(ASGIMiddleware):
+    """Lets a request in or refuses it. If the app's state has no sessions there is no password, and everybody who
+    passes the origin check is the owner: `Settings.require_safe_binding` keeps that to loopback."""
 
-    def __init__(self, host_names: frozenset[str]) -> None:
-        self._host_names = host_names
+    def __init__(self, own: OwnNames) -> None:
+        self._own = own
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         if scope["type"] == ScopeType.HTTP:
@@ -41,7 +43,8 @@ class Gate(ASGIMiddleware):
             await next_app(scope, receive, send)
 
     def answer_unrouted(self, request: AnyRequest, error: HTTPException) -> Response[Any]:
-        """What matches no route passes no middleware: who is refused elsewhere is refused here too."""
+        """Answers a request that matches no route. Such a request passes no middleware, so its origin is checked here
+        too."""
         try:
             self._refuse_elsewhere(request.scope)
         except Forbidden as refused:
@@ -49,7 +52,7 @@ class Gate(ASGIMiddleware):
         return answer_http_exception(request, error)
 
     async def _admit(self, scope: Scope) -> Visitor | None:
-        """The owner; None for strangers at an open handler; Forbidden or Unauthorized."""
+        """The owner; None for strangers at an open handler. Raises Forbidden or Unauthorized."""
         self._refuse_elsewhere(scope)
         sessions: Sessions | None = scope["litestar_app"].state["sessions"]
         if sessions is None:
@@ -63,7 +66,7 @@ class Gate(ASGIMiddleware):
             scope["headers"],
             changes=scope["type"] == ScopeType.WEBSOCKET or scope["method"] not in SAFE_METHODS,
             scheme=scope["scheme"].replace("ws", "http", 1),
-            host_names=self._host_names,
+            own=self._own,
         )
         if reason is not None:
             raise Forbidden(reason)
@@ -91,8 +94,8 @@ def _as_typed(credentials: str) -> str:
 
 
 def session_token(headers: Headers) -> str | None:
-    """The session's token in the Cookie header, if there is one. A browser sends a host's cookies to each of its ports:
-    other apps' stand there too, and not all of them are legal."""
+    """The web session's token in the Cookie header, if there is one. A browser sends a host's cookies to each of its
+    ports: other apps' cookies are there too, and not all of them are legal."""
     for cookie in headers.get("cookie", "").split(";"):
         name, _, value = cookie.strip().partition("=")
         if name == COOKIE:
@@ -101,13 +104,30 @@ def session_token(headers: Headers) -> str | None:
 
 
 def client_address(scope: Scope) -> str:
-    """Where the request comes from, for counting failed attempts."""
+    """The client's address, for counting failed attempts."""
     client = scope.get("client")
     return client[0] if client else "unknown"
 
 
+def refuse_programs_from_elsewhere(scope: Scope, sessions: Sessions | None) -> None:
+    """Raises Forbidden unless the request may name programs that Darkroom runs: it was let in by the owner's password,
+    or, where there is none, it comes from this machine and asks for it by a name of loopback.
+
+    The client's address is what a proxy on this machine says in X-Forwarded-For. A proxy that says nothing there, and
+    puts its own name for Darkroom into Host, cannot be told from this machine (docs/settings.md).
+    """
+    if sessions is not None:
+        return
+    asked_for = host_name(Headers.from_scope(scope).get("host", ""))
+    if asked_for not in LOOPBACK_NAMES or not is_loopback(client_address(scope)):
+        raise Forbidden(
+            "programs may be named on the machine that Darkroom runs on,"
+            " or with the owner's password (DARKROOM_PASSWORD)"
+        )
+
+
 async def _deny(scope: Scope, send: Send, error: ApiError) -> None:
-    """Answer the request, or the websocket's handshake, with the same status and body."""
+    """Answers the request, or the websocket's handshake, with the same status and body."""
     body = error_body(error)
     headers = {"content-type": "application/json", "content-length": str(len(body)), **error_headers(error)}
     encoded = [(name.encode(), value.encode()) for name, value in headers.items()]

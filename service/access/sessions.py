@@ -1,7 +1,8 @@
-"""Browser sessions: a random token in a cookie, stored hashed, living thirty days from its last use."""
+"""Web sessions of signed-in browsers: a random token in a cookie, stored hashed, valid for thirty days after use."""
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections import OrderedDict
@@ -16,14 +17,38 @@ from service.database.engine import Database
 LIFETIME: Final = timedelta(days=30)
 RENEWED_AFTER: Final = timedelta(days=1)
 REMEMBERED_FOR: Final = 30.0
-"""How many seconds another process's sign-out may go unnoticed here."""
+"""Seconds that another process's sign-out may go unnoticed here."""
 REMEMBERED: Final = 1024
 
+RECORDED: Final = "SELECT value #>> '{}' FROM settings WHERE key = 'password'"
+RECORD: Final = """
+    INSERT INTO settings (key, value) VALUES ('password', to_jsonb($1::text))
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value
+"""
+FORGET_RECORD: Final = "DELETE FROM settings WHERE key = 'password'"
+END_ALL: Final = "DELETE FROM web_sessions"
 EXPIRES_AT: Final = "SELECT expires_at FROM web_sessions WHERE token_hash = $1 AND expires_at > $2"
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+async def open_sessions(database: Database, secret: str | None) -> Sessions | None:
+    """The web sessions of this password; None without a password. Sessions made under another password are deleted:
+    they would be valid again if that password were set once more."""
+    async with database.connection() as connection:
+        recorded: str | None = await connection.fetchval(RECORDED)
+    password = None if secret is None else await asyncio.to_thread(OwnerPassword, secret, recorded=recorded)
+    record = None if password is None else password.record
+    if record != recorded:
+        async with database.transaction() as connection:
+            # A library from an earlier release has no record: its sessions stay, so that nobody is signed out by the
+            # change.
+            if recorded is not None:
+                await connection.execute(END_ALL)
+            await (connection.execute(RECORD, record) if record else connection.execute(FORGET_RECORD))
+    return None if password is None else Sessions(database, password)
 
 
 class Sessions:
@@ -44,7 +69,7 @@ class Sessions:
         self._remembered: OrderedDict[str, tuple[Visitor, float]] = OrderedDict()
 
     async def create(self) -> str:
-        """A new session; its token is known to the browser alone."""
+        """Creates a session. Only the browser knows its token."""
         token = secrets.token_urlsafe(32)
         now = self._now()
         async with self._database.connection() as connection:
@@ -57,7 +82,8 @@ class Sessions:
         return token
 
     async def find(self, token: str) -> Visitor | None:
-        """The session of a token, if it lives; used at least a day after its last renewal, it is renewed."""
+        """The session of a token, if it is valid. If it is used at least a day after its last renewal, it is
+        renewed."""
         key = self.password.session_key(token)
         now = self._now()
         visitor, read_at = self._remembered.get(key, (None, 0.0))
@@ -74,19 +100,19 @@ class Sessions:
         return visitor
 
     async def expires_at(self, session: str) -> datetime | None:
-        """Until when it lives, as it was last renewed; None when it has ended."""
+        """When it expires, as it was last renewed; None when it has ended."""
         async with self._database.connection() as connection:
             expires_at: datetime | None = await connection.fetchval(EXPIRES_AT, session, self._now())
         return expires_at
 
     async def end(self, session: str) -> None:
-        """Sign out: the token is worth nothing from here on."""
+        """Signs out: the token is invalid from here on."""
         self._remembered.pop(session, None)
         async with self._database.connection() as connection:
             await connection.execute("DELETE FROM web_sessions WHERE token_hash = $1", session)
 
     async def sweep(self) -> None:
-        """Forget what has expired (for the supervisor)."""
+        """Deletes expired sessions (for the supervisor)."""
         async with self._database.connection() as connection:
             await connection.execute("DELETE FROM web_sessions WHERE expires_at <= $1", self._now())
 
@@ -95,7 +121,7 @@ class Sessions:
             expires_at: datetime | None = await connection.fetchval(EXPIRES_AT, key, now)
             if expires_at is None:
                 return None
-            # Beyond its lifetime it was renewed before our clock was set back.
+            # A longer time left than a lifetime: it was renewed before our clock was set back.
             if not now + LIFETIME - RENEWED_AFTER <= expires_at <= now + LIFETIME:
                 expires_at = now + LIFETIME
                 await connection.execute(

@@ -1,4 +1,4 @@
-"""Who a request comes from, as far as it matters: the owner, in a browser session or without one."""
+"""The visitor of a request: the owner, with or without a web session."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Visitor(msgspec.Struct, frozen=True):
-    """Someone who may come in. `session` names a browser session, never its token; null for scripts and on loopback."""
+    """Somebody who is let in. `session` names a web session, never its token; None for scripts and on loopback."""
 
     session: str | None = None
     expires_at: datetime | None = None

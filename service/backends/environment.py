@@ -7,8 +7,9 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from service.backends.address import host_of
-from service.backends.queries import LOCK_ADDRESSES, ORIGIN
+from service.backends.queries import LOCK_ADDRESSES
+from service.backends.rows import ORIGIN
+from service.config.addresses import host_of
 from service.database.engine import Connection, Database
 from service.invokeai.client import Credentials
 from service.media.identity import new_id
@@ -16,11 +17,11 @@ from service.media.identity import new_id
 log = structlog.get_logger()
 
 SETTING = "environment_backend"
-"""Its value names the row that is the environment's, and the URL that the environment gave last."""
+"""Its value names the environment's row, and the URL that the environment had at the last start."""
 HOME_INVOKEAI = "http://127.0.0.1:9090"
-"""Where InvokeAI listens unless told otherwise."""
+"""InvokeAI's default address."""
 
-# Earlier releases remembered no URL: then the row has it.
+# Earlier releases stored no URL: then the row has it.
 CURRENT = """
     SELECT b.id, b.kind, b.queue_id, coalesce(s.value->>'url', b.url) AS given
       FROM settings s JOIN backends b ON b.id = (s.value->>'backend_id')::uuid WHERE s.key = $1
@@ -28,9 +29,9 @@ CURRENT = """
 AT_ADDRESS = "SELECT id FROM backends WHERE url = $1 AND queue_id = $2 ORDER BY enabled DESC, id LIMIT 1"
 ADD = "INSERT INTO backends (id, name, kind, url) VALUES ($1, $2, $3, $4)"
 ENABLE = "UPDATE backends SET enabled = true WHERE id = $1"
-# As an edit on the page changes it (queries.PATCH), but that it is switched on too.
+# As an edit on the page changes it (queries.PATCH), but it is switched on too.
 MOVE = "UPDATE backends SET url = $2, enabled = true, version = NULL, identity_since = NULL WHERE id = $1"
-# For the origin of the URL it is given with, wherever the row's address is now.
+# For the origin of the URL it is given with, even if the row has another address now.
 KEEP_LOGIN = f"""
     UPDATE backends SET logins = logins || jsonb_build_object({ORIGIN.format("$2")}, $3::jsonb) WHERE id = $1
 """
@@ -43,11 +44,9 @@ REMEMBER = """
 async def environment_backend(
     database: Database, *, url: str | None, kind: str, credentials: Credentials | None
 ) -> UUID:
-    """Makes the URL's backend exist and be remembered, at start, before any server is asked.
-
-    A URL other than the last one is a change of address like one on the page: whether the same server answers there is
-    found out when it does (rule 19). The same URL as before, or none, leaves the address as it was edited.
-    """
+    """Inserts or finds the backend of the URL at start, before any server is asked. If the URL differs from the last
+    one, that is a change of address like one on the page: recognition finds out whether the same server answers there
+    (recognised servers only). The same URL as before, or none, leaves the address as it was edited."""
     async with database.transaction() as connection:
         await connection.execute(LOCK_ADDRESSES)
         current = await connection.fetchrow(CURRENT, SETTING)
@@ -66,7 +65,8 @@ async def environment_backend(
 
 
 async def _move(connection: Connection, backend_id: UUID, url: str, queue_id: str) -> UUID:
-    """Where another row has that address already, that row is used, and this one stays as it is."""
+    """Moves the row to the address. If another row has that address already, that row is used, and this one stays as it
+    is."""
     there: UUID | None = await connection.fetchval(AT_ADDRESS, url, queue_id)
     if there is not None:
         await connection.execute(ENABLE, there)

@@ -1,8 +1,8 @@
-"""The ledger (rule 10): what was made, where it is now, and what is still expected; per backend and per step.
+"""The ledger per backend and per step: what was made, where it is now, and what is expected (ledger and home).
 
 made = retrieved + waiting + failed + gone; expected = made + live items + what batches still want. Tombstones are in no
-count. A step is home when nothing waits and nothing failed; a server, as home.py says; all of them, when each is that
-is enabled, and nothing waits or failed anywhere.
+count. A step is home when nothing waits and nothing failed; a server, as home.py says; all together, when each enabled
+server is and nothing waits or failed anywhere. A server whose pod is stopped is left out when nothing is open there.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from service.backends.home import Looked, is_home
+from service.backends.home import ReadState, is_home, is_no_matter
+from service.bus.live_state import BackendLedger, Ledger
 from service.database.engine import Connection
-from service.live.messages import BackendLedger, Ledger
+from service.database.photo_counts import PHOTO_COUNTS
 
 COUNTS = """
     coalesce(sum(n) FILTER (WHERE retrieval_status = 'completed'), 0)::bigint AS retrieved,
@@ -24,12 +25,8 @@ COUNTS = """
     coalesce(sum(n) FILTER (WHERE retrieval_status = 'failed'), 0)::bigint AS failed,
     coalesce(sum(n) FILTER (WHERE retrieval_status = 'gone'), 0)::bigint AS gone
 """
-# Answered from ix_photos_ledger alone.
 MADE = f"""
-    SELECT backend_id, {COUNTS}
-      FROM (SELECT backend_id, retrieval_status, count(*) AS n FROM photos
-             WHERE purged_at IS NULL AND backend_id IS NOT NULL GROUP BY backend_id, retrieval_status) each_status
-     GROUP BY backend_id
+    SELECT backend_id, {COUNTS} FROM ({PHOTO_COUNTS}) counts WHERE backend_id IS NOT NULL GROUP BY backend_id
 """
 BACKENDS = "SELECT id, enabled FROM backends ORDER BY id"
 MADE_BY_STEP = f"""
@@ -37,8 +34,8 @@ MADE_BY_STEP = f"""
       FROM (SELECT p.retrieval_status, count(*) AS n FROM step_alternatives a JOIN photos p ON p.id = a.photo_id
              WHERE a.step_id = $1 AND p.purged_at IS NULL GROUP BY p.retrieval_status) each_status
 """
-# An item whose image is recorded already is counted as made; one that ended without may still prove to have made one
-# only if it was completed.
+# An item whose image is recorded already counts as made. One that ended without an image may still turn out to have
+# made one only if it was completed.
 TO_COME = """
     SELECT b.backend_id, count(*) AS n
       FROM queue_items i JOIN step_batches b ON b.batch_id = i.batch_id
@@ -73,16 +70,16 @@ def _ledger(*, retrieved: int = 0, waiting: int = 0, failed: int = 0, gone: int 
 
 
 EMPTY = msgspec.structs.replace(_ledger(), home=False)
-"""Of a server of which nothing is known."""
+"""The ledger of an unknown server."""
 
 
 async def read(
-    connection: Connection, foreign: Mapping[UUID, int], looked: Mapping[UUID, Looked] = MappingProxyType({})
+    connection: Connection, foreign: Mapping[UUID, int], read_states: Mapping[UUID, ReadState] = MappingProxyType({})
 ) -> Ledger:
-    """Every backend's, and their sum. `foreign` is how many live items of other people's each is expected to bring,
-    `looked` what was looked at on each."""
+    """The ledger of every backend, and their sum. `foreign` is how many live items of other people each is expected to
+    bring; `read_states` is what is known of each besides."""
     to_come = dict(foreign)
-    # One snapshot: an image recorded meanwhile would be counted twice, or not at all.
+    # One snapshot: else an image recorded in between would be counted twice, or not at all.
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         made = {row["backend_id"]: row for row in await connection.fetch(MADE)}
         for row in await connection.fetch(TO_COME, None):
@@ -91,20 +88,24 @@ async def read(
     backends = {}
     for id in enabled:
         counts = _ledger(**_counts(made.get(id)), to_come=to_come.get(id, 0))
-        backends[id] = msgspec.structs.replace(counts, home=is_home(counts, looked.get(id)))
-    watched = [backends[id] for id, is_enabled in enabled.items() if is_enabled]
+        backends[id] = msgspec.structs.replace(counts, home=is_home(counts, read_states.get(id)))
+    watched = [
+        backends[id]
+        for id, is_enabled in enabled.items()
+        if is_enabled and not is_no_matter(backends[id], read_states.get(id))
+    ]
     return Ledger(total=total(backends.values(), watched), backends={str(id): own for id, own in backends.items()})
 
 
 async def read_step(connection: Connection, step_id: UUID) -> BackendLedger:
-    """One step's, whichever backends worked on it."""
+    """The ledger of one step, over all backends that worked on it."""
     made = await connection.fetchrow(MADE_BY_STEP, step_id)
     to_come = sum(int(row["n"]) for row in await connection.fetch(TO_COME, step_id))
     return _ledger(**_counts(made), to_come=to_come)
 
 
 def total(ledgers: Iterable[BackendLedger], watched: Collection[BackendLedger]) -> BackendLedger:
-    """The sum; home when nothing waits or failed, and those that are watched are home."""
+    """The sum. It is home when nothing waits or failed, and all watched servers are home."""
     known = list(ledgers)
     sums = _ledger(
         retrieved=sum(ledger.retrieved for ledger in known),

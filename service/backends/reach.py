@@ -1,4 +1,4 @@
-"""Who answers at an address, asked while somebody waits for it."""
+"""Testing an address: which InvokeAI answers there, while a client waits."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from service.errors import (
     BackendUnavailable,
     InvokeError,
     InvokeFailed,
+    InvokeGatewayRefused,
     InvokeInterrupted,
     InvokeNoSuchRoute,
     InvokeNotFound,
@@ -22,11 +23,11 @@ from service.errors import (
     InvokeUnreachable,
     InvokeUnreadable,
 )
-from service.invokeai.client import Credentials, InvokeClient
+from service.invokeai.client import Credentials, Gateway, InvokeClient
 
 TEST_SECONDS: Final = 15.0
 NAMES: Final = 10
-"""Of its newest images, by which a server that is known already is found."""
+"""Names of newest images by which a known server is found."""
 
 # One InvokeAI has many addresses; an image of it is recorded under one server.
 KNOWN = """
@@ -38,15 +39,21 @@ KNOWN = """
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to ask, and as whom."""
+    """An address to ask, with login and gateway."""
 
     url: str
     queue_id: str
     credentials: dict[str, Any] | None
+    gateway: dict[str, Any] | None
+
+    def __repr__(self) -> str:
+        """Shows no secret."""
+        return f"Address({self.url!r})"
 
 
 async def reach(database: Database, address: Address) -> Reached:
-    """Raises BackendUnavailable, whose words say what is wrong and whose details have a `reason`."""
+    """Asks the server at the address. Raises BackendUnavailable, whose words say what is wrong and whose details have a
+    `reason`."""
     try:
         async with asyncio.timeout(TEST_SECONDS):
             client, names, reached = await _ask(address)
@@ -61,8 +68,11 @@ async def reach(database: Database, address: Address) -> Reached:
 
 async def _ask(address: Address) -> tuple[InvokeClient, list[str], Reached]:
     credentials = msgspec.convert(address.credentials, Credentials) if address.credentials else None
-    async with aiohttp.ClientSession() as session:
-        client = InvokeClient(address.url, address.queue_id, credentials, TEST_SECONDS, session=session)
+    gateway = msgspec.convert(address.gateway, Gateway) if address.gateway else None
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+        client = InvokeClient(
+            address.url, address.queue_id, credentials, TEST_SECONDS, session=session, gateway=gateway
+        )
         info = await client.connect()
         models = len(await client.models())
         try:
@@ -73,12 +83,15 @@ async def _ask(address: Address) -> tuple[InvokeClient, list[str], Reached]:
 
 
 def _what_is_wrong(url: str, error: InvokeError) -> tuple[str, str]:
-    """A reason, and a sentence."""
+    """A reason code and a sentence."""
     match error:
         case InvokeUnauthorized():
-            return "login", error.words
+            return "gateway" if isinstance(error, InvokeGatewayRefused) else "login", error.words
         case InvokeNoSuchRoute() | InvokeNotFound() | InvokeUnreadable():
-            return "not_invokeai", f"something answers at {url}, but it is not InvokeAI"
+            return (
+                "not_invokeai",
+                f"something answers at {url}, but it is not InvokeAI, or a gateway before it shows its own page",
+            )
         case InvokeRefused():
             return (
                 "not_invokeai",

@@ -1,4 +1,4 @@
-"""Whether the InvokeAI at an address is the one whose images and batches are recorded (rule 19).
+"""Recognises whether the InvokeAI at an address is the one whose images are recorded (recognised servers only).
 
 A server is recognised by one image, one batch or one session that both it and our tables know. A number of a queue item
 proves nothing: every InvokeAI counts from 1. Errors prove nothing either.
@@ -17,29 +17,29 @@ from service.errors import InvokeError, InvokeNotFound, InvokeUnauthorized, Invo
 from service.invokeai.client import InvokeClient
 
 NAMES = 60
-"""How many recorded images are asked for."""
+"""Recorded images that are asked for."""
 AT_A_TIME = 20
 POINTS = 12
-"""Places spread over the library, by id, where images of the server are looked for."""
+"""Points spread over the library by id, near which images of the server are looked for."""
 NEAR = 200
-"""Photos looked at from each of them."""
+"""Photos that are read from each point."""
 BATCHES = 12
 THEIRS = 50
-"""Of the newest and of the oldest images that the server lists."""
+"""So many of the newest, and of the oldest images that the server lists."""
 ITEMS = 10
-"""Of the newest and of the oldest items in its queue."""
+"""So many of the newest, and of the oldest items in its queue."""
 
 
 class Recognised(msgspec.Struct, frozen=True):
-    """It is the recorded one, or nothing is recorded of it."""
+    """It is the recorded server, or nothing is recorded of it."""
 
 
 class NotRecognised(msgspec.Struct, frozen=True):
-    """An InvokeAI that knows nothing of what is recorded."""
+    """Another InvokeAI: it knows nothing of what is recorded."""
 
 
 class Unknown(msgspec.Struct, frozen=True):
-    """It could not be asked: nothing follows."""
+    """It could not be asked: nothing follows from that."""
 
     error: InvokeError
 
@@ -48,7 +48,7 @@ Recognition = Recognised | NotRecognised | Unknown
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """A sample over the whole history; its size does not depend on how much there is."""
+    """A sample of the whole history. Its size does not grow with the history."""
 
     image_names: tuple[str, ...]
     batch_ids: tuple[str, ...]
@@ -67,14 +67,14 @@ IS_RECORDED = """
                           AND t.state = 'enqueued') AS work
       FROM backends b WHERE b.id = $1
 """
-# What waits is what matters most, so it comes first: both ends, along ix_photos_fresh.
+# Photos that wait matter most, so they come first: both ends, along ix_photos_fresh.
 WAITING = """
     (SELECT invoke_id FROM photos WHERE backend_id BETWEEN $1 AND $1 AND retrieval_status = 'pending'
         AND purged_at IS NULL ORDER BY backend_id, id DESC LIMIT $2)
     UNION (SELECT invoke_id FROM photos WHERE backend_id BETWEEN $1 AND $1 AND retrieval_status = 'pending'
         AND purged_at IS NULL ORDER BY backend_id DESC, id LIMIT $2)
 """
-# Both ends of ix_photos_ledger: where others' photos are many, the walks below may find none.
+# Both ends of ix_photos_ledger: if other servers have many photos, the walks below may find none.
 ANY = """
     (SELECT invoke_id FROM photos WHERE backend_id BETWEEN $1 AND $1 AND purged_at IS NULL
       ORDER BY backend_id, retrieval_status LIMIT $2)
@@ -143,7 +143,7 @@ async def recognise(
 
 
 async def sample(connection: Connection, backend_id: UUID) -> Recorded:
-    """Names and batches to ask for: what waits first, then some from everywhere."""
+    """Names and batches to ask for: those that wait first, then some from everywhere."""
     names = [await connection.fetch(WAITING, backend_id, NAMES // 6)]
     points = spread(*[row["id"] for row in await connection.fetch(ENDS)])
     names.append(await connection.fetch(NEWEST, backend_id, NEAR))
@@ -155,7 +155,7 @@ async def sample(connection: Connection, backend_id: UUID) -> Recorded:
 
 
 def spread(first: UUID | None = None, last: UUID | None = None) -> list[UUID]:
-    """Ids evenly between these two; ids are in time order."""
+    """Ids spread evenly between these two; ids are in order of time."""
     if first is None:
         return []
     start, end = first.int, (last or first).int
@@ -163,7 +163,7 @@ def spread(first: UUID | None = None, last: UUID | None = None) -> list[UUID]:
 
 
 class _Questions:
-    """Each is true when what it asks for proves the server; none proves that it is another."""
+    """The questions. A true answer proves the server; no answer proves that it is another."""
 
     def __init__(self, client: InvokeClient, database: Database, backend_id: UUID, recorded: Recorded) -> None:
         self._client = client
@@ -172,7 +172,7 @@ class _Questions:
         self._recorded = recorded
 
     async def has_an_image(self) -> bool:
-        """One by one on servers before 6.0, so a few at a time."""
+        """Asks for images, one by one on servers before 6.0, so a few at a time."""
         names = self._recorded.image_names
         for start in range(0, len(names), AT_A_TIME):
             if await self._client.images_by_names(names[start : start + AT_A_TIME]):
@@ -186,8 +186,9 @@ class _Questions:
         return False
 
     async def lists_an_image(self) -> bool:
-        """What it has now, where what was recorded first has been deleted there. Raises InvokeError also for a server
-        that does not answer for an image it lists itself: then what it said of ours proves nothing."""
+        """Compares with the images that it lists now, in case the first recorded ones were deleted there. Raises
+        InvokeError also for a server that does not answer for an image it lists itself: then its answers about ours
+        prove nothing."""
         newest = await self._client.images_page(THEIRS, 0, is_intermediate=False, starred_first=False)
         oldest = await self._client.images_page(THEIRS, 0, is_intermediate=False, starred_first=False, order="ASC")
         images = newest.items + oldest.items
@@ -199,14 +200,15 @@ class _Questions:
         return False
 
     async def holds_an_item(self) -> bool:
-        """Other people's items are known by their sessions, which their images have too."""
+        """Compares items: other people's are known by their sessions, which their images have too."""
         ids = await self._client.item_ids()
         some = ids[:ITEMS] + ids[max(ITEMS, len(ids) - ITEMS) :]
         items = await self._client.items(some) if some else []
         return await self._known([], [item.session_id for item in items], [item.batch_id for item in items])
 
     async def made_an_image_of_a_batch(self) -> bool:
-        """Where the queue was pruned before anything was recorded, an image still names its batch (rule 2)."""
+        """Compares batches in images' metadata: if the queue was pruned before anything was recorded, an image still
+        names its batch (direct correlation)."""
         if not self._recorded.batch_ids:
             return False
         newest = await self._client.images_page(THEIRS, 0, is_intermediate=False, starred_first=False)
@@ -240,7 +242,7 @@ NOT_YET = "the server was not recognised since the connection to it was lost"
 
 
 class Identity:
-    """What one connection knows of whose server it speaks to. `lost` is called when it turns out to be another."""
+    """Whether the server of one connection is recognised. `lost` is called when it turns out to be another."""
 
     def __init__(
         self, backend_id: UUID, client: InvokeClient, database: Database, *, lost: Callable[[], None] = lambda: None
@@ -262,7 +264,7 @@ class Identity:
             raise InvokeUnrecognised(NOT_YET)
 
     async def admit(self) -> None:
-        """At each connect, before anything else is asked. Raises InvokeUnrecognised, or what kept the server from
+        """Asks at each connect, before anything else. Raises InvokeUnrecognised, or the error that kept the server from
         answering."""
         try:
             await self._ask(same_connection=False)
@@ -274,9 +276,9 @@ class Identity:
             await connection.execute(REMEMBER, self._backend_id, self._client.url)
 
     async def confirm(self, *, within: float = 0.0) -> None:
-        """To be awaited between what a server was found to lack and what follows from it, for another one may have
-        taken its place unnoticed. What cannot be undone may be let pass when it was recognised `within` so many
-        seconds. Raises as `admit` does."""
+        """Asks again, unless the server was recognised less than `within` seconds ago. Await it between finding that a
+        server lacks something and what follows from that, since another server may have taken its place unnoticed.
+        Raises as `admit` does."""
         self.require()
         if time.monotonic() - self._asked_at < within:
             return

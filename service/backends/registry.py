@@ -1,119 +1,133 @@
-"""All backends: the one place that holds their connections and tells the rest of the house about them."""
+"""The connections of all backends: started, stopped and looked up here."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from uuid import UUID
 
 import aiohttp
 import msgspec
 
-from service.backends import ledger, queries
-from service.backends.connection import BackendRow, Connection, Surroundings
-from service.backends.signal import Signal
+from service.backends import ledger
+from service.backends.connection import BackendConnection, BackendRow, Parked
+from service.backends.rows import backend_rows
+from service.bus.bus import Bus
+from service.bus.live_state import Item, Ledger, Progress
+from service.bus.previews import Previews
 from service.database.engine import Database
-from service.errors import NotFound
-from service.live.announce import Announcer
-from service.live.hub import Hub
-from service.live.messages import Backend, Item, Ledger, Progress
-from service.live.previews import Previews
-from service.supervisor import Supervisor
+from service.errors import InvokeError
+from service.invokeai.client import InvokeClient
+from service.runtime.supervisor import Supervisor
 
 
 class Registry:
-    """Connections follow the `backends` table: call `reload` after every change to it."""
+    """Keeps a connection for each row of `backends`: call `reload` after every change of the table."""
 
     def __init__(
         self,
         *,
         database: Database,
-        hub: Hub,
-        announcer: Announcer,
+        bus: Bus,
         previews: Previews,
         supervisor: Supervisor,
         http: aiohttp.ClientSession,
         timeout: float,
+        watched: Callable[[], bool],
     ) -> None:
-        self.reconnected: Signal[UUID] = Signal()
-        """A backend's socket is up, again or for the first time."""
-        self.photos_recorded: Signal[UUID] = Signal()
-        """A backend has photos that were not in the library before."""
-        self.batch_seen: Signal[UUID, str] = Signal()
-        """InvokeAI has this batch of ours: something of it was seen (rule 7)."""
-        self.models_changed: Signal[UUID] = Signal()
-        self.missing_confirmed: Signal[UUID] = Signal()
-        """The owner has said that what this backend's InvokeAI does not know was deleted there."""
+        """`watched` says whether a browser is open."""
         self._database = database
-        self._hub = hub
-        self._announcer = announcer
-        self._around = Surroundings(
+        self._bus = bus
+        self._connect = partial(
+            BackendConnection,
             database=database,
-            hub=hub,
-            announcer=announcer,
+            bus=bus,
             previews=previews,
             supervisor=supervisor,
             http=http,
             timeout=timeout,
-            photos_recorded=self.photos_recorded,
-            batch_seen=self.batch_seen,
-            reconnected=self.reconnected,
-            models_changed=self.models_changed,
-            status_changed=self.status_changed,
+            watched=watched,
         )
-        self._connections: dict[UUID, Connection] = {}
+        self._connections: dict[UUID, BackendConnection] = {}
+        self._parked: dict[UUID, Parked] = {}
         self._anew: set[UUID] = set()
-        self._changed: dict[UUID, None] = {}
-        self._tell = asyncio.Event()
         self._reloading = asyncio.Lock()
+        bus.trouble.listen(self._show_trouble)
 
     # --- following the table ---
 
     async def reload(self, *, anew: Collection[UUID] = ()) -> None:
-        """Stops what was removed or changed, starts what is new or changed; unchanged ones keep their socket, but for
-        those that are to begin `anew`."""
+        """Stops connections of removed and changed rows, and starts those of new and changed ones. Unchanged ones keep
+        their socket, except those in `anew`."""
         async with self._reloading:
             self._anew.update(anew)
             async with self._database.connection() as connection:
-                rows = {row.id: row for row in await queries.backend_rows(connection)}
+                rows = {row.id: row for row in await backend_rows(connection)}
             for backend_id in list(self._connections):
                 same = _identity(rows.get(backend_id)) == _identity(self._connections[backend_id].row)
                 if not same or backend_id in self._anew:
-                    # Forgotten only once stopped: if this is broken off, the next reload goes on with it.
+                    # Forgotten only once it is stopped: if this is interrupted, the next reload goes on with it.
                     await self._connections[backend_id].stop()
                     self._forget(backend_id)
             self._anew.clear()
             for row in rows.values():
                 known = self._connections.get(row.id)
                 if known is None:
-                    self._connections[row.id] = Connection(row, self._around)
+                    self._connections[row.id] = self._connect(row)
+                    self._connections[row.id].park(self._parked.get(row.id))
                     self._connections[row.id].start()
                 else:
                     known.follow(row)
-                self.status_changed(row.id)
-        self._announcer.ledger_changed()
+                self._bus.backend_changed(row.id)
+        self._bus.ledger_changed()
 
     def _forget(self, backend_id: UUID) -> None:
-        """Nobody would tell how other people's items end: whoever follows them next, if anybody, tells of them anew."""
+        """Forgets a connection and reports its items of other people as gone: nobody would report their end. The next
+        connection shows them again."""
         tracking = self._connections.pop(backend_id).tracking
         for item in tracking.lose_foreign(tracking.foreign_keys):
-            self._hub.publish("item.updated", item)
+            self._bus.item_changed(item)
 
     async def stop(self) -> None:
-        """Intake ends: no event, reading or recording begins any more. One that hangs keeps no other waiting."""
+        """Stops all connections: no event, reading or recording begins any more. One that hangs keeps no
+        other waiting."""
         async with self._reloading:
             await asyncio.gather(*(connection.stop() for connection in self._connections.values()))
 
-    # --- what others ask ---
+    def park(self, backend_id: UUID, parked: Parked | None) -> None:
+        """Stops trying a backend whose pod is known not to run; with None it is tried at once."""
+        if parked is None:
+            self._parked.pop(backend_id, None)
+        else:
+            self._parked[backend_id] = parked
+        connection = self._connections.get(backend_id)
+        if connection is not None:
+            connection.park(parked)
 
-    def get(self, backend_id: UUID) -> Connection | None:
+    # --- calls by other parts ---
+
+    def get(self, backend_id: UUID) -> BackendConnection | None:
         return self._connections.get(backend_id)
 
-    def connections(self) -> list[Connection]:
+    def client(self, backend_id: UUID) -> InvokeClient | None:
+        """While it is connected; a disabled, unreachable or unrecognised server is not called."""
+        connection = self._connections.get(backend_id)
+        return connection.client if connection is not None and connection.state == "connected" else None
+
+    async def confirm_recognised(self, backend_id: UUID, *, within: float = 0.0) -> None:
+        """Asks the server again whether it is the recorded one; raises an `InvokeError` unless it is, or was so many
+        seconds ago (recognised servers only)."""
+        connection = self._connections.get(backend_id)
+        if connection is None:
+            raise InvokeError("the server was removed")
+        await connection.identity.confirm(within=within)
+
+    def connections(self) -> list[BackendConnection]:
         return list(self._connections.values())
 
     def reachable(self) -> list[UUID]:
-        """Backends whose photos may be claimed (rule 9)."""
+        """Backends whose photos may be claimed (retrieval in the table)."""
         return [id for id, connection in self._connections.items() if connection.state == "connected"]
 
     def live_items(self) -> list[Item]:
@@ -121,27 +135,27 @@ class Registry:
 
     def item_progress(self, backend_id: UUID, item_id: int) -> Progress | None:
         connection = self._connections.get(backend_id)
-        return connection.item_progress(item_id) if connection else None
+        return connection.tracking.progress_of(item_id) if connection else None
 
     def request_reading(self, backend_id: UUID, item_ids: Sequence[int] = ()) -> None:
         connection = self._connections.get(backend_id)
         if connection is not None:
-            connection.reconciler.request(item_ids)
+            connection.requests.items(item_ids) if item_ids else connection.requests.queue()
 
     def request_gallery_reading(self, backend_id: UUID) -> None:
         connection = self._connections.get(backend_id)
         if connection is not None:
             connection.gallery.request()
 
-    # --- telling browsers ---
+    # --- messages to browsers ---
 
     def tell_gone(self, items: Iterable[Item]) -> None:
-        """Nothing more comes of these, and no connection follows them any more."""
+        """Publishes that these items are gone: no connection follows them any more."""
         for item in items:
-            self._hub.publish("item.updated", msgspec.structs.replace(item, status="gone", progress=None))
+            self._bus.item_changed(msgspec.structs.replace(item, status="gone", progress=None))
 
-    def show_trouble(self, backend_id: UUID, code: str, words: str | None) -> None:
-        """On the backend's card, until it is told with None."""
+    def _show_trouble(self, backend_id: UUID, code: str, words: str | None) -> None:
+        """Shows a trouble on the backend's card, until it is called with None."""
         connection = self._connections.get(backend_id)
         if connection is None:
             return
@@ -150,62 +164,15 @@ class Registry:
         else:
             connection.troubles.set(code, words)
 
-    def status_changed(self, backend_id: UUID) -> None:
-        self._changed[backend_id] = None
-        self._tell.set()
-
-    async def run(self) -> None:
-        """Supervised: tells browsers after every change of state. Nothing here asks a server."""
-        while True:
-            await self._tell.wait()
-            self._tell.clear()
-            changed, self._changed = self._changed, {}
-            try:
-                await self._tell_of(changed)
-            except BaseException:
-                self._changed = changed | self._changed
-                self._tell.set()
-                raise
-
-    async def _tell_of(self, backend_ids: Collection[UUID]) -> None:
-        for resource in await self.resources():
-            if resource.id in backend_ids:
-                self._hub.passing("backend.status", str(resource.id), resource)
-
-    async def resource(self, backend_id: UUID) -> Backend:
-        """Raises NotFound."""
-        for backend in await self.resources():
-            if backend.id == backend_id:
-                return backend
-        raise NotFound("there is no such server")
-
-    async def resources(self) -> list[Backend]:
-        """Every backend as the API shows it, oldest first."""
-        backends, _ = await self.resources_and_ledger()
-        return backends
-
-    async def resources_and_ledger(self) -> tuple[list[Backend], Ledger]:
-        """Both of one reading, which counts every photo there is."""
-        async with self._database.connection() as connection:
-            rows = await queries.backend_rows(connection)
-            gone = await queries.unseen_gone(connection)
-        now = await self.ledger()
-        return [
-            queries.resource(
-                row, self._connections.get(row.id), now.backends.get(str(row.id), ledger.EMPTY), gone.get(row.id)
-            )
-            for row in rows
-        ], now
-
     async def ledger(self) -> Ledger:
-        """Rule 10's ledger; what is live of other people's work is counted from memory, where it is taken at all."""
+        """The ledger. Live items of other people are counted from memory, for servers that are mirrored."""
         # Before the database is read: what a reading recorded until now is counted.
-        looked = {id: connection.looked for id, connection in self._connections.items()}
+        read_states = {id: connection.read_state for id, connection in self._connections.items()}
         foreign = {id: c.tracking.foreign_live for id, c in self._connections.items() if c.recorder.mirror}
         async with self._database.connection() as connection:
-            return await ledger.read(connection, foreign, looked)
+            return await ledger.read(connection, foreign, read_states)
 
 
 def _identity(row: BackendRow | None) -> object:
-    """What a connection is made of: a change of anything else keeps the socket."""
-    return row and (row.url, row.queue_id, row.credentials, row.enabled)
+    """The part of a row that needs a new connection when it changes."""
+    return row and (row.url, row.queue_id, row.credentials, row.gateway, row.enabled)

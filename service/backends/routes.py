@@ -1,20 +1,28 @@
-"""Backends: the InvokeAI servers that are watched."""
+"""REST routes of backends: the InvokeAI servers that Darkroom watches."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
-from litestar import delete, get, patch, post
+from litestar import Request, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import UNSET
 
+from service.access.guard import refuse_programs_from_elsewhere
+from service.access.sessions import Sessions
+from service.api.error_answers import failures
+from service.api.resources import Backend
 from service.backends import identity_choice, queries
+from service.backends.gateways import merged
 from service.backends.reach import Address, reach
 from service.backends.registry import Registry
 from service.backends.removal import remove
+from service.backends.resources import resource, resources
+from service.backends.rows import backend_rows
 from service.backends.schemas import (
     AddressTest,
     BackendCreate,
@@ -24,11 +32,13 @@ from service.backends.schemas import (
     Queue,
     Reached,
 )
+from service.bus.bus import Bus
+from service.bus.live_state import BackendLedger
 from service.database.engine import Database
-from service.error_responses import failures
 from service.errors import Conflict, InvokeError, NotFound
-from service.live.announce import Announcer
-from service.live.messages import Backend, BackendLedger
+from service.pods import changes
+from service.pods.orders import Pods
+from service.pods.provider_config import names_programs
 from service.retrieval.missing import give_up_missing
 
 TAGS: Final = ["backends"]
@@ -36,43 +46,83 @@ CONFIRM_SECONDS: Final = 25.0
 
 
 @get("/api/v1/backends", operation_id="list_backends", tags=TAGS)
-async def list_backends(registry: NamedDependency[Registry]) -> BackendList:
-    """Every backend with its connection, queue and ledger, oldest first."""
-    backends = await registry.resources()
+async def list_backends(database: NamedDependency[Database], registry: NamedDependency[Registry]) -> BackendList:
+    """List all backends with connection, queue and ledger, oldest first."""
+    backends = await resources(database, registry)
     return BackendList(items=backends, total=len(backends), limit=max(50, len(backends)), offset=0)
 
 
-@post("/api/v1/backends", operation_id="create_backend", tags=TAGS, responses=failures(409))
+@post("/api/v1/backends", operation_id="create_backend", tags=TAGS, responses=failures(409, 502))
 async def create_backend(
-    data: JSONBody[BackendCreate], database: NamedDependency[Database], registry: NamedDependency[Registry]
+    data: JSONBody[BackendCreate],
+    request: Request[Any, Any, Any],
+    database: NamedDependency[Database],
+    registry: NamedDependency[Registry],
+    pods: NamedDependency[Pods],
+    sessions: NamedDependency[Sessions | None],
 ) -> Backend:
-    """Watch one more server; whether it can be reached shows in its `state`. Known already: 409."""
+    """Add a server. Its `state` shows whether it can be reached. 409 if the server is known already.
+
+    A RunPod pod is first read at its provider, and added only if it can be used. 400: wrong key, or unknown pod. 409:
+    InvokeAI's port is not declared, or InvokeAI's root folder would be lost at a stop. 502: the provider does not
+    answer. A pod of kind `command` names programs: 403 unless the request comes with the owner's password or from this
+    machine.
+    """
+    if data.provider is not None and names_programs(data.provider):
+        refuse_programs_from_elsewhere(request.scope, sessions)
+    pod = await changes.new_pod(data)
     async with database.connection() as connection:
-        backend_id = await queries.create(connection, data)
+        backend_id = await queries.create(connection, data, pod)
+    if pod is not None:
+        await pods.load()
     await registry.reload()
-    return await registry.resource(backend_id)
+    pods.wake(backend_id)
+    return await resource(database, registry, backend_id)
 
 
 @get("/api/v1/backends/{backend_id:uuid}", operation_id="get_backend", tags=TAGS)
-async def get_backend(backend_id: FromPath[UUID], registry: NamedDependency[Registry]) -> Backend:
-    """One backend."""
-    return await registry.resource(backend_id)
+async def get_backend(
+    backend_id: FromPath[UUID], database: NamedDependency[Database], registry: NamedDependency[Registry]
+) -> Backend:
+    """Get one backend."""
+    return await resource(database, registry, backend_id)
 
 
-@patch("/api/v1/backends/{backend_id:uuid}", operation_id="update_backend", tags=TAGS, responses=failures(409))
+@patch(
+    "/api/v1/backends/{backend_id:uuid}",
+    operation_id="update_backend",
+    tags=TAGS,
+    responses=failures(409, 502),
+)
 async def update_backend(
     backend_id: FromPath[UUID],
     data: JSONBody[BackendPatch],
+    request: Request[Any, Any, Any],
     database: NamedDependency[Database],
     registry: NamedDependency[Registry],
+    pods: NamedDependency[Pods],
+    sessions: NamedDependency[Sessions | None],
 ) -> Backend:
-    """Change what is given. A login is kept with the origin (scheme, host, port) of the address it is given with, and
-    sent nowhere else: for another origin give another. Disabled, it has no socket, reading, submission or claim;
-    enabling it is a reconnect."""
+    """Change the fields that are given.
+
+    A login, of InvokeAI or of a gateway, is kept with the origin (scheme, host, port) of the address that it is given
+    with. It is sent to no other origin: give another login for another origin. A disabled server has no socket,
+    reading, submission or download; enabling it reconnects.
+
+    Fields of `provider` that are left out stay as they are. New values for a RunPod pod are tried at the provider
+    first, with the same answers as when it is added. If the address is the pod's proxy address, it follows `pod_id` and
+    `port`. 409: another pod is named while the former one may run.
+    """
+    if data.provider is not UNSET and names_programs(data.provider):
+        refuse_programs_from_elsewhere(request.scope, sessions)
+    pod = await changes.pod_change(database, backend_id, data)
     async with database.connection() as connection:
-        await queries.patch(connection, backend_id, data)
+        await queries.patch(connection, backend_id, data, pod)
+    if pod is not None:
+        await pods.load()
     await registry.reload()
-    return await registry.resource(backend_id)
+    pods.wake(backend_id)
+    return await resource(database, registry, backend_id)
 
 
 @post(
@@ -87,12 +137,13 @@ async def identify_backend(
     data: JSONBody[IdentityChoice],
     database: NamedDependency[Database],
     registry: NamedDependency[Registry],
+    pods: NamedDependency[Pods],
 ) -> Backend:
-    """Say what answers at the address of an `unrecognised` server. Answers with the server that has that address then.
+    """Say what an `unrecognised` server is. Answers with the server that has the address then.
 
-    `same: true`: the same server, moved or emptied; it is connected though it lacks what was recorded of it.
-    `same: false`: a new server gets the address and its login; this one keeps its photos and is disabled. In any other
-    state: 409.
+    `same: true`: it is the same server, moved or emptied. Darkroom connects although records of it are missing there.
+    `same: false`: it is a new server, which gets the address, its login and its gateway. The former one keeps its
+    photos and is disabled. 409 in any other state.
     """
     connection = registry.get(backend_id)
     if connection is None:
@@ -101,12 +152,14 @@ async def identify_backend(
         raise Conflict(f"there is nothing to decide: the server is {connection.state}")
     async with database.connection() as database_connection:
         if data.same:
-            await identity_choice.is_same(database_connection, backend_id, connection.row.url)
+            await identity_choice.confirm_same(database_connection, backend_id, connection.row.url)
             has_address = backend_id
         else:
-            has_address = await identity_choice.is_new(database_connection, backend_id, connection.row.url)
+            has_address = await identity_choice.move_to_new_server(database_connection, backend_id, connection.row.url)
     await registry.reload(anew=[backend_id])
-    return await registry.resource(has_address)
+    for changed in {backend_id, has_address}:
+        pods.wake(changed)
+    return await resource(database, registry, has_address)
 
 
 @delete("/api/v1/backends/{backend_id:uuid}", operation_id="delete_backend", tags=TAGS, responses=failures(409))
@@ -114,16 +167,22 @@ async def delete_backend(
     backend_id: FromPath[UUID],
     database: NamedDependency[Database],
     registry: NamedDependency[Registry],
-    announcer: NamedDependency[Announcer],
-    confirm: Annotated[bool, QueryParameter(description="Give up what still waits or runs there")] = False,
+    bus: NamedDependency[Bus],
+    pods: NamedDependency[Pods],
+    confirm: Annotated[bool, QueryParameter(description="Remove it although photos wait or steps run there")] = False,
 ) -> None:
-    """Forget the server; its photos stay. With photos waiting or steps running there: 409 without `confirm`."""
-    await remove(database, registry, announcer, backend_id, confirmed=confirm)
+    """Remove a server. Its photos stay.
+
+    409 without `confirm` if photos wait or steps run there, or if its rented machine is not known to be stopped.
+    Removing a server leaves its rented machine as it is; the provider goes on billing it.
+    """
+    await remove(database, registry, bus, backend_id, confirmed=confirm)
+    pods.wake(backend_id)
 
 
 @get("/api/v1/backends/{backend_id:uuid}/ledger", operation_id="get_backend_ledger", tags=TAGS)
 async def get_backend_ledger(backend_id: FromPath[UUID], registry: NamedDependency[Registry]) -> BackendLedger:
-    """What it made, where that is now, and what is still expected of it."""
+    """Get the ledger of a server: what it made, where that is now, and what is still expected."""
     found = (await registry.ledger()).backends.get(str(backend_id))
     if found is None:
         raise _no_such_backend()
@@ -132,7 +191,7 @@ async def get_backend_ledger(backend_id: FromPath[UUID], registry: NamedDependen
 
 @get("/api/v1/backends/{backend_id:uuid}/queue", operation_id="get_backend_queue", tags=TAGS)
 async def get_backend_queue(backend_id: FromPath[UUID], registry: NamedDependency[Registry]) -> Queue:
-    """Its queue as last seen, from memory."""
+    """Get the queue of a server as last seen. InvokeAI is not asked."""
     connection = registry.get(backend_id)
     if connection is None:
         raise _no_such_backend()
@@ -149,12 +208,15 @@ async def get_backend_queue(backend_id: FromPath[UUID], registry: NamedDependenc
     responses=failures(502),
 )
 async def test_address(data: JSONBody[AddressTest], database: NamedDependency[Database]) -> Reached:
-    """Ask who answers at an address before it is added. Nothing is stored, and no stored login is sent. No InvokeAI, or
-    not let in: 502, with `details.reason`: `no_answer`, `not_invokeai`, `login` or `failing`."""
+    """Test an address before a server is added. Nothing is stored, and no stored login is sent.
+
+    502 if no InvokeAI answers there or it refuses the login. `details.reason` is `no_answer`, `not_invokeai`, `login`,
+    `gateway` or `failing`.
+    """
     credentials = msgspec.to_builtins(data.credentials) if data.credentials else None
-    return await reach(
-        database, Address(url=queries.address(data.url), queue_id=data.queue_id, credentials=credentials)
-    )
+    gateway = merged(data.gateway) if data.gateway else None
+    url = queries.address(data.url)
+    return await reach(database, Address(url=url, queue_id=data.queue_id, credentials=credentials, gateway=gateway))
 
 
 @post(
@@ -165,13 +227,14 @@ async def test_address(data: JSONBody[AddressTest], database: NamedDependency[Da
     responses=failures(502),
 )
 async def test_backend(backend_id: FromPath[UUID], database: NamedDependency[Database]) -> Reached:
-    """Ask the server who it is, now, over a connection of its own. Not reached, or not let in: 502, as for an
-    address."""
+    """Test a server now, over a new connection. 502 as for an address."""
     async with database.connection() as connection:
-        row = next((row for row in await queries.backend_rows(connection) if row.id == backend_id), None)
+        row = next((row for row in await backend_rows(connection) if row.id == backend_id), None)
     if row is None:
         raise _no_such_backend()
-    return await reach(database, Address(url=row.url, queue_id=row.queue_id, credentials=row.credentials))
+    return await reach(
+        database, Address(url=row.url, queue_id=row.queue_id, credentials=row.credentials, gateway=row.gateway)
+    )
 
 
 @post(
@@ -182,8 +245,8 @@ async def test_backend(backend_id: FromPath[UUID], database: NamedDependency[Dat
     responses=failures(409),
 )
 async def look_at_backend(backend_id: FromPath[UUID], registry: NamedDependency[Registry]) -> None:
-    """Read its queue and its gallery now, and whatever else is read now and then; one that is away is tried now. What
-    is found comes by the feed. Disabled: 409."""
+    """Read the queue and the gallery of a server now. A server that is unreachable is tried now. The feed brings what
+    is found. 409 if the server is disabled."""
     connection = registry.get(backend_id)
     if connection is None:
         raise _no_such_backend()
@@ -203,38 +266,41 @@ async def confirm_gone(
     backend_id: FromPath[UUID],
     database: NamedDependency[Database],
     registry: NamedDependency[Registry],
-    announcer: NamedDependency[Announcer],
+    bus: NamedDependency[Bus],
 ) -> Backend:
-    """Say that images were deleted there: photos that are not home, and that this InvokeAI does not know now, are gone.
-    While it cannot be asked, or is not recognised: 409. Idempotent."""
-    await registry.resource(backend_id)
+    """Confirm that images were deleted at InvokeAI. Photos that are not home and that this InvokeAI does not know
+    become `gone`. Idempotent. 409 if the server cannot be asked or is not recognised."""
+    await resource(database, registry, backend_id)
     connection = registry.get(backend_id)
     if connection is None or backend_id not in registry.reachable():
         raise Conflict("this server cannot be asked now, or it is not the one that it was")
     try:
         async with asyncio.timeout(CONFIRM_SECONDS):
             async for gone in give_up_missing(database, connection.client, backend_id):
-                announcer.photos_failed(gone)
+                bus.changed("photo.failed", gone)
     except TimeoutError as error:
         raise Conflict(f"not all could be asked for within {CONFIRM_SECONDS:g} s: confirm again") from error
     except InvokeError as error:
         raise Conflict(f"this server cannot be asked now: {error}") from error
     finally:
-        announcer.ledger_changed(backend_id)
-        registry.status_changed(backend_id)
-    registry.missing_confirmed(backend_id)
-    return await registry.resource(backend_id)
+        bus.ledger_changed()
+        bus.backend_changed(backend_id)
+    bus.gone_confirmed(backend_id)
+    return await resource(database, registry, backend_id)
 
 
 @post("/api/v1/backends/{backend_id:uuid}/seen", operation_id="see_gone", status_code=200, tags=TAGS)
 async def see_gone(
-    backend_id: FromPath[UUID], database: NamedDependency[Database], registry: NamedDependency[Registry]
+    backend_id: FromPath[UUID],
+    database: NamedDependency[Database],
+    registry: NamedDependency[Registry],
+    bus: NamedDependency[Bus],
 ) -> Backend:
-    """Say that you have seen which images are gone: they are no longer among its troubles. Idempotent."""
+    """Mark the `gone` images of a server as seen. They are no longer among its troubles. Idempotent."""
     async with database.connection() as connection:
         await queries.mark_gone_seen(connection, backend_id)
-    registry.status_changed(backend_id)
-    return await registry.resource(backend_id)
+    bus.backend_changed(backend_id)
+    return await resource(database, registry, backend_id)
 
 
 def _no_such_backend() -> NotFound:

@@ -1,15 +1,16 @@
-"""What is wrong with one server, by code, as its card shows it: a cause sets its trouble and clears it when it ends."""
+"""Troubles of one server by code, shown on its card: a cause sets its trouble and clears it when it ends."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from service.live.messages import Trouble
+from service.bus.live_state import Trouble
 
 
 class Troubles:
-    """Kept in memory: each cause finds its trouble again after a restart. `changed` is called after every change."""
+    """The troubles, in memory: after a restart each cause finds its trouble again. `changed` is called after every
+    change."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
@@ -25,11 +26,11 @@ class Troubles:
         self._changed()
 
     def clear(self, code: str) -> None:
-        """Ends the trouble; harmless when there is none."""
+        """Ends the trouble. Does nothing if there is none."""
         if self._present.pop(code, None) is not None:
             self._changed()
 
     @property
     def present(self) -> list[Trouble]:
-        """Oldest first."""
+        """All troubles, oldest first."""
         return list(self._present.values())

@@ -1,71 +1,46 @@
-"""One ordered queue per backend: socket events and readings go in, facts are kept and shown.
-
-The consumer awaits nothing but its queue and the database: names to look up and items to read are handed on.
-"""
+"""Applies InvokeAI's events and our readings of one backend's queue, in one order.
+The consumer awaits nothing but its inbox and the database: names to look up and items to read are passed on."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
 import structlog
 
-from service.correlation import items as rows
-from service.correlation.correlate import (
-    TERMINAL,
-    Canceled,
-    Fact,
-    ImageSighted,
-    ItemChanged,
-    ItemEnded,
-    ItemProgressed,
-    ItemRead,
-    Observation,
-    correlate,
-    reading,
-)
-from service.correlation.entries import (
+from service.bus.bus import Bus
+from service.bus.live_state import Item, QueueStatus
+from service.correlation.exchange import (
+    Barrier,
     Entry,
     ForeignGone,
     ItemAbsence,
-    ItemReading,
-    Mark,
+    ReadingRequests,
     SocketEvent,
     UnseenItems,
 )
-from service.correlation.ours import Ours
-from service.correlation.tracking import Tracked, Tracking
+from service.correlation.image_lookups import ImageLookups
+from service.correlation.tracked import Tracked
+from service.correlation.tracking import OwnItems, Tracking
 from service.database.engine import Database
 from service.invokeai import events
 from service.invokeai.events import REDACTED, AnyItemEvent, ItemStatusChanged, ItemSummary, QueueItem
-from service.live.announce import Announcer
-from service.live.hub import Hub
-from service.live.messages import Item, QueueStatus
+from service.steps import queue_items as rows
+from service.steps.item_state import TERMINAL, Canceled, Facts, Observation, Reading, correlate
 
 log = structlog.get_logger()
 
 PROGRESS = "invocation_progress"
 ITEM_EVENTS = frozenset(name for name, kind in events.EVENTS.items() if issubclass(kind, events.QueueEvent))
 PROGRESS_LIMIT = 512
-"""Queue length from which progress is dropped."""
+"""Length of the inbox from which progress is dropped."""
 QUEUE_LIMIT = 2048
-"""Queue length from which events are dropped too, and everything is read again instead (rule 1)."""
-
-
-class Downstream(Protocol):
-    """Where facts lead; every call returns at once."""
-
-    def sight(self, image_name: str) -> None: ...
-    def settle(self, batch_id: str, item_id: int, step_id: UUID, image_names: Sequence[str]) -> None: ...
-    def read_items(self, item_ids: Sequence[int]) -> None: ...
-    def read_everything(self) -> None: ...
-    def read_queue_soon(self) -> None: ...
-    def batch_seen(self, batch_id: str) -> None: ...
-    def models_changed(self) -> None: ...
+"""Length from which events are dropped too, and everything is read again instead (events are hints)."""
+QUEUE_BYTES = 32 * 1024 * 1024
+"""Bytes of waiting events, from which more are dropped in the same way."""
 
 
 class Consumer:
@@ -77,26 +52,28 @@ class Consumer:
         queue_id: str,
         *,
         database: Database,
-        hub: Hub,
-        announcer: Announcer,
+        bus: Bus,
         tracking: Tracking,
-        downstream: Downstream,
+        lookups: ImageLookups,
+        requests: ReadingRequests,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.backend_id = backend_id
         self.queue_id = queue_id
         self.tracking = tracking
-        self._ours = Ours(backend_id, database, tracking)
-        self._hub = hub
-        self._announcer = announcer
-        self._downstream = downstream
+        self.own_items = OwnItems(backend_id, database, tracking)
+        self._bus = bus
+        self._lookups = lookups
+        self._requests = requests
         self._clock = clock
-        self._queue: asyncio.Queue[Entry] = asyncio.Queue(QUEUE_LIMIT)
+        self._inbox: asyncio.Queue[Entry] = asyncio.Queue(QUEUE_LIMIT)
+        self._waiting_bytes = 0
+        self.heard_at: float | None = None
+        """When, on the process's monotonic clock, the last event came."""
         self.worked_at: float | None = None
-        """When, on the process's monotonic clock, it was last told of an item: by an event, or by a reading, which
-        tells only of those that are live or newly ended."""
+        """When an event or a reading last told of an item; readings report only live and newly ended ones."""
         self.connection = 0
-        """Counts the sockets that were lost: things said by one are told from those said by the next."""
+        """The number of lost sockets, by which events of one socket are told from those of the next."""
         self.dropped_events = 0
         self.dropped_progress = 0
         self.failures = 0
@@ -104,18 +81,21 @@ class Consumer:
 
     # --- intake ---
 
-    def offer(self, name: str, payload: Any) -> None:
+    def offer(self, name: str, payload: bytes) -> None:
         """Takes a socket event without waiting; when full, progress is dropped first, then all is to be read again."""
+        self.heard_at = self._clock()
         if name in ITEM_EVENTS:
-            self.worked_at = self._clock()
-        length = self._queue.qsize()
-        if name == PROGRESS and length >= PROGRESS_LIMIT:
+            self.worked_at = self.heard_at
+        length = self._inbox.qsize()
+        is_heavy = self._waiting_bytes + len(payload) > QUEUE_BYTES
+        if name == PROGRESS and (length >= PROGRESS_LIMIT or is_heavy):
             self.dropped_progress += 1
-        elif length >= QUEUE_LIMIT:
+        elif length >= QUEUE_LIMIT or is_heavy:
             self.dropped_events += 1
-            self._downstream.read_everything()
+            self._requests.everything()
         else:
-            self._queue.put_nowait(SocketEvent(name, payload, self.connection))
+            self._waiting_bytes += len(payload)
+            self._inbox.put_nowait(SocketEvent(name, payload, self.connection))
 
     def disconnected(self) -> None:
         """The socket was lost: what comes next comes by another."""
@@ -123,52 +103,54 @@ class Consumer:
 
     async def put(self, entry: Entry) -> None:
         """Takes a reading, waiting while the queue is full."""
-        if isinstance(entry, ItemReading):
+        if isinstance(entry, Reading):
             self.worked_at = self._clock()
-        await self._queue.put(entry)
+        await self._inbox.put(entry)
 
     # --- the loop ---
 
     async def run(self) -> None:
         """Supervised. After a failure what was being applied is lost, so everything is read again."""
-        await self._ours.load()
+        await self.own_items.load()
         while True:
             await asyncio.sleep(0)  # what waits for nothing would fill every browser's backlog before any can read
-            entry = await self._queue.get()
+            entry = await self._inbox.get()
+            if isinstance(entry, SocketEvent):
+                self._waiting_bytes -= len(entry.payload)
             try:
                 await self.apply(entry)
             except msgspec.ValidationError as error:
                 name = entry.name if isinstance(entry, SocketEvent) else type(entry).__name__
                 log.warning("event_malformed", backend_id=str(self.backend_id), event_name=name, error=str(error))
                 if name != PROGRESS:  # of which nothing is kept, and which comes by the hundred
-                    self._downstream.read_everything()
+                    self._requests.everything()
             except Exception:
                 self.failures += 1
-                self._downstream.read_everything()
+                self._requests.everything()
                 raise
 
     async def settle_queue(self) -> None:
         """Returns when all that was taken in before has been applied."""
-        mark = Mark(asyncio.Event())
-        await self.put(mark)
-        await mark.reached.wait()
+        barrier = Barrier(asyncio.Event())
+        await self.put(barrier)
+        await barrier.reached.wait()
 
     async def apply(self, entry: Entry) -> None:
         match entry:
             case SocketEvent():
                 await self._apply_event(entry)
-            case ItemReading():
+            case Reading():
                 await self._apply_reading(entry)
             case ItemAbsence():
                 # Perhaps only ever in the database: InvokeAI took it, and it left before anything was told of it.
-                tracked = await self._ours.item(entry.batch_id, entry.item_id)
+                tracked = await self.own_items.get(entry.batch_id, entry.item_id)
                 if tracked is not None:
                     await self._apply(tracked, entry.absence)
             case UnseenItems():
                 await self._apply_unseen(entry)
             case ForeignGone():
                 self._show_lost(self.tracking.lose_foreign(entry.keys))
-            case Mark():
+            case Barrier():
                 entry.reached.set()
 
     async def _apply_event(self, entry: SocketEvent) -> None:
@@ -177,7 +159,7 @@ class Consumer:
             case None:
                 return
             case events.ModelsChanged():
-                self._downstream.models_changed()
+                self._bus.models_changed(self.backend_id)
                 return
         if event.queue_id != self.queue_id:
             return  # Single-user servers send every queue's events to every socket (FACTS §1).
@@ -186,21 +168,22 @@ class Consumer:
                 if event.enqueued:  # a full queue announces batches it took nothing of, too (FACTS §7)
                     await self._apply_enqueued(event)
             case events.ItemsCanceled():
-                canceled, unknown = self.tracking.known_ids(event.canceled_item_ids)
+                ids = dict.fromkeys(event.canceled_item_ids)
+                canceled = self.tracking.live_with_ids(ids)
                 for tracked in canceled:
                     await self._apply(tracked, Canceled())
-                if unknown:
-                    self._downstream.read_everything()  # pending ones nobody has told us of yet
+                if len(canceled) < len(ids):
+                    self._requests.everything()  # pending ones nobody has told us of yet
             case events.ItemsRetried() | events.QueueCleared():
-                self._downstream.read_everything()
+                self._requests.everything()
             case _:
                 await self._apply_item_event(event, entry.connection)
 
     async def _apply_enqueued(self, event: events.BatchEnqueued) -> None:
-        if event.origin == rows.ORIGIN and await self._ours.batch(event.batch_id):
-            self._downstream.batch_seen(event.batch_id)
+        if event.origin == rows.ORIGIN and await self.own_items.batch(event.batch_id):
+            self._bus.batch_seen(self.backend_id, event.batch_id)
         elif REDACTED not in (event.user_id, event.batch_id):
-            self._downstream.read_queue_soon()  # nothing else tells of items that only wait (FACTS §2)
+            self._requests.queue_soon()  # nothing else tells of items that only wait (FACTS §2)
 
     async def _apply_item_event(self, event: AnyItemEvent, connection: int) -> None:
         tracked = await self._track(event)
@@ -209,10 +192,9 @@ class Consumer:
         tracked.heard_by = connection
         await self._apply(tracked, event)
         if isinstance(event, ItemStatusChanged) and event.queue_counts is not None:
-            counts = event.queue_counts
-            self.show_queue(counts.pending, counts.in_progress)
+            self.show_queue(event.queue_counts.pending, event.queue_counts.in_progress)
 
-    async def _apply_reading(self, entry: ItemReading) -> None:
+    async def _apply_reading(self, entry: Reading) -> None:
         item = entry.item
         tracked = await self._track(item)
         if tracked is None:
@@ -223,11 +205,11 @@ class Consumer:
             tracked.retried_from = tracked.retried_from or item.retried_from_item_id
         # What this connection has told of, it will tell the end of: the reading has only overtaken it.
         unheard = entry.across_reconnect and tracked.heard_by != self.connection
-        await self._apply(tracked, reading(item, across_reconnect=unheard))
+        await self._apply(tracked, Reading(item, across_reconnect=unheard))
 
     async def _apply_unseen(self, entry: UnseenItems) -> None:
         """Absent twice, they are gone like others; one that turns up after all takes its place back."""
-        batch = await self._ours.batch(entry.batch_id)
+        batch = await self.own_items.batch(entry.batch_id)
         if batch is None:
             return
         for ordinal in entry.ordinals:
@@ -240,13 +222,13 @@ class Consumer:
     async def _track(self, said: AnyItemEvent | QueueItem | ItemSummary) -> Tracked | None:
         """The item that is spoken of; None when it is not to be followed."""
         if REDACTED in (said.user_id, said.batch_id):
-            return None  # Another user's, on a multiuser server (rule 2).
+            return None  # Another user's, on a multiuser server (direct correlation).
         tracked = self.tracking.get(said.batch_id, said.item_id)
         if tracked is not None:
             return tracked
-        batch = await self._ours.batch(said.batch_id) if rows.names_a_step(said.origin, said.destination) else None
+        batch = await self.own_items.batch(said.batch_id) if rows.names_a_step(said.origin, said.destination) else None
         if batch is not None:
-            tracked = await self._ours.item(said.batch_id, said.item_id)
+            tracked = await self.own_items.get(said.batch_id, said.item_id)
         elif isinstance(said, QueueItem | ItemSummary):
             if said.status in TERMINAL or not self.tracking.room_for_foreign:
                 return None
@@ -255,62 +237,58 @@ class Consumer:
         return tracked or self.tracking.track(said.batch_id, said.item_id, batch)
 
     async def _apply(self, tracked: Tracked, observation: Observation) -> None:
-        first = not tracked.shown
+        first, batch, photos = not tracked.shown, tracked.batch, len(tracked.photo_ids)
         tracked.known, facts = correlate(tracked.known, observation)
-        for fact in facts:
-            if isinstance(fact, ImageSighted):
-                self._downstream.sight(fact.image_name)
-        if tracked.batch is not None:
-            changed = any(isinstance(fact, ItemChanged) for fact in facts)
-            if first or changed or tracked.place != tracked.kept_place:
-                await self._keep(tracked, tracked.batch, facts)
+        self.tracking.sighted(len(facts.sighted))
+        for name in facts.sighted:
+            self._lookups.add(name)
+        if batch is not None:
+            if first or facts.changed or tracked.place != tracked.kept_place:
+                await self._keep(tracked, batch, facts)
             if first and not tracked.unseen:
-                self._downstream.batch_seen(tracked.batch.batch_id)
-            self._hand_on(tracked, tracked.batch, facts)
-        self._show(tracked, facts, first)
+                self._bus.batch_seen(self.backend_id, batch.batch_id)
+            if facts.ended:
+                self._requests.items([tracked.known.item_id])
+            if facts.read is not None:
+                self._lookups.settle(batch.batch_id, tracked.known.item_id, batch.step_id, facts.read)
+        tracked.shown = True
+        if first or facts.changed:
+            self.tracking.follow(tracked)
+        if not tracked.unseen:
+            self._show(tracked, facts, first or len(tracked.photo_ids) != photos)
 
-    async def _keep(self, tracked: Tracked, batch: rows.OurBatch, facts: tuple[Fact, ...]) -> None:
+    async def _keep(self, tracked: Tracked, batch: rows.OwnBatch, facts: Facts) -> None:
         place = tracked.kept_place
-        stored = await self._ours.keep(tracked, batch, facts)
+        tracked.being_kept = True
+        try:
+            stored = await self.own_items.keep(tracked, batch, new_session=facts.session_learned)
+        finally:
+            tracked.being_kept = False
         new_to_step = not tracked.shown or tracked.kept_place != place
         if stored.adopted:
-            self._announcer.photos_updated(stored.adopted)
+            self._bus.changed("photo.updated", stored.adopted)
         if stored.step_changed or stored.adopted or new_to_step:
-            self._announcer.steps_updated([batch.step_id])
-            self._announcer.ledger_changed(self.backend_id)
+            self._bus.changed("step.updated", [batch.step_id])
+            self._bus.ledger_changed()
 
-    def _hand_on(self, tracked: Tracked, batch: rows.OurBatch, facts: tuple[Fact, ...]) -> None:
-        for fact in facts:
-            if isinstance(fact, ItemEnded) and not tracked.known.settled:
-                self._downstream.read_items([tracked.known.item_id])
-            elif isinstance(fact, ItemRead):
-                self._downstream.settle(batch.batch_id, tracked.known.item_id, batch.step_id, fact.image_names)
-
-    def _show(self, tracked: Tracked, facts: tuple[Fact, ...], first: bool) -> None:
-        changed = first or any(isinstance(fact, ItemChanged) for fact in facts)
-        tracked.shown = True
-        if changed:
-            self.tracking.follow(tracked)
-        if tracked.unseen:
-            return
-        for fact in facts:
-            if isinstance(fact, ItemProgressed):
-                self._hub.progress(self.tracking.progressed(tracked, fact, self._clock()))
-        if changed:
-            self._hub.publish("item.updated", self.tracking.resource(tracked))
-        if any(isinstance(fact, ItemEnded) for fact in facts):
-            self._announcer.ledger_changed(self.backend_id)
+    def _show(self, tracked: Tracked, facts: Facts, is_new: bool) -> None:
+        if facts.progress is not None:
+            self._bus.item_progressed(self.tracking.progressed(tracked, facts.progress, self._clock()))
+        if is_new or facts.changed:
+            self._bus.item_changed(tracked.item)
+        if facts.ended:
+            self._bus.ledger_changed()
 
     def _show_lost(self, items: Sequence[Item]) -> None:
         for item in items:
-            self._hub.publish("item.updated", item)
+            self._bus.item_changed(item)
         if items:
-            self._announcer.ledger_changed(self.backend_id)
+            self._bus.ledger_changed()
 
     def show_queue(self, pending: int, in_progress: int) -> None:
         """Shows the queue's counts, which InvokeAI gives with every change of status."""
         self.tracking.pending, self.tracking.in_progress = pending, in_progress
-        status = QueueStatus(
-            backend_id=self.backend_id, pending=pending, in_progress=in_progress, ours=self.tracking.ours_live
+        ours = self.tracking.ours_live
+        self._bus.queue_changed(
+            QueueStatus(backend_id=self.backend_id, pending=pending, in_progress=in_progress, ours=ours)
         )
-        self._hub.passing("queue.status", str(self.backend_id), status)

@@ -1,4 +1,5 @@
-"""The net below the watermark (rule 6): an intermediate image made final later keeps its time, and no event tells."""
+"""Finds intermediate images that were made final later (gallery reading).
+They keep their time, so they are below the watermark, and no event tells of them."""
 
 from __future__ import annotations
 
@@ -9,22 +10,22 @@ from datetime import datetime
 
 import structlog
 
-from service.correlation.identity import Identity
-from service.correlation.record import Recorder
+from service.correlation.record import Recorder, ServerIdentity
 from service.errors import InvokeAnswered, InvokeConflict, InvokeInterrupted, InvokeNotFound, InvokeUnauthorized
 from service.invokeai.client import InvokeClient
 from service.invokeai.events import ImageDTO, UnreadableImage
+from service.invokeai.server import pieces
 
 log = structlog.get_logger()
 
 CATEGORIES = ("general", "mask", "control")
-"""What is mirrored (rule 6)."""
+"""Mirrored categories: no uploads, and not what the canvas of InvokeAI 7 keeps for itself."""
 REMEMBERED = 1000
 """Names of intermediate images that may yet be made final."""
 LOOK_EVERY = 30.0
 """Seconds between looks at some of them."""
 NEWEST, OTHERS = 100, 100
-"""How many of them a look asks for: one call."""
+"""How many of them a look reads: one call."""
 YOUNG = 3600.0
 """Seconds after the latest intermediate image in which one is likely to be made final."""
 WALK_GAP, WALK_SHARE = 15.0, 20.0
@@ -45,7 +46,7 @@ class Promoted:
         self,
         client: InvokeClient,
         recorder: Recorder,
-        identity: Identity,
+        identity: ServerIdentity,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -92,18 +93,18 @@ class Promoted:
         if len(images) < len(asked):
             await self._identity.confirm()  # what is not there is not asked for again
         self._next_other += OTHERS
-        recorded = await self._recorder.record(images, since=since)
+        added = await self._recorder.record(images, since=since)
         intermediate = {image.image_name for image in images if image.is_intermediate}
         for name in asked:
             if name not in intermediate:
                 self._names.pop(name, None)
-        return len(recorded.added)
+        return len(added)
 
     # --- all names ---
 
     @property
     def seconds_to_walk(self) -> float:
-        """Until the next walk may begin; a walk costs InvokeAI more the larger its gallery is."""
+        """Seconds until the next walk may begin. A walk costs InvokeAI more the larger its gallery is."""
         return max(0.0, self._walk_at - self._clock())
 
     def put_off(self) -> None:
@@ -119,29 +120,23 @@ class Promoted:
             names = names[: await self._count_since(names, since)]
             added = 0
             asked_singly = ASKED_SINGLY
-            for piece in _pieces(await self._unknown(names), PIECE):
-                images, asked_singly = await self._look_up(piece, asked_singly)
+            for piece in pieces(await self._unknown(names), PIECE):
+                images, asked_singly = await self.look_up(piece, asked_singly)
                 if images:
                     await self._identity.confirm()  # nothing of another server is recorded as this one's
-                recorded = await self._recorder.record(images, since=since)
-                added += len(recorded.added)
+                added += len(await self._recorder.record(images, since=since))
                 self._pass_over(image.image_name for image in images)
             await self._try_unreadable(since)
         finally:
             self._walk_at = self._clock() + max(WALK_GAP, WALK_SHARE * (self._clock() - began))
         return added
 
-    async def by_names(self, names: Sequence[str]) -> list[ImageDTO]:
-        """These images, for a reading that can have no page."""
-        images, _ = await self._look_up(names, ASKED_SINGLY)
-        return images
-
     async def _unknown(self, names: Sequence[str]) -> list[str]:
         names = [name for name in names if name not in self._passed_over and name not in self._unreadable]
-        return [name for piece in _pieces(names, KNOWN_PIECE) for name in await self._recorder.unknown(piece)]
+        return [name for piece in pieces(names, KNOWN_PIECE) for name in await self._recorder.unknown(piece)]
 
     async def _count_since(self, names: Sequence[str], since: datetime) -> int:
-        """How many of the names, newest first, were made since then: found by halving."""
+        """Counts by halving how many of the names, newest first, were made since then."""
         low, high = 0, len(names)
         while high - low > PIECE:
             middle = (low + high) // 2
@@ -151,7 +146,7 @@ class Promoted:
             low, high = (middle, high) if images[0].created_at >= since else (low, middle + 1)
         return high
 
-    async def _look_up(self, names: Sequence[str], asked_singly: int) -> tuple[list[ImageDTO], int]:
+    async def look_up(self, names: Sequence[str], asked_singly: int = ASKED_SINGLY) -> tuple[list[ImageDTO], int]:
         """Bulk answers leave out what InvokeAI cannot read, as if it were deleted: some are asked for singly."""
         images = await self._client.images_by_names(names)
         found = {image.image_name for image in images}
@@ -177,7 +172,7 @@ class Promoted:
         return [image]
 
     async def _try_unreadable(self, since: datetime) -> None:
-        """Those that could not be read are tried again: they may be deleted, or mended."""
+        """Tries images again that could not be read: they may be deleted, or readable now."""
         for name in self._unreadable.names[:ASKED_SINGLY]:
             await self._recorder.record(await self._single(name), since=since)
 
@@ -185,7 +180,3 @@ class Promoted:
         self._passed_over.update(dict.fromkeys(names))
         while len(self._passed_over) > PASSED_OVER:
             self._passed_over.popitem(last=False)
-
-
-def _pieces(values: Sequence[str], size: int) -> list[Sequence[str]]:
-    return [values[start : start + size] for start in range(0, len(values), size)]

@@ -1,111 +1,119 @@
-"""One engine and one pool: ORM sessions for what is cold, the driver's own connection for what is hot."""
+"""The pool of connections to PostgreSQL: the driver's own. SQLAlchemy has the schema and its migrations."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import asyncpg
 import msgspec
-from sqlalchemy import URL, event, make_url
-from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy import URL
 
-from service.errors import DatabaseAway
+from service.database.url import read
+from service.errors import DatabaseAway, Unavailable
 
 TRIES: Final = 3
+MOST_CONNECTIONS: Final = 20
+IDLE_SECONDS: Final = 300.0
+"""A connection that was not used for so long is closed."""
+COMMAND_SECONDS: Final = 60.0
+END_SECONDS: Final = 2.0
+CLOSE_SECONDS: Final = 5.0
+NEVER: Final = 2**63 - 1
+COSTLY_AT_ONCE: Final = 4
+"""The part of the pool's connections for statements that may take seconds; the others stay for those of
+milliseconds."""
+COSTLY_WAITING: Final = 64
 
 T = TypeVar("T")
-_encoder = msgspec.json.Encoder()
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
-def create_engine(url: str, *, pool_size: int = 12) -> AsyncEngine:
-    """An engine for `postgresql+asyncpg://…`; on the driver connection jsonb goes in as `str` and comes out decoded."""
-    engine = create_async_engine(
-        _for_asyncpg(url),
-        pool_size=pool_size,
-        max_overflow=8,
-        pool_timeout=30,
-        # SQLAlchemy wants str here; bytes fail in the asyncpg dialect.
-        json_serializer=lambda value: _encoder.encode(value).decode(),
-        json_deserializer=msgspec.json.decode,
-        connect_args={
-            "timeout": 10,
-            "command_timeout": 60,
-            # Searches have very uneven hit counts, and JIT only loses on them.
-            "server_settings": {"application_name": "darkroom", "jit": "off"},
-        },
+async def _prepare(connection: Connection) -> None:
+    """Each new connection: jsonb goes in as `str` and comes out decoded."""
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        format="binary",
+        # The server's binary form is text behind a version number.
+        encoder=lambda text: b"\x01" + text.encode(),
+        decoder=lambda content: msgspec.json.decode(content[1:]),
     )
-    event.listen(engine.sync_engine, "checkout", _replace_closed)
-    return engine
+    await connection.set_type_codec(
+        "json", schema="pg_catalog", format="binary", encoder=str.encode, decoder=msgspec.json.decode
+    )
+    # Searches have very uneven hit counts, and JIT only loses on them. Not every pooler takes it as a parameter of the
+    # start.
+    await connection.execute("SET jit = off")
 
 
-def _for_asyncpg(url: str) -> URL:
-    """Providers hand out `sslmode=…`, as libpq names it; asyncpg calls the same thing `ssl`."""
-    parsed = make_url(url)
-    mode = parsed.query.get("sslmode")
-    return parsed.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode}) if mode else parsed
-
-
-def _replace_closed(connection: Any, _record: Any, _proxy: Any) -> None:
-    """A connection that the server has closed gives way to a new one. The driver knows by itself; SQLAlchemy's pre-ping
-    would ask the server, three times, before every use."""
-    if connection.driver_connection.is_closed():
-        raise DisconnectionError
+async def _reset(_connection: Connection) -> None:
+    """The driver would ask the server to reset the session after each use. Nothing here changes a session: settings are
+    local to their transactions, and locks end with them."""
 
 
 class Database:
-    """The pool, in two dialects of use. DatabaseAway when it gives no connection, or the server breaks one off."""
+    """The pool. DatabaseAway when it gives no connection, or the server breaks one off."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self.engine = engine
-        self.sessions = async_sessionmaker(engine, expire_on_commit=False)
+    def __init__(self, url: str, *, size: int = MOST_CONNECTIONS, wait_seconds: float = 30.0) -> None:
+        """Connects when it is first used; `wait_seconds` is how long one may wait for a connection."""
+        self._given = read(url)
+        self._size = size
+        self._wait_seconds = wait_seconds
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._costly = asyncio.Semaphore(COSTLY_AT_ONCE)
+        self._costly_waiting = 0
 
-    @asynccontextmanager
-    async def session(self) -> AsyncIterator[AsyncSession]:
-        """An ORM session in one transaction: committed at the end, rolled back on error."""
-        try:
-            async with self.sessions.begin() as session:
-                try:
-                    await session.connection()
-                except _NO_CONNECTION as error:
-                    raise DatabaseAway from error
-                yield session
-        except DBAPIError as error:
-            cause = error.orig.__cause__ if error.orig is not None else None
-            if error.connection_invalidated or _is_servers_trouble(cause):
-                raise DatabaseAway from error
-            raise
+    @property
+    def url(self) -> URL:
+        """For SQLAlchemy, which migrates with connections of its own."""
+        return self._given.url
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """The driver's connection, autocommitting each statement."""
-        async with AsyncExitStack() as closing:
-            try:
-                pooled = await closing.enter_async_context(self.engine.connect())
-                raw = await pooled.get_raw_connection()
-            except _NO_CONNECTION as error:
+        try:
+            pool = await self._opened()
+            proxy = await pool.acquire(timeout=self._wait_seconds)
+        except _NO_CONNECTION as error:
+            raise DatabaseAway from error
+        connection = cast(Connection, proxy)
+        try:
+            yield connection
+        except asyncio.CancelledError:
+            # Something may be on its way to the server, a BEGIN perhaps, of which nobody here will hear.
+            await _end(connection)
+            raise
+        except TimeoutError as error:
+            await _end(connection)
+            raise DatabaseAway from error
+        except Exception as error:
+            if _is_servers_trouble(error) or (isinstance(error, OSError) and _is_closed(connection)):
                 raise DatabaseAway from error
-            connection = cast(Connection, cast(Any, raw.driver_connection))
-            try:
+            raise
+        finally:
+            if not _is_closed(connection) and connection.is_in_transaction():
+                _terminate(connection)  # the pool knows nothing of it, and would hand it on as it is
+            await pool.release(proxy)
+
+    @asynccontextmanager
+    async def costly_connection(self) -> AsyncIterator[Connection]:
+        """As `connection`, for what may take seconds: a few at once, and the others wait. Unavailable when too many
+        wait already."""
+        if self._costly_waiting >= COSTLY_WAITING:
+            raise Unavailable("too many searches at once: try again in a moment")
+        self._costly_waiting += 1
+        try:
+            await self._costly.acquire()
+        finally:
+            self._costly_waiting -= 1
+        try:
+            async with self.connection() as connection:
                 yield connection
-            except asyncio.CancelledError:
-                # Something may be on its way to the server, a BEGIN perhaps, of which nobody here will hear.
-                await pooled.invalidate()
-                raise
-            except TimeoutError as error:
-                await pooled.invalidate()
-                raise DatabaseAway from error
-            except Exception as error:
-                if _is_servers_trouble(error) or (isinstance(error, OSError) and connection.is_closed()):
-                    raise DatabaseAway from error
-                raise
-            finally:
-                if not connection.is_closed() and connection.is_in_transaction():
-                    await pooled.invalidate()  # the pool knows nothing of it, and would hand it on as it is
+        finally:
+            self._costly.release()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -122,13 +130,63 @@ class Database:
         async with self.transaction() as connection:
             return await work(connection)
 
+    @property
+    def in_use(self) -> int:
+        """How many connections are handed out."""
+        return self._pool.get_size() - self._pool.get_idle_size() if self._pool is not None else 0
+
     async def close(self) -> None:
-        await self.engine.dispose()
+        if self._pool is None:
+            return
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._pool.close()
+        except _NO_CONNECTION:
+            self._pool.terminate()
+
+    async def _opened(self) -> asyncpg.Pool[asyncpg.Record]:
+        if self._pool is None:
+            arguments: dict[str, Any] = {
+                # The one parameter of a start that every pooler takes.
+                "server_settings": {"application_name": self._given.application_name},
+                "command_timeout": COMMAND_SECONDS,
+                **self._given.driver_arguments,
+            }
+            self._pool = asyncpg.create_pool(
+                min_size=0,
+                max_size=self._size,
+                max_queries=NEVER,
+                max_inactive_connection_lifetime=IDLE_SECONDS,
+                init=_prepare,
+                reset=_reset,
+                **arguments,
+            )
+        await self._pool  # at once, as no connection is made before it is asked for
+        return self._pool
+
+
+def _is_closed(connection: Connection) -> bool:
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True  # the pool has it back already, as it broke
+
+
+def _terminate(connection: Connection) -> None:
+    if not _is_closed(connection):
+        connection.terminate()
+
+
+async def _end(connection: Connection) -> None:
+    """Closes it once the server was told to cancel the statement that runs; terminating it would leave that running. A
+    server that does not answer is waited for only `END_SECONDS`."""
+    if not _is_closed(connection):
+        with suppress(*_NO_CONNECTION):
+            await asyncio.shield(connection.close(timeout=END_SECONDS))
 
 
 _NO_CONNECTION = (
-    SQLAlchemyError,  # the pool's own: none became free in time
-    OSError,  # refused, no such host or socket, and a TimeoutError
+    OSError,  # refused, no such host or socket, and a TimeoutError: none became free in time, or the server is silent
     asyncpg.PostgresError,  # the server's words: starting, shutting down, too many clients, no such database or login
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
@@ -146,7 +204,7 @@ _SERVERS_TROUBLE = (
 )
 
 
-def _is_servers_trouble(error: BaseException | None) -> bool:
+def _is_servers_trouble(error: BaseException) -> bool:
     """Whether a statement failed for reasons that are not its own."""
     # A ValueError is the driver's word for an argument that it cannot send.
     return isinstance(error, _SERVERS_TROUBLE) and not isinstance(error, ValueError)

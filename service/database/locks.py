@@ -1,4 +1,4 @@
-"""A cluster's two locks: a Darkroom supervises it; a server of it is alive. Both go with their processes."""
+"""The two locks of an embedded cluster: for the Darkroom that supervises it, and for its running server."""
 
 from __future__ import annotations
 
@@ -22,17 +22,15 @@ LEFTOVER_SECONDS = 60
 
 
 async def supervisor_lock(home: Path) -> int:
-    """Held while this process supervises the cluster; a second one is refused."""
+    """The lock that this process has while it supervises the cluster. A second process is refused."""
     refused = StartupError(f"another Darkroom is using the database in {home}")
     return await _taken(home / "supervisor.lock", SUPERVISOR_SECONDS, refused)
 
 
 async def server_lock(home: Path) -> int:
-    """Inherited by the server and all its processes: having it proves that none is alive, which no pid file can.
-
-    A server whose Darkroom was killed is shutting down by PDEATHSIG; where the system has none, it is told to. What a
-    killed server left at work is ended: such a process notices only when its query is done.
-    """
+    """The lock that the server and all its processes inherit: having it proves that none of them runs, which no pid
+    file can. A server whose Darkroom was killed shuts down by PDEATHSIG; if the system has none, it is told to.
+    Processes that a killed server left are ended: such a process notices only when its query is done."""
     refused = StartupError(f"a PostgreSQL left over in {home} does not end: stop it by hand")
     return await _taken(
         home / "server.lock", LEFTOVER_SECONDS, refused, meanwhile=lambda: _tell_leftover(home / "cluster")
@@ -42,7 +40,7 @@ async def server_lock(home: Path) -> int:
 async def _taken(
     path: Path, seconds: float, refused: StartupError, meanwhile: Callable[[], bool] = lambda: True
 ) -> int:
-    """The open, locked file. As long as another has the lock, `meanwhile` is called until it is true."""
+    """The open, locked file. While another process has the lock, `meanwhile` is called until it is true."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         async with asyncio.timeout(seconds):
@@ -68,7 +66,7 @@ def _taken_by_us(descriptor: int) -> bool:
 
 
 def _tell_leftover(cluster: Path) -> bool:
-    """Ask for a fast shutdown, if the pid file names a process that is PostgreSQL on this very cluster."""
+    """Asks for a fast shutdown, if the pid file names a PostgreSQL process of this very cluster."""
     try:
         pid = int((cluster / "postmaster.pid").read_text().splitlines()[0])
         if str(cluster) not in _command_line(pid):
@@ -82,7 +80,7 @@ def _tell_leftover(cluster: Path) -> bool:
 
 
 def _end_orphans(cluster: Path) -> None:
-    """Where there is a /proc: the processes of PostgreSQL that work in this cluster. Their first one is dead."""
+    """Ends PostgreSQL's processes of this cluster whose postmaster is dead, if there is a /proc."""
     place = cluster.resolve()
     for process in Path("/proc").glob("[0-9]*"):
         try:

@@ -1,8 +1,8 @@
-"""Bring a database's schema to this release's, at every start; safe when several processes do it at once.
+"""Migrates a database's schema to this release at every start; several processes may do it at once.
 
-What changes rows or columns is a migration; all that are missing run in one transaction. An index of a large table
-would lock it for as long as it takes to build: it is declared with `postgresql_concurrently`, and built after that,
-outside of any transaction.
+A change of rows or columns is a migration; all missing ones run in one transaction. Building an index would lock a
+large table for a long time: it is declared with `postgresql_concurrently`, and built after that, outside of any
+transaction.
 """
 
 from __future__ import annotations
@@ -14,24 +14,23 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Index, NullPool, text
+from sqlalchemy import URL, Connection, Index, NullPool, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.schema import CreateIndex, DropIndex
 
 from service.database.models import Base
 from service.errors import StartupError
 
-OLDEST_SERVER = 15
 LOCK = 0x6461726B726F6F6D  # "darkroom"
 TURN_SECONDS = 0.1
 IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"
 
 
-async def upgrade(engine: AsyncEngine) -> None:
-    """Migrate to the newest revision in one transaction, wholly or not at all, then build the indexes that are not
-    there yet, one by one. Call it before serving."""
-    # Not from the pool: a migration may take longer than its timeout, and DDL spoils its prepared statements.
-    migrating = create_async_engine(engine.url, poolclass=NullPool)
+async def upgrade(url: URL | str) -> None:
+    """Migrates to the newest revision in one transaction, wholly or not at all, then builds missing indexes, one by
+    one. Call it before serving."""
+    # Not from the pool: a migration may take longer than its timeout, and DDL invalidates its prepared statements.
+    migrating = create_async_engine(url, poolclass=NullPool)
     try:
         while not await _migrate(migrating):  # noqa: ASYNC110 (another process tells nothing)
             await asyncio.sleep(TURN_SECONDS)
@@ -41,7 +40,7 @@ async def upgrade(engine: AsyncEngine) -> None:
 
 
 async def build_indexes(engine: AsyncEngine) -> None:
-    """Those that are declared as concurrent. One that a kill left half built is built anew."""
+    """Builds the indexes that are declared as concurrent. One that a kill left half built is built anew."""
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
         while not await connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": LOCK}):  # noqa: ASYNC110
@@ -53,8 +52,8 @@ async def build_indexes(engine: AsyncEngine) -> None:
 
 
 async def _migrate(engine: AsyncEngine) -> bool:
-    """False while another process is at it. One that waited inside of a statement would keep the building of an index
-    waiting in turn."""
+    """False while another process migrates. A process that waited inside of a statement would block the building of an
+    index."""
     async with engine.begin() as connection:
         is_turn: bool = await connection.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": LOCK})
         if is_turn:
@@ -77,9 +76,6 @@ def configuration() -> Config:
 
 
 def _upgrade(connection: Connection) -> None:
-    major = int(connection.scalar(text("SHOW server_version_num")) or 0) // 10_000
-    if major < OLDEST_SERVER:
-        raise StartupError(f"the database server is PostgreSQL {major}; Darkroom needs {OLDEST_SERVER} or newer")
     config = configuration()
     config.attributes["connection"] = connection
     try:

@@ -1,4 +1,4 @@
-"""The whole schema. Times are timestamptz in UTC; ids are UUIDv7, so id order is time order."""
+"""The whole schema as SQLAlchemy models. Times are timestamptz in UTC; ids are UUIDv7, in order of time."""
 
 from __future__ import annotations
 
@@ -29,25 +29,29 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 RETRIEVAL_STATUSES = ("pending", "retrieving", "completed", "failed", "gone")
 STEP_STATUSES = ("pending", "processing", "completed", "failed", "canceled")
-BATCH_STATES = ("prepared", "posted", "enqueued", "refused")
+BATCH_STATES = ("waiting", "prepared", "posted", "enqueued", "refused")
 ITEM_STATUSES = ("pending", "in_progress", "waiting", "completed", "failed", "canceled", "gone")
 PHOTO_SOURCES = ("uploaded", "generated", "mirrored", "imported")
+POD_STATES = ("stopped", "starting", "running", "stopping", "failed", "unknown")
 
 LIVE = "deleted_at IS NULL AND purged_at IS NULL"
-"""A photo in the library: neither in the trash nor a tombstone (rule 11)."""
+"""A photo in the library: neither in the trash nor a tombstone (trash)."""
 
 WAITING = "retrieval_status = 'pending' AND purged_at IS NULL"
-"""A photo that retrieval may claim once it is due (rule 9)."""
+"""A photo that retrieval may claim once it is due (retrieval in the table)."""
+
+GONE = "retrieval_status = 'gone' AND purged_at IS NULL AND deleted_at IS NULL"
+"""A photo that its server deleted before it was retrieved, and that is not in the trash."""
 
 SEARCH_WORDS = "array_remove(string_to_array((words || negative) || model, ' '::text), ''::text)"
 """All words of a row of `photo_search`, as they are indexed."""
 UPLOADED = "source = 'uploaded' AND purged_at IS NULL AND sha256 IS NOT NULL"
-"""An upload, whose bytes nothing else that was uploaded may have (rule 12)."""
+"""An upload. No other upload may have the same bytes (whole upload or nothing)."""
 HAS_LARGE = "large_bytes > 0 AND purged_at IS NULL"
 LACKS_LARGE = (
     "large_bytes IS NULL AND local_thumbnail_path IS NOT NULL AND retrieval_status = 'completed' AND purged_at IS NULL"
 )
-"""A photo whose large rendition may be made (rule 12)."""
+"""A photo whose large rendition may be made (whole upload or nothing)."""
 
 
 def one_of(column: str, values: tuple[str, ...]) -> str:
@@ -88,24 +92,108 @@ class Backend(Base):
     queue_id: Mapped[str] = mapped_column(server_default="default")
     logins: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     """{origin: {email, password}}: each is sent to its own origin only. Write-only in the API, as `credentials`."""
+    gateways: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    """{origin: {username, password, headers, ca_pem}}: as `logins`. Write-only in the API, as `gateway`."""
     enabled: Mapped[bool] = mapped_column(server_default=text("true"))
     mirror: Mapped[str] = mapped_column(server_default="all")
     version: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     last_seen_at: Mapped[datetime | None]
     gallery_watermark: Mapped[datetime | None]
-    """InvokeAI's clock (rule 6)."""
+    """On InvokeAI's clock (gallery reading)."""
     recognised_url: Mapped[str | None]
-    """Where its server was last recognised (rule 19)."""
+    """The address where its server was last recognised (recognised servers only)."""
     identity_since: Mapped[datetime | None]
     """When the owner said that the server at this address is the same one, moved or emptied; null again once an image
     or a batch has been recorded from there."""
     gone_seen_at: Mapped[datetime | None]
-    """When the owner last said that the images that are gone there were seen (rule 19)."""
+    """When the owner last marked the gone images as seen (ledger and home)."""
     gallery_beginning: Mapped[datetime | None]
     """When it was added, on InvokeAI's clock; null until InvokeAI told its time. Older images come by Import."""
     gallery_older: Mapped[list[str] | None]
-    """The newest of the images that were there before, by name; null until the gallery was read."""
+    """Names of the newest images that were there before; null until the gallery was read."""
+
+
+class Pod(Base):
+    """A rented machine of a backend (stopped only when home): the provider's last reading, the wanted state, and the
+    order under way. All times are the database's."""
+
+    __tablename__ = "pods"
+    __table_args__ = (
+        CheckConstraint(one_of("said", POD_STATES), name="said"),
+        CheckConstraint(one_of("state", POD_STATES), name="state"),
+        CheckConstraint(one_of("root", ("safe", "lost_at_stop", "unknown")), name="root"),
+        CheckConstraint(one_of("wanted", ("running", "stopped")), name="wanted"),
+        CheckConstraint(one_of("wanted_by", ("work", "owner", "idle")), name="wanted_by"),
+        CheckConstraint(one_of("order_kind", ("start", "stop")), name="order_kind"),
+        CheckConstraint(
+            one_of("order_outcome", ("taken", "no_gpu", "refused", "not_known", "later")), name="order_outcome"
+        ),
+        CheckConstraint("idle_minutes >= 0.1", name="idle_minutes"),
+    )
+
+    backend_id: Mapped[UUID] = mapped_column(ForeignKey("backends.id", ondelete="CASCADE"), primary_key=True)
+    provider: Mapped[dict[str, Any]]
+    """Its configuration with the key. It is never shown."""
+    idle_minutes: Mapped[float] = mapped_column(server_default=text("15"))
+    autostart: Mapped[bool] = mapped_column(server_default=text("true"))
+    said: Mapped[str] = mapped_column(server_default="unknown")
+    """The state in the provider's last reading."""
+    said_words: Mapped[str | None]
+    state: Mapped[str] = mapped_column(server_default="unknown")
+    """The state that is shown: `said`, but `starting` while a start is repeated and `stopping` while a stop is under
+    way."""
+    state_since: Mapped[datetime] = mapped_column(server_default=func.now())
+    words: Mapped[str | None]
+    """The reason for the state."""
+    read_at: Mapped[datetime | None]
+    """When the provider was last read."""
+    root: Mapped[str] = mapped_column(server_default="unknown")
+    root_confirmed: Mapped[bool | None]
+    """The owner's answer whether InvokeAI's root survives a stop, if the provider cannot tell: true for yes."""
+    gpus: Mapped[int | None]
+    locked: Mapped[bool] = mapped_column(server_default=text("false"))
+    stopped_costs: Mapped[str | None]
+    wanted: Mapped[str | None]
+    wanted_by: Mapped[str | None]
+    wanted_at: Mapped[datetime | None]
+    confirmed: Mapped[bool] = mapped_column(server_default=text("false"))
+    """The owner stops it although not everything is home."""
+    give_up_at: Mapped[datetime | None]
+    """When repeating a start that finds no free GPU ends."""
+    failure: Mapped[str | None]
+    """Why the last start was given up; null again with the next one."""
+    gave_up_on: Mapped[int | None] = mapped_column(BigInteger)
+    """Batches up to this ordinal start it no more: a start for them was given up, or the owner stopped it."""
+    started_by_us: Mapped[bool] = mapped_column(server_default=text("false"))
+    """The present run, or the one that an order of ours may still bring, is ours: only then the pod is stopped when
+    idle."""
+    ready_at: Mapped[datetime | None]
+    """When its InvokeAI was first reached and recognised in the present run."""
+    order_kind: Mapped[str | None]
+    order_id: Mapped[UUID | None]
+    order_written_at: Mapped[datetime | None]
+    order_sent_at: Mapped[datetime | None]
+    """Written before the order is sent: an order with it may have been sent, one without it was not."""
+    order_outcome: Mapped[str | None]
+    order_words: Mapped[str | None]
+    next_order_at: Mapped[datetime | None]
+    orders: Mapped[int] = mapped_column(server_default=text("0"))
+    """How many orders were written for the wanted state."""
+    held_at: Mapped[datetime | None]
+    """Since when submissions are held, because it is to be stopped."""
+    idle_since: Mapped[datetime | None]
+    stop_refused: Mapped[str | None]
+    alarm: Mapped[str | None]
+    cost_per_hour: Mapped[float | None]
+    """The last price while it ran."""
+    run_began_at: Mapped[datetime | None]
+    run_cost: Mapped[float] = mapped_column(server_default=text("0"))
+    """The cost of the present run, or of the last one, until `read_at`."""
+    stopped_by_us_at: Mapped[datetime | None]
+    """When we stopped it; null once it runs again."""
+    saved: Mapped[float] = mapped_column(server_default=text("0"))
+    """Money saved by our earlier stops: what the hours until the next run would have cost."""
 
 
 class Photo(Base):
@@ -136,7 +224,7 @@ class Photo(Base):
         Index("ix_photos_name", "filename", "id", postgresql_where=text(LIVE)),
         Index("ix_photos_favorite", text("id DESC"), postgresql_where=text(f"favorite AND {LIVE}")),
         Index("ix_photos_rating", text("rating DESC"), text("id DESC"), postgresql_where=text(LIVE)),
-        # Claims look backend by backend, so that what waits for an unreachable one costs the others nothing.
+        # Claims look backend by backend, so that photos of an unreachable one cost the others nothing.
         Index("ix_photos_due", "backend_id", "next_retrieval_attempt", postgresql_where=text(WAITING)),
         Index("ix_photos_fresh", "backend_id", text("id DESC"), postgresql_where=text(WAITING)),
         Index(
@@ -153,9 +241,8 @@ class Photo(Base):
         ),
         Index("ix_photos_ledger", "backend_id", "retrieval_status", postgresql_where=text("purged_at IS NULL")),
         Index("ix_photos_invoke_session", "invoke_session_id", postgresql_where=text("invoke_session_id IS NOT NULL")),
-        Index("ix_photos_descent", "source_image_id", postgresql_where=text("source_image_id IS NOT NULL")),
         Index("ix_photos_local_storage_path", "local_storage_path", unique=True),
-        # Later than the first release: `migrate.py` builds them, beside reads and writes.
+        # Newer than the first release: `migrate.py` builds them, beside reads and writes.
         Index(
             "ix_photos_uploads",
             "sha256",
@@ -184,9 +271,23 @@ class Photo(Base):
             postgresql_concurrently=True,
         ),
         Index(
+            "ix_photos_made_from",
+            "source_image_id",
+            "id",
+            postgresql_where=text("source_image_id IS NOT NULL"),
+            postgresql_concurrently=True,
+        ),
+        Index(
             "ix_photos_without_large",
             text("id DESC"),
             postgresql_where=text(LACKS_LARGE),
+            postgresql_concurrently=True,
+        ),
+        Index(
+            "ix_photos_gone",
+            "backend_id",
+            "last_retrieval_attempt",
+            postgresql_where=text(GONE),
             postgresql_concurrently=True,
         ),
         Index("ix_photos_seed", "seed", postgresql_where=text("seed IS NOT NULL")),
@@ -195,7 +296,7 @@ class Photo(Base):
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    """UUIDv7 minted from created_at."""
+    """A UUIDv7 made from created_at."""
     filename: Mapped[str]
     width: Mapped[int]
     height: Mapped[int]
@@ -203,20 +304,24 @@ class Photo(Base):
     """Bytes; null until home."""
     mime_type: Mapped[str]
     created_at: Mapped[datetime]
-    """InvokeAI's own for what InvokeAI made."""
+    """InvokeAI's own time for InvokeAI's images."""
 
     is_generated: Mapped[bool] = mapped_column(server_default=text("false"))
     generation_prompt: Mapped[str | None]
     generation_negative_prompt: Mapped[str | None]
     generation_params: Mapped[dict[str, Any] | None]
-    """InvokeAI's metadata as it gives it; where it has none, what the graph tells, with `taken_from`."""
+    """InvokeAI's metadata as it gives them. If it has none, those of the graph, with `taken_from`. Null above a
+    megabyte."""
+    params_summary: Mapped[dict[str, Any] | None]
+    """The part that lists show. Null if there is none, and until the background pass has filled it (one background
+    pass)."""
     source_image_id: Mapped[UUID | None] = mapped_column(ForeignKey("photos.id"))
     source: Mapped[str]
 
     invoke_id: Mapped[str | None]
-    """InvokeAI's image name, a uuid4 (rule 5)."""
+    """InvokeAI's image name, a uuid4 (exactly once)."""
     backend_id: Mapped[UUID | None] = mapped_column(ForeignKey("backends.id", ondelete="SET NULL"))
-    """Where to fetch it; not identity."""
+    """The server to fetch it from. It is no part of the photo's identity."""
     invoke_session_id: Mapped[str | None]
     model_key: Mapped[str | None]
     model_hash: Mapped[str | None]
@@ -231,33 +336,35 @@ class Photo(Base):
     next_retrieval_attempt: Mapped[datetime | None] = mapped_column(server_default=func.now())
     """When it is due; null once final."""
     retrieval_claim: Mapped[UUID | None]
-    """The worker's lease token; every outcome is guarded by it (rule 9)."""
+    """The worker's lease token. Every outcome is guarded by it (retrieval in the table)."""
     retrieval_lease_until: Mapped[datetime | None]
     retrieval_error: Mapped[str | None]
     missing_since: Mapped[datetime | None]
-    """When InvokeAI first had no record of it while it had others; null again once it has one (rule 9)."""
+    """When InvokeAI first had no record of it while it had others; null again once it has one (retrieval in
+    the table)."""
 
     local_storage_path: Mapped[str | None]
-    """Relative to the data folder; fixed when recorded, changed only by selection."""
+    """Relative to the data folder. Set when it is recorded; only a selection changes it."""
     local_thumbnail_path: Mapped[str | None]
-    """Null where there is no thumbnail (undecodable, and InvokeAI had none)."""
+    """Null if there is no thumbnail (undecodable, and InvokeAI had none)."""
     sha256: Mapped[str | None]
-    """Of the file that is home, or that was: kept while a lost file is fetched again."""
+    """SHA-256 of the file that is home, or was: kept while a lost file is fetched again."""
     thumbnail_width: Mapped[int | None]
-    """Of the small rendition; null, as is its height, for those of the first release: 300 px at their long side."""
+    """Width of the small rendition. Null, as is its height, for those of the first release: 300 px at their
+    long side."""
     thumbnail_height: Mapped[int | None]
     large_bytes: Mapped[int | None]
-    """Size of the large rendition's file; 0 where there can be none, null while it has not been made."""
+    """Bytes of the large rendition; 0 if there can be none, null while it has not been made."""
     rendition_version: Mapped[int] = mapped_column(server_default=text("0"))
-    """Stands in their addresses, and rises when one of them is made again."""
+    """Part of the renditions' addresses. It rises when one of them is made again."""
     thumbhash: Mapped[str | None]
     """Base64."""
     damaged: Mapped[bool] = mapped_column(server_default=text("false"))
-    """A JPEG that lacks its end marker only, and was taken all the same (rule 12)."""
+    """A JPEG that lacks only its end marker (whole upload or nothing)."""
     source_text: Mapped[str | None]
     """The beginning of the text inside of an upload, for the search."""
     derived: Mapped[int | None] = mapped_column(SmallInteger)
-    """The version of what was derived from the file (`retrieval/derive.py`); null before there were versions."""
+    """The version of the derivation (`photos/derive.py`); null before there were versions."""
 
     favorite: Mapped[bool] = mapped_column(server_default=text("false"))
     rating: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
@@ -265,14 +372,14 @@ class Photo(Base):
     caption: Mapped[str | None]
     tags: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     deleted_at: Mapped[datetime | None]
-    """In the trash since."""
+    """In the trash since then."""
     purged_at: Mapped[datetime | None]
-    """A tombstone since (rule 11)."""
+    """A tombstone since then (trash)."""
 
 
 class PhotoSearch(Base):
-    """The words that a photo is found by (`library/search_text.py`), kept by `library/search_index.py`. A table of its
-    own: it is small enough to be walked, and filling it rewrites no photo."""
+    """The words by which the search finds a photo (`library/search_text.py`), kept by `library/search_index.py`. It is
+    a separate table: it is small enough to be read whole, and filling it rewrites no photo."""
 
     __tablename__ = "photo_search"
     __table_args__ = (
@@ -281,19 +388,20 @@ class PhotoSearch(Base):
     )
 
     photo_id: Mapped[UUID] = mapped_column(primary_key=True)
-    """No foreign key: it would lock each photo's row. A row without a photo is found by nobody."""
+    """No foreign key, since that would lock each photo's row. A row without a photo has no effect."""
     words: Mapped[str] = mapped_column(Text(collation="C"))
-    """Of prompt, caption, tags, model, LoRAs and file name: each between spaces, and two spaces between two texts."""
+    """The words of prompt, caption, tags, model, LoRAs and file name: each between spaces, and two spaces between two
+    texts."""
     negative: Mapped[str] = mapped_column(Text(collation="C"))
-    """Of the negative prompt, each word behind a `-`."""
+    """The words of the negative prompt, each after a `-`."""
     model: Mapped[str] = mapped_column(Text(collation="C"))
-    """Of the model's name, each word behind a `+`."""
+    """The words of the model's name, each after a `+`."""
     name_id: Mapped[UUID | None]
-    """A file name that is a UUID, as InvokeAI's are. It is not among the words: nobody looks for a part of it."""
+    """A file name that is a UUID, as InvokeAI's are. It is not among the words: nobody searches a part of it."""
 
 
 class SearchWord(Base):
-    """Every word of the index, as it stands there, and how many photos have it."""
+    """Every word of the index, and how many photos have it."""
 
     __tablename__ = "search_words"
     __table_args__ = ({"postgresql_with": {"fillfactor": 70}},)
@@ -301,12 +409,27 @@ class SearchWord(Base):
     word: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True)
     photos: Mapped[int] = mapped_column(BigInteger)
     newest: Mapped[int] = mapped_column(BigInteger)
-    """No photo with it is younger: the milliseconds that its id begins with."""
+    """The newest photo with it: the milliseconds that its id begins with."""
     oldest: Mapped[int] = mapped_column(BigInteger)
 
 
+class PhotoCount(Base):
+    """How many photos that are not purged a server has in a state: the sum of the rows of a key. Triggers on `photos`
+    only ever add rows, so that no write of a photo waits for another; a task adds them together
+    (`photo_counts.py`)."""
+
+    __tablename__ = "photo_counts"
+
+    number: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    backend_id: Mapped[UUID | None]
+    """Null: photos of no server."""
+    retrieval_status: Mapped[str]
+    is_trashed: Mapped[bool]
+    n: Mapped[int] = mapped_column(BigInteger)
+
+
 class SearchChange(Base):
-    """Photos whose words may have changed, written by a trigger on `photos`. Only ever added to and taken from, so that
+    """Photos whose words may have changed, written by a trigger on `photos`. Rows are only added and removed, so that
     no write of a photo waits for another."""
 
     __tablename__ = "search_changes"
@@ -321,19 +444,26 @@ class PhotoSource(Base):
     __tablename__ = "photo_sources"
     __table_args__ = (
         Index("ix_photo_sources_image_name", "image_name"),
-        Index("ix_photo_sources_source", "source_photo_id", postgresql_where=text("source_photo_id IS NOT NULL")),
+        Index(
+            "ix_photo_sources_made_from",
+            "source_photo_id",
+            "photo_id",
+            postgresql_where=text("source_photo_id IS NOT NULL"),
+            postgresql_concurrently=True,
+        ),
     )
 
     photo_id: Mapped[UUID] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True)
     image_name: Mapped[str] = mapped_column(primary_key=True)
     role: Mapped[str] = mapped_column(primary_key=True)
-    """`init image`, `control`, `reference`, `mask`, `canvas`, or `image` where the role cannot be told."""
+    """`init image`, `control`, `reference`, `mask`, `canvas`, or `image` if the role is not known."""
     source_photo_id: Mapped[UUID | None] = mapped_column(ForeignKey("photos.id", ondelete="SET NULL"))
     """Null while no photo of that name is known."""
 
 
 class UndoBatch(Base):
-    """A batch of a bulk change: the photos that it changed, and what they were. Gone once it is undone, and in time."""
+    """A batch of a bulk change: the photos that it changed, and their former values. Deleted once it is undone, or too
+    old."""
 
     __tablename__ = "undo_batches"
 
@@ -342,10 +472,10 @@ class UndoBatch(Base):
     action: Mapped[str]
     value: Mapped[Any | None] = mapped_column(JSONB)
     made_at: Mapped[datetime]
-    """Of the whole change; also the `deleted_at` that it gave."""
+    """The time of the whole change, also the `deleted_at` that it set."""
     photo_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
     former: Mapped[list[Any]] = mapped_column(ARRAY(JSONB))
-    """Of each photo; null where the action says it all."""
+    """The former values of each photo; null if the action says it all."""
 
 
 class Album(Base):
@@ -360,14 +490,14 @@ class Album(Base):
     name: Mapped[str]
     description: Mapped[str | None]
     cover_photo_id: Mapped[UUID | None] = mapped_column(ForeignKey("photos.id", ondelete="SET NULL"))
-    """As it was chosen. It is the cover only while it is in the album and not in the trash."""
+    """The chosen cover. It counts only while it is in the album and not in the trash."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    """Each change makes it later, also when the clock was set back."""
+    """Each change makes it later, even if the clock was set back."""
     deleted_at: Mapped[datetime | None]
-    """Its deletion can be undone for a day; then the row goes."""
+    """Deleted since then. That can be undone for a day; then the row is removed."""
     photo_count: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-    """Of its photos those that are not in the trash. Kept by triggers on `album_photo` and `photos`."""
+    """Its photos that are not in the trash. Kept by triggers on `album_photo` and `photos`."""
 
 
 class AlbumPhoto(Base):
@@ -377,12 +507,12 @@ class AlbumPhoto(Base):
     album_id: Mapped[UUID] = mapped_column(ForeignKey("albums.id", ondelete="CASCADE"), primary_key=True)
     photo_id: Mapped[UUID] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True, index=True)
     position: Mapped[int] = mapped_column(BigInteger)
-    """With room between two, for what is moved there."""
+    """Positions have room between two photos, for photos that are moved there."""
     added_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class AlbumCountChange(Base):
-    """Photos of albums that a statement took into the trash (-1) or out of it (+1). Triggers write and empty it within
+    """Photos of albums that a statement moved into the trash (-1) or out of it (+1). Triggers write and empty it within
     that statement."""
 
     __tablename__ = "album_count_changes"
@@ -414,12 +544,18 @@ class GenerationStep(Base):
             "backend_id",
             postgresql_where=text("status IN ('pending', 'processing') AND deleted_at IS NULL"),
         ),
-        # Later than the first release: `migrate.py` builds it, beside reads and writes.
+        # Newer than the first release: `migrate.py` builds it, beside reads and writes.
         Index(
             "ix_generation_steps_model",
             "model_key",
             "id",
             postgresql_where=text("deleted_at IS NULL"),
+            postgresql_concurrently=True,
+        ),
+        Index(
+            "ix_generation_steps_source",
+            "source_photo_id",
+            postgresql_where=text("source_photo_id IS NOT NULL"),
             postgresql_concurrently=True,
         ),
     )
@@ -436,7 +572,7 @@ class GenerationStep(Base):
     model_name: Mapped[str | None]
     backend_id: Mapped[UUID | None] = mapped_column(ForeignKey("backends.id", ondelete="SET NULL"))
     batch_id: Mapped[str | None]
-    """The latest of its batches."""
+    """Its latest batch."""
     correlation_id: Mapped[str | None]
     """The client's own key: posting the same again gives the existing step."""
     position: Mapped[int]
@@ -456,7 +592,9 @@ class GenerationStep(Base):
 
 
 class StepBatch(Base):
-    """One `enqueue_batch` of ours (rule 7): prepared → posted → enqueued | refused; back when certainly unsent."""
+    """One `enqueue_batch` of ours (idempotent submit): prepared → posted → enqueued | refused; back to prepared if it
+    was certainly not sent. A batch with a source begins as waiting, until the photo is at its server (source is a
+    photo)."""
 
     __tablename__ = "step_batches"
     __table_args__ = (
@@ -465,6 +603,13 @@ class StepBatch(Base):
         Index("ix_step_batches_step", "step_id", "ordinal"),
         Index("ix_step_batches_backend", "backend_id", "ordinal"),
         Index("ix_step_batches_unsent", "backend_id", postgresql_where=text("state IN ('prepared', 'posted')")),
+        # Newer than the first release: `migrate.py` builds it, beside reads and writes.
+        Index(
+            "ix_step_batches_waiting",
+            "backend_id",
+            postgresql_where=text("state = 'waiting'"),
+            postgresql_concurrently=True,
+        ),
     )
 
     batch_id: Mapped[str] = mapped_column(primary_key=True)
@@ -476,17 +621,21 @@ class StepBatch(Base):
     enqueued: Mapped[int] = mapped_column(server_default=text("0"))
     seeds: Mapped[list[int]]
     state: Mapped[str] = mapped_column(server_default="prepared")
+    source_image_name: Mapped[str | None]
+    """The name of the step's source at this server (source is a photo); null while it waits, and without a source."""
     refusal: Mapped[str | None]
     """InvokeAI's words when refused."""
     posted_at: Mapped[datetime | None]
     answered_at: Mapped[datetime | None]
-    """When its fate was known; a reading begun before proves no absence (rule 8)."""
+    """When it was known whether InvokeAI took it; a reading begun before proves no absence (derived step status)."""
     lost_at: Mapped[datetime | None]
-    """Given up after rule 7's window (state refused); arriving later it is canceled, and what it saved filed here."""
+    """Given up after the time in which its answer is looked for (idempotent submit; state refused). If it turns up
+    later it is canceled, and its saved images are filed here."""
 
 
 class QueueItem(Base):
-    """InvokeAI's queue items of ours; item ids restart with a new InvokeAI database, so the key has the batch too."""
+    """Our items of InvokeAI's queue. Item ids start again with a new InvokeAI database, so the key has the
+    batch too."""
 
     __tablename__ = "queue_items"
     __table_args__ = (
@@ -507,9 +656,9 @@ class QueueItem(Base):
     status_sequence: Mapped[int | None]
     error: Mapped[str | None]
     absent_since: Mapped[datetime | None]
-    """The first reading that lacked it (rule 8)."""
+    """The first reading that lacked it (derived step status)."""
     settled_at: Mapped[datetime | None]
-    """Ended, read once after it ended, and its last sighting recorded (rule 3)."""
+    """When it had ended, was read once after that, and its last sighting was recorded (pure correlation)."""
     created_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
@@ -522,30 +671,45 @@ class StepAlternative(Base):
     step_id: Mapped[UUID] = mapped_column(ForeignKey("generation_steps.id", ondelete="CASCADE"), primary_key=True)
     photo_id: Mapped[UUID] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True)
     position: Mapped[int] = mapped_column(BigInteger)
-    """By batch, item ordinal, created_at; gaps allowed."""
+    """The order: by batch, item ordinal, created_at; gaps allowed."""
 
 
 class FileMove(Base):
-    """A photo whose files are to be where its step's selection puts them, and are not, or may not be (rule 13). Written
-    with what makes it so, and gone once each file has the names that it should have, and no other."""
+    """A photo whose files may not be where its step's selection puts them (safe selection). Written in the transaction
+    of the selection, and deleted once each file has the names that it should have, and no other."""
 
     __tablename__ = "file_moves"
 
     photo_id: Mapped[UUID] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True)
     names: Mapped[list[str]]
-    """All that its original may have besides the one in its row; those of the renditions follow from them."""
+    """All names that its original may have besides the one in its row. Those of the renditions follow from them."""
     version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-    """Rises with each change of what is to be: who moved the files by an earlier one is not done."""
+    """Rises with each change of the wanted names: a move for an earlier version is not the last."""
 
 
 class BackendUpload(Base):
-    """Photos of ours that we uploaded to InvokeAI: not mirrored back (rule 6)."""
+    """Photos that we uploaded to InvokeAI. They are not mirrored back (gallery reading)."""
 
     __tablename__ = "backend_uploads"
 
     backend_id: Mapped[UUID] = mapped_column(ForeignKey("backends.id", ondelete="CASCADE"), primary_key=True)
     image_name: Mapped[str] = mapped_column(primary_key=True)
     photo_id: Mapped[UUID] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), index=True)
+
+
+class SourceUpload(Base):
+    """An upload of a photo to InvokeAI whose answer is not known yet (source is a photo). The row is written before it
+    is sent. It is deleted once the image has its row in `backend_uploads`, or the upload certainly had no effect."""
+
+    __tablename__ = "source_uploads"
+
+    backend_id: Mapped[UUID] = mapped_column(ForeignKey("backends.id", ondelete="CASCADE"), primary_key=True)
+    photo_id: Mapped[UUID] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True, index=True)
+    token: Mapped[str]
+    """Written into the metadata of the upload: the image is found by it."""
+    file_size: Mapped[int] = mapped_column(BigInteger)
+    """Bytes that were sent; the upload's time limit follows from them."""
+    sent_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class Model(Base):
@@ -569,7 +733,8 @@ class Model(Base):
     trigger_phrases: Mapped[list[str] | None]
     seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
     left_at: Mapped[datetime | None]
-    """Since when the server has it no more: a LoRA is kept while photos name it, for no index tells which they name."""
+    """Since when the server does not have it. A LoRA is kept while photos name it, since no index tells which they
+    name."""
 
 
 class Setting(Base):

@@ -4,47 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable
 from typing import Any
 
 Json = dict[str, Any]
 
 _NAMESPACE = uuid.UUID("5f0c63a2-6c6c-4d6e-9d7e-0d3b5b0c1f10")
+_SOURCE = {"source_type": "path", "source_api_response": None, "source_url": None, "cover_image": None}
+# fmt: off
 _MAIN_DEFAULTS = (
-    "vae",
-    "vae_precision",
-    "scheduler",
-    "steps",
-    "cfg_scale",
-    "cfg_rescale_multiplier",
-    "width",
-    "height",
-    "guidance",
-    "cpu_only",
-    "fp8_storage",
+    "vae", "vae_precision", "scheduler", "steps", "cfg_scale", "cfg_rescale_multiplier", "width", "height", "guidance",
+    "cpu_only", "fp8_storage",
 )
+# fmt: on
 
 
 def _common(name: str, kind: str, description: str, file_size: int) -> Json:
-    slug = name.lower().replace(" ", "-").replace(".", "-")
+    place = "demo/" + name.lower().replace(" ", "-").replace(".", "-")
     return {
         "key": str(uuid.uuid5(_NAMESPACE, name)),
         "hash": "blake3:" + hashlib.sha256(name.encode()).hexdigest(),
-        "path": f"demo/{slug}",
+        "path": place,
         "file_size": file_size,
         "name": name,
         "description": description,
-        "source": f"demo/{slug}",
-        "source_type": "path",
-        "source_api_response": None,
-        "source_url": None,
-        "cover_image": None,
+        "source": place,
+        **_SOURCE,
         "type": kind,
     }
 
 
-def main_model(name: str, base: str, description: str, *, file_size: int = 2_132_000_000, **defaults: Any) -> Json:
-    """A diffusers main model; `defaults` fills its default_settings, the rest of which are null."""
+def _main(name: str, base: str, description: str, file_size: int, **defaults: Any) -> Json:
+    """A diffusers model; those of its default settings that are not given are null."""
     return _common(name, "main", description, file_size) | {
         "trigger_phrases": None,
         "default_settings": dict.fromkeys(_MAIN_DEFAULTS) | defaults,
@@ -56,85 +46,29 @@ def main_model(name: str, base: str, description: str, *, file_size: int = 2_132
     }
 
 
-def lora_model(name: str, base: str, description: str, *, phrases: Iterable[str] = (), weight: float = 0.75) -> Json:
+def _lora(name: str, base: str, description: str, phrase: str, weight: float = 0.75) -> Json:
     return _common(name, "lora", description, 144_000_000) | {
-        "trigger_phrases": sorted(phrases) or None,
+        "trigger_phrases": [phrase],
         "default_settings": {"weight": weight, "weight_min": None, "weight_max": None},
         "format": "lycoris",
         "base": base,
     }
 
 
-def vae_model(name: str, base: str, description: str) -> Json:
-    return _common(name, "vae", description, 334_000_000) | {
-        "format": "diffusers",
-        "repo_variant": "",
-        "cpu_only": None,
-        "base": base,
-    }
+def _sizes(side: int, steps: int, cfg_scale: float, scheduler: str) -> Json:
+    return {"width": side, "height": side, "steps": steps, "cfg_scale": cfg_scale, "scheduler": scheduler}
 
+
+_VAE = _common("Demo VAE XL", "vae", "Changes nothing; here so that a VAE can be chosen.", 334_000_000)
+_HILLS = "Layered hills at {} pixels; no neural network inside."
+_DRAWS = "Draws layered hills; no neural network inside."
 
 DEMO_MODELS: tuple[Json, ...] = (
-    main_model(
-        "Demo Hills 1.5",
-        "sd-1",
-        "Draws layered hills; no neural network inside.",
-        width=512,
-        height=512,
-        steps=20,
-        cfg_scale=7.0,
-        scheduler="euler",
-    ),
-    main_model(
-        "Demo Hills 2.1",
-        "sd-2",
-        "Layered hills at 768 pixels; no neural network inside.",
-        file_size=2_580_000_000,
-        width=768,
-        height=768,
-        steps=24,
-        cfg_scale=6.5,
-        scheduler="dpmpp_2m",
-    ),
-    main_model(
-        "Demo Hills XL",
-        "sdxl",
-        "Layered hills at 1024 pixels; no neural network inside.",
-        file_size=6_938_000_000,
-        width=1024,
-        height=1024,
-        steps=28,
-        cfg_scale=6.0,
-        scheduler="dpmpp_2m_k",
-    ),
-    lora_model("Demo Mist 1.5", "sd-1", "Thicker mist between the ridges.", phrases=["mist"]),
-    lora_model("Demo Mist XL", "sdxl", "Thicker mist between the ridges.", phrases=["mist"]),
-    lora_model("Demo Night XL", "sdxl", "Puts the scene under stars.", phrases=["night"], weight=0.8),
-    vae_model("Demo VAE XL", "sdxl", "Changes nothing; here so that a VAE can be chosen."),
+    _main("Demo Hills 1.5", "sd-1", _DRAWS, 2_132_000_000, **_sizes(512, 20, 7.0, "euler")),
+    _main("Demo Hills 2.1", "sd-2", _HILLS.format(768), 2_580_000_000, **_sizes(768, 24, 6.5, "dpmpp_2m")),
+    _main("Demo Hills XL", "sdxl", _HILLS.format(1024), 6_938_000_000, **_sizes(1024, 28, 6.0, "dpmpp_2m_k")),
+    _lora("Demo Mist 1.5", "sd-1", "Thicker mist between the ridges.", "mist"),
+    _lora("Demo Mist XL", "sdxl", "Thicker mist between the ridges.", "mist"),
+    _lora("Demo Night XL", "sdxl", "Puts the scene under stars.", "night", 0.8),
+    _VAE | {"format": "diffusers", "repo_variant": "", "cpu_only": None, "base": "sdxl"},
 )
-
-
-class Models:
-    """The models of one server, found by key."""
-
-    def __init__(self, models: Iterable[Json]) -> None:
-        self._by_key: dict[str, Json] = {model["key"]: model for model in models}
-
-    def get(self, key: str) -> Json | None:
-        return self._by_key.get(key)
-
-    def add(self, model: Json) -> None:
-        self._by_key[model["key"]] = model
-
-    def remove(self, key: str) -> bool:
-        return self._by_key.pop(key, None) is not None
-
-    def select(self, *, bases: Iterable[str] = (), kind: str | None = None, name: str | None = None) -> list[Json]:
-        wanted = set(bases)
-        return [
-            model
-            for model in self._by_key.values()
-            if (not wanted or model["base"] in wanted)
-            and (kind is None or model["type"] == kind)
-            and (name is None or model["name"] == name)
-        ]

@@ -13,7 +13,6 @@ Pixels = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER_END = len(SIGNATURE) + 25  # after IHDR: length, type, 13 bytes, CRC
-_THUMBNAIL_SIDE = 256
 
 
 def to_vips(pixels: Pixels) -> pyvips.Image:
@@ -27,8 +26,9 @@ def to_pixels(image: pyvips.Image) -> Pixels:
 
 
 def decode(data: bytes) -> Pixels:
-    """The picture in any format libvips reads, as 8-bit RGB or RGBA; pyvips.Error if it is not one."""
-    image = pyvips.Image.new_from_buffer(data, "").autorot()
+    """The picture in any format libvips reads, as 8-bit RGB or RGBA; pyvips.Error if it is not one. It is not turned,
+    and its colour profile is ignored, as by InvokeAI (FACTS §7)."""
+    image = pyvips.Image.new_from_buffer(data, "")
     return to_pixels(image if image.bands >= 3 else image.colourspace("srgb"))
 
 
@@ -44,17 +44,13 @@ def encode_jpeg(pixels: Pixels) -> bytes:
     return data
 
 
+def filling(pixels: Pixels, width: int, height: int) -> Pixels:
+    """RGB of that size; of another shape, its middle."""
+    return to_pixels(to_vips(pixels[..., :3]).thumbnail_image(width, height=height, crop="centre"))
+
+
 def blurred(pixels: Pixels, radius: float) -> Pixels:
     return to_pixels(to_vips(pixels).gaussblur(radius)) if radius > 0.2 else pixels
-
-
-def thumbnail(pixels: Pixels) -> bytes:
-    """WebP, at most 256 on the longer side, never enlarged."""
-    image = to_vips(pixels)
-    if max(image.width, image.height) > _THUMBNAIL_SIDE:
-        image = image.thumbnail_image(_THUMBNAIL_SIDE, height=_THUMBNAIL_SIDE, size="down")
-    data: bytes = image.webpsave_buffer(Q=80, keep="none")
-    return data
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
@@ -67,22 +63,3 @@ def _text_chunk(key: str, value: str) -> bytes:
         return chunk(b"tEXt", key.encode() + b"\0" + value.encode("latin-1"))
     except UnicodeEncodeError:
         return chunk(b"iTXt", key.encode() + b"\0\0\0\0\0" + value.encode())
-
-
-def read_texts(png: bytes) -> dict[str, str]:
-    """The uncompressed text chunks that stand before the pixels; nothing for what is not a PNG."""
-    texts: dict[str, str] = {}
-    position = len(SIGNATURE)
-    while png.startswith(SIGNATURE) and position + 8 <= len(png):
-        length, kind = struct.unpack(">I4s", png[position : position + 8])
-        body = png[position + 8 : position + 8 + length]
-        position += length + 12
-        if kind == b"IDAT":
-            break
-        if kind == b"tEXt":
-            key, _, value = body.partition(b"\0")
-            texts[key.decode("latin-1")] = value.decode("latin-1")
-        elif kind == b"iTXt":
-            key, _, rest = body.partition(b"\0")
-            texts[key.decode("latin-1")] = rest[2:].split(b"\0", 2)[2].decode()
-    return texts

@@ -1,175 +1,186 @@
-"""Runs one item after another: in_progress, its nodes, and how it ended (FACTS §3, §5)."""
+"""Runs one item after another: previews while it is painted, the picture, and how it ended (FACTS §3, §5)."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import traceback
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import numpy as np
 
-from service.demo.context import Context, NodeError, Tensors
-from service.demo.events import Events
-from service.demo.graph import Execution, Prepared
-from service.demo.images import Images, Source
-from service.demo.invocations import invoke
-from service.demo.items import Item, PoisonError, without_nulls
-from service.demo.models import Models
-from service.demo.queue import Queue
+from service.demo import painter, png
+from service.demo.answers import new_id
+from service.demo.images import Images
+from service.demo.painter import Scene
+from service.demo.png import Pixels
+from service.demo.queue import Item, Queue, Tell
 
 Json = dict[str, Any]
-BeforeNode = Callable[[Item, Prepared], Awaitable[None]]
 
-_CACHE_SIZE = 512
+_PREVIEW_SCALE = 8
 
 
 class CanceledError(Exception):
     """The item has ended while it ran; its node stops at its next step."""
 
 
-class NodeCache:
-    """Results of nodes with `use_cache`, by all their inputs (FACTS §4, §5). Forgets images that are deleted."""
+@dataclass(frozen=True)
+class Picture:
+    """What is painted, at a size; over a source as far as the strength says."""
 
-    def __init__(self) -> None:
-        self._results: OrderedDict[bytes, Json] = OrderedDict()
+    scene: Scene
+    width: int
+    height: int
+    strength: float = 1.0
 
-    @staticmethod
-    def _key(invocation: Json) -> bytes:
-        return msgspec.json.encode({name: value for name, value in invocation.items() if name != "id"})
+    def paint(self, source: Pixels | None, scale: int = 1) -> Pixels:
+        """At a fraction of its size, where asked. CPU work: call it in a thread."""
+        width, height = max(1, self.width // scale), max(1, self.height // scale)
+        painted = painter.paint(self.scene, width, height)
+        if source is None:
+            return painted
+        under = png.filling(source, width, height)
+        share = np.float32(min(1.0, max(0.0, self.strength)))
+        return np.asarray(under + (painted.astype(np.float32) - under) * share, np.uint8)
 
-    def get(self, invocation: Json) -> Json | None:
-        return self._results.get(self._key(invocation)) if invocation["use_cache"] else None
+    def preview(self, small: Pixels, progress: float) -> Json:
+        """The preview in an event: a JPEG at an eighth of the size."""
+        jpeg = png.encode_jpeg(painter.half_done(small, self.scene, progress))
+        url = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+        return {"width": self.width, "height": self.height, "dataURL": url}
 
-    def put(self, invocation: Json, result: Json) -> None:
-        if invocation["use_cache"]:
-            self._results[self._key(invocation)] = result
-            if len(self._results) > _CACHE_SIZE:
-                self._results.popitem(last=False)
 
-    def forget_image(self, image_name: str) -> None:
-        name = image_name.encode()
-        for key in [key for key, result in self._results.items() if name in msgspec.json.encode(result)]:
-            del self._results[key]
+class Run:
+    """One node of one item while it runs."""
+
+    def __init__(self, processor: Processor, item: Item, source_id: str, invocation: Json) -> None:
+        self.processor, self.item, self.source_id, self.invocation = processor, item, source_id, invocation
+
+    async def tell(self, name: str, **more: Any) -> None:
+        """`name` is started, progress, complete or error."""
+        named = {"session_id": self.item.session_id, "invocation": self.invocation}
+        told = self.item.event() | named | {"invocation_source_id": self.source_id} | more
+        await self.processor.tell(f"invocation_{name}", told)
+
+    def check(self) -> None:
+        if self.item.status != "in_progress":
+            raise CanceledError
+
+    async def progress(self, message: str, percentage: float | None = None, image: Json | None = None) -> None:
+        """A progress event; when the item is over by then it is its last, told all the same (FACTS §3)."""
+        await self.tell("progress", message=message, percentage=percentage, image=image, device=None)
+        self.check()
+
+    async def show_steps(self, picture: Picture, source: Pixels | None, steps: int) -> None:
+        """One event a step and one at 0.0 (FACTS §5)."""
+        small = await asyncio.to_thread(picture.paint, source, _PREVIEW_SCALE)
+        for step in range(steps + 1 if steps else 0):
+            if step and self.processor.step_seconds:
+                await asyncio.sleep(self.processor.step_seconds)
+            preview = await asyncio.to_thread(picture.preview, small, step / steps)
+            await self.progress("Denoising", step / steps, preview)
+
+    async def save(self, pixels: Pixels, graph: Json) -> Json:
+        """The node's result. The file holds metadata where the node has some, the workflow, and always the graph."""
+        await self.progress("Saving image")
+        parts = {"metadata": self.invocation.get("metadata"), "workflow": self.item.workflow, "graph": graph}
+        texts = {f"invokeai_{name}": msgspec.json.encode(part).decode() for name, part in parts.items() if part}
+        data = await asyncio.to_thread(png.encode_png, pixels, texts)
+        image = self.processor.images.keep(
+            data,
+            texts,
+            is_intermediate=self.invocation.get("is_intermediate", False),
+            session_id=self.item.session_id,
+            node_id=self.invocation["id"],
+            user_id=self.item.user_id,
+        )
+        shown = {"image": {"image_name": image.image_name}, "width": image.width, "height": image.height}
+        return shown | {"type": "image_output"}
 
 
 class Processor:
     """Runs items, one in each task of `run`, which never ends by itself; cancel the task to stop."""
 
     def __init__(
-        self,
-        queue: Queue,
-        events: Events,
-        images: Images,
-        models: Models,
-        *,
-        step_seconds: float,
-        before_node: BeforeNode,
-        has_board: Callable[[str], bool],
+        self, queue: Queue, images: Images, models: Mapping[str, Json], tell: Tell, *, step_seconds: float
     ) -> None:
-        self._queue, self._events, self._images, self._models = queue, events, images, models
-        self._step_seconds = step_seconds
-        self._before_node = before_node
-        self._has_board = has_board
-        self._tensors = Tensors()
-        self.cache = NodeCache()
+        self.queue, self.images, self.models, self.tell = queue, images, models, tell
+        self.step_seconds = step_seconds
 
     async def run(self) -> None:
         while True:
-            self._queue.changed.clear()
-            item = self._queue.next_pending() if self._queue.started else None
+            self.queue.changed.clear()
+            item = self.queue.next_pending()
             if item is None:
-                await self._queue.changed.wait()
+                await self.queue.changed.wait()
                 continue
-            try:
-                graph = item.graph()
-            except PoisonError:
-                await self._queue.changed.wait()
-                continue
-            await self._queue.start(item)
-            await self._run_item(item, graph)
+            await self.queue.start(item)
+            await self.run_item(item)
 
-    async def _run_item(self, item: Item, graph: Json) -> None:
-        execution = Execution(graph)
-        status, error = "completed", None
-        failed: tuple[Prepared, Json] | None = None
+    async def run_item(self, item: Item) -> None:
+        results: Json = {}
+        status, error = "completed", {}
         try:
-            for prepared in execution.steps():
-                self._check(item)
-                try:
-                    await self._run_node(item, execution, prepared)
-                except CanceledError:
-                    raise
-                except Exception as problem:  # noqa: BLE001 whatever a node raises fails its item
-                    error = _error(problem)
-                    failed = prepared, error
-                    execution.fail(prepared, error["error_traceback"])
-                    status = "failed"
-                    break
+            await self._generate(item, item.graph(), results)
         except CanceledError:
             status = "canceled"
-        await self._queue.finish(item, status, execution.session(item.session_id), error)
-        if failed:  # after the status event, which says the same (FACTS §3)
-            await self._events.invocation("error", item, failed[0].shown, failed[0].source_id, **failed[1])
+        except Exception as problem:  # noqa: BLE001 any error of a node fails its item
+            status, error = "failed", error_of(problem)
+        await self.queue.finish(item, status, self.queue.session(item, results), error)
 
-    def _check(self, item: Item) -> None:
-        if item.status != "in_progress" or item.item_id not in self._queue.items:
-            raise CanceledError
+    async def _generate(self, item: Item, graph: Json, results: Json) -> None:
+        """Of a graph of Darkroom's. Only denoising and the output are told of: the other nodes take no time."""
+        denoise, output, noise = (_node(graph, kind) for kind in ("denoise_latents", "l2i", "noise"))
+        named = next((node["image"]["image_name"] for node in graph["nodes"].values() if "image" in node), None)
+        source = await asyncio.to_thread(self.images.pixels, named) if named else None
+        metadata = _metadata(graph)
+        strength = 1 - denoise.get("denoising_start", 0)
+        loras = [node for node in graph["nodes"].values() if node["type"] == "lora_selector"]
+        scene = self.with_loras(Scene(metadata["positive_prompt"], metadata["seed"]), loras)
+        picture = Picture(scene, noise["width"], noise["height"], strength)
 
-    async def _run_node(self, item: Item, execution: Execution, prepared: Prepared) -> None:
-        await self._before_node(item, prepared)
-        self._check(item)
-        await self._events.invocation("started", item, prepared.shown, prepared.source_id)
-        result = self.cache.get(prepared.invocation)
-        if result is None:
-            result = await invoke(self._context(item, execution, prepared))
-            self._check(item)
-            self.cache.put(prepared.invocation, result)
-        execution.complete(prepared, result)
-        await self._events.invocation("complete", item, prepared.shown, prepared.source_id, result=result)
-        await asyncio.sleep(0)
+        run = Run(self, item, denoise["id"], denoise | {"id": new_id()})
+        await run.tell("started")
+        await run.show_steps(picture, source, round(denoise["steps"] * strength))
+        await run.tell("complete", result={"type": "latents_output"})
+        run = Run(self, item, output["id"], output | {"id": new_id(), "metadata": metadata})
+        await run.tell("started")
+        result = await run.save(await asyncio.to_thread(picture.paint, source), graph)
+        run.check()
+        results[run.invocation["id"]] = result
+        await run.tell("complete", result=result)
 
-    def _context(self, item: Item, execution: Execution, prepared: Prepared) -> Context:
-        async def progress(message: str, percentage: float | None = None, image: Json | None = None) -> None:
-            """A progress event; when the item is over by then it is its last, told all the same (FACTS §3)."""
-            more = {"message": message, "percentage": percentage, "image": image, "device": None}
-            await self._events.invocation("progress", item, prepared.shown, prepared.source_id, **more)
-            self._check(item)
-
-        async def load(model: Json, submodel: str) -> None:
-            await progress(f"Loading model {model['name']} ({submodel})")
-            config = self._models.get(model["key"]) or {}
-            await self._events.model_load("started", config, submodel, item.user_id)
-            await self._events.model_load("complete", config, submodel, item.user_id)
-
-        return Context(
-            prepared=prepared,
-            models=self._models,
-            images=self._images,
-            tensors=self._tensors,
-            source=Source(session_id=item.session_id, user_id=item.user_id),
-            texts=_texts(item, execution, prepared),
-            has_board=self._has_board,
-            step_seconds=self._step_seconds,
-            progress=progress,
-            load=load,
-        )
+    def with_loras(self, scene: Scene, loras: list[Json]) -> Scene:
+        """A LoRA adds its trigger phrases to the prompt; one for mist thickens the air by its weight."""
+        prompt, mist = scene.prompt, 0.0
+        for lora in loras:
+            phrases = self.models[lora["lora"]["key"]].get("trigger_phrases") or []
+            prompt = " ".join([prompt, *phrases])
+            mist += max(0.0, lora["weight"]) if "mist" in phrases else 0.0
+        return Scene(prompt, scene.seed, min(1.0, mist))
 
 
-def _texts(item: Item, execution: Execution, prepared: Prepared) -> dict[str, str]:
-    """The PNG's text chunks: metadata where the node has some, the workflow, and always the graph (FACTS §7)."""
-    parts = {
-        "invokeai_metadata": prepared.invocation.get("metadata"),
-        "invokeai_workflow": item.work.workflow,
-        "invokeai_graph": without_nulls(execution.graph),
+def _node(graph: Json, kind: str) -> Json:
+    return next(node for node in graph["nodes"].values() if node["type"] == kind)
+
+
+def _metadata(graph: Json) -> Json:
+    """What the metadata node is given, by its own fields and by edges from nodes of one value."""
+    node = _node(graph, "core_metadata")
+    values = {
+        edge["destination"]["field"]: graph["nodes"][edge["source"]["node_id"]]["value"]
+        for edge in graph["edges"]
+        if edge["destination"]["node_id"] == node["id"]
     }
-    return {name: msgspec.json.encode(part).decode() for name, part in parts.items() if part is not None}
+    own = {"id", "type", "is_intermediate", "use_cache"}
+    given = {key: value for key, value in (node | values).items() if key not in own and value is not None}
+    return given | {"app_version": "6.14.2"}
 
 
-def _error(problem: Exception) -> Json:
-    if isinstance(problem, NodeError):
-        kind, trace = problem.kind, f"Traceback (most recent call last):\n{problem.kind}: {problem}\n"
-    else:
-        kind, trace = type(problem).__name__, "".join(traceback.format_exception(problem))
-    return {"error_type": kind, "error_message": str(problem), "error_traceback": trace}
+def error_of(problem: Exception) -> Json:
+    trace = "".join(traceback.format_exception(problem))
+    return {"error_type": type(problem).__name__, "error_message": str(problem), "error_traceback": trace}

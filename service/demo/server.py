@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
-from datetime import datetime
-from email.utils import format_datetime
+from collections import defaultdict
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import socketio
 from aiohttp import web
 
-from service.demo import clock
-from service.demo.access import Access, User
-from service.demo.app_routes import AppRoutes
-from service.demo.boards import Boards
-from service.demo.events import Event, Events
-from service.demo.graph import Prepared
-from service.demo.http import Handler, answer_like_invokeai
-from service.demo.image_routes import ImageRoutes
-from service.demo.images import Images
-from service.demo.items import Item
-from service.demo.models import DEMO_MODELS, Models
+from service.access.origin import SAFE_METHODS, OwnNames, refusal
+from service.config.settings import LOOPBACK_NAMES
+from service.demo.answers import Handler, answer_problems, json_answer
+from service.demo.images import ImageRoutes, Images
+from service.demo.models import DEMO_MODELS
 from service.demo.processor import Processor
 from service.demo.queue import Queue
 from service.demo.queue_routes import QueueRoutes
@@ -31,38 +24,35 @@ from service.demo.store import Store
 
 Json = dict[str, Any]
 
+VERSION: Final = "6.14.2"
+OWN: Final = OwnNames(frozenset(LOOPBACK_NAMES), any_address=True)
+"""Tests start such a server at other addresses; a page of another site has a name, never only an address."""
+
 _log = logging.getLogger("darkroom.demo")
 _LARGEST_BODY = 256 * 1024 * 1024
 
 
-@dataclass
-class Socket:
-    """A connected client: who it is, and the queues it subscribed to."""
+class Event(NamedTuple):
+    """One event on its way to the sockets."""
 
-    user: User
-    queues: set[str]
+    name: str
+    payload: Json
 
 
 class DemoServer:
     """Speaks as InvokeAI 6.14.2 and draws hills. Runs in the caller's event loop; pictures are drawn in threads.
 
     `folder` holds everything that outlives `stop`. `step_seconds` is how long one denoising step takes.
-    After `start` the parts are there to look at: `queue`, `images`, `models`, `sockets`.
+    After `start` the parts are there to look at: `queue`, `images`, `models`.
     """
 
-    labelled = True
     devices = 1
     """How many items run at a time."""
 
-    def __init__(self, folder: Path, *, step_seconds: float = 0.15, max_queue_size: int = 10_000) -> None:
-        self.folder = folder
-        self.step_seconds = step_seconds
-        self.max_queue_size = max_queue_size
-        self.models = Models(DEMO_MODELS)
-        self.access = Access()
-        self.sockets: dict[str, Socket] = {}
-        self.url = ""
-        self.host, self.port = "", 0
+    def __init__(self, folder: Path, *, step_seconds: float = 0.15) -> None:
+        self.folder, self.step_seconds = folder, step_seconds
+        self.models: dict[str, Json] = {model["key"]: model for model in DEMO_MODELS}
+        self.url, self.host, self.port = "", "", 0
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None
         self._workers: list[asyncio.Task[None]] = []
@@ -70,30 +60,44 @@ class DemoServer:
     # -- what a subclass may change
 
     def now(self) -> datetime:
-        return clock.now()
+        return datetime.now(UTC)
 
     def middlewares(self) -> list[Any]:
         """Around every request, outermost first."""
-        return [refuse_polling, answer_like_invokeai]
+        return [refuse_elsewhere, answer_problems]
+
+    def make_parts(self) -> None:
+        """`queue` and `images` over the store, and the `processor` of both."""
+        self.queue = Queue(self.store, self.tell, self.now)
+        self.images = Images(self.store, self.folder, self.now)
+        self.processor = Processor(self.queue, self.images, self.models, self.tell, step_seconds=self.step_seconds)
+
+    def routes(self) -> list[Any]:
+        """REST over each part."""
+        return [QueueRoutes(self.queue), ImageRoutes(self.images)]
 
     def add_routes(self, app: web.Application) -> None:
-        """Routes beside the usual ones; the first that matches wins."""
+        """All of REST."""
+        app.router.add_get("/api/v1/app/version", self.get_version, allow_head=False)
+        app.router.add_get("/openapi.json", self.get_openapi, allow_head=False)
+        app.router.add_get("/api/v2/models/", self.get_models, allow_head=False)
+        for routes in self.routes():
+            routes.add_to(app)
 
-    async def before_node(self, item: Item, prepared: Prepared) -> None:
-        """Awaited before each node of each item."""
+    async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Each answer's headers."""
+        response.headers["X-Darkroom-Demo"] = "1"
 
     async def deliver(self, event: Event) -> None:
-        """Sends one event to every socket it is for."""
-        for sid, socket in list(self.sockets.items()):
-            seen = self.access.event_for(socket.user, event)
-            if seen is not None:
-                await self.sio.emit(seen.name, seen.payload, to=sid)
+        """Sends one event to every socket; they get those of all queues, subscribed or not (FACTS §2)."""
+        await self.sio.emit(event.name, event.payload)
 
-    # -- life
+    # -- its life
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
         """Listens and runs what is pending; the URL, without a trailing slash. OSError if the port is taken."""
-        self._build()
+        self.store = Store(self.folder / "demo.sqlite")
+        self.make_parts()
         self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         for _ in range(self.devices):
@@ -116,7 +120,7 @@ class DemoServer:
         self.url = f"http://{self.host}:{self.port}"
 
     def drop_connections(self) -> None:
-        """Cuts every connection, HTTP and socket, without a goodbye."""
+        """Cuts every connection, HTTP and socket, without closing it first."""
         for connection in self._runner.server.connections if self._runner and self._runner.server else ():
             if connection.transport is not None:
                 connection.transport.abort()
@@ -133,77 +137,59 @@ class DemoServer:
             await self._runner.cleanup()
             self._runner = None
             self.store.close()
-        self.sockets.clear()
-
-    def _build(self) -> None:
-        self.store = Store(self.folder / "demo.sqlite")
-        self.events = Events(self.deliver, self.now)
-        self.queue = Queue(self.store, self.events, self.now, self.max_queue_size)
-        self.images = Images(self.store, self.folder, self.now)
-        self.boards = Boards(self.store, self.images, self.access, self.now)
-        self.processor = Processor(
-            self.queue,
-            self.events,
-            self.images,
-            self.models,
-            step_seconds=self.step_seconds,
-            before_node=self.before_node,
-            has_board=self.boards.exists,
-        )
-
-    # -- wiring
 
     def _app(self) -> web.Application:
         app = web.Application(middlewares=self.middlewares(), client_max_size=_LARGEST_BODY)
-        app.on_response_prepare.append(self._on_prepare)
+        app.on_response_prepare.append(self.prepare)
         self.sio = socketio.AsyncServer(
             async_mode="aiohttp", transports=["websocket"], ping_interval=25, ping_timeout=20
         )
         self.sio.attach(app, socketio_path="ws/socket.io")
-        self.sio.on("connect", self._on_connect)
-        self.sio.on("disconnect", self._on_disconnect)
-        self.sio.on("subscribe_queue", self._on_subscribe)
-        self.sio.on("unsubscribe_queue", self._on_unsubscribe)
+        self.sio.on("subscribe_queue", _acknowledge)
+        self.sio.on("unsubscribe_queue", _acknowledge)
         self.add_routes(app)
-        AppRoutes(self.models, self.access, labelled=self.labelled).add_to(app)
-        self.access.add_to(app)
-        QueueRoutes(self.queue, self.access).add_to(app)
-        ImageRoutes(self.images, self.processor.cache, self.access).add_to(app)
-        self.boards.add_to(app)
         return app
 
-    async def _on_prepare(self, request: web.Request, response: web.StreamResponse) -> None:
-        response.headers["Server"] = "uvicorn"
-        as_text = response.content_type in ("application/json", "text/html")
-        response.headers["Vary"] = "Origin, Accept-Encoding" if as_text else "Origin"
-        response.headers["Date"] = format_datetime(self.now(), usegmt=True)
-        if self.labelled:
-            response.headers["X-Darkroom-Demo"] = "1"
+    # -- what it says of itself
 
-    async def _on_connect(self, sid: str, environ: Json, auth: Any = None) -> None:
-        user = self.access.connect(environ, auth)
-        if user is None:
-            raise socketio.exceptions.ConnectionRefusedError("Connection rejected by server")
-        self.sockets[sid] = Socket(user, set())
+    async def tell(self, name: str, payload: Json) -> None:
+        await self.deliver(Event(name, {"timestamp": int(self.now().timestamp())} | payload))
 
-    async def _on_disconnect(self, sid: str, reason: str = "") -> None:
-        self.sockets.pop(sid, None)
+    async def get_version(self, request: web.Request) -> web.Response:
+        return json_answer({"version": VERSION, "demo": True})
 
-    async def _on_subscribe(self, sid: str, data: Any) -> None:
-        if sid in self.sockets and isinstance(data, dict) and isinstance(data.get("queue_id"), str):
-            self.sockets[sid].queues.add(data["queue_id"])
+    async def get_openapi(self, request: web.Request) -> web.Response:
+        """The routes it has; the schemas are left out."""
+        return json_answer({"openapi": "3.1.0", "paths": route_list(request.app)})
 
-    async def _on_unsubscribe(self, sid: str, data: Any) -> None:
-        if sid in self.sockets and isinstance(data, dict):
-            self.sockets[sid].queues.discard(data.get("queue_id", ""))
+    async def get_models(self, request: web.Request) -> web.Response:
+        return json_answer({"models": list(self.models.values())})
+
+
+def route_list(app: web.Application) -> dict[str, Json]:
+    """`{path: {method: {}}}` of everything under /api, as `/openapi.json` lists it."""
+    paths: defaultdict[str, Json] = defaultdict(dict)
+    for route in app.router.routes():
+        if route.resource is not None and route.resource.canonical.startswith("/api"):
+            paths[route.resource.canonical][route.method.lower()] = {}
+    return dict(paths)
 
 
 @web.middleware
-async def refuse_polling(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The polling transport fails as the real one's does (FACTS §1)."""
-    if request.path.startswith("/ws/socket.io") and request.query.get("transport") != "websocket":
-        return web.Response(status=500, text="Internal Server Error")
-    return await handler(request)
+async def refuse_elsewhere(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The demo's pictures are Darkroom's own: no page of another site may ask for them or delete them."""
+    is_socket = "upgrade" in request.headers.get("Connection", "").lower()
+    reason = refusal(
+        ((name.lower(), value) for name, value in request.raw_headers),
+        changes=is_socket or request.method not in SAFE_METHODS,
+        scheme=request.scheme,
+        own=OWN,
+    )
+    return await handler(request) if reason is None else web.Response(status=403, text=reason)
+
+
+async def _acknowledge(sid: str, data: Any) -> None:
+    """Whether it subscribed makes no difference."""
 
 
 def _report(worker: asyncio.Task[None]) -> None:

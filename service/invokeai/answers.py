@@ -1,16 +1,19 @@
-"""The envelopes of REST answers, opened by the client (FACTS §7), and what they say of the server."""
+"""Structs of InvokeAI's REST answers that only the client sees (FACTS §7), and ServerInfo."""
 
 from __future__ import annotations
+
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from service.invokeai.events import Int64, QueueCounts
+from service.invokeai.bounds import Id, Int64
+from service.invokeai.events import BatchStatus, ImageDTO, QueueCounts
 
 
 class ServerInfo(Struct, frozen=True):
-    """Read anew on each connect. `routes` are OpenAPI paths, e.g. `/api/v1/queue/{queue_id}/item_ids`: all there are
-    where the server has `listed` them, else those of `versions.SINCE` that its version has."""
+    """What a server can do, read at each connect. `routes` are OpenAPI paths, e.g. `/api/v1/queue/{queue_id}/item_ids`:
+    all of its routes if the server has `listed` them, else those of `versions.SINCE` that its version has."""
 
     version: str
     routes: frozenset[str]
@@ -20,7 +23,7 @@ class ServerInfo(Struct, frozen=True):
 
 
 class Version(Struct):
-    """`demo` is the mark of Darkroom's own stand-in."""
+    """`demo` marks Darkroom's own demo server."""
 
     version: str
     demo: bool = False
@@ -45,25 +48,25 @@ class QueueAndProcessor(Struct):
 
 
 class Batch(Struct):
-    batch_id: str
+    batch_id: Id
 
 
 class Enqueued(Struct):
     """`item_ids` come in either order; older servers have none (FACTS §3, §11, §12)."""
 
-    enqueued: int
-    requested: int
+    enqueued: Int64
+    requested: Int64
     batch: Batch
     item_ids: list[Int64] | None = None
 
 
 class ItemIds(Struct):
-    item_ids: list[int]
+    item_ids: list[Int64]
 
 
 class ListedItem(Struct):
-    item_id: int
-    priority: int = 0
+    item_id: Int64
+    priority: Int64 = 0
 
 
 class ListPage(Struct):
@@ -72,29 +75,29 @@ class ListPage(Struct):
 
 
 class Canceled(Struct):
-    canceled: int
+    canceled: Int64
 
 
 class Retried(Struct):
-    retried_item_ids: list[int]
+    retried_item_ids: list[Int64]
 
 
 class Models(Struct):
     models: list[msgspec.Raw]
-    """Each a `Model`, read one by one."""
+    """Each is a `Model`, decoded one by one."""
 
 
 class ListedImages(Struct):
-    """A page of images as it came; each item an `ImageDTO`, read one by one."""
+    """A page of images, not yet decoded. Each item is an `ImageDTO`, decoded one by one."""
 
     items: list[msgspec.Raw]
-    total: int
-    limit: int
-    offset: int
+    total: Int64
+    limit: Int64
+    offset: Int64
 
 
 class NamedImage(Struct):
-    """As much of an image's record as tells which it is."""
+    """The name from an image's record."""
 
     image_name: str
 
@@ -108,13 +111,33 @@ class Named(Struct):
 
 
 class Newest(Struct):
-    """The newest images, by name alone, and how many there are."""
+    """The names of the newest images, and the total."""
 
     items: list[Named]
-    total: int
+    total: Int64
 
 
 class Total(Struct):
-    """A page of which only the count matters."""
+    """The total of a page."""
 
-    total: int
+    total: Int64
+
+
+SHORT: Final = 4 * 1024 * 1024
+MANY_NAMES: Final = 64 * 1024 * 1024
+LONGEST: Final[dict[Any, int]] = {
+    Version: SHORT,
+    AuthStatus: SHORT,
+    QueueAndProcessor: SHORT,
+    BatchStatus: SHORT,
+    Enqueued: SHORT,
+    Canceled: SHORT,
+    Retried: SHORT,
+    Newest: SHORT,
+    Total: SHORT,
+    ImageDTO: SHORT,
+    ImageNames: MANY_NAMES,
+    list[ListedItem]: MANY_NAMES,
+}
+"""Longest answer in bytes, for types that differ from the default: a few values, the names of a million images, or a
+whole queue of items with their graphs."""

@@ -1,139 +1,175 @@
-"""What InvokeAI says, in events and REST answers: what we use, optional where some version lacks it (FACTS §11)."""
+"""Structs of InvokeAI's queue events and REST records, with the fields that we use (FACTS §11)."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import datetime
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]
-Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-Id = Annotated[str, msgspec.Meta(max_length=500)]
-"""Of a batch or a session; a uuid unless its maker chose another."""
-IDS = ("batch_id", "session_id")
-LONGEST_NAME = 255
+from service.invokeai.bounds import (
+    LONGEST_EVENT,
+    LONGEST_NAME,
+    LONGEST_RESULT,
+    MOST_IDS,
+    MOST_NAMES,
+    Id,
+    Int32,
+    Int64,
+    Name,
+    SessionId,
+    Word,
+    cut,
+    in_utc,
+    is_image_name,
+    label,
+    printable,
+)
 
 REDACTED = "redacted"
-"""What multiuser servers put in place of another user's ids (FACTS §9)."""
+"""Multiuser servers put this in place of another user's ids (FACTS §9)."""
+
+CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
+    "batch_id": printable,
+    "session_id": printable,
+    "created_at": in_utc,
+    "started_at": in_utc,
+    "completed_at": in_utc,
+    "error_type": label,
+    "error_message": cut,
+    "message": label,
+    "device": label,
+}
+"""What to do with a field of this name. A ValueError makes its struct malformed."""
+
+NOTHING: Final = msgspec.Raw(b"null")
+
+_checked: dict[type, tuple[tuple[str, Callable[[Any], Any]], ...]] = {}
 
 
-class Said(Struct, frozen=True, kw_only=True):
-    """Base of everything InvokeAI says. Its times come without a zone and mean UTC (FACTS §7). What the database cannot
-    hold is malformed: larger numbers, ids with characters that cannot be printed, times beyond the year 9999."""
+class InvokeStruct(Struct, frozen=True, kw_only=True):
+    """Base of all structs from InvokeAI. A value that the database cannot hold makes it malformed: too large numbers,
+    too long names, ids with unprintable characters, times beyond the year 9999. Texts are cut."""
 
     def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
+        kind = type(self)
+        checks = _checked.get(kind)
+        if checks is None:
+            checks = tuple((name, CHECKS[name]) for name in self.__struct_fields__ if name in CHECKS)
+            _checked[kind] = checks
+        for name, check in checks:
             value = getattr(self, name)
-            if isinstance(value, datetime):
-                force_setattr(self, name, _in_utc(value))
-            elif name in IDS and isinstance(value, str) and not value.isprintable():
-                raise ValueError(f"{name} has characters that cannot be printed")
-
-
-def _in_utc(moment: datetime) -> datetime:
-    if moment.tzinfo is None:
-        return moment.replace(tzinfo=UTC)
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("a time beyond the year 9999, or before the year 1") from None
-
-
-def is_image_name(name: str) -> bool:
-    """Names are one segment of a path, and text that a database can hold."""
-    return 0 < len(name) <= LONGEST_NAME and name.isprintable() and not {"/", "\\"} & set(name)
+            if value is not None:
+                kept = check(value)
+                if kept is not value:
+                    force_setattr(self, name, kept)
 
 
 def image_names(result: Any) -> tuple[str, ...]:
-    """Every `{image_name}` anywhere in a node's result, in order, each once (rule 4)."""
+    """Every `{image_name}` anywhere in a node's result, in order, each once (sighted is not made); at most
+    MOST_NAMES."""
     names: dict[str, None] = {}
     waiting = [result]
-    while waiting:
+    while waiting and len(names) < MOST_NAMES:
         value = waiting.pop()
         if isinstance(value, dict):
             name = value.get("image_name")
             if isinstance(name, str) and name:
-                names[name] = None
+                names[name[: LONGEST_NAME + 1]] = None  # so that a longer name stays invalid
             waiting.extend(reversed(value.values()))
         elif isinstance(value, list):
             waiting.extend(reversed(value))
     return tuple(names)
 
 
-# --- Parts ---
+def _names_told(results: Iterable[msgspec.Raw]) -> tuple[str, ...]:
+    """The image names in several nodes' results. A result that is longer than any real one is skipped: the gallery
+    tells of its images."""
+    names: dict[str, None] = {}
+    for result in results:
+        if len(memoryview(result)) <= LONGEST_RESULT and len(names) < MOST_NAMES:
+            names.update(dict.fromkeys(image_names(msgspec.json.decode(result))))
+    return tuple(names)[:MOST_NAMES]
 
 
-class QueueCounts(Said, frozen=True, kw_only=True):
-    """The queue as a whole, with the item it runs now."""
-
-    item_id: int | None = None
-    batch_id: str | None = None
-    session_id: str | None = None
-    pending: int = 0
-    in_progress: int = 0
-    waiting: int = 0
-    completed: int = 0
-    failed: int = 0
-    canceled: int = 0
-    total: int = 0
+# --- Parts of events ---
 
 
-class Invocation(Said, frozen=True, kw_only=True):
-    """The node that runs; its other inputs are left out."""
+class QueueCounts(InvokeStruct, frozen=True, kw_only=True):
+    """Counts of the whole queue, and the item that it runs now."""
 
-    id: str
-    type: str
-    is_intermediate: bool = False
+    item_id: Int64 | None = None
+    pending: Int64 = 0
+    in_progress: Int64 = 0
+    waiting: Int64 = 0
+    completed: Int64 = 0
+    failed: Int64 = 0
+    canceled: Int64 = 0
+    total: Int64 = 0
 
 
-class PreviewImage(Said, frozen=True, kw_only=True):
+class PreviewImage(InvokeStruct, frozen=True, kw_only=True):
     """Width and height are the final picture's; the JPEG in `dataURL` is smaller (FACTS §5)."""
 
-    width: int
-    height: int
+    width: Int32
+    height: Int32
     dataURL: str  # noqa: N815 (InvokeAI's name)
 
 
-class FieldValue(Said, frozen=True, kw_only=True):
-    """What a batch's `data` put into a node of this item."""
+class FieldValue(InvokeStruct, frozen=True, kw_only=True):
+    """A value that a batch's `data` put into a node of this item, if it is short: a number, a name."""
 
-    node_path: str
-    field_name: str
+    node_path: Name
+    field_name: Name
     value: Any = None
+
+
+LONGEST_VALUE = 1000
+MOST_VALUES = 100
+
+
+def _values_told(told: list[msgspec.Raw] | None) -> tuple[FieldValue, ...]:
+    """The values that can be read and are short."""
+    values = []
+    for value in (told or ())[:MOST_VALUES]:
+        if len(memoryview(value)) <= LONGEST_VALUE:
+            with suppress(msgspec.ValidationError):
+                values.append(msgspec.json.decode(value, type=FieldValue))
+    return tuple(values)
 
 
 # --- Queue events (FACTS §2) ---
 
 
-class QueueEvent(Said, frozen=True, kw_only=True):
-    queue_id: str
-    timestamp: int = 0
+class QueueEvent(InvokeStruct, frozen=True, kw_only=True):
+    queue_id: Name
 
 
 class BatchEnqueued(QueueEvent, frozen=True, kw_only=True):
     batch_id: Id
-    enqueued: int = 0
-    requested: int = 0
-    origin: str | None = None
-    user_id: str | None = None
+    enqueued: Int64 = 0
+    requested: Int64 = 0
+    origin: Name | None = None
+    user_id: Name | None = None
 
 
 class ItemEvent(QueueEvent, frozen=True, kw_only=True):
     item_id: Int64
     batch_id: Id
     session_id: Id
-    origin: str | None = None
-    destination: str | None = None
-    user_id: str | None = None
+    origin: Name | None = None
+    destination: Name | None = None
+    user_id: Name | None = None
 
 
 class ItemStatusChanged(ItemEvent, frozen=True, kw_only=True):
     """`status_sequence` is missing before 6.13; `waiting` exists since 6.14 (FACTS §11)."""
 
-    status: str
+    status: Word
     status_sequence: Int32 | None = None
     error_type: str | None = None
     error_message: str | None = None
@@ -144,8 +180,7 @@ class ItemStatusChanged(ItemEvent, frozen=True, kw_only=True):
 
 
 class InvocationEvent(ItemEvent, frozen=True, kw_only=True):
-    invocation: Invocation | None = None
-    invocation_source_id: str = ""
+    """An event of one node of an item."""
 
 
 class InvocationStarted(InvocationEvent, frozen=True, kw_only=True):
@@ -162,16 +197,15 @@ class InvocationProgress(InvocationEvent, frozen=True, kw_only=True):
 
 
 class InvocationComplete(InvocationEvent, frozen=True, kw_only=True):
-    """`image_names` is all that is kept of the node's result."""
+    """The node's result is reduced to `image_names`."""
 
-    result: Any = None
+    result: msgspec.Raw = NOTHING
     image_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.result is not None:
-            force_setattr(self, "image_names", image_names(self.result))
-            force_setattr(self, "result", None)
+        force_setattr(self, "image_names", _names_told([self.result]))
+        force_setattr(self, "result", NOTHING)
 
 
 class InvocationError(InvocationEvent, frozen=True, kw_only=True):
@@ -180,23 +214,19 @@ class InvocationError(InvocationEvent, frozen=True, kw_only=True):
 
 
 class ItemsCanceled(QueueEvent, frozen=True, kw_only=True):
-    canceled_item_ids: list[int]
+    canceled_item_ids: Annotated[list[Int64], msgspec.Meta(max_length=MOST_IDS)]
 
 
 class ItemsRetried(QueueEvent, frozen=True, kw_only=True):
-    """Names the old items; the new ones show up by themselves (FACTS §3)."""
-
-    retried_item_ids: list[int]
+    """Names the old items. Events of the new ones follow (FACTS §3)."""
 
 
 class QueueCleared(QueueEvent, frozen=True, kw_only=True):
-    user_id: str | None = None
+    pass
 
 
-class ModelsChanged(Said, frozen=True, kw_only=True):
+class ModelsChanged(InvokeStruct, frozen=True, kw_only=True):
     """A model was installed. InvokeAI has no event for a deleted one."""
-
-    key: str | None = None
 
 
 AnyItemEvent = ItemStatusChanged | InvocationStarted | InvocationProgress | InvocationComplete | InvocationError
@@ -216,41 +246,55 @@ EVENTS: dict[str, type[Event]] = {
 }
 
 
-def decode(name: str, payload: Any) -> Event | None:
-    """None for an event we do not use; raises `msgspec.ValidationError` for a malformed one."""
+def decode(name: str, payload: bytes) -> Event | None:
+    """The event; None for one that we do not use. Raises `msgspec.ValidationError` for a malformed one."""
     kind = EVENTS.get(name)
-    return None if kind is None else msgspec.convert(payload, kind)
+    if kind is None:
+        return None
+    if len(payload) > LONGEST_EVENT and kind is not InvocationProgress:
+        raise msgspec.ValidationError(f"{len(payload)} bytes")
+    try:
+        return msgspec.json.decode(payload, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.ValidationError(str(error)) from error
 
 
 # --- REST answers (FACTS §7) ---
 
 
-class SessionResults(Said, frozen=True, kw_only=True):
-    results: dict[str, Any] = {}
+class SessionResults(InvokeStruct, frozen=True, kw_only=True):
+    results: dict[str, msgspec.Raw] = {}
 
 
-class ItemReading(Said, frozen=True, kw_only=True):
-    """What every reading of an item tells. GET omits nulls, the others carry them."""
+class ItemReading(InvokeStruct, frozen=True, kw_only=True):
+    """Fields of every reading of an item. GET omits nulls, the others carry them."""
 
     item_id: Int64
     batch_id: Id
-    status: str
-    origin: str | None = None
-    destination: str | None = None
+    status: Word
+    origin: Name | None = None
+    destination: Name | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
-    parent_item_id: int | None = None
-    user_id: str | None = None
-    field_values: list[FieldValue] | None = None
+    parent_item_id: Int64 | None = None
+    user_id: Name | None = None
+    told_values: list[msgspec.Raw] | None = msgspec.field(default=None, name="field_values")
+    field_values: tuple[FieldValue, ...] = msgspec.field(default=(), name="field_values_read")
+    """The field values that are kept."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        force_setattr(self, "field_values", _values_told(self.told_values))
+        force_setattr(self, "told_values", None)
 
 
 class ItemSummary(ItemReading, frozen=True, kw_only=True):
-    """A reading without session: no session id, no results, no sequence."""
+    """A reading of an item without its session: no session id, no results, no sequence."""
 
 
 class QueueItem(ItemReading, frozen=True, kw_only=True):
-    """`image_names` is all that is kept of the session; empty while the item runs (FACTS §4)."""
+    """A whole item. Its session is reduced to `image_names`, empty while the item runs (FACTS §4)."""
 
     session_id: Id
     status_sequence: Int32 | None = None
@@ -262,16 +306,16 @@ class QueueItem(ItemReading, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.session is not None:
-            force_setattr(self, "image_names", image_names(self.session.results))
-            force_setattr(self, "session", None)
+        results = self.session.results.values() if self.session is not None else ()
+        force_setattr(self, "image_names", _names_told(results))
+        force_setattr(self, "session", None)
 
 
 class BatchStatus(QueueCounts, frozen=True, kw_only=True):
     """An unknown batch is all zeros with a null origin (FACTS §7)."""
 
-    origin: str | None = None
-    destination: str | None = None
+    origin: Name | None = None
+    destination: Name | None = None
 
 
 class QueueStatus(QueueCounts, frozen=True, kw_only=True):
@@ -279,28 +323,25 @@ class QueueStatus(QueueCounts, frozen=True, kw_only=True):
     is_processing: bool = False
 
 
-class EnqueueResult(Said, frozen=True, kw_only=True):
-    """`enqueued` may be less than `requested`, even 0: a full queue. `item_ids` ascend; None before 6.0."""
+class EnqueueResult(InvokeStruct, frozen=True, kw_only=True):
+    """InvokeAI's answer to a batch. `enqueued` is less than `requested`, even 0, if the queue is full. `item_ids`
+    ascend; None before 6.0."""
 
-    batch_id: str
-    enqueued: int
-    requested: int
-    item_ids: list[int] | None = None
+    batch_id: Id
+    enqueued: Int64
+    requested: Int64
+    item_ids: list[Int64] | None = None
 
 
-class ImageDTO(Said, frozen=True, kw_only=True):
+class ImageDTO(InvokeStruct, frozen=True, kw_only=True):
     image_name: str
-    image_category: str
-    image_origin: str
+    image_category: Word
+    image_origin: Word
     width: Int32
     height: Int32
     created_at: datetime
     is_intermediate: bool
-    session_id: Id | None = None
-    node_id: str | None = None
-    starred: bool = False
-    has_workflow: bool = False
-    board_id: str | None = None
+    session_id: SessionId | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -316,7 +357,7 @@ class UnreadableImage(Struct, frozen=True):
 
 
 class ImagePage(Struct, frozen=True, kw_only=True):
-    """Part of a list of images; the `unreadable` ones stood among the `items`."""
+    """Part of a list of images. The `unreadable` ones stood among the `items`."""
 
     items: list[ImageDTO]
     unreadable: list[UnreadableImage]
@@ -326,60 +367,5 @@ class ImagePage(Struct, frozen=True, kw_only=True):
 
     @property
     def listed(self) -> int:
-        """How many of the list it covers."""
+        """How many entries of the list the page covers."""
         return len(self.items) + len(self.unreadable)
-
-
-OF_A_MODEL: dict[str, type] = {
-    "format": str,
-    "variant": str,
-    "submodels": dict,
-    "expert": str,
-    "latent_channels": int,
-    "provider_id": str,
-    "capabilities": dict,
-    "description": str,
-    "default_settings": dict,
-    "trigger_phrases": list,
-}
-"""What some bases have (FACTS §12), by its type; None where InvokeAI says nothing or something else."""
-
-
-class Model(Said, frozen=True, kw_only=True):
-    key: str
-    hash: str
-    name: str
-    base: str
-    type: str
-    format: Any = None
-    variant: Any = None
-    submodels: Any = None
-    expert: Any = None
-    latent_channels: Any = None
-    provider_id: Any = None
-    capabilities: Any = None
-    description: Any = None
-    default_settings: Any = None
-    trigger_phrases: Any = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("key", "hash", "name", "base", "type"):
-            if not _storable(getattr(self, name)):
-                raise ValueError(f"{name} has characters that no database can hold")
-        for name, kind in OF_A_MODEL.items():  # what it can do without
-            value = getattr(self, name)
-            if not isinstance(value, kind) or isinstance(value, bool) or not _storable(value):
-                force_setattr(self, name, None)
-        if not all(isinstance(phrase, str) for phrase in self.trigger_phrases or ()):
-            force_setattr(self, "trigger_phrases", None)
-
-
-def _storable(value: Any) -> bool:
-    """Neither NUL characters nor lone surrogates anywhere in it, nor a number too large for the column."""
-    if isinstance(value, int):
-        return -(2**31) <= value < 2**31
-    try:
-        return b"\\u0000" not in msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        return False

@@ -1,4 +1,4 @@
-"""Image files as a stream."""
+"""Downloading an image file as a stream, with a bound on how slow it may be."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from service.invokeai.transport import describe
 CHUNK = 256 * 1024
 WINDOW = 30.0
 LEAST = 64 * 1024
-"""Bytes that come within a window of waiting, unless the download has as good as stalled: at less than 2 KB a second no
-picture would be whole in time, and a trickle would hold its worker until then."""
+"""Least bytes in a window of waiting. At less than 2 KB a second no picture is whole in time, and it would hold its
+worker until then."""
 
 
 class RemoteFile:
-    """An open download. `content_length` is None when the server does not say, or packs the body."""
+    """An open download. `content_length` is None if the server does not say, or compresses the body."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
@@ -27,7 +27,8 @@ class RemoteFile:
         self.content_length = None if packed else response.content_length
 
     async def iter(self, size: int = CHUNK) -> AsyncIterator[bytes]:
-        """The bytes, at most `size` at a time. `InvokeInterrupted` when the stream breaks, stalls or ends early."""
+        """The bytes, at most `size` at a time. Raises `InvokeInterrupted` when the stream breaks, stalls or
+        ends early."""
         chunks = self._response.content.iter_chunked(size)
         waited, came = 0.0, 0
         try:

@@ -1,4 +1,4 @@
-"""The queue's routes, with the fallbacks older servers need (FACTS §3, §6, §7, §11)."""
+"""REST calls for the queue, with fallbacks for older servers (FACTS §3, §6, §7, §11)."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ ITEMS_PER_CALL = 50
 """A whole item is 21 KB (FACTS §5)."""
 SUMMARIES_PER_CALL = 500
 LIST_PAGE = 500
+MOST_LISTED = 300_000
+"""Items that are read page by page. A server whose list has no end would never be read to the end."""
 
 
 class QueueCalls(Server):
-    """Items and batches."""
+    """Calls for items and batches."""
 
     async def queue_status(self) -> QueueStatus:
         answer = await self._call("GET", self._queue("status"), QueueAndProcessor)
@@ -35,7 +37,7 @@ class QueueCalls(Server):
         )
 
     async def enqueue_batch(self, body: dict[str, Any]) -> EnqueueResult:
-        """Sent once: after `InvokeInterrupted` or `InvokeFailed` the effect is unknown (rule 7)."""
+        """Sent once: after `InvokeInterrupted` or `InvokeFailed` the effect is unknown (idempotent submit)."""
         path = self._queue("enqueue_batch")
         answer = await self._call("POST", path, Enqueued, body=body, idempotent=False)
         ids = None if answer.item_ids is None else sorted(answer.item_ids)
@@ -47,16 +49,16 @@ class QueueCalls(Server):
         return await self._call("GET", self._queue(f"b/{quoted(batch_id)}/status"), BatchStatus)
 
     async def item(self, item_id: int) -> QueueItem:
-        """`InvokeNotFound` means it is gone: pruned, cleared or deleted."""
+        """The item. `InvokeNotFound` means that it is gone: pruned, cleared or deleted."""
         return await self._about(item_id, self._call("GET", self._queue(f"i/{item_id}"), QueueItem))
 
     async def items(self, item_ids: Sequence[int]) -> list[QueueItem]:
-        """Unknown ids are left out, and items that cannot be read or kept."""
+        """Whole items. Unknown ids are left out, and items that cannot be read or kept."""
         return await self._whole_items(item_ids, QueueItem)
 
     async def summaries(self, item_ids: Sequence[int]) -> list[ItemSummary]:
-        """Unknown ids are left out, and items that cannot be read or kept. Before 6.14 they are read from whole
-        items."""
+        """Summaries of items. Unknown ids are left out, and items that cannot be read or kept. Before 6.14 they are
+        made from whole items."""
         return await self._by(
             f"{QUEUE}/item_summaries_by_ids",
             lambda: self._by_ids("item_summaries_by_ids", item_ids, SUMMARIES_PER_CALL, ItemSummary),
@@ -86,14 +88,15 @@ class QueueCalls(Server):
             except (InvokeNotFound, InvokeUnreadable):
                 continue
             except InvokeFailed:
-                # Old servers answer so for an item they do not know. Their list tells, and is long: asked for once.
+                # Old servers answer so for an item they do not know. Their long list tells: it is asked for once.
                 known = set(await self.item_ids()) if known is None else known
                 if item_id in known:
                     raise
         return found
 
     async def _about(self, item_id: int, answer: Awaitable[Found]) -> Found:
-        """Old servers answer 500 for an item they do not know; their list of ids tells it from a failure."""
+        """The item; None if the server does not know it. Old servers answer 500 then: their list of ids tells it from a
+        failure."""
         try:
             return await answer
         except InvokeFailed:
@@ -102,7 +105,7 @@ class QueueCalls(Server):
             raise InvokeNotFound(404, f"queue item {item_id} not found") from None
 
     async def item_ids(self) -> list[int]:
-        """Of all items the queue knows, ended ones too, ascending."""
+        """Ids of all items the queue knows, ended ones too, ascending."""
         return sorted(await self._by(f"{QUEUE}/item_ids", self._all_ids, self._ids_of_items))
 
     async def _all_ids(self) -> list[int]:
@@ -110,35 +113,41 @@ class QueueCalls(Server):
         return (await self._call("GET", self._queue("item_ids"), ItemIds, query=query)).item_ids
 
     async def _ids_of_items(self) -> list[int]:
-        items = await self._by(f"{QUEUE}/list", self._listed, self._list_all)
-        return [item.item_id for item in items]
+        return await self._by(f"{QUEUE}/list", self._listed, self._list_all)
 
-    async def _list_all(self) -> list[ListedItem]:
-        return await self._call("GET", self._queue("list_all"), list[ListedItem])
+    async def _list_all(self) -> list[int]:
+        return [item.item_id for item in await self._call("GET", self._queue("list_all"), list[ListedItem])]
 
-    async def _listed(self) -> list[ListedItem]:
-        """Cursor pages, 5.0 to 6.6: the last item's id and priority ask for what follows it."""
-        items: list[ListedItem] = []
+    async def _listed(self) -> list[int]:
+        """Ids by cursor pages, 5.0 to 6.6: the last item's id and priority ask for the items after it. A list without
+        an end is unreadable: a part of it would pass for the whole."""
+        ids: dict[int, None] = {}
         query = [("limit", str(LIST_PAGE))]
         while True:
             page = await self._call("GET", self._queue("list"), ListPage, query=query)
-            items += page.items
+            before = len(ids)
+            ids.update((item.item_id, None) for item in page.items)
             if not page.has_more or not page.items:
-                return items
+                return list(ids)
+            if len(ids) == before or len(ids) > MOST_LISTED:
+                raise InvokeUnreadable("the list of queue items has no end")
             last = page.items[-1]
             query = [("limit", str(LIST_PAGE)), ("cursor", str(last.item_id)), ("priority", str(last.priority))]
 
     async def cancel_item(self, item_id: int) -> None:
-        """`InvokeNotFound` when it is gone. The answer comes before the running node has stopped."""
-        await self._about(item_id, self._call("PUT", self._queue(f"i/{item_id}/cancel"), msgspec.Raw))
+        """Cancels an item. `InvokeNotFound` when it is gone. The answer comes before the running node has stopped."""
+        path = self._queue(f"i/{item_id}/cancel")
+        await self._about(item_id, self._call("PUT", path, msgspec.Raw))
 
     async def cancel_batches(self, batch_ids: Sequence[str]) -> int:
-        """How many items it canceled. Pending ones get no event of their own (FACTS §3)."""
+        """Cancels batches and returns how many items that canceled. Pending ones get no event of their own
+        (FACTS §3)."""
         path, body = self._queue("cancel_by_batch_ids"), {"batch_ids": list(batch_ids)}
         return (await self._call("PUT", path, Canceled, body=body)).canceled
 
     async def retry_items(self, item_ids: Sequence[int]) -> list[int]:
-        """The old ids of what is run again as new items (FACTS §3); since 5.9. Sent once: twice would make two."""
+        """Retries items and returns the old ids of those that run again as new items (FACTS §3); since 5.9. Sent once:
+        twice would make two."""
         path = self._queue("retry_items_by_id")
         answer = await self._call("PUT", path, Retried, body=list(item_ids), idempotent=False)
         return answer.retried_item_ids

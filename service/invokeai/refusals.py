@@ -1,7 +1,8 @@
-"""What an answer other than success means, in InvokeAI's own words (FACTS §7)."""
+"""Errors made from InvokeAI's unsuccessful answers, in its own words (FACTS §7)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 
 import aiohttp
@@ -18,9 +19,10 @@ from service.errors import (
 )
 
 MAX_WORDS = 500
+READ_PLAIN = 64 * 1024
 
 SUCCESS, REDIRECTION, SERVER_ERROR = 2, 3, 5
-"""A status by its first digit: proxies answer ones that no standard names."""
+"""Status classes by first digit: proxies send statuses that no standard names."""
 
 _BY_STATUS: dict[int, type[InvokeAnswered]] = {
     HTTPStatus.UNAUTHORIZED: InvokeUnauthorized,
@@ -31,16 +33,14 @@ _BY_STATUS: dict[int, type[InvokeAnswered]] = {
 }
 
 
-def raise_for(response: aiohttp.ClientResponse, content: bytes) -> None:
-    """Nothing for a success; the web app's page is none."""
+def raise_for(response: aiohttp.ClientResponse, content: bytes, hidden: Callable[[str], str] = str) -> None:
+    """Raises unless the answer is a success; the web app's page is none. `hidden` removes secrets from the words."""
     status, is_page = response.status, response.content_type == "text/html"
     if status // 100 == SUCCESS and not is_page:
         return
-    if status // 100 == REDIRECTION:
-        raise InvokeRefused(status, f"redirects to {_destination(response)}: is a login in front of it?")
-    words = words_of(content)
-    said = words or _plain(content, is_page)
-    raise _refusal(status, words is not None)(status, said.replace("\0", ""))  # which no database could keep
+    words = words_of(content, hidden)
+    said = words or _plain(content, is_page, hidden)
+    raise _refusal(status, words is not None)(status, said.replace("\0", ""))  # no column holds NUL
 
 
 def _refusal(status: int, in_its_words: bool) -> type[InvokeAnswered]:
@@ -60,22 +60,19 @@ class _Detail(msgspec.Struct):
     detail: str | list[_Problem]
 
 
-def words_of(content: bytes) -> str | None:
+def words_of(content: bytes, hidden: Callable[[str], str] = str) -> str | None:
     """InvokeAI's words in `{"detail": …}`, shortened (a 422 may carry 12 KB); None when the body is not its own."""
     try:
         detail = msgspec.json.decode(content, type=_Detail).detail
     except (ValueError, RecursionError):
         return None
     if isinstance(detail, str):
-        return detail[:MAX_WORDS]
-    problems = (f"{'.'.join(map(str, problem.loc))}: {problem.msg[:200]}" for problem in detail)
+        return hidden(detail)[:MAX_WORDS]
+    problems = (hidden(f"{'.'.join(map(str, problem.loc))}: {problem.msg}")[:200] for problem in detail)
     return "; ".join(problems)[:MAX_WORDS]
 
 
-def _destination(response: aiohttp.ClientResponse) -> str:
-    """Without its query, where a gateway's login keeps its secrets."""
-    return response.headers.get("Location", "nowhere").partition("?")[0][:MAX_WORDS]
-
-
-def _plain(content: bytes, is_page: bool) -> str:
-    return "a web page" if is_page else content[:MAX_WORDS].decode(errors="replace").strip() or "nothing more"
+def _plain(content: bytes, is_page: bool, hidden: Callable[[str], str]) -> str:
+    if is_page:
+        return "a web page"
+    return hidden(content[:READ_PLAIN].decode(errors="replace"))[:MAX_WORDS].strip() or "nothing more"

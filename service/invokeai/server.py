@@ -1,10 +1,11 @@
-"""What all calls to one InvokeAI server share, and what it says of itself."""
+"""Version, routes, login and models of one InvokeAI server, and how its calls choose a route."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -12,28 +13,40 @@ import aiohttp
 import msgspec
 import structlog
 
-from service.errors import InvokeError, InvokeNoSuchRoute, InvokeNotFound, InvokeUnreachable, InvokeUnreadable
+from service.errors import (
+    InvokeError,
+    InvokeNoSuchRoute,
+    InvokeNotFound,
+    InvokeTooLong,
+    InvokeUnreachable,
+    InvokeUnreadable,
+)
 from service.invokeai.answers import AuthStatus, Models, OpenAPI, ServerInfo, Version
-from service.invokeai.events import Model, Said
+from service.invokeai.bounds import LONGEST_LABEL, label
+from service.invokeai.events import InvokeStruct
+from service.invokeai.gateway import Gateway
+from service.invokeai.model import Model
 from service.invokeai.transport import Credentials, Transport
 from service.invokeai.versions import AUTH_STATUS, routes_of
 
 log = structlog.get_logger()
 
-log = structlog.get_logger()
-
 Found = TypeVar("Found")
 Key = TypeVar("Key")
+Piece = TypeVar("Piece")
 
 LONGEST_VERSION = 100
 LONGEST_OPENAPI = 4 * 1024 * 1024
+LONGEST_ROUTE = 255
+MOST_ROUTES = 2000
+"""InvokeAI has about 250."""
 OPENAPI_SECONDS = 10.0
 CLOCK_STEP = timedelta(seconds=1)
-"""What HTTP's `Date` cannot tell apart (RFC 9110)."""
+"""The resolution of HTTP's `Date` (RFC 9110)."""
 
 
 class Server:
-    """One server, one queue of it."""
+    """One server and one queue of it."""
 
     def __init__(
         self,
@@ -43,10 +56,11 @@ class Server:
         timeout: float = 30.0,
         *,
         session: aiohttp.ClientSession,
+        gateway: Gateway | None = None,
     ) -> None:
         self.queue_id = queue_id
         self.info: ServerInfo | None = None
-        self._transport = Transport(url, credentials, timeout, session)
+        self._transport = Transport(url, credentials, timeout, session, gateway)
         self._call = self._transport.call
 
     @property
@@ -62,17 +76,21 @@ class Server:
         return self._transport.session
 
     @property
+    def gateway(self) -> Gateway:
+        return self._transport.gateway
+
+    @property
     def token(self) -> str | None:
-        """Of the present login; None on single-user servers."""
+        """The token of the present login; None on single-user servers."""
         return self._transport.token
 
     def server_time(self) -> datetime | None:
-        """Now on the server's clock, to the second; None before the first answer."""
+        """The time on the server's clock, to the second; None before the first answer."""
         return self._transport.server_time()
 
     async def connect(self, *, again: bool = False) -> ServerInfo:
-        """Reads version and routes, and logs in where the server wants it. `again`: it has answered all the time, so
-        the routes are those of the last connect, unless the version is another."""
+        """Reads version and routes, and logs in if the server wants it. `again`: the server has answered all the time,
+        so its routes are read again only if its version changed."""
         version = await self._version()
         known = self.info
         if again and known is not None and known.version == version.version:
@@ -88,16 +106,18 @@ class Server:
 
     async def _version(self) -> Version:
         answer = await self._call("GET", "/api/v1/app/version", Version)
-        kept = "".join(filter(str.isprintable, answer.version))[:LONGEST_VERSION]  # no database keeps a NUL
+        kept = "".join(filter(str.isprintable, answer.version[:LONGEST_LABEL]))[:LONGEST_VERSION]  # no column holds NUL
         return Version(kept, answer.demo)
 
     async def _routes(self, version: str) -> tuple[frozenset[str], bool]:
-        """All there are, and True; or those that its version has, and False, when it cannot say: one custom node makes
-        /openapi.json a 500, and a proxy may pass /api alone."""
+        """All routes and True; or, if the server cannot list them, the routes of its version and False: one custom node
+        makes /openapi.json a 500, and a proxy may pass only /api."""
         try:
             async with asyncio.timeout(OPENAPI_SECONDS):
                 content = await self._transport.read("/openapi.json", most=LONGEST_OPENAPI, tries=1)
-            return frozenset(msgspec.json.decode(content, type=OpenAPI).paths), True
+            paths = msgspec.json.decode(content, type=OpenAPI).paths
+            routes = islice((path for path in paths if len(path) <= LONGEST_ROUTE), MOST_ROUTES)
+            return frozenset(routes), True
         except InvokeUnreachable:
             raise
         except (InvokeError, TimeoutError, ValueError, RecursionError) as error:
@@ -105,7 +125,7 @@ class Server:
             return routes_of(version), False
 
     async def _log_in(self, routes: frozenset[str], listed: bool) -> bool:
-        """Whether it has users. Raises `InvokeUnauthorized` when it does not let us in."""
+        """Logs in, and returns whether the server has users. Raises `InvokeUnauthorized` if it refuses the login."""
         multiuser = False
         if AUTH_STATUS in routes:
             try:
@@ -123,7 +143,7 @@ class Server:
         return multiuser or self.token is not None
 
     async def models(self) -> list[Model]:
-        """Without those that cannot be read or kept."""
+        """All models that can be read and stored."""
         found, refused = one_by_one((await self._call("GET", "/api/v2/models/", Models)).models, Model)
         for _, why in refused:
             log.warning("model_not_readable", url=self.url, reason=why)
@@ -132,14 +152,20 @@ class Server:
     async def _in_pieces(
         self, path: str, key: str, values: Sequence[Any], size: int, many: type[list[Found]]
     ) -> list[Found]:
-        """POST reads by ids or names, so many at a time."""
+        """Reads by ids or names with POST, `size` at a time, and fewer if the answer is too long: an item may have a
+        workflow of megabytes. Raises InvokeTooLong if one alone is too long."""
         found: list[Found] = []
-        for start in range(0, len(values), size):
-            found += await self._call("POST", path, many, body={key: values[start : start + size]})
+        for piece in pieces(values, size):
+            try:
+                found += await self._call("POST", path, many, body={key: piece})
+            except InvokeTooLong:
+                if len(piece) == 1:
+                    raise
+                found += await self._in_pieces(path, key, piece, (len(piece) + 1) // 2, many)
         return found
 
     async def _found(self, read: Callable[[Key], Awaitable[Found]], keys: Sequence[Key]) -> list[Found]:
-        """One by one, for servers without the bulk route; leaves out what does not exist or cannot be read."""
+        """Reads one by one, for servers without the bulk route. Leaves out keys that do not exist or cannot be read."""
         found: list[Found] = []
         for key in keys:
             try:
@@ -157,8 +183,8 @@ class Server:
     async def _by(
         self, route: str, ask: Callable[[], Awaitable[Found]], otherwise: Callable[[], Awaitable[Found]]
     ) -> Found:
-        """Asks by that route, an OpenAPI path, where the server has it. A route that is only assumed from its version
-        and is not there is not asked for again."""
+        """Calls `ask` if the server has the route (an OpenAPI path), else `otherwise`. A route that was only assumed
+        from the version and is missing is not tried again."""
         info = await self._info()
         if route in info.routes:
             try:
@@ -170,17 +196,25 @@ class Server:
         return await otherwise()
 
 
-def one_by_one(parts: Sequence[msgspec.Raw], kind: type[Said]) -> tuple[list[Any], list[tuple[msgspec.Raw, str]]]:
-    """The parts of an answer that can be read, and the others with what is wrong with each: one spoils no other."""
+def one_by_one(
+    parts: Sequence[msgspec.Raw], kind: type[InvokeStruct]
+) -> tuple[list[Any], list[tuple[msgspec.Raw, str]]]:
+    """The parts of an answer that can be decoded, and the others with the error of each: one bad record stops
+    no other."""
     found, refused = [], []
     for part in parts:
         try:
             found.append(msgspec.json.decode(part, type=kind))
         except (ValueError, RecursionError) as error:
-            refused.append((part, str(error)))
+            refused.append((part, label(str(error))))
     return found, refused
 
 
 def quoted(part: str) -> str:
     """A name as one segment of a path."""
     return quote(part, safe="")
+
+
+def pieces(values: Sequence[Piece], size: int) -> list[Sequence[Piece]]:
+    """As many of them at a time as are asked for in one call."""
+    return [values[start : start + size] for start in range(0, len(values), size)]

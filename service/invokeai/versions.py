@@ -1,4 +1,4 @@
-"""Which of the routes that came and went a server has, by its version: for where /openapi.json cannot be read."""
+"""Which routes a server has by its version, if its /openapi.json cannot be read."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ SINCE: Final[Mapping[str, Number]] = {
     f"{QUEUE}/item_summaries_by_ids": (6, 14),
     "/api/v1/videos/": (6, 14),
 }
-"""FACTS §11."""
+"""The version that brought each route (FACTS §11)."""
 GONE_SINCE: Final[Mapping[str, Number]] = {f"{QUEUE}/list": (6, 7)}
 NEWEST: Final[Number] = (9999, 0)
 
 
 def routes_of(version: str) -> frozenset[str]:
-    """Of those in `SINCE`; a version that is no number is taken for the newest."""
+    """The routes of `SINCE` that the version has. A version that is no number counts as the newest."""
     match = re.match(r"v?(\d{1,4})\.(\d{1,4})", version)
     number = (int(match[1]), int(match[2])) if match else NEWEST
     return frozenset(path for path, since in SINCE.items() if since <= number < GONE_SINCE.get(path, (10_000, 0)))

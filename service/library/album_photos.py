@@ -1,8 +1,7 @@
-"""The photos of an album: which, and in which order. Each call runs in its caller's transaction, and holds the row of
-the album.
+"""The photos of an album and their order. Each call runs in its caller's transaction and locks the row of the album.
 
-Positions have room between them, so that what is moved or put back writes only its own rows. Photos in the trash keep
-their membership and place.
+Positions have room between them, so that moving or undoing writes only the moved rows. Photos in the trash keep their
+membership and place.
 """
 
 from __future__ import annotations
@@ -23,16 +22,17 @@ AlbumAction = Literal["add_to_album", "remove_from_album"]
 
 ALBUM_ACTIONS: Final[frozenset[AlbumAction]] = frozenset({"add_to_album", "remove_from_album"})
 MOST_NAMED: Final = 10
-"""Of the unknown photos of a call, in its error."""
+"""Unknown photos that an error names."""
 MOST_PHOTOS: Final = 10_000
-"""Of one call; an album may have more."""
+"""Photos of one call. An album may have more."""
 ROOM: Final = 2**16
-"""Between two positions. It holds all photos of one call, and halves with each move to the same place: the sixteenth
-numbers the album anew."""
+"""Room between two positions. It fits all photos of one call, and halves with each move to the same place: the
+sixteenth move numbers the album anew."""
 
 PhotoIds = Annotated[list[UUID], Meta(max_length=MOST_PHOTOS)]
 
-# Locked by id, before the album. While they are, they go neither into the trash nor out of it: the count relies on it.
+# Locked by id, before the album. While they are locked, nothing moves them into the trash or out of it: the count
+# relies on it.
 HOLD = "SELECT id FROM photos WHERE id = ANY($1::uuid[]) AND purged_at IS NULL ORDER BY id FOR SHARE"
 AMONG = "SELECT photo_id FROM album_photo WHERE album_id = $1 AND photo_id = ANY($2::uuid[])"
 APPEND = f"""
@@ -44,7 +44,7 @@ REMOVE = """
     DELETE FROM album_photo WHERE album_id = $1 AND photo_id = ANY($2::uuid[])
     RETURNING photo_id, position, added_at
 """
-# Only what its sender can have seen: not what is in the trash, and not what was added after `seen_at`.
+# Only photos that the sender can have seen: none in the trash, and none added after `seen_at`.
 REMOVE_OTHERS = """
     DELETE FROM album_photo m
      WHERE m.album_id = $1 AND (SELECT p.deleted_at IS NULL FROM photos p WHERE p.id = m.photo_id)
@@ -70,7 +70,7 @@ ARRANGE = f"""
      WHERE m.album_id = $1 AND m.photo_id = o.photo_id AND m.position <> o.position
 """
 PLACE = "SELECT position FROM album_photo WHERE album_id = $1 AND photo_id = $2"
-# Of those that are not moved, the last one before the place.
+# The last one before the place, of those that are not moved.
 BEFORE = """
     SELECT position FROM album_photo
      WHERE album_id = $1 AND ($2::uuid IS NULL OR (position, photo_id) < ($3::bigint, $2))
@@ -111,27 +111,27 @@ class Members(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
 
 class AllMembers(Members, frozen=True, forbid_unknown_fields=True):
     seen_at: Annotated[datetime, Meta(tz=True)] | UnsetType = UNSET
-    """The album's `updated_at` as its sender knows it: photos that were added after it stay, behind the others."""
+    """The album's `updated_at` as the sender knows it. Photos that were added after it stay, at the end."""
 
 
 class Move(Members, frozen=True, forbid_unknown_fields=True):
     before: UUID | None
-    """The photo of the album that they are put in front of; null: they are put last."""
+    """Move before this photo of the album; null: to the end."""
 
 
 class Former(msgspec.Struct, frozen=True):
-    """A membership that was taken away."""
+    """A membership that was removed."""
 
     position: int
     added_at: datetime
 
 
 class AlbumBatch(msgspec.Struct, frozen=True):
-    """What the undo of a batch of a bulk change needs to know beside its photos."""
+    """What undoing one batch of a bulk change needs besides its photos."""
 
     album_id: UUID
     added_at: datetime | None = None
-    """Of those that it added."""
+    """When its photos were added."""
 
 
 class Replaced(NamedTuple):
@@ -141,7 +141,8 @@ class Replaced(NamedTuple):
 
 
 async def add(connection: Connection, album_id: UUID, photo_ids: Sequence[UUID]) -> tuple[list[UUID], datetime]:
-    """Appends those that exist and are not in it yet, in their order; those, and when. Raises NotFound."""
+    """Appends the photos that exist and are not in it yet, in their order. Returns those, and the time. Raises
+    NotFound."""
     here = await _hold(connection, photo_ids)
     moment = await lock(connection, album_id)
     known = {row["photo_id"] for row in await connection.fetch(AMONG, album_id, photo_ids)}
@@ -153,7 +154,7 @@ async def add(connection: Connection, album_id: UUID, photo_ids: Sequence[UUID])
 
 
 async def remove(connection: Connection, album_id: UUID, photo_ids: Sequence[UUID]) -> dict[UUID, Former]:
-    """Takes out those that are in it. Raises NotFound."""
+    """Removes those that are in it. Raises NotFound."""
     moment = await lock(connection, album_id)
     rows = await connection.fetch(REMOVE, album_id, photo_ids)
     if rows:
@@ -162,7 +163,8 @@ async def remove(connection: Connection, album_id: UUID, photo_ids: Sequence[UUI
 
 
 async def replace(connection: Connection, album_id: UUID, wanted: AllMembers) -> Replaced:
-    """What it shows is these photos in this order. Raises NotFound, and ValidationError for photos that cannot be."""
+    """Makes it show these photos in this order. Raises NotFound, and ValidationError for photos that do not exist or
+    are purged."""
     photo_ids = wanted.photo_ids
     if len(set(photo_ids)) < len(photo_ids):
         raise ValidationError("photo_ids: a photo is there twice")
@@ -181,8 +183,8 @@ async def replace(connection: Connection, album_id: UUID, wanted: AllMembers) ->
 
 
 async def move(connection: Connection, album_id: UUID, wanted: Move) -> bool:
-    """Puts those that are in it before another one, in their order; False where none is. Raises NotFound, and
-    ValidationError for a place that is not there."""
+    """Moves those that are in it before another one, in their order; False if none is in it. Raises NotFound, and
+    ValidationError if the place is not in the album."""
     moment = await lock(connection, album_id)
     if wanted.before in wanted.photo_ids:
         raise ValidationError("before: one of the photos that are moved")
@@ -209,7 +211,7 @@ async def change(
     number: int,
     made_at: datetime,
 ) -> list[UUID]:
-    """Adds or removes, and keeps as batch `number` of `undo` what that takes back. Returns those that are changed."""
+    """Adds or removes photos, and writes batch `number` of `undo`. Returns those that changed."""
     former: dict[UUID, Former | None]
     try:
         if action == "add_to_album":
@@ -226,8 +228,8 @@ async def change(
 
 
 async def change_back(connection: Connection, action: AlbumAction, undo: UUID, number: int) -> tuple[UUID, list[UUID]]:
-    """Undoes one batch and forgets it: the album, and the photos that are in it again, or no longer. What was added or
-    removed since stays so."""
+    """Undoes one batch and deletes it. Returns the album, and the photos that are in it again or no longer. Photos
+    added or removed since stay so."""
     [row] = await connection.fetch(TAKE, undo, number)
     batch = msgspec.json.decode(row["value"], type=AlbumBatch)
     photo_ids: list[UUID] = row["photo_ids"]
@@ -249,7 +251,7 @@ async def change_back(connection: Connection, action: AlbumAction, undo: UUID, n
 
 
 async def require_photos(connection: Connection, photo_ids: Sequence[UUID]) -> None:
-    """Holds them. Raises ValidationError for what does not exist or is purged."""
+    """Locks the photos. Raises ValidationError for photos that do not exist or are purged."""
     here = await _hold(connection, photo_ids)
     unknown = [str(photo) for photo in photo_ids if photo not in here]
     if unknown:
@@ -261,8 +263,8 @@ async def _hold(connection: Connection, photo_ids: Sequence[UUID]) -> set[UUID]:
 
 
 async def _room(connection: Connection, album_id: UUID, moved: Sequence[UUID], before: UUID | None) -> tuple[int, int]:
-    """Where the moved ones stand: behind the first number, each by the second one further on, which is 0 where there is
-    no room."""
+    """Positions of the moved ones: after the first number, each by the second one further on, which is 0 if there is no
+    room."""
     after: int | None = None
     if before is not None:
         after = await connection.fetchval(PLACE, album_id, before)

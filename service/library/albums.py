@@ -1,4 +1,4 @@
-"""Albums: as the API shows them, and what the owner changes about one. Their photos: `album_photos.py`."""
+"""Albums: reading them for the API, and creating, changing and deleting them. Their photos: `album_photos.py`."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from service.api.request_body import VISIBLE_LINE
+from service.api.resources import Album
+from service.bus.live_state import Resource
 from service.database.engine import Connection, Database
 from service.errors import NotFound, ValidationError
 from service.library import cursor as cursors
 from service.library.cursor import Position
 from service.library.filters import storable
 from service.library.sql import Arguments
-from service.live.messages import Album, Resource
 from service.media.identity import new_id
-from service.request_body import VISIBLE_LINE
 
 MAX_NAME: Final = 200
 DELETE_ALBUM: Final = "delete_album"
-"""What the undo of a deletion is known by."""
+"""The action of an undo that restores a deleted album."""
 SWEPT_AT_ONCE: Final = 5_000
 
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, pattern=VISIBLE_LINE)]
 Description = Annotated[str, Meta(max_length=10_000)]
 
-# The cover of an album with many photos in the trash is looked for among these as well: the trash is emptied in time.
+# The search for the cover of an album may pass many photos in the trash; the trash is emptied in time.
 ALBUMS = """
     SELECT a.id, a.name, a.description, a.photo_count, a.created_at, a.updated_at,
            coalesce(
@@ -69,7 +70,7 @@ OF_PHOTOS = """
     SELECT DISTINCT m.album_id FROM album_photo m JOIN albums a ON a.id = m.album_id AND a.deleted_at IS NULL
      WHERE m.photo_id = ANY($1::uuid[])
 """
-# By the clock that wrote `deleted_at`; longer than an undo is kept.
+# By the clock that wrote `deleted_at`; longer than an undo is valid.
 OLD = "SELECT id FROM albums WHERE deleted_at < now() - interval '25 hours' ORDER BY id"
 SWEEP_PHOTOS = """
     DELETE FROM album_photo WHERE album_id = $1 AND photo_id IN (
@@ -84,12 +85,12 @@ class AlbumCreate(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
 
 
 class AlbumPatch(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """What is left out stays as it is; null clears a description, or the choice of a cover."""
+    """Fields that are left out stay as they are; null clears a description, or the choice of a cover."""
 
     name: Name | UnsetType = UNSET
     description: Description | UnsetType | None = UNSET
     cover_photo_id: UUID | UnsetType | None = UNSET
-    """One of its photos."""
+    """One of the album's photos."""
 
 
 class AlbumList(Resource, frozen=True):
@@ -102,19 +103,19 @@ class AlbumList(Resource, frozen=True):
 
 
 class AlbumOrder(msgspec.Struct, frozen=True):
-    """What a cursor of albums is bound to: there is one order and no filter."""
+    """The list that a cursor of albums belongs to: there is one order and no filter."""
 
     order: str = "updated"
 
 
 async def albums_by_ids(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Album]:
-    """Those that exist and are not deleted; photos in the trash are not counted."""
+    """Albums that exist and are not deleted. Photos in the trash are not counted."""
     rows = await connection.fetch(f"{ALBUMS} AND a.id = ANY($1::uuid[])", list(ids))
     return {row["id"]: Album(**dict(row)) for row in rows}
 
 
 async def one_album(connection: Connection, album_id: UUID) -> Album:
-    """Raises NotFound, for a deleted one too."""
+    """One album. Raises NotFound, for a deleted one too."""
     album = (await albums_by_ids(connection, [album_id])).get(album_id)
     if album is None:
         raise no_such_album()
@@ -122,7 +123,7 @@ async def one_album(connection: Connection, album_id: UUID) -> Album:
 
 
 async def list_albums(connection: Connection, *, limit: int, offset: int, cursor: str | None, count: bool) -> AlbumList:
-    """The latest changed first."""
+    """A page of albums, the latest changed first."""
     after: list[Any] = []
     condition = ""
     if cursor is not None:
@@ -143,17 +144,17 @@ async def list_albums(connection: Connection, *, limit: int, offset: int, cursor
 
 
 async def albums_of(connection: Connection, photo_ids: Sequence[UUID]) -> list[UUID]:
-    """The albums that any of these photos is in: their counts and covers change with it."""
+    """The albums of any of these photos: their counts and covers change with them."""
     return [row["album_id"] for row in await connection.fetch(OF_PHOTOS, photo_ids)]
 
 
 async def photos_in(connection: Connection, album_id: UUID) -> list[UUID]:
-    """Those that it shows."""
+    """The photos that it shows."""
     return [row["photo_id"] for row in await connection.fetch(PHOTOS, album_id)]
 
 
 async def lock(connection: Connection, album_id: UUID) -> datetime:
-    """Holds the row until the transaction ends; the moment of what changes in it. Raises NotFound."""
+    """Locks the row until the transaction ends, and returns the time of the change. Raises NotFound."""
     moment: datetime | None = await connection.fetchval(LOCK, album_id)
     if moment is None:
         raise no_such_album()
@@ -161,19 +162,20 @@ async def lock(connection: Connection, album_id: UUID) -> datetime:
 
 
 async def touch(connection: Connection, album_id: UUID, moment: datetime) -> None:
-    """It was changed at the moment that `lock` gave."""
+    """Writes the time of the change that `lock` gave."""
     await connection.execute(TOUCH, album_id, moment)
 
 
 async def create(connection: Connection, wanted: AlbumCreate) -> UUID:
-    """Raises ValidationError."""
+    """Creates an album. Raises ValidationError."""
     album_id = new_id()
     await connection.execute(CREATE, album_id, _name(wanted.name), _description(wanted.description))
     return album_id
 
 
 async def patch(connection: Connection, album_id: UUID, wanted: AlbumPatch) -> bool:
-    """In the caller's transaction; False when nothing is different now. Raises ValidationError and NotFound."""
+    """Changes an album in the caller's transaction; False if nothing is different now. Raises ValidationError and
+    NotFound."""
     values: dict[str, Any] = {}
     if wanted.name is not UNSET:
         values["name"] = _name(wanted.name)
@@ -199,19 +201,19 @@ async def patch(connection: Connection, album_id: UUID, wanted: AlbumPatch) -> b
 
 
 async def delete(connection: Connection, album_id: UUID, undo: UUID) -> None:
-    """In the caller's transaction. Its photos stay where they are. Raises NotFound."""
+    """Deletes an album in the caller's transaction. Its photos stay where they are. Raises NotFound."""
     await lock(connection, album_id)
     await connection.execute(DELETE, album_id)
     await connection.execute(KEEP_UNDO, undo, str(album_id))
 
 
 async def bring_back(connection: Connection, album_id: UUID) -> bool:
-    """Undoes its deletion: it is as it was. False when it is gone for good."""
+    """Undoes a deletion. False if the album is gone for good."""
     return await connection.fetchrow(BRING_BACK, album_id) is not None
 
 
 async def sweep(database: Database) -> None:
-    """Albums that were deleted more than a day ago go for good (periodic)."""
+    """Removes albums that were deleted more than a day ago (periodic)."""
     async with database.connection() as connection:
         for row in await connection.fetch(OLD):
             while await connection.execute(SWEEP_PHOTOS, row["id"], SWEPT_AT_ONCE) != "DELETE 0":
@@ -231,7 +233,7 @@ def _name(given: str) -> str:
 
 
 def _description(given: str | None) -> str | None:
-    """None for a blank one."""
+    """The description; None for a blank one."""
     if given is not None and not storable(given):
         raise ValidationError("description: must be text")
     return unicodedata.normalize("NFC", given).strip() or None if given is not None else None

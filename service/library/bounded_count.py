@@ -1,4 +1,4 @@
-"""How many photos a filter finds, up to a number: so many index entries are read at most."""
+"""Counts the photos of a filter up to a number, so that at most so many index entries are read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service.library.sql import Arguments
 
 
 async def count_up_to(connection: Connection, filters: PhotoFilters, most: int) -> int:
-    """Of a filter without a search. Each of its values is counted by an index of its own, as a list is read."""
+    """The count for a filter without a search. Each of its values is counted along its own index, as a list is read."""
     arguments = Arguments()
     selection = select(filters, arguments)
     conditions = " AND ".join(selection.conditions)

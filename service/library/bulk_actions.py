@@ -1,4 +1,4 @@
-"""What a bulk change does to each photo, and how it is undone: a part of a statement for each action."""
+"""The SQL of each bulk action and of its undo."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from service.library.albums import DELETE_ALBUM
 from service.library.changes import MAX_TAG, MAX_TAGS, checked_tags
 from service.library.sql import Arguments
 
-Given = int | str | list[str] | UnsetType | None
-"""The value of an action as its caller gives it."""
-Value = Given | UUID
+BulkValue = int | str | list[str] | UnsetType | None
+"""An action's value as the caller gives it."""
+StoredValue = BulkValue | UUID
 FieldAction = Literal["trash", "restore", "favorite", "unfavorite", "rate", "pick", "tag", "untag"]
 Action = FieldAction | AlbumAction
 
@@ -29,20 +29,20 @@ class Undone(NamedTuple):
     """A batch of changes that was undone."""
 
     photos: int
-    """It was of so many."""
+    """How many photos it had."""
     changed: list[UUID]
     albums: list[UUID]
-    """Those that are different now."""
+    """Albums that changed."""
 
 
 class FieldChange(NamedTuple):
     """SQL over the columns of `photos`. `{value}` is the action's value, `f.former` the former one as JSON."""
 
     affects: str
-    """Which photos it changes: those that are so already are left alone."""
+    """The condition on photos that it changes; photos that are so already are left alone."""
     sets: str
     former: str
-    """What an undo needs to know of the photo as it was."""
+    """The former values that an undo needs."""
     back: str
     still: str
     """Whether the photo has what the change gave it."""
@@ -98,7 +98,7 @@ FIELD_CHANGES: Final[dict[FieldAction, FieldChange]] = {
         back="pick = f.former #>> '{{}}'",
         still="pick IS NOT DISTINCT FROM {value}",
     ),
-    # A photo that would have too many is left as it is.
+    # A photo that would have too many tags is left as it is.
     "tag": FieldChange(
         affects=f"NOT tags @> {{value}} AND cardinality({_tagged('tags')}) <= {MAX_TAGS}",
         sets=f"tags = {_tagged('tags')}",
@@ -122,7 +122,7 @@ VALUE_TYPES: Final[dict[str, str]] = {
     "untag": "text[]",
 }
 
-# What changes several rows locks them by id, as purges do.
+# Statements that change several rows lock them by id, as purges do.
 CHANGE: Final = """
     WITH former AS (SELECT id, to_jsonb({former}) AS former FROM photos
                      WHERE id = ANY({ids}::uuid[]) AND purged_at IS NULL AND {affects} ORDER BY id FOR NO KEY UPDATE),
@@ -148,7 +148,7 @@ UNDO: Final = """
 """
 
 
-# A script that changes one photo after the other, and one that changes all of them again and again, fill no disk.
+# A bound on the table: a script may change one photo after the other, or all of them again and again.
 FORGET: Final = f"""
     WITH undos AS (SELECT undo_id, max(made_at) AS made_at, sum(cardinality(photo_ids)) AS photos
                      FROM undo_batches GROUP BY undo_id),
@@ -160,8 +160,8 @@ FORGET: Final = f"""
 """
 
 
-def checked_value(action: str, value: Given) -> Value:
-    """The value of an action that has one, as it is stored; UNSET for the others. Raises ValidationError."""
+def checked_value(action: str, value: BulkValue) -> StoredValue:
+    """The action's value as it is stored; UNSET for actions without one. Raises ValidationError."""
     if action in ("tag", "untag"):
         tags = [value] if isinstance(value, str) else value
         if not isinstance(tags, list) or not 0 < len(tags) <= MAX_TAGS or any(len(tag) > MAX_TAG for tag in tags):
@@ -180,14 +180,14 @@ def checked_value(action: str, value: Given) -> Value:
     return value
 
 
-def _album(value: Given) -> UUID:
+def _album(value: BulkValue) -> UUID:
     try:
         return msgspec.convert(value, UUID)
     except msgspec.ValidationError as error:
         raise ValidationError("value: the id of an album") from error
 
 
-def affects(action: Action, value: Value, made_at: datetime, arguments: Arguments) -> str:
+def affects(action: Action, value: StoredValue, made_at: datetime, arguments: Arguments) -> str:
     """The condition on photos that the action would change."""
     if action == "add_to_album" or action == "remove_from_album":  # noqa: PLR1714 (mypy understands this alone)
         has = f"EXISTS (SELECT FROM album_photo m WHERE m.photo_id = photos.id AND m.album_id = {arguments.add(value)})"
@@ -198,15 +198,15 @@ def affects(action: Action, value: Value, made_at: datetime, arguments: Argument
 async def change(
     connection: Connection,
     action: Action,
-    value: Value,
+    value: StoredValue,
     made_at: datetime,
     photo_ids: Sequence[UUID],
     *,
     undo: UUID,
     number: int,
 ) -> tuple[list[UUID], list[UUID]]:
-    """Changes those that it affects, and keeps what they were as batch `number` of `undo`. Returns those changed, and
-    the albums that are different now."""
+    """Changes the photos that it affects, and writes their former values as batch `number` of `undo`. Returns the
+    photos that changed, and the albums."""
     if action == "add_to_album" or action == "remove_from_album":  # noqa: PLR1714 (mypy understands this alone)
         assert isinstance(value, UUID)  # noqa: S101 (for the type checker: `checked_value` made it one)
         changed = await album_photos.change(
@@ -232,13 +232,13 @@ async def change(
 
 
 async def _albums(connection: Connection, action: FieldAction, changed: Sequence[UUID]) -> list[UUID]:
-    """Those that show other photos now."""
+    """Albums that show other photos now."""
     return await albums.albums_of(connection, changed) if action in ("trash", "restore") else []
 
 
 async def change_back(connection: Connection, undo: UUID) -> Undone | None:
-    """Undoes one batch, where photos still are as it made them, and forgets it; in the caller's transaction. None when
-    no batch is left, or another call is undoing those that are."""
+    """Undoes one batch, where photos still are as it made them, and deletes it; in the caller's transaction. None if no
+    batch is left, or another call is undoing those that are."""
     batch = await connection.fetchrow(NEXT_BATCH, undo)
     if batch is None:
         return None
@@ -257,7 +257,7 @@ async def change_back(connection: Connection, undo: UUID) -> Undone | None:
 
 
 async def _bring_back(connection: Connection, undo: UUID, album: UUID) -> Undone:
-    """An album that was deleted."""
+    """Restores a deleted album."""
     await connection.execute(FORGET_ONE, undo)
     is_back = await albums.bring_back(connection, album)
     photos = await albums.photos_in(connection, album) if is_back else []
@@ -265,13 +265,13 @@ async def _bring_back(connection: Connection, undo: UUID, album: UUID) -> Undone
 
 
 async def forget(database: Database) -> None:
-    """What was done more than a day ago, or before very much else, can no longer be undone (periodic)."""
+    """Deletes undo batches that are older than a day, or beyond the bound (periodic)."""
     async with database.connection() as connection:
         await connection.execute(FORGET)
 
 
 def _filled(
-    parts: Sequence[str], action: FieldAction, value: Value, made_at: datetime, arguments: Arguments
+    parts: Sequence[str], action: FieldAction, value: StoredValue, made_at: datetime, arguments: Arguments
 ) -> list[str]:
     if not any("{value}" in part for part in parts):
         return [part.format() for part in parts]

@@ -1,4 +1,4 @@
-"""Many photos changed at once, and changed back."""
+"""REST routes of bulk changes and of undo."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Undone(msgspec.Struct, frozen=True):
 
 @post("/api/v1/photos/bulk", operation_id="change_photos", status_code=200, tags=TAGS)
 async def change_photos(data: JSONBody[BulkChange], bulk: NamedDependency[Bulk]) -> BulkChanged:
-    """Change many photos at once. What is so already is left as it is, so the same call can be sent again. A call goes
-    on when its client has gone. `purge` deletes only what is in the trash; `retry` fetches what is not home again, with
-    all attempts before it."""
+    """Change many photos at once. Photos that are so already are left alone, so the same call can be sent again. The
+    call goes on if its client disconnects. `purge` deletes only photos in the trash. `retry` fetches photos that are
+    not home again, with all attempts again."""
     return await bulk.change(data)
 
 
 @post("/api/v1/undo/{undo:uuid}", operation_id="undo_change", status_code=200, tags=TAGS)
 async def undo_change(undo: FromPath[UUID], bulk: NamedDependency[Bulk]) -> Undone:
-    """Change photos back to what they were before a bulk change, where nothing has changed that since. For a day, and
-    once: 404 after that."""
+    """Undo a bulk change, or the deletion of an album. A photo that was changed again since keeps its new value. Valid
+    for a day and once; 404 after that."""
     changed = await bulk.undo(undo)
     if changed is None:
         raise NotFound("this can no longer be undone")

@@ -1,4 +1,4 @@
-"""What the owner changes about a photo; each in one guarded statement."""
+"""Changes of one photo by its owner, each in one guarded statement."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from service.database.engine import Connection
-from service.errors import NotFound, ValidationError
-from service.json_schema import FROM_ZERO
+from service.errors import ValidationError
 from service.library.filters import storable
 from service.library.sql import Arguments
+from service.photos.photo_file import no_such_photo
+from service.runtime.json_schema import FROM_ZERO
 
 MAX_TAGS = 100
 MAX_TAG = 100
@@ -21,7 +22,8 @@ FORBIDDEN_IN_NAMES = frozenset("/\\")
 
 
 class PhotoPatch(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """What is left out stays as it is; null clears a pick or a caption, and so does a caption without a word."""
+    """Fields that are left out stay as they are. null clears a pick or a caption, and so does a caption
+    without a word."""
 
     favorite: bool | UnsetType = UNSET
     rating: Annotated[int, FROM_ZERO, Meta(le=5)] | UnsetType = UNSET
@@ -40,7 +42,7 @@ RESTORE = """
 
 
 async def patch(connection: Connection, photo_id: UUID, wanted: PhotoPatch) -> bool:
-    """False when it was so already. Raises ValidationError and NotFound."""
+    """Changes a photo; False if it was so already. Raises ValidationError and NotFound."""
     arguments = Arguments()
     identity = arguments.add(photo_id)
     given = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not UNSET}
@@ -55,27 +57,23 @@ async def patch(connection: Connection, photo_id: UUID, wanted: PhotoPatch) -> b
 
 
 async def trash(connection: Connection, photo_id: UUID) -> bool:
-    """False when it was there already. Raises NotFound."""
+    """Moves a photo to the trash; False if it was there already. Raises NotFound."""
     return await _changed(connection, TRASH, photo_id)
 
 
 async def restore(connection: Connection, photo_id: UUID) -> bool:
-    """Out of the trash; False when it was not there. Raises NotFound, also for what is purged."""
+    """Moves a photo out of the trash; False if it was not there. Raises NotFound, also for a purged one."""
     return await _changed(connection, RESTORE, photo_id)
 
 
 async def require(connection: Connection, photo_id: UUID) -> None:
-    """Raises NotFound for what does not exist or is purged."""
+    """Raises NotFound for a photo that does not exist or is purged."""
     if await connection.fetchrow("SELECT FROM photos WHERE id = $1 AND purged_at IS NULL", photo_id) is None:
         raise no_such_photo()
 
 
-def no_such_photo() -> NotFound:
-    return NotFound("there is no such photo")
-
-
 def checked_tags(name: str, given: list[str]) -> list[str]:
-    """As they are stored, each once. Raises ValidationError."""
+    """The tags as they are stored, each once. Raises ValidationError."""
     tags = dict.fromkeys(unicodedata.normalize("NFC", tag).strip() for tag in given)
     if "" in tags or not all(map(storable, tags)):
         raise ValidationError(f"{name}: must be text, none of them blank")

@@ -1,4 +1,4 @@
-"""Conditional and partial answers (RFC 9110 §13 and §14), and file names in headers (RFC 6266)."""
+"""Conditional and range requests (RFC 9110 §13 and §14), and file names in headers (RFC 6266)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 IMMUTABLE = "private, max-age=31536000, immutable"
-"""The bytes behind a photo's address never change; `private`, for they are the owner's."""
+"""The bytes at a photo's address never change. `private`, since they are the owner's."""
 
 _RANGE = re.compile(r"bytes=\s*(\d*)\s*-\s*(\d*)\s*", re.ASCII | re.IGNORECASE)
 ENDLESS = 10**18
-"""A position no file reaches; numbers beyond are as good as it, and int() refuses those of thousands of digits."""
+"""A position that no file reaches. Larger numbers are replaced by it: int() refuses those of thousands of digits."""
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
@@ -24,7 +24,7 @@ class ByteRange(NamedTuple):
 
 
 class Unsatisfiable(Exception):
-    """The range begins behind the end: 416."""
+    """The range begins after the end of the file: 416."""
 
 
 def is_fresh(if_none_match: str | None, etag: str) -> bool:
@@ -35,11 +35,9 @@ def is_fresh(if_none_match: str | None, etag: str) -> bool:
 
 
 def wanted_range(headers: Mapping[str, str], etag: str, size: int) -> ByteRange | None:
-    """What of `size` bytes a GET asks for; None for all of it.
-
-    All of it also for several ranges, for units other than bytes and for what makes no sense (§14.2 lets a server
-    ignore those), and when `If-Range` names other bytes than these. Raises Unsatisfiable.
-    """
+    """The range of `size` bytes that a GET asks for; None for all of them. It is also all for several ranges, for units
+    other than bytes and for invalid ones (§14.2 lets a server ignore those), and if `If-Range` names other bytes than
+    these. Raises Unsatisfiable."""
     if_range = headers.get("if-range", etag)
     match = _RANGE.fullmatch(headers.get("range", ""))
     if match is None or if_range.strip() != etag:
@@ -66,7 +64,8 @@ def _position(digits: str) -> int:
 
 
 def content_disposition(kind: str, filename: str) -> str:
-    """`inline` or `attachment`, with the name: as it is where it is plain, else encoded, beside a plain stand-in."""
+    """The header: `inline` or `attachment`, with the name as it is if it is plain ASCII, else encoded, beside a plain
+    replacement."""
     plain = re.sub(r'[^ -~]|["\\%]', "_", filename)
     header = f'{kind}; filename="{plain}"'
     return header if plain == filename else f"{header}; filename*=UTF-8''{quote(filename, safe='')}"

@@ -1,4 +1,4 @@
-"""Opaque cursors: where a list goes on, bound to the filters and order it was made for."""
+"""Opaque cursors: where the next page of a list begins, bound to the list's filters and order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from service.errors import ValidationError
 
 
 class Position(msgspec.Struct, frozen=True):
-    """The last photo of a page: its id, and the value the list is ordered by where that is not the id."""
+    """The last photo of a page: its id, and the value of the list's order if that is not the id."""
 
     id: UUID
     key: str | int | None = None
@@ -28,7 +28,7 @@ class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
 
 def fingerprint(filters: msgspec.Struct) -> str:
-    """The same for the same filters, whatever the order of a filter's values."""
+    """A hash of the filters. The order of a filter's values does not matter."""
     canonical = {
         name: sorted(set(map(str, value))) if isinstance(value, list) else value
         for name, value in msgspec.structs.asdict(filters).items()
@@ -42,7 +42,7 @@ def encode(filters: msgspec.Struct, position: Position) -> str:
 
 
 def decode(filters: msgspec.Struct, cursor: str, key_type: Any) -> Position:
-    """The position; ValidationError when it is no cursor of ours or was made for other filters."""
+    """The position. Raises ValidationError if it is no cursor of ours or was made for other filters."""
     try:
         content = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         found = msgspec.json.decode(content, type=_Cursor)

@@ -1,4 +1,4 @@
-"""A photo's bytes: the original, and its renditions."""
+"""REST routes of a photo's files: the original and its renditions."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, QueryParameter
 
+from service.api.error_answers import failures
+from service.api.openapi import READING, operation_ids
+from service.bus.bus import Bus
 from service.database.engine import Database
-from service.error_responses import failures
 from service.library import files
 from service.library.conditional import (
     IMMUTABLE,
@@ -21,54 +23,54 @@ from service.library.conditional import (
     is_fresh,
     wanted_range,
 )
-from service.library.files import BytesResponse, FileResponse, Stored, Waiting
-from service.library.integrity import Integrity
+from service.library.files import BytesResponse, FileResponse, Waiting
 from service.library.thumbnail_source import NotYet, ThumbnailSource
 from service.library.thumbnails import RenditionSize
 from service.media.storage import LocalStorage
-from service.reading import READING, named
-from service.retrieval import queue
-from service.retrieval.worker import Retrieval
+from service.photos.integrity import Integrity
+from service.photos.photo_file import PhotoFile, photo_file
+from service.photos.retries import move_to_front
 
 TAGS: Final = ["photos"]
-PNG: Final = "image/png"
-"""What InvokeAI makes; nothing else is retrieved."""
+PICTURE: Final = "image/*"
+"""PNG if InvokeAI made it, else the uploaded format."""
 WEBP: Final = "image/webp"
 
 NOT_HOME: Final = ResponseSpec(Waiting, generate_examples=False, description="Not home yet; see Retry-After")
-PART: Final = ResponseSpec(Any, generate_examples=False, description="The range that was asked for", media_type=PNG)
-UNCHANGED: Final = ResponseSpec(None, description="What If-None-Match names is still what there is")
+PART: Final = ResponseSpec(Any, generate_examples=False, description="The requested range", media_type=PICTURE)
+UNCHANGED: Final = ResponseSpec(None, description="Not modified: If-None-Match names the present bytes")
 
 
 @route(
     "/api/v1/photos/{photo_id:uuid}/file",
     http_method=READING,
-    operation_id=named("get_photo_file"),
+    operation_id=operation_ids("get_photo_file"),
     tags=TAGS,
     responses={202: NOT_HOME, 206: PART, 304: UNCHANGED, **failures(416, 503)},
-    media_type=PNG,
+    media_type=PICTURE,
 )
 async def get_photo_file(
     photo_id: FromPath[UUID],
     request: Request[Any, Any, Any],
     database: NamedDependency[Database],
     storage: NamedDependency[LocalStorage],
-    retrieval: NamedDependency[Retrieval],
+    bus: NamedDependency[Bus],
     integrity: NamedDependency[Integrity],
-    download: Annotated[str | None, QueryParameter(description="Present: as an attachment")] = None,
+    download: Annotated[str | None, QueryParameter(description="If present, the file is sent as an attachment")] = None,
 ) -> Response[Any]:
-    """The original, byte for byte. While it waits for retrieval: 202, and it becomes the next in line. So does a photo
-    whose file is missing, or longer or shorter than it was; 404 when no server can be asked for it again."""
-    photo = await files.stored(database, photo_id)
-    files.require_hope(photo)
+    """Get the original file, byte for byte. 202 while it waits for retrieval; it becomes the next in line. A photo
+    whose file is missing or has another length waits again in the same way; 404 if no server can be asked for it."""
+    photo = await photo_file(database, photo_id)
+    files.require_retrievable(photo)
     if photo.retrieval_status != "completed":
         if request.method == HttpMethod.GET:
-            await _hurry(database, retrieval, photo)
+            await _hurry(database, bus, photo)
         return files.not_yet(request, photo)
     if is_fresh(request.headers.get("if-none-match"), _etag(photo)):
-        return Response(b"", status_code=304, headers=_file_headers(photo, download))
+        headers = _file_headers(photo, download)
+        return Response(b"", status_code=304, headers=headers, media_type=photo.mime_type)
     opened = await files.open_original(database, storage, integrity, photo)
-    if isinstance(opened, Stored):
+    if isinstance(opened, PhotoFile):
         return files.not_yet(request, opened)
     photo, file = opened
     size, headers = photo.file_size or 0, _file_headers(photo, download)
@@ -89,7 +91,7 @@ async def get_photo_file(
 @route(
     "/api/v1/photos/{photo_id:uuid}/thumbnail",
     http_method=READING,
-    operation_id=named("get_photo_thumbnail"),
+    operation_id=operation_ids("get_photo_thumbnail"),
     tags=TAGS,
     responses={202: NOT_HOME, 304: UNCHANGED, **failures(503)},
     media_type=WEBP,
@@ -100,10 +102,10 @@ async def get_photo_thumbnail(
     thumbnail_source: NamedDependency[ThumbnailSource],
     size: Annotated[RenditionSize, QueryParameter(description="`large`: about 1080 pixels")] = "small",
 ) -> Response[Any]:
-    """WebP: `small` has 360 pixels at its long side (300 in photos of the first release), `large` 1080; nothing is
-    enlarged, and of a photo that is no larger the small one is sent. `?v=` only makes its address new. One that is
-    missing is made. 202 while the photo waits for retrieval, or the rendition for its turn; 404 with reason
-    `no_thumbnail` for one that could not be decoded and of which InvokeAI had none either."""
+    """Get a rendition as WebP. `small` has 360 pixels at its long side (300 in photos of the first release), `large`
+    1080. Nothing is enlarged: for a photo without a large one, the small one is sent. `?v=` only makes the address new.
+    A missing rendition is made. 202 while the photo waits for retrieval, or the rendition for its turn. 404 with reason
+    `no_thumbnail` if the photo could not be decoded and InvokeAI had no thumbnail either."""
     thumbnail = thumbnail_source.kept(photo_id, size)
     if thumbnail is None:
         try:
@@ -120,18 +122,18 @@ async def get_photo_thumbnail(
 
 
 def _if_none_match(request: Request[Any, Any, Any]) -> str | None:
-    """Without a mapping of all headers, which would cost a tenth of the answer."""
+    """Reads the header without a mapping of all headers, which would cost a tenth of the answer."""
     for name, value in request.scope["headers"]:
         if name == b"if-none-match":
             return value.decode("latin-1")
     return None
 
 
-def _etag(photo: Stored) -> str:
+def _etag(photo: PhotoFile) -> str:
     return f'"{photo.sha256}"'
 
 
-def _file_headers(photo: Stored, download: str | None) -> dict[str, str]:
+def _file_headers(photo: PhotoFile, download: str | None) -> dict[str, str]:
     return {
         "ETag": _etag(photo),
         "Cache-Control": IMMUTABLE,
@@ -140,10 +142,10 @@ def _file_headers(photo: Stored, download: str | None) -> dict[str, str]:
     }
 
 
-async def _hurry(database: Database, retrieval: Retrieval, photo: Stored) -> None:
+async def _hurry(database: Database, bus: Bus, photo: PhotoFile) -> None:
     async with database.connection() as connection:
-        await queue.move_to_front(connection, photo.id)
-    retrieval.wake()
+        await move_to_front(connection, photo.id)
+    bus.retrieval_due()
 
 
 routes = [get_photo_file, get_photo_thumbnail]

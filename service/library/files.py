@@ -1,13 +1,12 @@
-"""The bytes of a photo: where they are, and how they are sent."""
+"""Opening and sending a photo's original."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import os
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from typing import Any, BinaryIO, Final, NamedTuple
-from uuid import UUID
 
 import msgspec
 from litestar import HttpMethod, MediaType, Request, Response
@@ -15,44 +14,18 @@ from litestar.response.base import ASGIResponse
 from litestar.response.streaming import ASGIStreamingResponse
 from litestar.types import Receive, Scope, Send
 
-from service.database.engine import Connection, Database
-from service.error_responses import error_body
+from service.api.error_answers import error_body
+from service.database.engine import Database
 from service.errors import ApiError, DataFolderAway, NotFound
-from service.library.changes import no_such_photo
 from service.library.conditional import ByteRange
-from service.library.integrity import MISSING, Integrity, LostFile, wrong_size
 from service.media.storage import LocalStorage
+from service.photos.integrity import MISSING, Integrity, LostFile, wrong_size
+from service.photos.photo_file import PhotoFile, photo_file
 
 CHUNK: Final = 256 * 1024
 LONGEST_WAIT: Final = 60
 TRIES: Final = 4
-"""To find a file whose name has just gone: the owner may change her mind faster than a slow disk answers."""
-
-STORED = """
-    SELECT id, filename, mime_type, width, height, file_size, sha256, local_storage_path, local_thumbnail_path,
-           large_bytes, retrieval_status, retrieval_attempts, retrieval_error,
-           extract(epoch FROM next_retrieval_attempt - now())::float8 AS due_in
-      FROM photos WHERE id = ANY($1::uuid[]) AND purged_at IS NULL
-"""
-
-
-class Stored(msgspec.Struct, frozen=True):
-    """A photo as far as its files are concerned."""
-
-    id: UUID
-    filename: str
-    mime_type: str
-    width: int
-    height: int
-    file_size: int | None
-    sha256: str | None
-    local_storage_path: str | None
-    local_thumbnail_path: str | None
-    large_bytes: int | None
-    retrieval_status: str
-    retrieval_attempts: int
-    retrieval_error: str | None
-    due_in: float | None
+"""Tries to find a file whose name has just gone: the owner may change a selection faster than a slow disk answers."""
 
 
 class RangeNotSatisfiable(ApiError):
@@ -60,38 +33,24 @@ class RangeNotSatisfiable(ApiError):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """Of a photo that is not home yet."""
+    """The answer for a photo that is not home yet."""
 
     retrieval_status: str
     retrieval_attempts: int
 
 
-async def stored(database: Database, photo_id: UUID) -> Stored:
-    """Raises NotFound, also for what is purged."""
-    async with database.connection() as connection:
-        found = (await all_stored(connection, [photo_id])).get(photo_id)
-    if found is None:
-        raise no_such_photo()
-    return found
-
-
-async def all_stored(connection: Connection, photo_ids: Collection[UUID]) -> dict[UUID, Stored]:
-    """Those of them that exist and are not purged."""
-    return {row["id"]: Stored(*row) for row in await connection.fetch(STORED, photo_ids)}
-
-
-async def lost(database: Database, integrity: Integrity, photo: Stored, fault: LostFile) -> Stored:
-    """What became of a photo whose file is not what its row says: it is brought again. Raises NotFound where it cannot
-    be. One that was changed meanwhile is asked for again as well."""
+async def lost(database: Database, integrity: Integrity, photo: PhotoFile, fault: LostFile) -> PhotoFile:
+    """Reports a lost file, and returns the photo's new row: it is fetched again. Raises NotFound if it cannot be. One
+    that was changed in between is asked for again as well."""
     path, sha256 = photo.local_storage_path, photo.sha256
     if path is not None and sha256 is not None:
         await integrity.lost(photo.id, path, sha256, str(fault), next_in_line=True)
-    photo = await stored(database, photo.id)
-    require_hope(photo)
+    photo = await photo_file(database, photo.id)
+    require_retrievable(photo)
     return photo
 
 
-def require_hope(photo: Stored) -> None:
+def require_retrievable(photo: PhotoFile) -> None:
     """Raises NotFound, with the reason, for a photo that will not come home by itself."""
     if photo.retrieval_status in ("failed", "gone"):
         words = "could not be retrieved" if photo.retrieval_status == "failed" else "is no longer in InvokeAI"
@@ -99,8 +58,8 @@ def require_hope(photo: Stored) -> None:
         raise NotFound(f"this photo {words}", details)
 
 
-def not_yet(request: Request[Any, Any, Any], photo: Stored) -> Response[Any]:
-    """202, and when to ask again."""
+def not_yet(request: Request[Any, Any, Any], photo: PhotoFile) -> Response[Any]:
+    """202 with `Retry-After`."""
     seconds = min(LONGEST_WAIT, max(1, math.ceil(photo.due_in or 0)))
     waiting = Waiting(photo.retrieval_status, photo.retrieval_attempts)
     return Response(
@@ -112,7 +71,7 @@ def not_yet(request: Request[Any, Any, Any], photo: Stored) -> Response[Any]:
 
 
 def unsatisfiable(size: int) -> Response[bytes]:
-    """416: nothing of the file is in the range that was asked for."""
+    """416: the file has no bytes in the range."""
     error = RangeNotSatisfiable(f"the file has {size} bytes")
     return Response(
         error_body(error),
@@ -123,30 +82,32 @@ def unsatisfiable(size: int) -> Response[bytes]:
 
 
 class OpenOriginal(NamedTuple):
-    """An open file, and the row that says what is in it."""
+    """An open file and its row."""
 
-    photo: Stored
+    photo: PhotoFile
     file: BinaryIO
 
 
 async def open_original(
-    database: Database, storage: LocalStorage, integrity: Integrity, photo: Stored
-) -> OpenOriginal | Stored:
-    """The original, as long as its row says; the photo alone where it is not home. The row is read anew, and tried
-    again, when the name has just gone, or another file has it: a selection moves files (rule 13). Raises NotFound and
-    `DataFolderAway`."""
+    database: Database, storage: LocalStorage, integrity: Integrity, photo: PhotoFile
+) -> OpenOriginal | PhotoFile:
+    """The open original if it has the length in its row, or only the row of a photo that is not home. The row is read
+    again when the name has just gone, or another file has it: a selection moves files (safe selection). Raises NotFound
+    and `DataFolderAway`."""
     for tried in range(1, TRIES + 2):
-        require_hope(photo)
+        require_retrievable(photo)
         if photo.retrieval_status != "completed":
             break
         try:
             return OpenOriginal(photo, await asyncio.to_thread(_open, storage, photo))
         except LostFile as fault:
-            photo = await (lost(database, integrity, photo, fault) if tried == TRIES else stored(database, photo.id))
+            photo = await (
+                lost(database, integrity, photo, fault) if tried == TRIES else photo_file(database, photo.id)
+            )
     return photo
 
 
-def _open(storage: LocalStorage, photo: Stored) -> BinaryIO:
+def _open(storage: LocalStorage, photo: PhotoFile) -> BinaryIO:
     try:
         file = storage.open(photo.local_storage_path or "")
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
@@ -170,7 +131,7 @@ def _require_folder(storage: LocalStorage) -> None:
 
 
 class BytesResponse(Response[bytes]):
-    """All of its headers are known, and its content needs no encoding: it is sent as it is."""
+    """A response whose headers are known and whose bytes need no encoding."""
 
     def to_asgi_response(self, *_: Any, **__: Any) -> ASGIResponse:
         return _Bytes(self.content, self.headers | {"Content-Type": str(self.media_type)})
@@ -188,7 +149,7 @@ class _Bytes(ASGIResponse):
 
 
 class FileResponse(Response[Any]):
-    """A part of an open file, which is closed whatever happens."""
+    """A part of an open file. The file is always closed."""
 
     def __init__(
         self, file: BinaryIO, part: ByteRange, *, status_code: int, media_type: str, headers: dict[str, str]

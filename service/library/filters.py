@@ -1,4 +1,4 @@
-"""The filters of a photo list (api.md, Photos): their query parameters and what each asks of the table."""
+"""The filters of a photo list (api.md): their query parameters, and the SQL condition of each."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from uuid import UUID
 import msgspec
 from litestar.params import FromQuery, QueryParameter
 
+from service.api.resources import RetrievalStatus
 from service.database.models import LIVE, one_of
 from service.errors import ValidationError
-from service.json_schema import MINIMUM_ZERO
 from service.library.sql import Arguments
-from service.live.messages import RetrievalStatus
+from service.media.identity import first_id_at
+from service.runtime.json_schema import MINIMUM_ZERO
 
 MAX_VALUES = 50
 MAX_TEXT = 500
@@ -39,7 +40,7 @@ Edge = Annotated[int | None, _described("Pixels", ge=0, le=MAX_PIXELS, schema_ex
 
 
 class PhotoFilters(msgspec.Struct, kw_only=True, frozen=True):
-    """What a list shows, and in which order. Filters are joined by *and*, the values of a repeated one by *or*."""
+    """The filters and the order of a list. Filters are joined by *and*, the values of a repeated one by *or*."""
 
     generated: FromQuery[bool | None] = None
     status: Many[RetrievalStatus] = None
@@ -61,31 +62,41 @@ class PhotoFilters(msgspec.Struct, kw_only=True, frozen=True):
     seed: Many[int] = None
     favorite: FromQuery[bool | None] = None
     pick: Annotated[list[Pick] | None, _described("`none`: neither picked nor rejected")] = None
-    rating_min: Annotated[int | None, _described("Stars", ge=0, le=5, schema_extra=MINIMUM_ZERO)] = None
+    rating_min: Annotated[int | None, _described("Least stars", ge=0, le=5, schema_extra=MINIMUM_ZERO)] = None
     source: Many[Source] = None
     width_min: Edge = None
     width_max: Edge = None
     height_min: Edge = None
     height_max: Edge = None
-    created_from: Annotated[str | None, _described("From this moment, or the start of this day (UTC), on")] = None
-    created_to: Annotated[str | None, _described("Up to this moment, or the end of this day (UTC)")] = None
-    trashed: Annotated[bool, _described("True: only the trash. False: only what is not in it")] = False
-    order: Annotated[Order, _described("`position`: the order of the one album asked for by `album_id`")] = "newest"
+    created_from: Annotated[str | None, _described("From this time on, or the start of this day (UTC)")] = None
+    created_to: Annotated[str | None, _described("Up to this time, or the end of this day (UTC)")] = None
+    trashed: Annotated[bool, _described("True: only photos in the trash. False: only others")] = False
+    order: Annotated[Order, _described("`position`: the order of the album in `album_id`, given once")] = "newest"
 
     @property
     def one_album(self) -> UUID | None:
-        """The album whose photos are walked through, in its order or by their ids."""
+        """The album whose photos are read, in its order or by their ids."""
         albums = set(self.album_id or ())
         return albums.pop() if len(albums) == 1 and self.order in ALBUM_ORDERS else None
 
     @property
     def leads(self) -> bool:
-        """Whether the list is merged from those of an indexed column's values (`_split`)."""
+        """Whether the list is merged from the lists of an indexed column's values (`_split`)."""
         return any(value is not None for value in (self.model, self.base, self.source, self.generated))
 
+    @property
+    def may_take_long(self) -> bool:
+        """Whether it needs more than the list's own order or a column's index."""
+        return any(getattr(self, name) is not None for name in SOUGHT)
 
+
+SOUGHT: Final = tuple(
+    name
+    for name in PhotoFilters.__struct_fields__
+    if name not in ("order", "trashed", "album_id", "generated", "model", "base", "source")
+)
 ALBUM_ORDERS: Final = frozenset({"newest", "oldest", "position"})
-"""Those that an album's photos have an index for."""
+"""Orders with an index for an album's photos."""
 IN_ALBUMS: Final = """id IN (SELECT m.photo_id FROM album_photo m JOIN albums a ON a.id = m.album_id
                WHERE a.deleted_at IS NULL AND a.id = ANY({albums}::uuid[]))"""
 
@@ -98,20 +109,17 @@ class Equality(NamedTuple):
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """The conditions every row meets, and the equalities of which it meets at least one.
-
-    Each of these has an index in list order: a page is merged from a page of each, however many rows they have. A plain
-    OR would have to sort them all.
-    """
+    """Conditions that every row meets, and equalities of which it meets at least one. Each equality has an index in
+    list order: a page is merged from a page of each, for any number of rows. A plain OR would have to sort them all."""
 
     conditions: list[str]
     alternatives: list[Equality]
     uneven: bool
-    """Whether how many rows meet the conditions depends on the values asked for."""
+    """Whether the number of rows depends on the values asked for."""
     album: str | None = None
-    """The parameter of the one album that leads."""
+    """The parameter of the one album that the list is read along."""
     of_members: list[str] = []
-    """Conditions on its rows of `album_photo`, named `m`, beside those on photos."""
+    """Conditions on the album's rows of `album_photo`, named `m`, besides those on photos."""
 
     def where(self) -> str:
         """All of it as one condition, for counting."""
@@ -128,8 +136,8 @@ def any_of(alternatives: list[Equality]) -> str:
 
 
 def select(filters: PhotoFilters, arguments: Arguments) -> Selection:
-    """The SQL of `filters` over `photos`, but for the search (`searched.py`); ValidationError names the parameter that
-    cannot be."""
+    """The SQL of `filters` over `photos`, without the search (`queries.searched`). ValidationError names a wrong
+    parameter."""
     _check(filters)
     conditions = [TRASHED if filters.trashed else LIVE]
 
@@ -144,7 +152,7 @@ def select(filters: PhotoFilters, arguments: Arguments) -> Selection:
     if filters.favorite is not None:
         conditions.append("favorite" if filters.favorite else "NOT favorite")
     if filters.status is not None:
-        # Spelled out, as the index of what is not home is for some of these only.
+        # Written out, since the index of photos that are not home is for some of these only.
         conditions.append(one_of("retrieval_status", tuple(sorted(set(filters.status)))))
     ask(filters.lora, lambda p: f"loras && {p}::text[]")
     ask(filters.tag, lambda p: f"tags && {p}::text[]")
@@ -173,7 +181,7 @@ def select(filters: PhotoFilters, arguments: Arguments) -> Selection:
 
 
 def _flagged(picks: list[Pick]) -> str:
-    """Spelled out, so that the planner knows how many they are."""
+    """Written out, so that the planner knows how many they are."""
     flags = tuple(flag for flag in ("pick", "reject") if flag in picks)
     either = ([one_of("pick", flags)] if flags else []) + (["pick IS NULL"] if "none" in picks else [])
     return f"({' OR '.join(either)})" if either else "false"
@@ -184,7 +192,7 @@ OF_STEPS = """SELECT a.photo_id FROM step_alternatives a JOIN generation_steps s
 
 
 def _split(filters: PhotoFilters, conditions: list[str], arguments: Arguments) -> Selection:
-    """The first of these that is asked for leads; the others are plain conditions."""
+    """The first of these filters that is given leads; the others are plain conditions."""
     leading: list[Equality] = []
     uneven = bool(arguments.values)
     album = arguments.add(filters.one_album) if filters.one_album is not None else None
@@ -207,25 +215,24 @@ def _split(filters: PhotoFilters, conditions: list[str], arguments: Arguments) -
 
 
 def _created(filters: PhotoFilters, arguments: Arguments) -> list[str]:
-    """Also as a range of ids, which begin with `created_at` in milliseconds and are what the list is ordered by."""
+    """The condition on `created_at`, also as a range of ids: these begin with `created_at` in milliseconds, and the
+    list is ordered by them."""
     conditions = []
     if filters.created_from is not None:
         start = _moment("created_from", filters.created_from, end_of_day=False)
-        conditions.append(f"created_at >= {arguments.add(start)} AND id >= {arguments.add(_id_at(start, -1))}")
+        conditions.append(
+            f"created_at >= {arguments.add(start)} AND id >= {arguments.add(first_id_at(start, milliseconds_later=-1))}"
+        )
     if filters.created_to is not None:
         end = _moment("created_to", filters.created_to, end_of_day=True)
-        conditions.append(f"created_at <= {arguments.add(end)} AND id < {arguments.add(_id_at(end, 2))}")
+        conditions.append(
+            f"created_at <= {arguments.add(end)} AND id < {arguments.add(first_id_at(end, milliseconds_later=2))}"
+        )
     return conditions
 
 
-def _id_at(moment: datetime, milliseconds_later: int) -> UUID:
-    """The least id of that millisecond (RFC 9562 §5.7: 48 bits of Unix time lead a UUIDv7)."""
-    milliseconds = int(moment.timestamp() * 1000) + milliseconds_later
-    return UUID(int=min(max(milliseconds, 0), 2**48 - 1) << 80)
-
-
 def _moment(name: str, given: str, *, end_of_day: bool) -> datetime:
-    """A moment as given, in UTC where it names no offset; a bare date is the start or the very end of that day."""
+    """The time, in UTC if it names no offset. A bare date is the start or the very end of that day."""
     try:
         if len(given) == len("2026-01-31"):
             start = datetime.combine(date.fromisoformat(given), time(), UTC)
@@ -238,7 +245,7 @@ def _moment(name: str, given: str, *, end_of_day: bool) -> datetime:
 
 
 def storable(text: str) -> bool:
-    """PostgreSQL's text holds neither NUL nor lone surrogates."""
+    """Whether PostgreSQL's text can hold it: no NUL and no lone surrogates."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 

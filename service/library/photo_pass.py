@@ -1,19 +1,20 @@
-"""The background pass over photos (rules 18 and 20): slow, resumable, and the only one there is.
+"""The background pass over photos: slow, resumable, and the only one there is (rows are true, one background pass).
 
-It walks the photos from the newest to the oldest, in four ways that take turns:
-- *sizes*: whether each file and rendition is there and as long as it should be. Cheap, so it is done often, and at once
-  when a lost file was found: others may be lost with it.
-- *derive*: reads the files of which this release derives more than the row has (`derive.VERSION`).
+Five walks take turns, each from the newest photo to the oldest:
+- *sizes*: checks that each file and rendition is there and has its length. It is cheap, so it is done often, and at
+  once when a lost file was found: others may be lost too.
+- *derive*: reads the files, or only the rows, of photos of which this release derives more (`derive.VERSION`).
 - *patrol*: reads every file within `patrol_days`, and compares it with its checksum.
-- *large*: makes the large renditions that are not there yet, or removes them where the owner keeps none.
-Whatever reads a file reads it once for all of that.
+- *link*: links names of source images to photos, if that was not done when either was recorded.
+- *large*: makes missing large renditions, or removes them if the owner switched them off.
+A file is read once for all of that.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -22,44 +23,39 @@ import asyncpg
 import msgspec
 import structlog
 
+from service.bus.bus import Bus
+from service.bus.live_state import Resource
+from service.config.runtime_settings import RuntimeSettings
 from service.database.engine import Database
 from service.errors import DataFolderAway
-from service.library.integrity import MISSING, Integrity, LostFile
+from service.library.pass_schedule import BATCH, DAY, NEWEST, SHORTEST_BETWEEN_SIZES, PassSchedule, PassState
 from service.library.renditions import Original, Renditions
-from service.live.announce import Announcer
-from service.live.messages import Resource
 from service.media.layout import is_selected_path
 from service.media.sizes import Size, is_cropped_by_release
-from service.retrieval import derive
+from service.photos import derive, photo_sources
+from service.photos.integrity import MISSING, Integrity, LostFile
 from service.selection.mover import FileMover
 
 log = structlog.get_logger()
 
 QUIET_SECONDS: Final = 60.0
-"""After a start, for which nothing is done."""
+"""Seconds after a start in which nothing is done."""
 SHARE: Final = 0.2
-"""Of the time, that is spent at work: of one core, and of the disk."""
-BATCH: Final = 20
-"""Files read between two notes of how far it has come: what a kill repeats at most."""
+"""The share of the time that is spent at work, of one core and of the disk."""
 WINDOW: Final = 500
-"""Rows looked through at a time for those that matter."""
+"""Rows that are searched at a time."""
 SIZES_BATCH: Final = 200
-"""Files whose size is looked at in one step."""
+"""Files whose size is checked in one step."""
 LONGEST_REST: Final = 60.0
 IDLE_SECONDS: Final = 1.0
-WORTH_A_STEP: Final = 60.0
 LONGEST_WAIT_FOR_RETRIEVAL: Final = 60.0
 TROUBLE_PAUSE: Final = 5.0
 LARGE_EVERY: Final = 60.0
-"""Seconds after the last photo without a large rendition was looked at, until they are looked for again."""
+"""Seconds between two searches for photos without a large rendition, once none is left."""
 DISCARDED_AT_ONCE: Final = 200
-SIZES_PER_PATROL: Final = 30
-SHORTEST_BETWEEN_SIZES: Final = 5.0
-ESTIMATE_EVERY: Final = 60.0
-DAY: Final = 86_400.0
+NAMES_AT_ONCE: Final = 1_000
+"""Names of source images that are linked in one step. One photo has fewer."""
 
-KEY: Final = "photo_pass"
-NEWEST: Final = UUID(int=2**128 - 1)
 
 ROWS = """
     SELECT id, invoke_id, coalesce(local_storage_path, '') AS path, local_thumbnail_path AS thumbnail,
@@ -68,14 +64,6 @@ ROWS = """
            purged_at IS NOT NULL AS is_purged
       FROM photos WHERE id < $1 ORDER BY id DESC LIMIT $2
 """
-# Exact for a small library, the planner's own count for a large one.
-ESTIMATE = """
-    SELECT greatest(reltuples::bigint, (SELECT count(*) FROM (SELECT FROM photos LIMIT 10001) AS capped))
-      FROM pg_class WHERE oid = 'photos'::regclass
-"""
-LOAD = "SELECT now() AS now, (SELECT value::text FROM settings WHERE key = $1) AS kept"
-SAVE = "INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-NOW = "SELECT now()"
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -100,46 +88,19 @@ class Row(msgspec.Struct, frozen=True):
 
     @property
     def has_line_for_thumbnail(self) -> bool:
-        """The first release made it of a strip."""
+        """Whether the first release made its thumbnail of a strip."""
         return self.thumbnail_width is None and is_cropped_by_release(Size(self.width, self.height))
-
-
-class Patrol(msgspec.Struct):
-    """How far one patrol has come. Times are the database's."""
-
-    began_at: datetime
-    behind: UUID = NEWEST
-    """The photo looked at last; older ones follow."""
-    looked_at: int = 0
-    damaged: int = 0
-    missing: int = 0
-    thumbnails_made: int = 0
-
-
-class Progress(msgspec.Struct):
-    """What outlives a restart."""
-
-    patrol: Patrol
-    before: Patrol | None = None
-    """The last complete patrol."""
-    completed_at: datetime | None = None
-    """When that ended."""
-    derived: int = 0
-    """The version that every photo has been brought to."""
-    deriving: int = 0
-    """The version that they are being brought to."""
-    derive_behind: UUID = NEWEST
 
 
 class PassReport(Resource, frozen=True, kw_only=True):
     """The background pass over photos."""
 
     looked_at: int
-    """Photos whose file was read in the patrol that is under way."""
+    """Photos whose file was read in the present patrol."""
     estimated: int
-    """About how many photos there are."""
+    """Estimated number of photos."""
     began_at: datetime | None
-    """Null until the first minute after a start is over."""
+    """Null in the first minute after a start."""
     completed_at: datetime | None
     """When the last complete patrol ended; null before the first."""
     damaged: int
@@ -149,72 +110,71 @@ class PassReport(Resource, frozen=True, kw_only=True):
     is_deriving: bool
     """Whether photos of an earlier release are still being read."""
     stopped_by: str | None
-    """Why nothing is looked at just now, in words."""
+    """Why the pass has stopped, in words."""
 
 
 class PhotoPass:
-    """`busy` tells whether photos are being fetched just now, which goes before; `patrol_days` is the owner's."""
+    """`under_way` has the tokens of the files that are being received: they go first."""
 
     def __init__(
         self,
         database: Database,
         integrity: Integrity,
         renditions: Renditions,
-        announcer: Announcer,
+        bus: Bus,
         *,
         mover: FileMover,
-        busy: Callable[[], bool],
-        patrol_days: Callable[[], float],
+        settings: RuntimeSettings,
+        under_way: Collection[UUID],
         quiet_seconds: float = QUIET_SECONDS,
     ) -> None:
         self._database = database
         self._integrity = integrity
         self._renditions = renditions
-        self._announcer = announcer
+        self._bus = bus
         self._mover = mover
-        self._busy = busy
-        self._patrol_days = patrol_days
+        self._under_way = under_way
         self._quiet_seconds = quiet_seconds
-        self._progress: Progress | None = None
-        self._elapsed = 0.0
-        self._elapsed_at = 0.0
-        self._estimated = 0
-        self._estimated_at = -ESTIMATE_EVERY
+        self._state: PassState | None = None
+        self._schedule = PassSchedule(database, settings)
         self._sizes_behind: UUID | None = None
         self._sizes_ended_at: float | None = None
         self._large_behind: UUID | None = None
         self._large_ended_at: float | None = None
+        self._link_behind: UUID | None = None
+        self._link_ended_at: float | None = None
         self._stopped_by: str | None = None
 
     def report(self) -> PassReport:
-        progress = self._progress
-        patrol = progress.patrol if progress else None
-        both = [each for each in (patrol, progress.before if progress else None) if each is not None]
+        state = self._state
+        patrol = state.patrol if state else None
+        both = [each for each in (patrol, state.before if state else None) if each is not None]
         return PassReport(
             looked_at=patrol.looked_at if patrol else 0,
-            estimated=self._estimated,
+            estimated=self._schedule.estimated,
             began_at=patrol.began_at if patrol else None,
-            completed_at=progress.completed_at if progress else None,
+            completed_at=state.completed_at if state else None,
             damaged=sum(each.damaged for each in both),
             missing=sum(each.missing for each in both),
             thumbnails_made=sum(each.thumbnails_made for each in both),
-            is_deriving=progress is not None and progress.derived < derive.VERSION,
+            is_deriving=state is not None and state.derived < derive.VERSION,
             stopped_by=self._stopped_by,
         )
 
     async def run(self) -> None:
         """Runs until cancelled (for the supervisor)."""
         await asyncio.sleep(self._quiet_seconds)
-        progress = await self._load()
+        state = self._state = await self._schedule.load()
         while True:
             await self._let_retrieval_go_first()
             try:
-                # Each has its turn, however much the others have to do.
+                # The walks take turns, even if one has much to do.
                 did = [
-                    await self._sizes(progress),
-                    await self._derive(progress),
-                    await self._patrol(progress),
-                    await self._large(progress),
+                    await self._sizes(state),
+                    await self._derive(state),
+                    await self._link(),
+                    await self._patrol(state),
+                    await self._large(state),
                 ]
             except DataFolderAway as error:
                 if self._stopped_by is None:
@@ -228,16 +188,16 @@ class PhotoPass:
 
     async def _let_retrieval_go_first(self) -> None:
         waited_since = time.monotonic()
-        while self._busy() and time.monotonic() - waited_since < LONGEST_WAIT_FOR_RETRIEVAL:  # noqa: ASYNC110
+        while self._under_way and time.monotonic() - waited_since < LONGEST_WAIT_FOR_RETRIEVAL:  # noqa: ASYNC110
             await asyncio.sleep(0.2)
 
-    # --- The four walks: each does one step, and tells whether it did anything ---
+    # --- The five walks: each does one step, and returns whether it did anything ---
 
-    async def _sizes(self, progress: Progress) -> bool:
+    async def _sizes(self, state: PassState) -> bool:
         now = time.monotonic()
         if self._sizes_behind is None:
             since = now - self._sizes_ended_at if self._sizes_ended_at is not None else None
-            wait = SHORTEST_BETWEEN_SIZES if self._integrity.suspicious else self._seconds_between_sizes()
+            wait = SHORTEST_BETWEEN_SIZES if self._integrity.suspicious else self._schedule.seconds_between_sizes()
             if since is not None and since < wait:
                 return False
             self._integrity.suspicious = False
@@ -250,10 +210,10 @@ class PhotoPass:
         for row, look in zip(rows, looks, strict=True):
             began = time.monotonic()
             if look.fault is not None:
-                await self._lost(progress, row, look.fault)
+                await self._lost(state, row, look.fault)
                 await _rest(began)
             elif not look.has_thumbnail:
-                await self._make_thumbnail(progress, row)
+                await self._make_thumbnail(state, row)
                 await _rest(began)
         if forgotten := {row.id: row.path for row, look in zip(rows, looks, strict=True) if not look.has_large}:
             await self._renditions.forget_large(forgotten)
@@ -263,43 +223,62 @@ class PhotoPass:
             self._sizes_ended_at = time.monotonic()
         return True
 
-    async def _derive(self, progress: Progress) -> bool:
-        if progress.derived >= derive.VERSION:
+    async def _derive(self, state: PassState) -> bool:
+        if state.derived >= derive.VERSION:
             return False
-        if progress.deriving != derive.VERSION:
-            progress.deriving, progress.derive_behind = derive.VERSION, NEWEST
-        rows, behind = await self._next(progress.derive_behind, BATCH, is_underived)
-        await self._read(progress, rows)
-        progress.derive_behind = behind or NEWEST
+        if state.deriving != derive.VERSION:
+            state.deriving, state.derive_behind = derive.VERSION, NEWEST
+        rows, behind = await self._next(state.derive_behind, BATCH, is_underived)
+        await self._read_rows([row for row in rows if row.derived >= derive.OF_ROW])
+        await self._read(state, [row for row in rows if row.derived < derive.OF_ROW])
+        state.derive_behind = behind or NEWEST
         if behind is None:
-            progress.derived = derive.VERSION
+            state.derived = derive.VERSION
             log.info("every photo is derived", version=derive.VERSION)
-        await self._save(progress)
+        await self._schedule.save(state)
         return True
 
-    async def _patrol(self, progress: Progress) -> bool:
-        await self._estimate()
-        due = self._due(progress)
-        if due < self._enough(progress.patrol.looked_at):
+    async def _link(self) -> bool:
+        if self._link_behind is None:
+            if self._link_ended_at is not None and time.monotonic() - self._link_ended_at < DAY:
+                return False
+            self._link_behind = NEWEST
+        began = time.monotonic()
+        async with self._database.connection() as connection:
+            sources, behind = await photo_sources.unlinked(connection, self._link_behind, NAMES_AT_ONCE)
+        await _rest(began)
+        for photo, names in sources.items():
+            began = time.monotonic()
+            async with self._database.transaction() as connection:
+                await photo_sources.link_own(connection, photo, names)
+            self._bus.changed("photo.updated", [photo])
+            await _rest(began)
+        self._link_behind = behind
+        if behind is None:
+            self._link_ended_at = time.monotonic()
+        return True
+
+    async def _patrol(self, state: PassState) -> bool:
+        await self._schedule.estimate()
+        due = self._schedule.due(state)
+        if due < self._schedule.enough(state.patrol.looked_at):
             return False
-        patrol = progress.patrol
+        patrol = state.patrol
         rows, behind = await self._next(patrol.behind, min(due, BATCH), is_patrolled)
-        await self._read(progress, rows)
+        await self._read(state, rows)
         patrol.looked_at += len(rows)
         if behind is None:
-            progress.completed_at = await self._now()
+            await self._schedule.end_patrol(state)
             log.info(
                 "every photo was looked at", photos=patrol.looked_at, damaged=patrol.damaged, missing=patrol.missing
             )
-            progress.before, progress.patrol = patrol, Patrol(progress.completed_at)
-            self._elapsed, self._elapsed_at = 0.0, time.monotonic()
         else:
             patrol.behind = behind
-        await self._save(progress)
+        await self._schedule.save(state)
         return True
 
-    async def _large(self, progress: Progress) -> bool:
-        if not self._renditions.keeps_large():
+    async def _large(self, state: PassState) -> bool:
+        if not self._renditions.keeps_large:
             began = time.monotonic()
             self._large_behind = self._large_ended_at = None
             discarded = await self._renditions.discard_large(DISCARDED_AT_ONCE)
@@ -313,7 +292,7 @@ class PhotoPass:
         for original in originals:
             await self._let_retrieval_go_first()
             began = time.monotonic()
-            await self._make(progress, original, large=True)
+            await self._make(state, original, large=True)
             await _rest(began)
         self._large_behind = originals[-1].id if len(originals) == BATCH else None
         if self._large_behind is None:
@@ -322,28 +301,37 @@ class PhotoPass:
 
     # --- One photo ---
 
-    async def _read(self, progress: Progress, rows: Sequence[Row]) -> None:
+    async def _read_rows(self, rows: Sequence[Row]) -> None:
+        """Derives columns of rows for which no file has to be read."""
+        if not rows:
+            return
+        began = time.monotonic()
+        async with self._database.connection() as connection:
+            self._bus.changed("photo.updated", await derive.write_of_row(connection, [row.id for row in rows]))
+        await _rest(began)
+
+    async def _read(self, state: PassState, rows: Sequence[Row]) -> None:
         for row in rows:
             began = time.monotonic()
             try:
-                await self._look_at(progress, row)
+                await self._look_at(state, row)
             except (DataFolderAway, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
                 raise
             except Exception:
-                # One photo that nobody thought of stops nothing.
+                # One unexpected photo must not stop the pass.
                 log.exception("photo not looked at", photo=str(row.id))
             await _rest(began)
 
-    async def _look_at(self, progress: Progress, row: Row) -> None:
+    async def _look_at(self, state: PassState, row: Row) -> None:
         if row.status != "completed":
             await self._integrity.found_again(row.id, row.path, row.sha256)
             return
         checked = await self._integrity.check(row.path, row.file_size, row.sha256)
         if checked.fault is not None:
-            await self._lost(progress, row, checked.fault)
+            await self._lost(state, row, checked.fault)
             return
         if row.thumbnail and (row.has_line_for_thumbnail or not await self._integrity.has_thumbnail(row.thumbnail)):
-            await self._make_thumbnail(progress, row)
+            await self._make_thumbnail(state, row)
         if is_selected_path(row.path):
             self._mover.start(row.id)  # its second name may be missing
         if row.derived < derive.VERSION:
@@ -358,85 +346,36 @@ class PhotoPass:
                 log.warning("metadata cannot be kept", photo=str(row.id), reason=str(error))
                 changed = await derive.write(connection, row.id, row.sha256, derive.NOTHING)
         if changed:
-            self._announcer.photos_updated([row.id])
+            self._bus.changed("photo.updated", [row.id])
 
-    async def _lost(self, progress: Progress, photo: Row | Original, fault: str) -> None:
+    async def _lost(self, state: PassState, photo: Row | Original, fault: str) -> None:
         status = await self._integrity.lost(photo.id, photo.path, photo.sha256, fault, next_in_line=False)
         if status is not None:
-            progress.patrol.missing += fault == MISSING
-            progress.patrol.damaged += fault != MISSING
+            state.patrol.missing += fault == MISSING
+            state.patrol.damaged += fault != MISSING
 
-    async def _make_thumbnail(self, progress: Progress, row: Row) -> None:
-        lacks_large = row.large_bytes is None and self._renditions.keeps_large()
-        if await self._make(progress, row.original, small=True, large=lacks_large):
-            progress.patrol.thumbnails_made += 1
+    async def _make_thumbnail(self, state: PassState, row: Row) -> None:
+        lacks_large = row.large_bytes is None and self._renditions.keeps_large
+        if await self._make(state, row.original, small=True, large=lacks_large):
+            state.patrol.thumbnails_made += 1
 
-    async def _make(self, progress: Progress, original: Original, *, small: bool = False, large: bool = False) -> bool:
+    async def _make(self, state: PassState, original: Original, *, small: bool = False, large: bool = False) -> bool:
         try:
             return await self._renditions.make(original, small=small, large=large) is not None
         except LostFile as lost:
-            await self._lost(progress, original, str(lost))
+            await self._lost(state, original, str(lost))
             return False
 
-    # --- How far, and how fast ---
+    # --- The next photos ---
 
     async def _next(self, behind: UUID, at_most: int, wanted: Callable[[Row], bool]) -> tuple[list[Row], UUID | None]:
-        """The next photos that are wanted, and behind which one to go on; None at the end."""
+        """The next wanted photos, and the id to go on after; None at the end."""
         async with self._database.connection() as connection:
             found = [Row(**row) for row in await connection.fetch(ROWS, behind, WINDOW)]
         rows = [row for row in found if wanted(row)][:at_most]
         if len(rows) == at_most:
             return rows, rows[-1].id
         return rows, found[-1].id if len(found) == WINDOW else None
-
-    def _period(self) -> float:
-        return self._patrol_days() * DAY
-
-    def _seconds_between_sizes(self) -> float:
-        return max(SHORTEST_BETWEEN_SIZES, self._period() / SIZES_PER_PATROL)
-
-    def _due(self, progress: Progress) -> int:
-        """How many photos the patrol is behind the time."""
-        elapsed = self._elapsed + time.monotonic() - self._elapsed_at
-        return int(max(1, self._estimated) * elapsed / self._period()) - progress.patrol.looked_at
-
-    def _enough(self, looked_at: int) -> int:
-        """As many as are worth a step: what is due in a minute, but no more than a batch, or than are left."""
-        each = self._period() / max(1, self._estimated)
-        return int(max(1, min(BATCH, self._estimated - looked_at, WORTH_A_STEP / each)))
-
-    async def _estimate(self) -> None:
-        if time.monotonic() - self._estimated_at < ESTIMATE_EVERY:
-            return
-        async with self._database.connection() as connection:
-            self._estimated = await connection.fetchval(ESTIMATE)
-        self._estimated_at = time.monotonic()
-
-    async def _load(self) -> Progress:
-        """Where the last process left off. A patrol is behind by the time that Darkroom did not run, but by no more
-        than one patrol, whatever the clock says."""
-        async with self._database.connection() as connection:
-            (row,) = await connection.fetch(LOAD, KEY)
-        try:
-            progress = msgspec.json.decode(row["kept"] or "null", type=Progress)
-        except msgspec.ValidationError:
-            progress = Progress(Patrol(row["now"]))
-        self._estimated_at = -ESTIMATE_EVERY
-        await self._estimate()
-        done = min(1.0, progress.patrol.looked_at / max(1, self._estimated)) * self._period()
-        elapsed = (row["now"] - progress.patrol.began_at).total_seconds()
-        self._elapsed, self._elapsed_at = min(max(elapsed, done), self._period()), time.monotonic()
-        self._progress = progress
-        return progress
-
-    async def _save(self, progress: Progress) -> None:
-        async with self._database.connection() as connection:
-            await connection.execute(SAVE, KEY, msgspec.json.encode(progress).decode())
-
-    async def _now(self) -> datetime:
-        async with self._database.connection() as connection:
-            now: datetime = await connection.fetchval(NOW)
-        return now
 
 
 def is_home(row: Row) -> bool:
@@ -448,11 +387,11 @@ def is_underived(row: Row) -> bool:
 
 
 def is_patrolled(row: Row) -> bool:
-    """Also a photo whose lost file may have been put back."""
+    """Whether its file is read: also that of a lost photo, since it may have been put back."""
     return row.path != "" and row.sha256 != "" and row.status != "retrieving" and not row.is_purged
 
 
 async def _rest(began: float) -> None:
-    """As long as keeps the work to its share of the time."""
+    """Sleeps so long that the work has its share of the time."""
     worked = time.monotonic() - began
     await asyncio.sleep(min(worked * (1 / SHARE - 1), LONGEST_REST))

@@ -1,11 +1,13 @@
-"""What is made from originals (rule 12): a small rendition again where its file is missing; and the large one when it
-is asked for, when its photo has just come home, or by the background pass."""
+"""Makes renditions of originals, small and large (whole upload or nothing).
+
+A small one is made again if its file is missing; a large one when it is asked for, when its photo has just come home,
+or in the background pass.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Self
 from uuid import UUID, uuid4
@@ -13,28 +15,29 @@ from uuid import UUID, uuid4
 import msgspec
 import structlog
 
+from service.bus.bus import Bus
+from service.bus.live_state import Resource
+from service.config.runtime_settings import RuntimeSettings
 from service.database.engine import Database
 from service.database.models import HAS_LARGE, LACKS_LARGE
-from service.library.integrity import Integrity, LostFile
 from service.library.thumbnails import Thumbnails
-from service.live.announce import Announcer
-from service.live.messages import Resource
 from service.media.imaging import Imaging, Rendered, TooManyPixels, Undecodable
 from service.media.layout import completed_path, is_selected_path, large_path
 from service.media.storage import LocalStorage
+from service.photos.integrity import Integrity, LostFile
+from service.runtime.waiting import finish_before_cancel
 from service.selection.mover import FileMover
-from service.unbroken import unbroken
 
 log = structlog.get_logger()
 
 AT_ONCE: Final = 2
-"""Pictures decoded at the same time; retrieval needs the threads too."""
+"""Images decoded at the same time. Retrieval needs the threads too."""
 COUNT_EVERY: Final = 10.0
 
 ORIGINAL: Final = "id, local_storage_path AS path, local_thumbnail_path AS thumbnail, file_size, sha256"
 LACKING: Final = f"SELECT {ORIGINAL} FROM photos WHERE {LACKS_LARGE} AND id < $1 ORDER BY id DESC LIMIT $2"
 LACKING_ONE: Final = f"SELECT {ORIGINAL} FROM photos WHERE {LACKS_LARGE} AND id = $1"
-# Nothing is recorded of a photo that is no longer what was read.
+# Nothing is recorded if the photo is no longer the one that was read.
 RECORD: Final = """
     WITH before AS (
         SELECT id, large_bytes, rendition_version FROM photos
@@ -69,7 +72,7 @@ COUNT: Final = f"""
 
 
 class Original(msgspec.Struct, frozen=True):
-    """A photo that is home, as far as renditions are made from it."""
+    """The columns of a photo that is home that renditions need."""
 
     id: UUID
     path: str
@@ -79,12 +82,12 @@ class Original(msgspec.Struct, frozen=True):
 
 
 class LargeRenditions(Resource, frozen=True, kw_only=True):
-    """The large renditions that are kept on disk."""
+    """The large renditions on disk."""
 
     photos: int
     bytes: int
     missing: int
-    """Photos of which none has been made yet; those that need none are found out one by one."""
+    """Photos without one so far. Some of these need none, which only decoding tells."""
 
 
 @dataclass
@@ -95,31 +98,29 @@ class _Job:
 
 
 class Renditions:
-    """`keeps_large` is the owner's setting: where it is off, large renditions are made for each request, and kept in
-    memory alone."""
+    """Makes renditions. If the owner switched large renditions off, they are made for each request, and kept only in
+    memory."""
 
-    def __init__(  # noqa: PLR0913 (what it works with, and the owner's settings)
+    def __init__(
         self,
         database: Database,
         storage: LocalStorage,
         imaging: Imaging,
         integrity: Integrity,
         thumbnails: Thumbnails,
-        announcer: Announcer,
+        bus: Bus,
         *,
         mover: FileMover,
-        quality: Callable[[], int],
-        keeps_large: Callable[[], bool],
+        settings: RuntimeSettings,
     ) -> None:
         self._database = database
         self._storage = storage
         self._imaging = imaging
         self._integrity = integrity
         self._thumbnails = thumbnails
-        self._announcer = announcer
+        self._bus = bus
         self._mover = mover
-        self._quality = quality
-        self.keeps_large = keeps_large
+        self._settings = settings
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._jobs: dict[tuple[UUID, str, bool, bool], _Job] = {}
         self._counted = LargeRenditions(photos=0, bytes=0, missing=0)
@@ -129,18 +130,22 @@ class Renditions:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Nothing more is made; what is being written is written to its end."""
+        """Makes nothing more. A rendition that is being written is finished."""
         tasks = [job.task for job in self._jobs.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    @property
+    def keeps_large(self) -> bool:
+        return self._settings.current.large_renditions
+
     # --- Making ---
 
     async def make(self, original: Original, *, small: bool = False, large: bool = False) -> Rendered | None:
-        """From one decode, however many ask for the same at once. None for what cannot be decoded. Raises `LostFile`
-        when it is the original that is wrong, and `DataFolderAway`. What nobody waits for any more before it has begun
-        is not made."""
+        """Makes renditions from one decode, for all who ask at once. None if the photo cannot be decoded. Raises
+        `LostFile` if the original is wrong, and `DataFolderAway`. A rendition that nobody waits for any more before it
+        has begun is not made."""
         key = (original.id, original.sha256, small, large)
         job = self._jobs.get(key)
         if job is None:
@@ -160,7 +165,7 @@ class Renditions:
         if (job := self._jobs.get(key)) is not None and job.task is task:
             del self._jobs[key]
         if not task.cancelled():
-            task.exception()  # whoever still waits is told
+            task.exception()  # those who still wait get the error
 
     async def _make(self, job: _Job, original: Original, small: bool, large: bool) -> Rendered | None:
         async with self._turns:
@@ -178,22 +183,23 @@ class Renditions:
             raise LostFile(fault)
         try:
             file = self._storage.path(original.path)
-            made = await self._imaging.run(self._imaging.render, file, self._quality(), small=small, large=large)
+            quality = self._settings.current.thumbnail_quality
+            made = await self._imaging.run(self._imaging.render, file, quality, small=small, large=large)
         except (Undecodable, TooManyPixels) as error:
             if fault := (await self._integrity.check(original.path, original.file_size, original.sha256)).fault:
                 raise LostFile(fault) from error
             await self._record(original, None, 0)
             return None
-        await unbroken(self._keep(original, made, large))
+        await finish_before_cancel(self._keep(original, made, large))
         return made
 
     async def _keep(self, original: Original, made: Rendered, large: bool) -> None:
-        """A disk that takes no more keeps them from being kept, not from being shown."""
-        keeps_large = made.large is not None and self.keeps_large()
+        """Writes the renditions. A full disk keeps them from being stored, not from being shown."""
+        keeps_large = made.large is not None and self.keeps_large
         large_bytes = None
         if large and (made.large is None or keeps_large):
             large_bytes = len(made.large.webp) if made.large else 0
-        # What is written beside a photo that was moved would stay there.
+        # Files written beside a photo that was moved would stay there.
         async with self._mover.holding(original.id):
             now = await self._same(original)
             if now is None:
@@ -220,13 +226,13 @@ class Renditions:
             self._storage.replace(path, content, uuid4())
 
     async def _same(self, original: Original) -> Original | None:
-        """The photo where it is now (a selection moves it); None when it is no longer what was read."""
+        """The photo at its present path (a selection moves it); None if it is no longer the one that was read."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(SAME, original.id, original.sha256)
         return Original(**row) if row is not None else None
 
     async def _record(self, original: Original, made: Rendered | None, large_bytes: int | None) -> bool:
-        """False when the photo has been purged, moved or fetched again, and nothing was recorded."""
+        """Records the renditions. False if the photo was purged, moved or fetched again: then nothing is recorded."""
         small = made.small if made else None
         width, height = small.size if small else (None, None)
         thumbhash = made.thumbhash if made else None
@@ -238,10 +244,10 @@ class Renditions:
             )
         self._thumbnails.drop([original.id])
         if changed:
-            self._announcer.photos_updated([original.id])
+            self._bus.changed("photo.updated", [original.id])
         return changed is not None
 
-    # --- Which are kept ---
+    # --- Large renditions on disk ---
 
     async def lacking(self, behind: UUID, at_most: int) -> list[Original]:
         """Photos without a large rendition, the newest first."""
@@ -255,16 +261,16 @@ class Renditions:
         return Original(**row) if row is not None else None
 
     async def forget_large(self, photos: dict[UUID, str]) -> None:
-        """The files of those that are still at these paths are missing, or cut."""
+        """Records that the large files at these paths are missing or cut, for photos that are still there."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(FORGET_LARGE, list(photos), list(photos.values()))
         forgotten = [row["id"] for row in rows]
         self._thumbnails.drop(forgotten)
-        self._announcer.photos_updated(forgotten)
+        self._bus.changed("photo.updated", forgotten)
 
     async def discard_large(self, at_most: int) -> int:
-        """Removes some large renditions from the disk; how many. What a kill leaves there is overwritten when it is
-        made again, and removed when its photo is purged."""
+        """Removes some large renditions from the disk, and returns how many. Files that a kill leaves are overwritten
+        when they are made again, and removed when the photo is purged."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(DISCARD, at_most)
         self._thumbnails.drop(row["id"] for row in rows)
@@ -274,7 +280,7 @@ class Renditions:
         return len(rows)
 
     async def count_large(self) -> LargeRenditions:
-        """As of some seconds ago at most."""
+        """The counts, at most some seconds old."""
         if self._counted_at is None or time.monotonic() - self._counted_at > COUNT_EVERY:
             async with self._database.connection() as connection:
                 (row,) = await connection.fetch(COUNT)

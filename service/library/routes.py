@@ -1,4 +1,4 @@
-"""Photos: lists, one, what the owner changes, the trash."""
+"""REST routes of photos: lists, one photo, changes, the trash, retrieval."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ from litestar.di import NamedDependency, Provide
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody
 
+from service.api.error_answers import failures
+from service.api.resources import Photo
+from service.bus.bus import Bus
 from service.database.engine import Database
-from service.error_responses import failures
 from service.errors import Conflict, ValidationError
 from service.library import changes
 from service.library.albums import albums_of
-from service.library.changes import PhotoPatch, no_such_photo
-from service.library.files import Stored, Waiting, stored
+from service.library.changes import PhotoPatch
+from service.library.files import Waiting
 from service.library.filters import PhotoFilters
-from service.library.integrity import Integrity
-from service.library.queries import Page, PhotoList, list_photos, photos_by_ids
+from service.library.queries import Page, PhotoList, list_photos, photo_by_id
 from service.library.thumbnails import Thumbnails
 from service.library.trash import Trash
-from service.live.announce import Announcer
-from service.live.messages import Photo
-from service.retrieval import queue
-from service.retrieval.worker import Retrieval
+from service.photos import retries
+from service.photos.integrity import Integrity
+from service.photos.photo_file import PhotoFile, no_such_photo, photo_file
 
 TAGS: Final = ["photos"]
-WHOLE: Final = ResponseSpec(Waiting, generate_examples=False, description="Home again: its lost file was put back")
+WHOLE: Final = ResponseSpec(Waiting, generate_examples=False, description="Home again: the lost file was put back")
+FAR: Final = 10_000
+"""An offset from which a page costs more than a search."""
 KNOWN_PARAMETERS: Final = {*PhotoFilters.__struct_fields__, *Page.__struct_fields__}
 
 
@@ -38,7 +40,7 @@ class Changed(msgspec.Struct, frozen=True):
 
 
 def _known_parameters_only(request: Request[Any, Any, Any]) -> None:
-    """A misspelt filter would otherwise show everything, as if it had matched."""
+    """Refuses unknown parameters: a misspelt filter would show everything."""
     unknown = sorted(set(request.query_params) - KNOWN_PARAMETERS)
     if unknown:
         raise ValidationError(f"{unknown[0]}: there is no such filter", {"known": sorted(KNOWN_PARAMETERS)})
@@ -61,16 +63,17 @@ async def get_photos(
     database: NamedDependency[Database],
     thumbnails: NamedDependency[Thumbnails],
 ) -> PhotoList:
-    """A page of the library, or with `trashed` of the trash. Cursors are flat at any depth, and good for the same
-    filters and order only."""
+    """List photos of the library, or of the trash with `trashed`. A cursor is equally fast at any depth, and belongs to
+    its filters and order."""
     _known_parameters_only(request)
-    async with database.connection() as connection:
+    takes_long = filters.may_take_long or (page.offset or 0) > FAR
+    async with database.costly_connection() if takes_long else database.connection() as connection:
         return await list_photos(connection, filters, page, thumbnails)
 
 
 @get("/api/v1/photos/{photo_id:uuid}", operation_id="get_photo", tags=TAGS)
 async def get_photo(photo_id: FromPath[UUID], database: NamedDependency[Database]) -> Photo:
-    """One photo, in the trash or not; its bytes are at `url`."""
+    """Get one photo with all of its metadata, in the trash or not. Its bytes are at `url`."""
     return await _photo(database, photo_id)
 
 
@@ -79,41 +82,39 @@ async def update_photo(
     photo_id: FromPath[UUID],
     data: JSONBody[PhotoPatch],
     database: NamedDependency[Database],
-    announcer: NamedDependency[Announcer],
+    bus: NamedDependency[Bus],
 ) -> Photo:
-    """Change what is given."""
+    """Change the fields that are given."""
     async with database.connection() as connection:
         if await changes.patch(connection, photo_id, data):
-            announcer.photos_updated([photo_id])
+            bus.changed("photo.updated", [photo_id])
     return await _photo(database, photo_id)
 
 
 @delete("/api/v1/photos/{photo_id:uuid}", operation_id="trash_photo", tags=TAGS)
-async def trash_photo(
-    photo_id: FromPath[UUID], database: NamedDependency[Database], announcer: NamedDependency[Announcer]
-) -> None:
-    """Into the trash, whence it can be restored; there already: fine."""
+async def trash_photo(photo_id: FromPath[UUID], database: NamedDependency[Database], bus: NamedDependency[Bus]) -> None:
+    """Move to trash. Idempotent."""
     async with database.connection() as connection:
         if await changes.trash(connection, photo_id):
-            announcer.photos_updated([photo_id])
-            announcer.albums_updated(await albums_of(connection, [photo_id]))
+            bus.changed("photo.updated", [photo_id])
+            bus.changed("album.updated", await albums_of(connection, [photo_id]))
 
 
 @post("/api/v1/photos/{photo_id:uuid}/restore", operation_id="restore_photo", status_code=200, tags=TAGS)
 async def restore_photo(
-    photo_id: FromPath[UUID], database: NamedDependency[Database], announcer: NamedDependency[Announcer]
+    photo_id: FromPath[UUID], database: NamedDependency[Database], bus: NamedDependency[Bus]
 ) -> Photo:
-    """Out of the trash; not in it: fine."""
+    """Move out of the trash. Idempotent."""
     async with database.connection() as connection:
         if await changes.restore(connection, photo_id):
-            announcer.photos_updated([photo_id])
-            announcer.albums_updated(await albums_of(connection, [photo_id]))
+            bus.changed("photo.updated", [photo_id])
+            bus.changed("album.updated", await albums_of(connection, [photo_id]))
     return await _photo(database, photo_id)
 
 
 @delete("/api/v1/photos/trash", operation_id="empty_trash", status_code=200, tags=TAGS)
 async def empty_trash(trash: NamedDependency[Trash]) -> Changed:
-    """Purge what is in the trash: the files go, for good, and none of it is ever retrieved again."""
+    """Empty the trash: delete the files for good. The images are never retrieved again."""
     return Changed(await trash.empty())
 
 
@@ -127,34 +128,33 @@ async def empty_trash(trash: NamedDependency[Trash]) -> Changed:
 async def retry_retrieval(
     photo_id: FromPath[UUID],
     database: NamedDependency[Database],
-    retrieval: NamedDependency[Retrieval],
-    announcer: NamedDependency[Announcer],
+    bus: NamedDependency[Bus],
     integrity: NamedDependency[Integrity],
 ) -> Response[Waiting]:
-    """Fetch it now, with all attempts before it again. The file of a photo that is home is read first: where its size
-    and checksum are those that came, 409; else it is fetched again. 200 for a photo whose lost file was put back, or
-    which had it under another of its names: it is home again. 409 where there is no server to fetch it from."""
-    photo = await stored(database, photo_id)
+    """Retrieve a photo now, with all attempts again. The file of a photo that is home is read first: 409 if its size
+    and checksum are right, else it is fetched again. 200 if the lost file was put back, or was under another of the
+    photo's names: it is home again. 409 if there is no server to fetch it from."""
+    photo = await photo_file(database, photo_id)
     if await _is_whole(integrity, photo):
         if photo.retrieval_status == "completed":
             raise Conflict("this photo is home, and its file is whole")
-        photo = await stored(database, photo_id)
+        photo = await photo_file(database, photo_id)
         return Response(Waiting(photo.retrieval_status, photo.retrieval_attempts), status_code=200)
     async with database.connection() as connection:
-        retried = photo.retrieval_status != "completed" and await queue.retry(connection, photo_id)
-    photo = await stored(database, photo_id)
+        retried = photo.retrieval_status != "completed" and await retries.retry(connection, photo_id)
+    photo = await photo_file(database, photo_id)
     if retried:
-        retrieval.wake()
-        announcer.photos_updated([photo_id])
-        announcer.ledger_changed()
+        bus.retrieval_due()
+        bus.changed("photo.updated", [photo_id])
+        bus.ledger_changed()
     elif photo.retrieval_status in ("failed", "gone"):
         raise Conflict("there is no server to fetch this photo from", {"retrieval_error": photo.retrieval_error})
     status = 200 if photo.retrieval_status == "completed" else 202
     return Response(Waiting(photo.retrieval_status, photo.retrieval_attempts), status_code=status)
 
 
-async def _is_whole(integrity: Integrity, photo: Stored) -> bool:
-    """Whether the photo is home by what its file says. One that is not, though its row says so, is so no longer."""
+async def _is_whole(integrity: Integrity, photo: PhotoFile) -> bool:
+    """Whether the photo's file is whole. If it is not, though its row says so, the row is changed."""
     path, sha256 = photo.local_storage_path, photo.sha256
     if path is None or sha256 is None:
         return False
@@ -168,7 +168,7 @@ async def _is_whole(integrity: Integrity, photo: Stored) -> bool:
 
 async def _photo(database: Database, photo_id: UUID) -> Photo:
     async with database.connection() as connection:
-        photo = (await photos_by_ids(connection, [photo_id])).get(photo_id)
+        photo = await photo_by_id(connection, photo_id)
     if photo is None:
         raise no_such_photo()
     return photo

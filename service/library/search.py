@@ -1,4 +1,4 @@
-"""What is typed into the search box: its grammar (api.md, Search). Pure; what it finds is `search_lookup`'s."""
+"""The grammar of the search box (api.md, Search). Pure; `search_lookup` finds the photos."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ MAX_TERMS: Final = 32
 LONGEST_SEED: Final = 20
 
 Scope = Literal["", "-", "+"]
-"""Which words are meant, by their mark in the index: those of the photo, of its negative prompt, of its model."""
+"""Which words are searched, by their mark in the index: the photo's, its negative prompt's, its model's."""
 
 SCOPES: Final[dict[str, Scope]] = {"negative": "-", "model": "+"}
 RESERVED: Final = frozenset(
     "lora base size ratio rating fav pick tag album session server date source state".split()  # noqa: SIM905
 )
-"""Keys that will narrow a search in a later release. Searched as words today, a link kept until then would change its
-meaning."""
+"""Keys that a later release will use. If they were words today, a saved link would change its meaning then."""
 
 _TERM = re.compile(
     rf"(?P<negated>(?<!\S)-)?(?:(?P<key>{'|'.join(sorted({*SCOPES, 'seed', *RESERVED}))}):)?"
@@ -34,16 +33,16 @@ _NAME = re.compile(r"[0-9a-f]{8}[0-9a-f-]*")
 
 
 class Term(msgspec.Struct, frozen=True):
-    """What one photo must have, or must not."""
+    """A term that a photo must have, or must not have."""
 
     negated: bool = False
     scope: Scope = ""
     pieces: tuple[Piece, ...] = ()
     """Words that follow each other."""
     is_whole: bool = False
-    """The last of them is a whole word; else it may be the beginning of one."""
+    """Whether the last one is a whole word; else it may be the beginning of one."""
     name_ids: tuple[UUID, UUID] | None = None
-    """The file names that are meant too: from the first of these UUIDs to the last."""
+    """The file names that match too: from the first of these UUIDs to the last."""
     seed: int | None = None
 
 
@@ -67,7 +66,7 @@ def parse(typed: str) -> list[list[Term]]:
 
 
 def _term(match: re.Match[str]) -> Term | None:
-    """None for what asks for nothing, as a comma does, or a key without a value."""
+    """The term; None if it asks for nothing, as a comma does, or a key without a value."""
     key = (match["key"] or "").lower()
     text = match["phrase"] if match["phrase"] is not None else match["word"]
     found = tuple(pieces(text))
@@ -89,7 +88,7 @@ def _seed(text: str) -> int:
 
 
 def _name_ids(text: str) -> tuple[UUID, UUID] | None:
-    """The UUIDs that begin so, at least with their first eight digits; with or without what file names end with."""
+    """The range of UUIDs that begin with the text, at least eight digits, with or without a file name's ending."""
     beginning = fold(text.strip()).rpartition(".")[0] or fold(text.strip())
     digits = beginning.replace("-", "")
     if not _NAME.fullmatch(beginning) or len(digits) > 32:

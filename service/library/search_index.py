@@ -1,8 +1,8 @@
-"""Keeps the index that the search reads (`photo_search`, `search_words`) as the photos are.
+"""Keeps the search index (`photo_search`, `search_words`) up to date with the photos.
 
-A trigger notes every photo whose texts were added or changed (`search_changes`); what is noted is indexed within a
-second. Photos from before there was an index, or of an older VERSION of it, are indexed from the newest to the oldest,
-in between. Each batch is one transaction, with the note of how far that has come: a kill loses nothing.
+A trigger notes every photo whose texts were added or changed (`search_changes`); it is indexed within a second. In
+between, photos from before the index, or of an older VERSION of it, are indexed from the newest to the oldest. Each
+batch is one transaction, which also writes the position: a kill loses nothing.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from service.bus.live_state import Resource
 from service.database.engine import Connection, Database
 from service.library.search_text import LONGEST_TEXT, UUID_NAME, document
-from service.live.messages import Resource
 
 log = structlog.get_logger()
 
 VERSION: Final = 1
-"""Of how texts are cut into words. When it goes up, all photos are indexed again."""
+"""Version of how texts are cut into words. When it goes up, all photos are indexed again."""
 CHANGES_AT_ONCE: Final = 500
 FILL_AT_ONCE: Final = 4_000
 IDLE_SECONDS: Final = 0.25
@@ -32,11 +32,11 @@ VACUUM_SECONDS: Final = 1_800.0
 KEY: Final = "search_index"
 NEWEST: Final = UUID(int=2**128 - 1)
 NEVER: Final = 2**62
-"""As the oldest of a word: any photo is older."""
+"""The oldest photo of a word without photos: every photo is older."""
 
 # One writer at a time, so that the counts of words are right, and no older state of a photo is written last.
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('search index', 0))"
-# How much the index of words puts off, in KB: every search reads what it has put off, but filling it is quicker so.
+# The size of the index's pending list, in KB: every search reads it, but a larger one makes writing faster.
 PUT_OFF = "SET LOCAL gin_pending_list_limit = {}"
 PUT_OFF_OF_CHANGES: Final = 512
 PUT_OFF_OF_FILLING: Final = 32_768
@@ -45,7 +45,7 @@ TEXTS = f"""
     model_name AS model, coalesce(loras, '{{}}') AS loras, caption, tags, filename,
     left(source_text, {LONGEST_TEXT}) AS source_text, purged_at IS NULL AS is_kept
 """
-# The latest first: what just came is found at once, however much else has changed.
+# The latest first: a new photo is found at once, even if much else has changed.
 TAKE = """
     DELETE FROM search_changes WHERE number IN (SELECT number FROM search_changes ORDER BY number DESC LIMIT $1)
     RETURNING photo_id
@@ -69,7 +69,7 @@ COUNT = """
 FORGET = "DELETE FROM search_words WHERE word = ANY($1::text[]) AND photos <= 0"
 LOAD = "SELECT value::text FROM settings WHERE key = $1"
 SAVE = "INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-# The planner's own count; exact for a small library.
+# The planner's estimate; exact for a small library.
 ESTIMATE = """
     SELECT greatest(reltuples::bigint, (SELECT count(*) FROM (SELECT FROM photos LIMIT 10001) AS capped))
       FROM pg_class WHERE oid = 'photos'::regclass
@@ -89,31 +89,31 @@ class Entry(msgspec.Struct, frozen=True):
         return {*self.words.split(), *self.negative.split(), *self.model.split()}
 
 
-class Progress(msgspec.Struct):
-    """How far the photos of before are indexed."""
+class IndexPosition(msgspec.Struct):
+    """The position of the filling of the index."""
 
     version: int = VERSION
     behind: UUID | None = NEWEST
-    """Of older photos only those that changed since are indexed; null when all are."""
+    """Older photos than this are indexed only if they changed; null when all are indexed."""
     indexed: int = 0
 
 
 class SearchReport(Resource, frozen=True, kw_only=True):
-    """The index that the search reads."""
+    """The search index."""
 
     indexed: int
-    """Photos from before the index that it has by now."""
+    """Photos from before the index that are in it by now."""
     estimated: int
-    """About how many photos there are."""
+    """Estimated number of photos."""
     is_complete: bool
-    """False while photos from before the index are not in it. They are found all the same, but more slowly, and as
-    their texts are written: with the accents and all."""
+    """False while photos from before the index are missing in it. The search finds them too, but more slowly, and by
+    their texts as written, accents included."""
 
 
 class SearchIndex:
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._progress = Progress()
+        self._progress = IndexPosition()
         self._estimated = 0
 
     def report(self) -> SearchReport:
@@ -131,7 +131,7 @@ class SearchIndex:
                 await asyncio.sleep(IDLE_SECONDS)
 
     async def step(self) -> bool:
-        """One batch of what changed, and one of what was there before; false when there was nothing to do."""
+        """Indexes one batch of changes, and one of older photos; false when there was nothing to do."""
         changed = await index_changes(self._database)
         if self._progress.behind is None:
             return changed == CHANGES_AT_ONCE
@@ -143,23 +143,23 @@ class SearchIndex:
 
 
 async def settle(database: Database) -> None:
-    """After much was written, the index is read faster once the server has put it in order."""
+    """Vacuums the index after many writes, so that it is read faster."""
     async with database.connection() as connection:
         for table in ("search_words", "photo_search"):
             await connection.execute(f"VACUUM (ANALYZE) {table}", timeout=VACUUM_SECONDS)
 
 
-async def load(connection: Connection) -> Progress:
-    """Where the filling of the index stands; at its beginning, where this release cuts texts otherwise."""
+async def load(connection: Connection) -> IndexPosition:
+    """The position of the filling; the beginning if this release cuts texts otherwise."""
     try:
-        progress = msgspec.json.decode(await connection.fetchval(LOAD, KEY) or "null", type=Progress)
+        progress = msgspec.json.decode(await connection.fetchval(LOAD, KEY) or "null", type=IndexPosition)
     except msgspec.ValidationError:
-        return Progress()
-    return progress if progress.version == VERSION else Progress()
+        return IndexPosition()
+    return progress if progress.version == VERSION else IndexPosition()
 
 
 async def index_changes(database: Database) -> int:
-    """Index what changed, at most CHANGES_AT_ONCE; returns how many changes that were."""
+    """Indexes changes, at most CHANGES_AT_ONCE, and returns how many."""
     async with database.connection() as connection:
         if not await connection.fetchval("SELECT EXISTS (SELECT FROM search_changes)"):
             return 0
@@ -172,14 +172,14 @@ async def index_changes(database: Database) -> int:
     return len(changes)
 
 
-async def fill(database: Database, progress: Progress) -> Progress:
-    """Index the next photos from before; how far it has come then."""
+async def fill(database: Database, progress: IndexPosition) -> IndexPosition:
+    """Indexes the next older photos, and returns the new position."""
     async with database.transaction() as connection:
         await connection.execute(LOCK)
         await connection.execute(PUT_OFF.format(PUT_OFF_OF_FILLING))
         rows = await connection.fetch(OLDER, progress.behind, FILL_AT_ONCE)
         await _index(connection, [row["id"] for row in rows], rows)
-        filled = Progress(
+        filled = IndexPosition(
             behind=rows[-1]["id"] if len(rows) == FILL_AT_ONCE else None, indexed=progress.indexed + len(rows)
         )
         await connection.execute(SAVE, KEY, msgspec.json.encode(filled).decode())
@@ -187,7 +187,8 @@ async def fill(database: Database, progress: Progress) -> Progress:
 
 
 async def _index(connection: Connection, photos: Sequence[UUID], rows: Sequence[Any]) -> None:
-    """Make the index of these photos as `rows` has them. A photo that is purged, or has no row, leaves it."""
+    """Makes the index entries of these photos from `rows`. A photo that is purged, or has no row, is removed from the
+    index."""
     known = {row["photo_id"]: Entry(**row) for row in await connection.fetch(INDEXED, photos)}
     written, removed, words = await asyncio.to_thread(_compare, known, rows, photos)
     if removed:
@@ -205,7 +206,7 @@ async def _index(connection: Connection, photos: Sequence[UUID], rows: Sequence[
 def _compare(
     known: Mapping[UUID, Entry], rows: Iterable[Mapping[str, Any]], photos: Sequence[UUID]
 ) -> tuple[list[Entry], list[UUID], list[tuple[str, int, int, int]]]:
-    """What is to be written, which photos are to be removed, and what that changes of each word's row. CPU work."""
+    """The entries to write, the photos to remove, and the changes of each word's row. CPU work."""
     entries = {row["id"]: entry_of(row) for row in rows if row["is_kept"]}
     written = [entry for photo, entry in entries.items() if entry != known.get(photo)]
     removed = [photo for photo in photos if photo in known and photo not in entries]
@@ -217,14 +218,14 @@ def _compare(
     counts: Counter[str] = Counter()
     newest: dict[str, int] = {}
     oldest: dict[str, int] = {}
-    # From the newest to the oldest, so that the last to be noted is the oldest; and the other way round.
+    # From the newest to the oldest, so that the last one is the oldest; and the other way round.
     for moment, gained, lost in changes:
         counts.update(gained)
         counts.subtract(lost)
         oldest.update(dict.fromkeys(gained, moment))
     for moment, gained, _ in reversed(changes):
         newest.update(dict.fromkeys(gained, moment))
-    # In one order, as the index has them.
+    # In the order of the index.
     words = [
         (word, counts[word], newest.get(word, 0), oldest.get(word, NEVER))
         for word in sorted(counts)
@@ -249,5 +250,5 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
 
 
 def milliseconds(photo_id: UUID) -> int:
-    """When it was made, by its id (RFC 9562 §5.7)."""
+    """The time of the photo's id, in milliseconds (RFC 9562 §5.7)."""
     return photo_id.int >> 80

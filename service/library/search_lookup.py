@@ -1,9 +1,9 @@
-"""What a search finds: which words of the index each term means, and how photos with them are found fastest.
+"""Finds the photos of a search: which words of the index each term means, and the fastest way to their photos.
 
 Every word of the index is in `search_words` with the number of its photos, so that the way is chosen here and not by
-PostgreSQL, which cannot know (it took up to six seconds). What is rare is read from the index of words. What is
-frequent is walked through by id until the page is full, for a bounded number of rows; the index of words then finds
-what that did not. Whatever the way, it is the condition on the words' text that decides.
+PostgreSQL, which cannot know (it took up to six seconds). Rare words are read from the index of words. Photos with
+frequent ones are read by id until the page is full, for a bounded number of rows; the index of words then finds the
+rest. In every case, the condition on the words' text decides.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from service.library.sql import Arguments
 FEW: Final = 4_000
 """Photos that are read from the index of words at once."""
 WALK: Final = 20_000
-"""Rows walked through, at most, before the index of words is asked."""
+"""Rows that a walk reads, at most, before the index of words is used."""
 MOST_WORDS: Final = 500
-"""Of a term, that the index of words is asked for."""
+"""Words of one term, at most, in a query of the index of words."""
 LEAST_SHARE: Final = 0.001
-"""Of the photos without a word: how many there are in all is only known about."""
+"""The least share of photos without a word: their number is only estimated."""
 MOST_OF_A_SEED: Final = 50_000
 SHORTEST_PART: Final = 3
 COLUMNS: Final[dict[Scope, str]] = {"": "words", "-": "negative", "+": "model"}
@@ -58,14 +58,14 @@ LAST = "\U0010ffff"
 
 
 class Words(msgspec.Struct, frozen=True):
-    """Words of the index, and what is known of their photos."""
+    """Words of the index, and what is known about their photos."""
 
     photos: int
-    """No more than so many have one of them."""
+    """At most so many photos have one of them."""
     newest: int
     oldest: int
     words: list[str]
-    """One more than MOST_WORDS where there are more."""
+    """The words; one more than MOST_WORDS if there are more."""
 
     @property
     def are_few(self) -> bool:
@@ -73,23 +73,23 @@ class Words(msgspec.Struct, frozen=True):
 
 
 class Meaning(msgspec.Struct, frozen=True):
-    """A term, as the index has it. `photos`, `newest` and `oldest` as of Words."""
+    """A term looked up in the index. `photos`, `newest` and `oldest` as in Words."""
 
     negated: bool
     column: str
     patterns: list[str]
-    """A photo has what is meant when one of these is like its words."""
+    """A photo matches when one of these patterns is like its words."""
     photos: int
     photos_of_each: list[int]
-    """As `photos`, for each of the words that follow each other."""
+    """As `photos`, for each of the consecutive words."""
     newest: int
     oldest: int
     every: list[str]
     """Words that all of the photos have."""
     one_of: list[str] | None
-    """Words of which they have at least one; None where those are too many to ask for."""
+    """Words of which they have at least one; None if those are too many for a query."""
     ids: list[UUID]
-    """Photos that have it for another reason."""
+    """Photos that match for another reason."""
 
     def condition(self, arguments: Arguments) -> str:
         found = [f"s.{self.column} LIKE {arguments.add(pattern)}" for pattern in self.patterns]
@@ -103,7 +103,7 @@ class Meaning(msgspec.Struct, frozen=True):
         return not self.negated and (bool(self.every) or self.one_of is not None)
 
     def indexed(self, arguments: Arguments) -> str:
-        """What the indexes are asked for."""
+        """The condition for the indexes."""
         words = []
         if self.every:
             words.append(f"{SEARCH_WORDS} @> {arguments.add(self.every)}::text[]")
@@ -114,14 +114,14 @@ class Meaning(msgspec.Struct, frozen=True):
 
 
 class Search(msgspec.Struct, frozen=True):
-    """What was typed, looked up. The photos must meet all of at least one group."""
+    """A search looked up in the index. A photo must match all terms of at least one group."""
 
     groups: list[list[Meaning]]
     typed: list[list[Term]]
     rows: int
-    """About how many photos the index has."""
+    """Estimated number of photos in the index."""
     behind: UUID | None
-    """Of the photos before this one only some are in the index yet."""
+    """Photos older than this one may be missing in the index."""
 
     @property
     def is_indexed(self) -> bool:
@@ -130,12 +130,12 @@ class Search(msgspec.Struct, frozen=True):
 
     @property
     def candidates(self) -> float:
-        """About how many photos the index of words finds, if no term had to do with another."""
+        """Estimated number of photos that the index of words finds, if terms are independent."""
         return sum(self._share(positive(group)) for group in self.groups) * self.rows
 
     @property
     def density(self) -> float:
-        """About which share of the photos has what is meant, likewise."""
+        """Estimated share of photos that match, if terms are independent."""
         return sum(self._share(group) for group in self.groups)
 
     def _share(self, terms: Iterable[Meaning]) -> float:
@@ -146,22 +146,22 @@ class Search(msgspec.Struct, frozen=True):
         return share
 
     def span(self) -> tuple[UUID, UUID]:
-        """The ids that the photos' lie between; the second is excluded."""
+        """The range of the photos' ids; the end is excluded."""
         newest = max(min((term.newest for term in positive(group)), default=NEVER) for group in self.groups)
         oldest = min(max((term.oldest for term in positive(group)), default=0) for group in self.groups)
         return _id_at(oldest), _id_at(newest + 1)
 
     def condition(self, arguments: Arguments) -> str:
-        """On a row `s` of the index."""
+        """The condition on a row `s` of the index."""
         return any_group([all_of(term.condition(arguments) for term in group) for group in self.groups])
 
     def exists(self, arguments: Arguments) -> str:
-        """On a row of `photos`."""
+        """The condition on a row of `photos`."""
         condition = self.condition(arguments)
         return f"EXISTS (SELECT FROM photo_search s WHERE s.photo_id = photos.id AND ({condition}))"
 
     def indexed(self, arguments: Arguments) -> str:
-        """What the index of words is asked for: the rarest term of each group alone where that is rare enough."""
+        """The condition for the index of words: only the rarest term of each group, if that is rare enough."""
         asked = []
         for group in self.groups:
             terms = sorted((term for term in group if term.is_indexed), key=lambda term: term.photos)
@@ -171,7 +171,7 @@ class Search(msgspec.Struct, frozen=True):
 
 
 async def photos_of(connection: Connection, search: Search) -> list[UUID] | None:
-    """All photos that a search finds in the index; None when they are not few. Inside a transaction with SETTINGS."""
+    """All photos that a search finds in the index; None if they are many. Call it in a transaction with SETTINGS."""
     if not search.groups:
         return []
     if not search.is_indexed or search.candidates > FEW:
@@ -199,7 +199,7 @@ def _id_at(milliseconds: int) -> UUID:
 
 
 async def look_up(connection: Connection, typed: list[list[Term]]) -> Search:
-    """What the terms mean in the index as it is now. Inside a transaction that has SETTINGS."""
+    """Looks the terms up in the index as it is now. Call it in a transaction with SETTINGS."""
     behind = (await load(connection)).behind
     terms = list(chain.from_iterable(typed))
     sought = [_sought(term) for term in terms]
@@ -214,7 +214,7 @@ async def look_up(connection: Connection, typed: list[list[Term]]) -> Search:
     )
     groups = [[next(meanings) for _ in group] for group in typed]
     return Search(
-        # A group with a term that is nowhere finds nothing; that it must not have one excludes nothing.
+        # A group with a term that no photo has finds nothing; an excluded term that no photo has excludes nothing.
         groups=[
             [term for term in group if not term.negated or term.photos]
             for group in groups
@@ -271,7 +271,7 @@ def _of_ids(term: Term, ids: list[UUID]) -> Meaning:
 async def _not_a_word(
     connection: Connection, term: Term, token: str, words: list[Words], patterns: list[str]
 ) -> tuple[list[Words], list[str]]:
-    """For a term that no word begins with: the words that it is the plural of, else those that it is a part of."""
+    """For a term that no word begins with: the words whose plural it is, else those that contain it."""
     word = token.removeprefix(term.scope)
     singulars = [term.scope + ending.sub(other, word) for ending, other in _SINGULARS if ending.search(word)]
     if len(word) > SHORTEST_PART and singulars:
@@ -298,14 +298,14 @@ def _together(found: list[Words]) -> Words:
 
 
 def _tokens(term: Term) -> tuple[list[str], bool]:
-    """The words of the index that follow each other, and whether the last is the beginning of one."""
+    """The consecutive words of the index for a term, and whether the last is the beginning of one."""
     *before, last = term.pieces
     tokens = [token for piece in before for token in piece.tokens(goes_on=False)] + last.tokens(goes_on=True)
     return [term.scope + token for token in tokens], last.is_run or not term.is_whole
 
 
 def _sought(term: Term) -> list[tuple[str, str]]:
-    """The ranges of words that are looked up for a term, one for each of its tokens."""
+    """The ranges of words to look up for a term, one for each of its tokens."""
     if term.seed is not None:
         return []
     tokens, is_prefix = _tokens(term)
@@ -318,13 +318,13 @@ def _whole(token: str) -> tuple[str, str]:
 
 
 def unindexed(typed: list[list[Term]], arguments: Arguments) -> str:
-    """On a row of `photos` that the index may not have yet: its texts as they are written, but for case."""
+    """The condition on a row of `photos` that may not be in the index yet: its texts as written, but for case."""
 
     def condition(term: Term) -> str:
         if term.seed is not None:
             found = f"coalesce(seed = {arguments.add(Decimal(term.seed))}, false)"
         else:
-            # A word's ends are not looked for, nor what stands between two.
+            # This does not check a word's ends, nor what is between two words.
             parts = arguments.add(f"%{'%'.join(piece.text for piece in term.pieces)}%")
             found = f"lower({TEXTS[term.scope]}) LIKE {parts}"
         return f"NOT {found}" if term.negated else found

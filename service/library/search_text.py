@@ -1,9 +1,8 @@
-"""Text as the search sees it, in one place for what is indexed and for what is typed: case, accents and width are put
-aside, and what is left is cut into words.
+"""Cuts texts into words without case, accents and width, for what is indexed and what is typed.
 
 Chinese, Japanese, Korean and Thai are cut into overlapping pairs of characters (城堡垒 is 城堡, 堡垒, 垒), since a part
-of one character must be found where no space ends a word. A pair is a word like any other: a character is found as the
-beginning of one, a longer run as several that follow each other.
+of one character must be found where no space ends a word. A pair is a word like any other: a character is found as
+the beginning of one, a longer run as several consecutive ones.
 """
 
 from __future__ import annotations
@@ -18,9 +17,10 @@ import msgspec
 LONGEST_TEXT = 65_536
 """Characters of one text that are indexed."""
 LONGEST_WORD = 64
-"""Characters; a longer one is cut into several."""
+"""Characters of one word. A longer one is cut into several."""
 
-# Marks on Latin, Greek, Cyrillic, Hebrew and Arabic letters, and what is not seen. Marks of other scripts are letters.
+# Marks on Latin, Greek, Cyrillic, Hebrew and Arabic letters, and invisible characters. Marks of other scripts are
+# letters.
 _ASIDE = re.compile(
     "[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670"
     "\u06d6-\u06dc\u06df-\u06e4\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
@@ -49,7 +49,7 @@ class Piece(msgspec.Struct, frozen=True):
     is_run: bool = False
 
     def tokens(self, *, goes_on: bool) -> list[str]:
-        """The words of the index that this is. Of a run that may go on, the last character begins no word yet."""
+        """The words of the index for this piece. In a run that may go on, the last character begins no word yet."""
         if not self.is_run:
             return [self.text]
         last = len(self.text) - (goes_on and len(self.text) > 1)
@@ -57,7 +57,7 @@ class Piece(msgspec.Struct, frozen=True):
 
 
 def fold(text: str) -> str:
-    """Without case, accents and width; ß is ss, æ is ae, ø is o."""
+    """The text without case, accents and width; ß is ss, æ is ae, ø is o."""
     if text.isascii():
         return text.lower()
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
@@ -65,7 +65,7 @@ def fold(text: str) -> str:
 
 
 def pieces(text: str) -> list[Piece]:
-    """The words and runs of a text, in its order."""
+    """The words and runs of a text, in order."""
     folded = _joined(fold(text[:LONGEST_TEXT]))
     if folded.isascii():
         return [Piece(word) for word in _ASCII_WORDS.findall(folded)]
@@ -73,7 +73,7 @@ def pieces(text: str) -> list[Piece]:
 
 
 def tokens(text: str) -> list[str]:
-    """The words of the index in a text that was not typed, but is searched."""
+    """The words of the index in a text of the program's, not of the search box."""
     folded = _joined(fold(text[:LONGEST_TEXT]))
     if folded.isascii():
         return _ASCII_WORDS.findall(folded)
@@ -84,8 +84,8 @@ def tokens(text: str) -> list[str]:
 
 
 def document(texts: Iterable[str | None], mark: str = "") -> str:
-    """Texts as one line in which every word stands between spaces, each behind `mark`, and a phrase ends with its text.
-    Empty when there is no word."""
+    """The texts as one line in which every word stands between spaces, each after `mark`, and a phrase ends with its
+    text. Empty if there is no word."""
     between = f" {mark}"
     lines = [f"{between}{between.join(found)} " for text in texts if text and (found := tokens(text))]
     return "".join(lines)
@@ -97,6 +97,6 @@ def _joined(folded: str) -> str:
 
 @cache
 def _words() -> re.Pattern[str]:
-    # Made when first needed: the marks of all scripts are looked up.
+    # Made at first use: the marks of all scripts are looked up.
     marks = "".join(chr(code) for code in range(0x300, 0x1F000) if unicodedata.category(chr(code))[0] == "M")
     return re.compile(f"([{_RUN}]+)|((?:[^\\W_{_RUN}]|[{marks}]){{1,{LONGEST_WORD}}})")

@@ -1,9 +1,10 @@
-"""Where a rendition comes from when it is asked for: memory, the disk, or its original."""
+"""Finds a rendition for a request: in memory, on the disk, or made from its original."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from queue import SimpleQueue
@@ -14,33 +15,34 @@ from uuid import UUID
 from service.database.engine import Database
 from service.errors import DataFolderAway, NotFound
 from service.library import files
-from service.library.changes import no_such_photo
-from service.library.files import Stored
-from service.library.integrity import WEBP_HEADER, Integrity, LostFile, is_whole_webp
 from service.library.renditions import Original, Renditions
 from service.library.thumbnails import Place, RenditionSize, Thumbnail, Thumbnails
 from service.library.together import Together
+from service.media import regular
 from service.media.layout import large_path
 from service.media.sizes import Size, large_size
 from service.media.storage import LocalStorage
+from service.photos.integrity import WEBP_HEADER, Integrity, LostFile, is_whole_webp
+from service.photos.photo_file import PhotoFile, no_such_photo, photo_file, photo_files
 
-PATIENCE: Final = 10.0
+RENDITION_TIMEOUT: Final = 10.0
 """Seconds for which a request waits for a rendition that is being made."""
 READERS: Final = 4
+READ: Final = os.O_RDONLY | regular.SAFELY
 PIECE: Final = 64 * 1024
-"""Read at once: more than a small rendition has. To make room for more takes longer than to read it."""
+"""Bytes of one read: more than a small rendition has. Allocating more takes longer than reading."""
 
 
 class NotYet(Exception):
     """The photo waits for retrieval, or its rendition for its turn."""
 
-    def __init__(self, photo: Stored) -> None:
+    def __init__(self, photo: PhotoFile) -> None:
         super().__init__()
         self.photo = photo
 
 
 class ThumbnailSource:
-    """Files are read in threads of its own: a disk that sleeps keeps nothing else waiting."""
+    """Finds renditions. Its own threads read files, so that a sleeping disk keeps nothing else waiting."""
 
     def __init__(
         self,
@@ -58,7 +60,7 @@ class ThumbnailSource:
         self._readers = FileReaders(storage)
         self._files = Together(self._readers.read)
         self.kept = thumbnails.get
-        """What memory has of a photo, or None."""
+        """The rendition in memory, or None."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,29 +71,29 @@ class ThumbnailSource:
         self._readers.close()
 
     async def find(self, photo_id: UUID, size: RenditionSize) -> Thumbnail:
-        """Of a photo that has no large rendition, the small one is its largest. Raises NotFound, `NotYet` and
+        """The rendition. For a photo without a large one, the small one is its largest. Raises NotFound, `NotYet` and
         `DataFolderAway`."""
-        for _ in range(2):  # once more for one whose original is whole after all
+        for _ in range(2):  # once more if the original is whole after all
             try:
                 return await self._find(photo_id, size)
             except LostFile:
-                photo = await files.stored(self._database, photo_id)
+                photo = await photo_file(self._database, photo_id)
                 if photo.retrieval_status != "completed":
                     break
-        files.require_hope(photo)
+        files.require_retrievable(photo)
         raise NotYet(photo)
 
     async def _find(self, photo_id: UUID, size: RenditionSize) -> Thumbnail:
-        """As `find`. Raises `LostFile` as well, after that was told."""
+        """As `find`. Raises `LostFile` too, after it was reported."""
         drops = self._thumbnails.drops
         place = self._thumbnails.place(photo_id)
         path = None if place is None else _path(place, size)
         if path is not None and (found := await self._files.get(path)) is not None:
             return self._thumbnails.put(photo_id, size, found, drops=drops)
-        for _ in range(files.TRIES):  # again when its name has just gone: a selection moves files (rule 13)
+        for _ in range(files.TRIES):  # again if its name has just gone: a selection moves files (safe selection)
             drops = self._thumbnails.drops
             photo = await self._rows.get(photo_id)
-            files.require_hope(photo)
+            files.require_retrievable(photo)
             if photo.retrieval_status != "completed":
                 raise NotYet(photo)
             if photo.local_thumbnail_path is None:
@@ -111,7 +113,7 @@ class ThumbnailSource:
             await files.lost(self._database, self._integrity, photo, lost)
             raise
 
-    async def _make(self, photo: Stored, size: RenditionSize) -> Thumbnail:
+    async def _make(self, photo: PhotoFile, size: RenditionSize) -> Thumbnail:
         original = Original(
             photo.id,
             photo.local_storage_path or "",
@@ -120,12 +122,12 @@ class ThumbnailSource:
             photo.sha256 or "",
         )
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(RENDITION_TIMEOUT):
                 made = await self._renditions.make(original, small=size == "small", large=size == "large")
         except TimeoutError:
             raise NotYet(photo) from None
         drops = self._thumbnails.drops
-        await files.stored(self._database, photo.id)  # it may have been purged
+        await photo_file(self._database, photo.id)  # it may have been purged
         rendition = made and (made.small if size == "small" else made.large)
         if rendition is not None:
             return self._thumbnails.put(photo.id, size, Thumbnail.of(rendition.webp), drops=drops)
@@ -133,9 +135,9 @@ class ThumbnailSource:
             return await self.find(photo.id, "small")
         raise _no_thumbnail()
 
-    async def _read_rows(self, photo_ids: Sequence[UUID]) -> list[Stored | Exception]:
+    async def _read_rows(self, photo_ids: Sequence[UUID]) -> list[PhotoFile | Exception]:
         async with self._database.connection() as connection:
-            found = await files.all_stored(connection, set(photo_ids))
+            found = await photo_files(connection, set(photo_ids))
         return [found.get(photo_id) or no_such_photo() for photo_id in photo_ids]
 
 
@@ -157,12 +159,12 @@ class FileReaders:
             Thread(target=self._run, name=f"thumbnails {number}", daemon=True).start()
 
     def close(self) -> None:
-        """They end once they have read what was asked for; a disk that does not answer keeps nobody waiting."""
+        """The threads end after the reads that were asked for. Nobody waits for a disk that does not answer."""
         for _ in range(READERS):
             self._work.put(None)
 
     def read(self, paths: Sequence[str]) -> asyncio.Future[list[Thumbnail | Exception | None]]:
-        """One for each path: None for what is missing, or not whole."""
+        """The content of each path: None if it is missing, or not whole."""
         read: asyncio.Future[list[Thumbnail | Exception | None]] = asyncio.get_running_loop().create_future()
         self._work.put((read, paths))
         return read
@@ -171,7 +173,7 @@ class FileReaders:
         while (work := self._work.get()) is not None:
             read, paths = work
             found = [_read_whole(self._storage, path) for path in paths]
-            with suppress(RuntimeError):  # the loop has closed meanwhile
+            with suppress(RuntimeError):  # the loop was closed in between
                 read.get_loop().call_soon_threadsafe(_settle, read, found)
 
 
@@ -183,15 +185,17 @@ def _settle(
 
 
 def _read_whole(storage: LocalStorage, path: str) -> Thumbnail | Exception | None:
-    """With as few calls to the system as there can be."""
+    """Reads with as few system calls as possible."""
     try:
-        descriptor = os.open(storage.name(path), os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(storage.name(path), READ)
         try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                return None
             content = piece = os.read(descriptor, PIECE)
             while len(piece) == PIECE:
                 piece = os.read(descriptor, PIECE)
                 content += piece
-            written = os.fstat(descriptor).st_mtime_ns
         finally:
             os.close(descriptor)
     except (FileNotFoundError, NotADirectoryError):
@@ -199,16 +203,18 @@ def _read_whole(storage: LocalStorage, path: str) -> Thumbnail | Exception | Non
     except ValueError as error:
         return error
     except OSError as error:
+        if error.errno in regular.NOT_REGULAR:
+            return None
         return DataFolderAway(f"the thumbnail cannot be read: {error.strerror or error}")
     # Each file is written once, under a name of its own, and then renamed: its time tells it from another.
     return (
-        Thumbnail(content, f'"{written:x}-{len(content):x}"')
+        Thumbnail(content, f'"{found.st_mtime_ns:x}-{len(content):x}"')
         if is_whole_webp(content[:WEBP_HEADER], len(content))
         else None
     )
 
 
-def _has_large(photo: Stored) -> bool:
+def _has_large(photo: PhotoFile) -> bool:
     return photo.large_bytes != 0 and large_size(Size(photo.width, photo.height)) is not None
 
 

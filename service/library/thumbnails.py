@@ -1,4 +1,7 @@
-"""Renditions in memory, and where the others are: a grid asks for the same few hundred again and again."""
+"""A cache of renditions in memory, and of the places of others.
+
+A grid asks for the same few hundred again and again.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple, TypeAlias
 from uuid import UUID
+
+from service.bus.bus import Bus
 
 CAPACITY: Final = 64 * 1024 * 1024
 PLACES: Final = 20_000
@@ -20,12 +25,12 @@ class Thumbnail(NamedTuple):
 
     @classmethod
     def of(cls, content: bytes) -> Thumbnail:
-        """CPU work, for a thread where there is one."""
+        """Makes the cache's entry. CPU work: call it in a thread if possible."""
         return cls(content, f'"{hashlib.sha256(content).hexdigest()[:24]}"')
 
 
 class Place(NamedTuple):
-    """Where the renditions of a photo are that is home."""
+    """The paths of the renditions of a photo that is home."""
 
     original: str
     thumbnail: str
@@ -33,17 +38,18 @@ class Place(NamedTuple):
 
 
 class Thumbnails:
-    """The most recently asked for, up to `capacity` bytes, and the places of the most recently listed. Who purges a
-    photo, or finds that it is not home any more, must `drop` it once that is so."""
+    """Keeps the most recently requested renditions, up to `capacity` bytes, and the places of the most recently listed
+    photos. Photos that are purged, or no longer home, are dropped."""
 
-    def __init__(self, capacity: int = CAPACITY, places: int = PLACES) -> None:
+    def __init__(self, bus: Bus, capacity: int = CAPACITY, places: int = PLACES) -> None:
         self._capacity = capacity
         self._most_places = places
         self._places: OrderedDict[UUID, Place] = OrderedDict()
         self._kept: OrderedDict[tuple[UUID, RenditionSize], Thumbnail] = OrderedDict()
         self._bytes = 0
         self.drops = 0
-        """How often anything was dropped: what was read from the disk before must not be kept afterwards."""
+        """How often something was dropped: what was read from the disk before must not be kept afterwards."""
+        bus.files_gone.listen(self.drop)
 
     def get(self, photo_id: UUID, size: RenditionSize) -> Thumbnail | None:
         found = self._kept.get((photo_id, size))
@@ -52,7 +58,7 @@ class Thumbnails:
         return found
 
     def put(self, photo_id: UUID, size: RenditionSize, thumbnail: Thumbnail, *, drops: int) -> Thumbnail:
-        """Keeps it, in place of those asked for longest ago; `drops` is from before it was read."""
+        """Keeps a rendition, in place of the least recently requested. `drops` is from before it was read."""
         if drops != self.drops:
             return thumbnail
         self._remove(photo_id, size)
@@ -67,7 +73,7 @@ class Thumbnails:
         return self._places.get(photo_id)
 
     def learn(self, photo_id: UUID, place: Place, *, drops: int) -> None:
-        """`drops` is from before the database was asked."""
+        """Keeps a place. `drops` is from before the database was asked."""
         if drops != self.drops:
             return
         self._places[photo_id] = place

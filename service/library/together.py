@@ -1,5 +1,7 @@
-"""What is asked for at the same time is answered together: a grid asks for dozens, and the way to the database or into
-a thread costs more for each than what it brings."""
+"""Answers requests of the same moment together.
+
+A grid asks for dozens, and one trip to the database or to a thread costs more than its result.
+"""
 
 from __future__ import annotations
 
@@ -12,26 +14,26 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 MOST: Final = 50
-"""Answered by one call."""
+"""Keys of one call."""
 CALLS: Final = 4
-"""At the same time, where they are slow."""
+"""Calls at the same time, if they are slow."""
 SLOW: Final = 0.05
-"""Seconds for which what is asked for next waits until the call before has ended."""
+"""Seconds for which the next keys wait for the call before to end."""
 
 
 class Together(Generic[K, V]):
-    """`answer` gives a value, or an exception to raise, for each of some keys, in their order."""
+    """Batches keys. `answer` returns a value, or an exception to raise, for each of some keys, in their order."""
 
     def __init__(self, answer: Callable[[Sequence[K]], Awaitable[Sequence[V | Exception]]]) -> None:
         self._answer = answer
         self._asked: list[tuple[K, asyncio.Future[V]]] = []
         self._calls: set[asyncio.Future[Sequence[V | Exception]]] = set()
         self._newest: asyncio.Future[Sequence[V | Exception]] | None = None
-        """The call that what is asked for next waits for; None where it may begin at once."""
+        """The call that the next keys wait for; None if they may begin at once."""
         self._is_due = False
 
     async def close(self) -> None:
-        """Who still waits is cancelled."""
+        """Cancels those who still wait."""
         for _, answer in self._asked:
             answer.cancel()
         self._asked.clear()
@@ -45,7 +47,7 @@ class Together(Generic[K, V]):
         self._asked.append((key, answer))
         if self._newest is None and not self._is_due:
             self._is_due = True
-            loop.call_soon(self._begin)  # with all that the loop has still to hear of in this turn
+            loop.call_soon(self._begin)  # with all keys that the loop still brings in this turn
         return answer
 
     def _begin(self) -> None:
@@ -56,11 +58,11 @@ class Together(Generic[K, V]):
         call = asyncio.ensure_future(self._answer([key for key, _ in some]))  # noqa: RUF006 (it is kept below)
         self._newest = call
         self._calls.add(call)
-        patience = asyncio.get_running_loop().call_later(SLOW, self._go_on, call)
-        call.add_done_callback(partial(self._end, some, patience))
+        timer = asyncio.get_running_loop().call_later(SLOW, self._go_on, call)
+        call.add_done_callback(partial(self._end, some, timer))
 
     def _go_on(self, call: asyncio.Future[Sequence[V | Exception]]) -> None:
-        """That call is slow: the next ones do not wait for it."""
+        """The call is slow: the next keys do not wait for it."""
         if self._newest is call:
             self._newest = None
             self._begin()
@@ -68,10 +70,10 @@ class Together(Generic[K, V]):
     def _end(
         self,
         some: Sequence[tuple[K, asyncio.Future[V]]],
-        patience: asyncio.TimerHandle,
+        timer: asyncio.TimerHandle,
         call: asyncio.Future[Sequence[V | Exception]],
     ) -> None:
-        patience.cancel()
+        timer.cancel()
         self._calls.discard(call)
         if call.cancelled():
             for _, answer in some:
@@ -80,7 +82,7 @@ class Together(Generic[K, V]):
             error = call.exception()
             answers = call.result() if error is None else [error] * len(some)
             for (_, answer), found in zip(some, answers, strict=True):
-                if answer.done():  # who asked has gone
+                if answer.done():  # the client has gone
                     continue
                 if isinstance(found, BaseException):
                     answer.set_exception(found)

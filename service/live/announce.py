@@ -1,4 +1,4 @@
-"""From "this row has changed" to the message browsers get: whole resources, in the order of the changes."""
+"""Turns changes on the bus into feed messages: whole resources, read again, in the order of the changes."""
 
 from __future__ import annotations
 
@@ -12,34 +12,23 @@ from uuid import UUID
 
 import structlog
 
+from service.api.resources import Album, Backend, Data, ModelsUpdated, Photo, Removed, Session, SettingsUpdated, Step
+from service.bus.bus import Bus, Change
+from service.bus.live_state import Ledger
 from service.live.hub import BACKLOG, Hub
-from service.live.messages import (
-    Album,
-    BulkProgress,
-    Data,
-    Ledger,
-    ModelsUpdated,
-    Photo,
-    Removed,
-    Session,
-    SettingsUpdated,
-    Step,
-)
 
 log = structlog.get_logger()
 
 PENDING_LIMIT: Final = 10_000
-"""Changes that may wait; beyond it browsers are told to refetch instead."""
+"""Changes that may wait. Beyond that, browsers are told to read again."""
 BATCH: Final = 200
 HALF_A_BACKLOG: Final = BACKLOG // 2
 LEDGER_INTERVAL: Final = 0.5
-LONGEST_LEDGER_INTERVAL: Final = 10.0
-LEDGER_SHARE: Final = 0.05
-"""Of the time; reading it counts every photo there is."""
+"""Seconds between two readings of the ledger, or as long as the last one took."""
 READ_TIMEOUT: Final = 30.0
 
 Source = Literal["photos", "steps", "sessions", "albums"]
-Change = tuple[str, UUID]
+Noted = tuple[Change, UUID]
 """The type of the message, and the id it is about."""
 
 SOURCES: Final[Mapping[str, Source]] = {
@@ -53,106 +42,77 @@ SOURCES: Final[Mapping[str, Source]] = {
 }
 
 
+def show_live_state(bus: Bus, hub: Hub) -> None:
+    """Sends live state from the bus to browsers at once: it needs no reading."""
+    bus.item_changed.listen(lambda item: hub.publish("item.updated", item))
+    bus.item_progressed.listen(hub.progress)
+    bus.queue_changed.listen(lambda status: hub.passing("queue.status", str(status.backend_id), status))
+
+
 @dataclass(frozen=True)
 class Readers:
-    """How resources are read; ids that no longer exist are left out of the answer."""
+    """Functions that read resources by id. Ids that no longer exist are left out."""
 
     photos: Callable[[Sequence[UUID]], Awaitable[Mapping[UUID, Photo]]]
     steps: Callable[[Sequence[UUID]], Awaitable[Mapping[UUID, Step]]]
     sessions: Callable[[Sequence[UUID]], Awaitable[Mapping[UUID, Session]]]
     albums: Callable[[Sequence[UUID]], Awaitable[Mapping[UUID, Album]]]
     ledger: Callable[[], Awaitable[Ledger]]
+    backends: Callable[[], Awaitable[Sequence[Backend]]]
+    """All backends, as their cards show them."""
 
 
 class Announcer:
-    """Call after the commit. Nothing here waits: the changes are noted, and `run` tells them."""
+    """Nothing here waits: what the bus tells is noted, and `run` tells it to browsers. The whole ledger is sent, at
+    most every 500 ms."""
 
-    def __init__(self, hub: Hub, readers: Readers) -> None:
+    def __init__(self, hub: Hub, readers: Readers, bus: Bus) -> None:
         self._hub = hub
         self._readers = readers
-        self._pending: dict[Change, None] = {}
+        self._pending: dict[Noted, None] = {}
         self._changed = asyncio.Event()
         self._ledger_changed = asyncio.Event()
-
-    def photos_added(self, ids: Iterable[UUID]) -> None:
-        self._note("photo.added", ids)
-
-    def photos_ready(self, ids: Iterable[UUID]) -> None:
-        self._note("photo.ready", ids)
-
-    def photos_failed(self, ids: Iterable[UUID]) -> None:
-        self._note("photo.failed", ids)
-
-    def photos_updated(self, ids: Iterable[UUID]) -> None:
-        self._note("photo.updated", ids)
-
-    def photos_removed(self, ids: Iterable[UUID]) -> None:
-        self._note("photo.removed", ids)
-
-    def leave_gap(self) -> None:
-        """Too much has changed to be told: browsers see a gap, and read again."""
-        self._hub.skip()
-
-    def bulk_progress(self, progress: BulkProgress) -> None:
-        """The last one of a call has `done` = `total`."""
-        self._hub.passing("bulk.progress", progress.id, progress)
-
-    def steps_updated(self, ids: Iterable[UUID]) -> None:
-        self._note("step.updated", ids)
-
-    def sessions_updated(self, ids: Iterable[UUID]) -> None:
-        self._note("session.updated", ids)
-
-    def sessions_removed(self, ids: Iterable[UUID]) -> None:
-        self._note("session.removed", ids)
-
-    def albums_updated(self, ids: Iterable[UUID]) -> None:
-        self._note("album.updated", ids)
-
-    def albums_removed(self, ids: Iterable[UUID]) -> None:
-        self._note("album.removed", ids)
-
-    def models_updated(self, backend_id: UUID) -> None:
-        self._note("models.updated", (backend_id,))
-
-    def settings_updated(self, names: Sequence[str]) -> None:
-        self._hub.publish("settings.updated", SettingsUpdated(names=list(names)))
-
-    def ledger_changed(self, _backend_id: UUID | None = None) -> None:
-        """The whole ledger is sent, at most every 500 ms and seldomer in a large library, whichever backend's has
-        changed."""
-        self._ledger_changed.set()
+        self._changed_backends: dict[UUID, None] = {}
+        self._backend_changed = asyncio.Event()
+        bus.changed.listen(self._note)
+        bus.too_much_changed.listen(hub.skip)
+        bus.ledger_changed.listen(self._ledger_changed.set)
+        bus.backend_changed.listen(self._note_backend)
+        bus.settings_changed.listen(lambda names: hub.publish("settings.updated", SettingsUpdated(names=list(names))))
+        bus.bulk_progress.listen(lambda progress: hub.passing("bulk.progress", progress.id, progress))
+        show_live_state(bus, hub)
 
     async def run(self) -> None:
-        """Tell what is pending, for ever (for the supervisor). What a failed reading was about stays pending."""
+        """Sends pending changes, for ever (for the supervisor). Changes whose reading failed stay pending."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._tell_changes(), name="announce changes")
             tasks.create_task(self._tell_ledger(), name="announce ledger")
+            tasks.create_task(self._tell_backends(), name="announce backends")
 
-    def _note(self, type: str, ids: Iterable[UUID]) -> None:
+    def _note(self, type: Change, ids: Iterable[UUID]) -> None:
         for id in ids:
-            # A change noted again moves behind whatever was noted since, so that the last word is the newest.
+            # A change that is noted again moves to the end, so that the last message is the newest.
             self._pending.pop((type, id), None)
             self._pending[type, id] = None
         if len(self._pending) > PENDING_LIMIT:
             log.warning("too many changes to tell one by one", pending=len(self._pending))
             self._pending.clear()
             self._hub.skip()
-            self._ledger_changed.set()  # a message that shows the gap, should nothing else be told
+            self._ledger_changed.set()  # a message that shows the gap, if no other follows
         self._changed.set()
 
     async def _tell_changes(self) -> None:
         while True:
             await self._changed.wait()
             if self._pending and not self._hub.client_count:
-                # A feed that opens later begins with a younger snapshot. A browser that polls sees `seq` rise.
+                # A feed that opens later begins with a newer snapshot. A browser that polls sees `seq` rise.
                 self._hub.skip()
                 self._pending.clear()
             batch = list(islice(self._pending, BATCH))
             if not batch:
                 self._changed.clear()
                 continue
-            # Taken out first: what changes again while we read has its turn, and a reading, of its own.
+            # Taken out first: a change during the reading is noted and read again.
             for change in batch:
                 del self._pending[change]
             untold = dict.fromkeys(batch)
@@ -162,12 +122,12 @@ class Announcer:
                     del untold[change]
                     self._tell(change, resources)
                     if told % HALF_A_BACKLOG == 0:
-                        await asyncio.sleep(0)  # writers take their turn, or every browser's backlog would overflow
+                        await asyncio.sleep(0)  # lets the writers run: else every browser's backlog would overflow
             except BaseException:
                 self._pending = untold | self._pending
                 raise
 
-    async def _read(self, batch: Sequence[Change]) -> dict[tuple[Source, UUID], Data]:
+    async def _read(self, batch: Sequence[Noted]) -> dict[tuple[Source, UUID], Data]:
         wanted: dict[Source, dict[UUID, None]] = {}
         for type, id in batch:
             if type in SOURCES:
@@ -179,7 +139,7 @@ class Announcer:
             found.update({(source, id): resource for id, resource in resources.items()})
         return found
 
-    def _tell(self, change: Change, resources: Mapping[tuple[Source, UUID], Data]) -> None:
+    def _tell(self, change: Noted, resources: Mapping[tuple[Source, UUID], Data]) -> None:
         type, id = change
         source = SOURCES.get(type)
         if source is not None:
@@ -204,5 +164,26 @@ class Announcer:
                     self._ledger_changed.set()
                     raise
                 self._hub.passing("ledger", None, ledger)
-            took = time.monotonic() - began
-            await asyncio.sleep(min(max(LEDGER_INTERVAL, took / LEDGER_SHARE), LONGEST_LEDGER_INTERVAL))
+            await asyncio.sleep(max(LEDGER_INTERVAL, time.monotonic() - began))
+
+    def _note_backend(self, backend_id: UUID) -> None:
+        self._changed_backends[backend_id] = None
+        self._backend_changed.set()
+
+    async def _tell_backends(self) -> None:
+        while True:
+            await self._backend_changed.wait()
+            self._backend_changed.clear()
+            changed, self._changed_backends = self._changed_backends, {}
+            if not self._hub.client_count:
+                continue
+            try:
+                async with asyncio.timeout(READ_TIMEOUT):
+                    backends = await self._readers.backends()
+            except BaseException:
+                self._changed_backends = changed | self._changed_backends
+                self._backend_changed.set()
+                raise
+            for backend in backends:
+                if backend.id in changed:
+                    self._hub.passing("backend.status", str(backend.id), backend)

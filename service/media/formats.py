@@ -1,26 +1,29 @@
-"""Which kind of picture a file is, by its first bytes, and whether it is whole as far as its structure tells: decoders
-accept much of what was cut."""
+"""The format of an image file by its first bytes, and whether its structure is whole.
+
+Decoders accept much of what was cut.
+"""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-from service.media import png
+from service.media import png, regular
 from service.media.png import Damaged, Png
 
 HEAD: Final = 512
-"""Bytes at the beginning of a file that tell what it is."""
+"""Bytes at the beginning of a file that tell its format."""
 PIECE: Final = 256 * 1024
 
 
 class UnsupportedFormat(Exception):
-    """Not a picture, or not one of a kind that is taken; the message says what it is instead."""
+    """The file is no image, or not of a supported format; the message says what it is."""
 
 
 class TooManyFrames(Exception):
-    """It has more frames or pages than are allowed; nothing was decoded."""
+    """The image has more frames or pages than are allowed; nothing was decoded."""
 
 
 class Format(NamedTuple):
@@ -28,7 +31,7 @@ class Format(NamedTuple):
     mime_type: str
     extension: str
     loader: str
-    """What libvips calls its loader, with another ending for each kind of source."""
+    """The name of libvips' loader, with another suffix for each kind of source."""
 
 
 PNG: Final = Format("PNG", "image/png", ".png", "pngload")
@@ -53,7 +56,7 @@ OTHERS: Final = (
 
 
 class Structure(NamedTuple):
-    """What the structure of a whole file tells. `png` is what the walk over a PNG saw."""
+    """What the structure of a whole file tells. `png` is from the walk over a PNG."""
 
     format: Format
     frames: int
@@ -61,7 +64,7 @@ class Structure(NamedTuple):
 
 
 def identify(head: bytes) -> Format:
-    """By the first bytes, at most `HEAD` of them. Raises `UnsupportedFormat`."""
+    """The format by the first bytes, at most `HEAD` of them. Raises `UnsupportedFormat`."""
     if head.startswith(png.SIGNATURE):
         return PNG
     if head.startswith(b"\xff\xd8\xff"):
@@ -78,20 +81,24 @@ def identify(head: bytes) -> Format:
 
 
 def require_kind_of_thumbnails(path: Path) -> None:
-    """No server reaches the decoders of other kinds than it needs. Raises `UnsupportedFormat` and `OSError`."""
-    with path.open("rb") as file:
+    """Raises `UnsupportedFormat` for a format that servers do not use for thumbnails: no server reaches other decoders.
+    Raises `OSError`."""
+    with regular.open_file(path) as file:
         if identify(file.read(HEAD)) not in (WEBP, JPEG, PNG):
             raise UnsupportedFormat("this is no kind that thumbnails have")
 
 
-def check_structure(path: Path, max_frames: int) -> Structure:
-    """Walks over the file (blocks). Raises `UnsupportedFormat`, `Damaged`, `TooManyFrames` and `OSError`."""
-    with path.open("rb", buffering=PIECE) as file:
+def check_structure(
+    path: Path, max_frames: int, see_png_text: Callable[[bytes, bytes], None] | None = None
+) -> Structure:
+    """Walks over the file (blocks). `see_png_text` gets a PNG's texts (`png.walk_open`). Raises `UnsupportedFormat`,
+    `Damaged`, `TooManyFrames` and `OSError`."""
+    with regular.open_file(path, PIECE) as file:
         kind = identify(file.read(HEAD))
         size = file.seek(0, 2)
         file.seek(0)
         if kind is PNG:
-            walked = png.walk_open(file)
+            walked = png.walk_open(file, see_png_text)
             return Structure(kind, _bounded(walked.frames, max_frames), walked)
         if kind is GIF:
             return Structure(kind, _bounded(_gif_frames(file), max_frames))
@@ -111,7 +118,7 @@ def _bounded(frames: int, max_frames: int) -> int:
 
 
 def _brands(head: bytes) -> set[bytes]:
-    """Of an ISO base media file (ISO 14496-12 §4.3): the major one and those it is compatible with."""
+    """The brands of an ISO base media file (ISO 14496-12 §4.3): the major one and the compatible ones."""
     end = min(int.from_bytes(head[:4], "big"), len(head))
     return {head[8:12], *(head[at : at + 4] for at in range(16, end - 3, 4))}
 
@@ -165,7 +172,7 @@ def _skip_colours(file: BinaryIO, flags: int) -> None:
 
 
 def _webp_frames(file: BinaryIO, size: int) -> int:
-    """1 for a still one."""
+    """The number of frames; 1 for a still image."""
     (length,) = struct.unpack("<4xI4x", _exactly(file, 12, "WebP"))
     end = length + 8
     if end > size:
@@ -204,12 +211,12 @@ def _walk_boxes(file: BinaryIO, size: int) -> None:
 SIZES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 INTEGERS: Final = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 OFFSETS, COUNTS = (273, 324), (279, 325)
-"""Where strips and tiles begin, and how many bytes each has."""
+"""Tags of the offsets of strips and tiles, and of their byte counts."""
 MOST_VALUES: Final = 10_000_000
 
 
 def _tiff_pages(file: BinaryIO, size: int, max_frames: int) -> int:
-    """Follows the directories, and looks whether all that they point to is in the file."""
+    """Follows the directories, and checks that everything they point to is in the file."""
     head = _exactly(file, 16, "TIFF")
     order = "<" if head[:2] == b"II" else ">"
     is_big = head[2:4] in (b"+\0", b"\0+")
@@ -228,7 +235,7 @@ def _tiff_pages(file: BinaryIO, size: int, max_frames: int) -> int:
 
 
 def _directory(file: BinaryIO, size: int, at: int, order: str, is_big: bool) -> int:
-    """The place of the next one; 0 behind the last."""
+    """The offset of the next directory; 0 after the last."""
     count_code, entry_size, inline, number = ("Q", 20, 8, "Q") if is_big else ("H", 12, 4, "I")
     file.seek(at)
     (count,) = struct.unpack(order + count_code, _exactly(file, struct.calcsize(order + count_code), "TIFF"))

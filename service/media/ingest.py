@@ -1,9 +1,12 @@
-"""How a file comes into the library, whether it is retrieved or uploaded: streamed into a temporary file and hashed on
-the way, checked and decoded whole, then given its name, durably (rules 9 and 12)."""
+"""How a file comes into the library, by retrieval or upload (whole upload or nothing).
+
+It is streamed to a temporary file and hashed, checked and decoded whole, then given its name, durably.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 from collections.abc import AsyncIterable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,41 +17,47 @@ from uuid import UUID
 from service.media.imaging import Imaging, Rendered, TooManyPixels, Undecodable
 from service.media.layout import thumbnail_path
 from service.media.storage import LocalStorage
-from service.unbroken import unbroken
+from service.runtime.waiting import finish_before_cancel
 
 T = TypeVar("T")
 
 WRITE_BYTES = 4 * 1024 * 1024
-"""Kept in memory of each file before it is written and hashed, while as much again comes: most images are written
-whole. In pieces of 1 MB an image costs a tenth more CPU (bench.retrieval)."""
+"""Bytes of each file that are collected in memory before they are written and hashed: most images are written whole. In
+pieces of 1 MB an image costs a tenth more CPU (bench.retrieval)."""
 WRITE_PIECES = 4096
-"""At most, however small they are."""
+"""Pieces that are collected, at most, even small ones."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class StorageTrouble(Exception):
-    """Our own disk's trouble: full, read-only, gone. It says nothing of the file or of its sender."""
+    """Our own disk fails: full, read-only, gone. That says nothing about the file or its sender."""
+
+
+class NoRoom(StorageTrouble):
+    """There is no room on the disk."""
 
 
 class TooLong(Exception):
-    """More bytes came than the file may have."""
+    """The file has more bytes than it may have."""
 
 
-class Arrived(NamedTuple):
+class ReceivedFile(NamedTuple):
     size: int
     sha256: str
 
 
 class Examined(NamedTuple, Generic[T]):
-    """A whole file: what the check of its structure told, and its renditions; without those where it cannot be decoded,
-    for the reason given."""
+    """A whole file: the result of the structure check, and its renditions; or the reason why it cannot be decoded."""
 
     checked: T
     rendered: Rendered | None
     reason: Undecodable | TooManyPixels | None
 
 
-async def receive(pieces: AsyncIterable[bytes], storage: LocalStorage, path: str, token: UUID, at_most: int) -> Arrived:
-    """Streams into the temporary file of `path`. Raises `TooLong`, `StorageTrouble`, and what `pieces` raises."""
+async def receive(
+    pieces: AsyncIterable[bytes], storage: LocalStorage, path: str, token: UUID, at_most: int
+) -> ReceivedFile:
+    """Streams into the temporary file of `path`. Raises `TooLong`, `StorageTrouble`, and the errors of `pieces`."""
     checksum = hashlib.sha256()
     size = waiting = 0
     kept: list[bytes] = []
@@ -70,7 +79,7 @@ async def receive(pieces: AsyncIterable[bytes], storage: LocalStorage, path: str
     async def written() -> None:
         if writing is not None:
             with our_trouble():
-                await unbroken(writing)
+                await finish_before_cancel(writing)
 
     try:
         async for piece in pieces:
@@ -84,16 +93,16 @@ async def receive(pieces: AsyncIterable[bytes], storage: LocalStorage, path: str
         await flush()
         await written()
     finally:
-        # A thread that is still at work would bring the temporary file back after it was removed.
+        # A thread that is still writing would make the temporary file again after it was removed.
         if writing is not None and not writing.done():
-            await unbroken(asyncio.wait({writing}))
-    return Arrived(size, checksum.hexdigest())
+            await finish_before_cancel(asyncio.wait({writing}))
+    return ReceivedFile(size, checksum.hexdigest())
 
 
 async def examine(
     imaging: Imaging, file: Path, quality: int, check: Callable[[Path], T], *, large: bool = False
 ) -> Examined[T]:
-    """Checks the file and decodes it, in imaging's threads. Raises what `check` raises, and `StorageTrouble`."""
+    """Checks the file and decodes it, in imaging's threads. Raises the errors of `check`, and `StorageTrouble`."""
 
     def work() -> Examined[T]:
         checked = check(file)
@@ -103,17 +112,17 @@ async def examine(
             return Examined(checked, None, error)
 
     with our_trouble():
-        return await unbroken(imaging.run(work))
+        return await finish_before_cancel(imaging.run(work))
 
 
-def in_place(storage: LocalStorage, path: str) -> Arrived | None:
-    """What has the photo's name already (blocks); None when nothing does that can be read. Raises `StorageTrouble`."""
+def in_place(storage: LocalStorage, path: str) -> ReceivedFile | None:
+    """The file that already has the photo's name (blocks); None if none can be read. Raises `StorageTrouble`."""
     with our_trouble():
         storage.check_mounted()
     try:
         with storage.open(path) as file:
             checksum = hashlib.file_digest(file, "sha256")
-            return Arrived(file.tell(), checksum.hexdigest())
+            return ReceivedFile(file.tell(), checksum.hexdigest())
     except OSError:
         return None
 
@@ -121,21 +130,21 @@ def in_place(storage: LocalStorage, path: str) -> Arrived | None:
 def publish(
     storage: LocalStorage, path: str, token: UUID, renditions: Mapping[str, bytes], *, in_place: bool = False
 ) -> None:
-    """Renditions and photo under their names, durably (blocks); the photo may be `in_place`.
-
-    Raises `StorageTrouble`.
-    """
+    """Gives renditions and photo their names, durably (blocks). The photo may be `in_place`. Raises
+    `StorageTrouble`."""
     with our_trouble():
-        # A disk that goes after this takes the temporary file along, which then cannot get its name elsewhere.
+        # A disk that goes away after this takes the temporary file along, which then cannot get its name on another
+        # disk.
         storage.check_mounted()
         for name, content in renditions.items():
-            storage.replace(name, content, token)
+            storage.replace(name, content, token, sync=False)
         if not in_place:
-            storage.publish(path, token)
+            storage.publish(path, token, sync=False)
+        storage.sync_folders((path, *renditions))
 
 
 def remove(storage: LocalStorage, path: str, token: UUID) -> None:
-    """Temporary files of photo and thumbnail, if there are any (blocks)."""
+    """Removes temporary files of photo and thumbnail, if there are any (blocks)."""
     try:
         storage.discard(path, token)
     finally:
@@ -147,4 +156,5 @@ def our_trouble() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageTrouble(f"the data folder: {error.strerror or error}") from error
+        trouble = NoRoom if error.errno in FULL else StorageTrouble
+        raise trouble(f"the data folder: {error.strerror or error}") from error

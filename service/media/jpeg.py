@@ -1,4 +1,4 @@
-"""JPEGs without an end marker: viewers show them whole where nothing else is missing, and so do we (rule 12)."""
+"""JPEGs that lack only their end marker: viewers show them whole, and so do we (whole upload or nothing)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import BinaryIO, Final
 
 import pyvips
 
+from service.media import regular
+
 BEGIN: Final = b"\xff\xd8"
 END: Final = b"\xff\xd9"
 FILLERS: Final = (b"\x00" * 64, b"\xaa" * 64, b"\x5b" * 64)
-"""Data that decode to something wherever more of them are expected."""
+"""Filler data that decode to something if a decoder expects more."""
 FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 SCAN: Final = 0xDA
 WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -20,7 +22,7 @@ PIECE: Final = 64 * 1024
 
 
 class Ended:
-    """The bytes of a file with others behind them, for libvips."""
+    """The bytes of a file followed by a tail, for libvips."""
 
     def __init__(self, file: BinaryIO, tail: bytes = END) -> None:
         self._file = file
@@ -50,8 +52,8 @@ class Ended:
 
 
 def lacks_only_its_end(path: Path) -> bool:
-    """Whether a JPEG that cannot be decoded could be with an end marker, and nothing else of it is missing."""
-    with path.open("rb") as file, path.open("rb") as again:
+    """Whether a JPEG that cannot be decoded could be decoded with an end marker, and nothing else of it is missing."""
+    with regular.open_file(path) as file, regular.open_file(path) as again:
         if file.read(len(BEGIN)) != BEGIN:
             return False
         try:
@@ -61,7 +63,7 @@ def lacks_only_its_end(path: Path) -> bool:
 
 
 def _needs_no_more(file: BinaryIO, again: BinaryIO) -> bool:
-    """A decoder that still needs data takes whatever follows for them. One that has them all skips it."""
+    """Whether the decoder needs no more data. One that does takes the filler for data; one that has all skips it."""
     for filler in FILLERS:
         plain, filled = _pixels(Ended(file)), _pixels(Ended(again, filler + END))
         if (plain - filled).abs().max() > 0:
@@ -80,8 +82,8 @@ def _size_without_half_a_marker(file: BinaryIO) -> int:
 
 
 def _has_all_scans(file: BinaryIO) -> bool:
-    """Whether every coefficient of every component came with its last bit: a progressive JPEG may be cut between two of
-    its scans (ITU-T T.81, B.2)."""
+    """Whether every coefficient of every component is there with its last bit: a progressive JPEG may be cut between
+    two of its scans (ITU-T T.81, B.2)."""
     missing: set[tuple[int, int]] | None = None
     while (marker := _next_marker(file)) is not None:
         if marker in WITHOUT_LENGTH:
@@ -101,7 +103,7 @@ def _has_all_scans(file: BinaryIO) -> bool:
 
 
 def _next_marker(file: BinaryIO) -> int | None:
-    """Past the data of a scan; None at the end of the file."""
+    """The next marker after the data of a scan; None at the end of the file."""
     while piece := file.read(PIECE):
         at = piece.find(b"\xff")
         while at >= 0:

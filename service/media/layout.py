@@ -1,4 +1,4 @@
-"""Where files live, relative to the data folder. Built from ids and dates alone, so no path leads elsewhere."""
+"""Paths of files, relative to the data folder, built only from ids and dates: no path leads out of it."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ EXTENSIONS = frozenset({".png", ".jpg", ".webp", ".avif", ".heic", ".gif", ".tif
 
 
 def generated_path(session_id: UUID, step_id: UUID, photo_id: UUID) -> str:
-    """An alternative of a step, not selected."""
+    """The path of an alternative that is not selected."""
     return f"{PHOTOS}/generated/sessions/{session_id}/{step_id}/variants/{photo_id}.png"
 
 
 def selected_path(session_id: UUID, step_id: UUID, photo_id: UUID) -> str:
-    """The selected alternative of a step."""
+    """The path of the selected alternative."""
     return f"{PHOTOS}/generated/sessions/{session_id}/{step_id}/selected/{photo_id}.png"
 
 
 def completed_path(selected_at: datetime, photo_id: UUID) -> str:
-    """The selection's second name, by the day it was selected."""
+    """The second name of a selection, by the day it was selected."""
     return f"{PHOTOS}/generated/completed/{_day(selected_at)}/{photo_id}.png"
 
 
 def is_selected_path(path: str) -> bool:
-    """Whether it is the name of a step's selection, which has a second one."""
+    """Whether it is the path of a selection, which has a second name."""
     return path.startswith(f"{PHOTOS}/generated/sessions/") and PurePosixPath(path).parent.name == "selected"
 
 
 def mirror_path(backend_id: UUID, created_at: datetime, photo_id: UUID) -> str:
-    """An image made in InvokeAI's own UI."""
+    """The path of an image made in InvokeAI's own UI."""
     return f"{PHOTOS}/generated/mirror/{backend_id}/{_day(created_at)}/{photo_id}.png"
 
 
@@ -48,23 +48,23 @@ def imported_path(created_at: datetime, photo_id: UUID, extension: str) -> str:
 
 
 def thumbnail_path(path: str) -> str:
-    """The small rendition of the photo at `path`: the same path below the thumbnails, as WebP."""
+    """The path of the small rendition: the photo's path below the thumbnails, as WebP."""
     inside = PurePosixPath(path).relative_to(PHOTOS).with_suffix(".webp")
     return f"{THUMBNAILS}/{inside}"
 
 
 def large_path(path: str) -> str:
-    """The large rendition of the photo at `path`, beside the small one."""
+    """The path of the large rendition, beside the small one."""
     return f"{thumbnail_path(path).removesuffix('.webp')}.large.webp"
 
 
 def renditions(path: str) -> tuple[str, str]:
-    """The files that are made from the photo at `path`, and go with it."""
+    """The paths of the renditions of the photo at `path`, which go with it."""
     return thumbnail_path(path), large_path(path)
 
 
 def unrecorded(path: str) -> str:
-    """What the temporary file is named after that stands beside the photo at `path` until the photo has a row."""
+    """The name of the temporary mark that stands beside the photo at `path` until the photo has a row."""
     return f"{path}{UNRECORDED}"
 
 

@@ -1,4 +1,4 @@
-"""Temporary files that nobody needs any more, and that could not be removed when they should have been."""
+"""Temporary files that could not be removed and are to be removed later."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from uuid import UUID
 
 TEMPORARY: Final = ".part"
 MOST: Final = 10_000
-"""How many are remembered. When there are more, the whole library is looked through for them."""
+"""How many are remembered. If there are more, the whole library is searched for them."""
 
 
 class Stray(NamedTuple):
-    """A temporary file, and the token that its name carries."""
+    """A temporary file and the token in its name."""
 
     path: Path
     token: UUID
 
     @property
     def final_name(self) -> str:
-        """The name the file was to have."""
+        """The name that the file was written for."""
         return self.path.name.removeprefix(".").removesuffix(TEMPORARY).rpartition(".")[0]
 
 
 def stray(path: Path) -> Stray | None:
-    """None for a file that is no temporary one of ours."""
+    """The stray; None for a file that is no temporary one of ours."""
     if not path.name.endswith(TEMPORARY):
         return None
     try:
@@ -35,9 +35,11 @@ def stray(path: Path) -> Stray | None:
 
 
 class Leftovers:
-    """Filled by the threads that write files, emptied by the sweep."""
+    """The list of strays: filled by the threads that write files, emptied by the sweep."""
 
     def __init__(self, most: int = MOST) -> None:
+        self.searched_at: float | None = None
+        """When the whole library was last searched, in seconds since 1970; None if it has to be."""
         self._most = most
         self._lock = threading.Lock()
         self._strays: dict[Path, Stray] = {}
@@ -51,14 +53,19 @@ class Leftovers:
                 self._overflowed = True
 
     def take(self) -> list[Stray]:
-        """All that are remembered; they are forgotten until they are added again."""
+        """Returns all and forgets them; those that cannot be removed are added again."""
         with self._lock:
             strays = list(self._strays.values())
             self._strays.clear()
         return strays
 
+    @property
+    def are_none(self) -> bool:
+        with self._lock:
+            return not self._strays and not self._overflowed
+
     def have_overflowed(self) -> bool:
-        """Whether there were more than can be remembered, and all that are remembered have been removed. Told once."""
+        """Whether there were more than can be remembered, and the remembered ones are removed. True once."""
         with self._lock:
             told = self._overflowed and not self._strays
             if told:

@@ -1,13 +1,15 @@
-"""Whether a PNG is whole, by its chunks and their CRCs (PNG specification §5): decoders accept what was cut."""
+"""Checks that a PNG is whole, by its chunks and their CRCs (PNG specification §5): decoders accept cut files."""
 
 from __future__ import annotations
 
 import hashlib
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
+from service.media import regular
 from service.media.sizes import QUARTER_TURNS
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -15,20 +17,34 @@ _FRAME = struct.Struct(">I4s")
 _CRC = struct.Struct(">I")
 _SIZE = struct.Struct(">II")
 TEXTS = {b"invokeai_metadata": "metadata", b"invokeai_graph": "graph", b"invokeai_workflow": "workflow"}
-"""The keywords of InvokeAI's own text chunks, and the field of `Png` that each goes to."""
+"""Keywords of InvokeAI's text chunks, and the field of `Png` for each."""
+WORDS = frozenset({b"tEXt", b"zTXt", b"iTXt", b"comf", b"eXIf"})
+"""Types of chunks that may contain text. `comf` is ComfyUI's, of animations."""
+KEPT = WORDS | {b"IHDR", b"acTL"}
 MAX_TEXT = 4 * 1024 * 1024
+"""A longer text does not count as InvokeAI's."""
 PIECE = 256 * 1024
 ORIENTATION = 0x0112
 LONG = 4
 
 
+_AFTER_HEADER = len(SIGNATURE) + 25
+
+
+def with_text(png: bytes, keyword: str, text: str) -> bytes:
+    """The PNG with one more text, which must be ASCII, directly after its header."""
+    data = keyword.encode("ascii") + b"\0" + text.encode("ascii")
+    chunk = _FRAME.pack(len(data), b"tEXt") + data + _CRC.pack(zlib.crc32(data, zlib.crc32(b"tEXt")))
+    return b"".join((png[:_AFTER_HEADER], chunk, png[_AFTER_HEADER:]))
+
+
 class Damaged(Exception):
-    """Not the whole file InvokeAI has, or not a picture at all; the message says what is wrong."""
+    """The file is cut or damaged, or no image; the message says what is wrong."""
 
 
 class Png(NamedTuple):
-    """What the walk saw: the size in pixels as it is shown, turned as the file asks for, and the texts InvokeAI keeps
-    inside (None where there is none)."""
+    """Result of a walk: the size in pixels as it is shown, turned as the file says, and the texts of InvokeAI (None if
+    there is none)."""
 
     width: int
     height: int
@@ -40,7 +56,7 @@ class Png(NamedTuple):
 
 
 class Summed(NamedTuple):
-    """A file that was read to its end. `png` is None when it is no whole PNG."""
+    """A file that was read to its end. `png` is None if it is no whole PNG."""
 
     size: int
     sha256: str
@@ -53,7 +69,7 @@ class _Reader(Protocol):
 
 
 class _Summing:
-    """Reads on, and adds all that was read to a checksum."""
+    """A reader that adds all bytes to a checksum."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -74,14 +90,15 @@ class _Summing:
 
 
 def walk(path: Path) -> Png:
-    """Checks every chunk of the file. Raises `Damaged`; bytes after the end chunk are the owner's own and allowed."""
-    with path.open("rb", buffering=PIECE) as file:
+    """Checks every chunk of the file. Raises `Damaged`. Bytes after the end chunk are allowed: the owner may have put
+    them there."""
+    with regular.open_file(path, PIECE) as file:
         return walk_open(file)
 
 
 def walk_and_sum(path: Path) -> Summed:
-    """Size, checksum and what the walk sees, of one reading. Raises `OSError`."""
-    with path.open("rb", buffering=PIECE) as file:
+    """Size, checksum and the result of a walk, from one reading. Raises `OSError`."""
+    with regular.open_file(path, PIECE) as file:
         summing = _Summing(file)
         try:
             found = walk_open(summing)
@@ -91,8 +108,9 @@ def walk_and_sum(path: Path) -> Summed:
         return Summed(file.tell(), sha256, found)
 
 
-def walk_open(file: _Reader) -> Png:
-    """As `walk`, of a file that is open at its beginning."""
+def walk_open(file: _Reader, see_text: Callable[[bytes, bytes], None] | None = None) -> Png:
+    """As `walk`, on a file that is open at its beginning. `see_text` gets type and data of each chunk that may contain
+    text, and of a long one its first `MAX_TEXT` bytes."""
     if file.read(len(SIGNATURE)) != SIGNATURE:
         raise Damaged("not a PNG")
     kind, data = _chunk(file)
@@ -104,12 +122,14 @@ def walk_open(file: _Reader) -> Png:
     while kind != b"IEND":
         kind, data = _chunk(file)
         has_pixels |= kind == b"IDAT"
+        if see_text is not None and kind in WORDS:
+            see_text(kind, data)
         if kind == b"eXIf":
-            # As decoders do: the first one, and none behind the pixels.
+            # As in decoders: the first one counts, and none after the pixels.
             exif = data if exif is None and not has_pixels else exif
         elif kind == b"acTL" and not has_pixels and len(data) == _SIZE.size:
             frames = max(1, _SIZE.unpack(data)[0])
-        elif data:
+        elif kind in (b"tEXt", b"iTXt") and len(data) < MAX_TEXT:
             _keep_text(kind, data, texts)
     if not has_pixels:
         raise Damaged("the PNG holds no pixels")
@@ -118,13 +138,13 @@ def walk_open(file: _Reader) -> Png:
 
 
 def _chunk(file: _Reader) -> tuple[bytes, bytes]:
-    """The next chunk's kind, and its data where they may matter (header, text, Exif and the number of frames)."""
+    """The next chunk's type, and the first `MAX_TEXT` bytes of its data if they may matter."""
     at = file.tell()
     frame = file.read(_FRAME.size)
     if len(frame) < _FRAME.size:
         raise Damaged(f"the PNG ends at byte {at + len(frame)}, before its end chunk")
     length, kind = _FRAME.unpack(frame)
-    kept = bytearray() if kind in (b"IHDR", b"tEXt", b"iTXt", b"eXIf", b"acTL") and length <= MAX_TEXT else None
+    kept = bytearray() if kind in KEPT else None
     checksum = zlib.crc32(kind)
     while length:
         piece = file.read(min(length, PIECE))
@@ -132,11 +152,11 @@ def _chunk(file: _Reader) -> tuple[bytes, bytes]:
             raise Damaged(f"the PNG is cut off inside the chunk at byte {at}")
         checksum = zlib.crc32(piece, checksum)
         length -= len(piece)
-        if kept is not None:
+        if kept is not None and len(kept) < MAX_TEXT:
             kept += piece
     if file.read(_CRC.size) != _CRC.pack(checksum):
         raise Damaged(f"wrong or missing checksum of the chunk at byte {at} of the PNG")
-    return kind, bytes(kept or b"")
+    return kind, bytes(kept[:MAX_TEXT]) if kept else b""
 
 
 def _size(kind: bytes, data: bytes) -> tuple[int, int]:
@@ -149,7 +169,7 @@ def _size(kind: bytes, data: bytes) -> tuple[int, int]:
 
 
 def _orientation(exif: bytes) -> int | None:
-    """The orientation in the first directory of an Exif block, which has TIFF's layout; None when there is none."""
+    """The orientation in the first directory of an Exif block, which has TIFF's layout; None if there is none."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
     if order is None:
         return None
@@ -167,10 +187,10 @@ def _orientation(exif: bytes) -> int | None:
 
 
 def _keep_text(kind: bytes, data: bytes, texts: dict[str, str]) -> None:
-    """The first of each of InvokeAI's own text chunks, uncompressed as InvokeAI writes them (FACTS §7)."""
+    """Keeps the first of each of InvokeAI's text chunks, uncompressed as InvokeAI writes them (FACTS §7)."""
     keyword, _, rest = data.partition(b"\0")
     name = TEXTS.get(keyword)
-    if name is None or name in texts or kind not in (b"tEXt", b"iTXt"):
+    if name is None or name in texts:
         return
     if kind == b"tEXt":
         texts[name] = rest.decode("latin-1")

@@ -1,8 +1,9 @@
-"""ThumbHash: a picture's blurred likeness in about 25 bytes, after Evan Wallace's published algorithm."""
+"""ThumbHash: a blurred preview of an image in about 25 bytes, by Evan Wallace's published algorithm."""
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +52,7 @@ def encode(pixels: npt.NDArray[np.uint8]) -> bytes:
 
 
 def _over_average(colours: Channel, alpha: Channel) -> Channel:
-    """Red, green and blue, laid over the picture's average colour where it is transparent."""
+    """Red, green and blue over the image's average colour where it is transparent."""
     opaque = alpha.sum()
     average = (colours * alpha[..., None]).sum(axis=(0, 1)) / opaque if opaque else np.zeros(3)
     covered: Channel = average * (1 - alpha[..., None]) + colours * alpha[..., None]
@@ -62,26 +63,34 @@ def _transform(channel: Channel, across: int, down: int) -> tuple[float, list[fl
     """The cosine transform's constant, its low frequencies scaled to 0…1, and that scale."""
     height, width = channel.shape
     factors = _cosines(height, down) @ channel @ _cosines(width, across).T / (width * height)
-    triangle = [(y, x) for y in range(down) for x in range(across) if x * down < across * (down - y)]
-    varying = [float(factors[at]) for at in triangle[1:]]
+    varying: list[float] = factors[_triangle(across, down)].tolist()[1:]
     scale = max(map(abs, varying), default=0.0)
     if scale:
         varying = [0.5 + 0.5 / scale * value for value in varying]
     return float(factors[0, 0]), varying, scale
 
 
+@lru_cache(maxsize=256)
 def _cosines(size: int, count: int) -> Channel:
     waves: Channel = np.cos(np.pi / size * np.outer(np.arange(count), np.arange(size) + 0.5))
     return waves
 
 
+@lru_cache(maxsize=256)
+def _triangle(across: int, down: int) -> npt.NDArray[np.bool_]:
+    """The mask of the factors that are kept."""
+    y, x = np.ogrid[:down, :across]
+    kept: npt.NDArray[np.bool_] = x * down < across * (down - y)
+    return kept
+
+
 def _nibbles(values: list[float]) -> bytes:
-    """Four bits each, the lower half of a byte first."""
+    """Packs four bits each, the lower half of a byte first."""
     four_bits = [_round(15 * value) for value in values]
     four_bits += [0] * (len(four_bits) % 2)
     return bytes(low | high << 4 for low, high in zip(four_bits[::2], four_bits[1::2], strict=True))
 
 
 def _round(value: float) -> int:
-    """Halves go up, as the published encoder rounds."""
+    """Rounds halves up, as the published encoder does."""
     return math.floor(value + 0.5)

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can do its work. InvokeAI's servers do not count."""
+"""Health checks: whether the process answers, and whether database and data folder can be used."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 
 from service.access.guard import OPEN
+from service.api.openapi import READING, operation_ids
 from service.operations.readiness import DATABASE_CODES, Readiness
-from service.reading import READING, named
 
 UNAVAILABLE: Final = 503
 
@@ -23,8 +23,8 @@ class Live(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """`failing` anywhere makes the answer a 503. Codes and no paths, as this is told to anyone who asks; the words are
-    in `/api/v1/status`."""
+    """503 if anything is `failing`. The answer has codes and no paths, since anybody may ask; `/api/v1/status` has the
+    words."""
 
     status: Verdict
     database: Verdict
@@ -32,21 +32,21 @@ class Ready(msgspec.Struct, frozen=True):
     details: list[str]
 
 
-@route("/health/live", http_method=READING, operation_id=named("health_live"), opt={OPEN: True})
+@route("/health/live", http_method=READING, operation_id=operation_ids("health_live"), opt={OPEN: True})
 async def live() -> Live:
-    """200 as long as the process answers."""
+    """200 while the process answers."""
     return Live()
 
 
 @route(
     "/health/ready",
     http_method=READING,
-    operation_id=named("health_ready"),
+    operation_id=operation_ids("health_ready"),
     opt={OPEN: True},
-    responses={UNAVAILABLE: ResponseSpec(Ready, generate_examples=False, description="Something is failing")},
+    responses={UNAVAILABLE: ResponseSpec(Ready, generate_examples=False, description="Something fails")},
 )
 async def ready(readiness: NamedDependency[Readiness]) -> Response[Ready]:
-    """Whether the database answers and pictures can be kept in the data folder: 200, else 503 and what is wrong."""
+    """200 if the database answers and the data folder can be written; else 503 with codes that say what is wrong."""
     codes = [trouble.code for trouble in await readiness.troubles()]
     database = _verdict(any(code in DATABASE_CODES for code in codes))
     data = _verdict(any(code not in DATABASE_CODES for code in codes))

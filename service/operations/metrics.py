@@ -1,4 +1,4 @@
-"""What happens here, in numbers, for Prometheus."""
+"""Metrics in Prometheus's format."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from service.api.openapi import READING
+from service.api.resources import Backend
 from service.backends.registry import Registry
+from service.backends.resources import resources
+from service.database.engine import Database
 from service.live.hub import Hub
-from service.live.messages import Backend
-from service.reading import READING
-from service.supervisor import Supervisor
+from service.runtime.supervisor import Supervisor
 
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -61,7 +63,7 @@ class Requests(ASGIMiddleware):
 
 
 class _Snapshot:
-    """The state of the house at one scrape, as a collector."""
+    """Collects feed, tasks and backends at one scrape."""
 
     def __init__(self, hub: Hub, supervisor: Supervisor, backends: Sequence[Backend]) -> None:
         self._hub = hub
@@ -95,11 +97,12 @@ async def metrics(
     requests: NamedDependency[Requests],
     hub: NamedDependency[Hub],
     supervisor: NamedDependency[Supervisor],
+    database: NamedDependency[Database],
     registry: NamedDependency[Registry],
 ) -> Response[bytes]:
-    """Requests, feed, tasks, backends and the process itself."""
+    """Metrics of requests, feed, tasks, backends and the process."""
     state = CollectorRegistry()
-    state.register(_Snapshot(hub, supervisor, await registry.resources()))
+    state.register(_Snapshot(hub, supervisor, await resources(database, registry)))
     text = generate_latest(requests.registry) + generate_latest(state)
     return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 

@@ -1,4 +1,4 @@
-"""What keeps Darkroom from bringing pictures home. It is found by trying, and named by a code and in words."""
+"""Troubles of database and data folder, found by trying, each named by a code and a sentence."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Final, Literal
 
 import structlog
 
+from service.bus.live_state import Trouble
 from service.database.engine import Database
-from service.live.messages import Trouble
 from service.media.storage import LocalStorage
 
 log = structlog.get_logger()
@@ -54,7 +54,7 @@ DATABASE_CODES: Final[frozenset[Code]] = frozenset({"database_away", "database_r
 
 
 class Readiness:
-    """Looks when it is asked, and once a minute for the log. Those who ask at the same time share one look."""
+    """Looks when it is asked, and once a minute for the log. Requests at the same time share one look."""
 
     def __init__(self, database: Database, storage: LocalStorage) -> None:
         self._database = database
@@ -64,13 +64,13 @@ class Readiness:
         self._trial: asyncio.Task[None] | None = None
 
     async def troubles(self) -> list[Trouble]:
-        """None, when everything works."""
+        """The troubles at this moment; empty when everything works."""
         if self._look is None or self._look.done():
             self._look = asyncio.create_task(self._find(), name="readiness")
         return await asyncio.shield(self._look)
 
     async def watch(self) -> None:
-        """For the supervisor: what begins and ends is logged although nobody asks."""
+        """For the supervisor: logs when a trouble begins and ends, even if nobody asks."""
         await self.troubles()
 
     async def close(self) -> None:
@@ -105,7 +105,7 @@ class Readiness:
         return ("database_read_only", WORDS["database_read_only"]) if read_only else None
 
     async def _data_trouble(self) -> tuple[Code, str] | None:
-        # A disk that does not answer holds its thread for as long as that lasts: the same trial is waited for again.
+        # A disk that does not answer holds its thread until it does: the next look waits for the same trial again.
         if self._trial is None or self._trial.done():
             self._trial = asyncio.create_task(asyncio.to_thread(self._storage.try_out), name="trial of the data folder")
         done, _ = await asyncio.wait({self._trial}, timeout=CHECK_SECONDS)

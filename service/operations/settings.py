@@ -1,4 +1,4 @@
-"""What the owner has set, what there is to say of each setting, and what the environment decides."""
+"""REST routes of the settings that change at run time, and a description of all settings."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from litestar import get, patch
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from service.bus.bus import Bus
+from service.bus.live_state import Resource
+from service.config.runtime_settings import Patch, RuntimeSettings, Setting, Values, described
+from service.config.settings import Option, Settings
 from service.database.engine import Database
-from service.live.announce import Announcer
-from service.live.messages import Resource
-from service.runtime_settings import Patch, RuntimeSettings, Setting, Values, described
-from service.settings import Option, Settings
 
 
 class SettingsDescribed(Resource, frozen=True):
     settings: list[Setting]
-    """What may be changed while Darkroom runs, by `PATCH /settings`."""
+    """Settings that `PATCH /settings` changes while Darkroom runs."""
     environment: list[Option]
-    """What environment variables decide when it starts."""
+    """Settings that environment variables decide at start."""
 
 
 @get("/api/v1/settings", operation_id="get_settings", tags=["operations"])
 async def get_settings(runtime_settings: NamedDependency[RuntimeSettings]) -> Values:
-    """What the owner may change while Darkroom runs."""
+    """Get the settings that can be changed while Darkroom runs."""
     return runtime_settings.current
 
 
@@ -30,8 +30,8 @@ async def get_settings(runtime_settings: NamedDependency[RuntimeSettings]) -> Va
 async def describe_settings(
     runtime_settings: NamedDependency[RuntimeSettings], settings: NamedDependency[Settings]
 ) -> SettingsDescribed:
-    """Each setting with its value, default, bounds and help; and the options that environment variables decide, without
-    the values of those that are secret."""
+    """Describe all settings: value, default, bounds and help of each; and the environment variables, without secret
+    values."""
     return SettingsDescribed(settings=described(runtime_settings.current), environment=settings.options())
 
 
@@ -40,12 +40,12 @@ async def update_settings(
     data: JSONBody[Patch],
     runtime_settings: NamedDependency[RuntimeSettings],
     database: NamedDependency[Database],
-    announcer: NamedDependency[Announcer],
+    bus: NamedDependency[Bus],
 ) -> Values:
-    """Change what is given; it holds from the next use on."""
+    """Change the fields that are given. They apply from the next use on."""
     changed = await runtime_settings.update(database, data)
     if changed:
-        announcer.settings_updated(changed)
+        bus.settings_changed(changed)
     return runtime_settings.current
 
 

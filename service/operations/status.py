@@ -1,4 +1,4 @@
-"""How Darkroom is: its tasks, its backends, its ledger."""
+"""The route `/status`: tasks, backends, ledger, troubles and background work."""
 
 from __future__ import annotations
 
@@ -7,36 +7,40 @@ from datetime import datetime
 from litestar import get
 from litestar.di import NamedDependency
 
+from service.api.resources import Backend
 from service.backends.registry import Registry
+from service.backends.resources import resources_and_ledger
+from service.bus.live_state import Ledger, Resource, Trouble
+from service.database.engine import Database
 from service.library.photo_pass import PassReport, PhotoPass
 from service.library.renditions import LargeRenditions, Renditions
 from service.library.search_index import SearchIndex, SearchReport
 from service.live.hub import Hub
-from service.live.messages import Backend, Ledger, Resource, Trouble
 from service.operations.readiness import Readiness
-from service.supervisor import Supervisor, TaskReport
+from service.runtime.supervisor import Supervisor, TaskReport
 
 
 class Status(Resource, frozen=True):
     version: str
     epoch: str
-    """New with each start."""
+    """A new value at each start."""
     started_at: datetime
     tasks: list[TaskReport]
     backends: list[Backend]
     ledger: Ledger
     troubles: list[Trouble]
-    """What keeps Darkroom from bringing pictures home; empty when nothing does."""
+    """Troubles that keep pictures from coming home; empty if there are none."""
     photo_pass: PassReport
     search_index: SearchReport
     large_renditions: LargeRenditions
 
 
 @get("/api/v1/status", operation_id="get_status", tags=["operations"])
-async def get_status(
+async def get_status(  # noqa: PLR0913 (all that has a status)
     *,
     hub: NamedDependency[Hub],
     supervisor: NamedDependency[Supervisor],
+    database: NamedDependency[Database],
     registry: NamedDependency[Registry],
     readiness: NamedDependency[Readiness],
     photo_pass: NamedDependency[PhotoPass],
@@ -44,9 +48,9 @@ async def get_status(
     renditions: NamedDependency[Renditions],
     started_at: NamedDependency[datetime],
 ) -> Status:
-    """Version, tasks with their last run and result, backends, the ledger of all of them, troubles, and how far the
-    background pass over photos and the index of the search have come."""
-    backends, ledger = await registry.resources_and_ledger()
+    """Get version, tasks with their last run and result, backends, the ledger of all backends, troubles, and the
+    progress of the background pass and of the search index."""
+    backends, ledger = await resources_and_ledger(database, registry)
     return Status(
         version=hub.version,
         epoch=hub.epoch,

@@ -1,4 +1,4 @@
-"""What else is recorded of a server, by which a failure is told from the trouble of everything there."""
+"""Recorded images of a server, by which one photo's failure is told from trouble with all of them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SAMPLE = " UNION ALL ".join(
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """An image of a server; its hash and size are known once it is home."""
+    """An image of a server. Hash and size are known once it is home."""
 
     image_name: str
     sha256: str | None
@@ -42,7 +42,7 @@ class Recorded(msgspec.Struct, frozen=True):
 
 
 class Evidence:
-    """Read from the photos table when something has failed."""
+    """Reads from the photos table when something has failed."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -54,6 +54,6 @@ class Evidence:
         return [Recorded(**row) for row in rows.values()]
 
     async def others_wait(self, backend_id: UUID, photo_id: UUID) -> bool:
-        """Whether photos of this server other than this one are to come home."""
+        """Whether other photos of this server wait."""
         async with self._database.connection() as connection:
             return bool(await connection.fetchval(OTHERS_WAIT, backend_id, photo_id))

@@ -1,4 +1,4 @@
-"""Whose fault a failed download is (rule 9): the photo's, which costs it an attempt, or that of server, path, disk."""
+"""Decides whether a failed download is the photo's fault or that of server, path or disk (retrieval in the table)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from service.bus.bus import Bus
 from service.errors import (
     DatabaseAway,
     InvokeAnswered,
@@ -22,12 +23,16 @@ from service.errors import (
 from service.invokeai.client import InvokeClient
 from service.media.ingest import StorageTrouble
 from service.media.png import Damaged
-from service.retrieval.control import Control
+from service.retrieval.comparison import FileComparison
+from service.retrieval.download import LargerThanRoom, TooLongForDisk
 from service.retrieval.evidence import Evidence
-from service.retrieval.missing import Look, Missing, is_recorded
+from service.retrieval.missing import AbsenceCheck, Presence, is_recorded
 from service.retrieval.queue import Claimed
+from service.runtime.backoff import Backoff, backoff_seconds
 
-CONFLICT_DELAY, UNSTEADY_DELAY = 10.0, 10.0
+DELAYS = {LargerThanRoom: 60.0, InvokeConflict: 10.0}
+"""Seconds after which a photo is tried again whose trouble says nothing of others."""
+UNSTEADY_DELAY = 10.0
 FILES_DAMAGED, FILES_FAILING = "files_damaged", "files_failing"
 ANSWERS_WRONGLY, IMAGES_MISSING = "answers_wrongly", "images_missing"
 """Codes of a server's troubles (api.md)."""
@@ -38,22 +43,23 @@ class Timing(msgspec.Struct, frozen=True):
 
     first_pause: float = 2.0
     longest_pause: float = 60.0
-    """Between two tries while nothing comes from a server."""
+    """Seconds between two tries while nothing comes from a server, at most."""
     doubt: float = 3600.0
     """For each photo beyond the first that fails in a row on a server none of whose images can be compared, the server
-    is blamed for so long: two photos broken for good must end as failed some time, or it is never home (rule 10)."""
+    is blamed for so long: two photos broken for good must end as failed some time, or it is never home (ledger
+    and home)."""
     longest_doubt: float = 86_400.0
     in_a_row: float = 1200.0
     """After so long a failure is no longer in a row with the one before."""
     missing_gap: float = 180.0
-    """Between the two looks that make a photo gone (rule 19)."""
+    """Seconds between the two looks that make a photo gone."""
     reconnect_gap: float = 60.0
     """At least, between two attempts of a failed photo that follow reconnects."""
 
 
 @dataclass(frozen=True)
 class Absent:
-    """InvokeAI has other images and no record of this one: gone, when that was so some minutes ago already."""
+    """InvokeAI has other images and no record of this one: it is gone if that was so some minutes ago already."""
 
     reason: str
 
@@ -67,8 +73,8 @@ class Failure:
 
 @dataclass(frozen=True)
 class Postponed:
-    """Costs no attempt; the photo is due again after `delay` seconds, once its backend is not paused. `forget_missing`:
-    that InvokeAI had no record of it proves nothing any more."""
+    """No attempt is counted. The photo is due again after `delay` seconds, once its backend is not paused.
+    `forget_missing`: the missing record proves nothing any more."""
 
     reason: str
     delay: float = 0.0
@@ -86,49 +92,46 @@ Verdict = Absent | Failure | Postponed
 @dataclass
 class _Pause:
     until: float
-    length: float
+    backoff: Backoff
 
 
 @dataclass
-class _Row:
-    """Failures of one server's files since one last came whole."""
+class _FailureSeries:
+    """Failures of one server's files since the last one that came whole."""
 
     since: float
     last: float
     failures: dict[UUID, int] = field(default_factory=dict)
-    """How many, by photo."""
+    """Failures of each photo."""
 
 
 class Faults:
-    """Remembers, per backend, what went wrong in a row, and for how long to ask it for nothing.
-
-    `trouble` is told what to show on the server's card, by code, and None when that has ended; `healed` is told when
-    files come whole again.
-    """
+    """Remembers failures in a row for each backend, and how long it is paused. Troubles for the server's card are
+    published on the bus."""
 
     def __init__(
         self,
         evidence: Evidence,
-        trouble: Callable[[UUID, str, str | None], None],
-        healed: Callable[[UUID], None],
+        bus: Bus,
         timing: Timing,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._evidence = evidence
-        self._trouble = trouble
-        self._healed = healed
-        self._timing = timing
+        self._trouble = bus.trouble
+        self.timing = timing
+        self.healed: set[UUID] = set()
+        """Servers whose files come whole again: the worker removes them here, and tries their failed photos again."""
         self._clock = clock
-        self._control = Control(evidence, clock)
-        self._missing = Missing(evidence, clock)
+        self._comparison = FileComparison(evidence, clock)
+        self._absence = AbsenceCheck(evidence, clock)
         self._pauses: dict[UUID | None, _Pause] = {}
-        self._rows: dict[UUID, _Row] = {}
+        self._series: dict[UUID, _FailureSeries] = {}
         self._blamed: set[UUID] = set()
         """Servers whose card says that files do not come."""
         self._wrong: set[UUID] = set()
-        """Those whose card says that something other than InvokeAI answers."""
+        """Servers whose card says that something other than InvokeAI answers."""
         self._unproved: dict[UUID, dict[UUID, int]] = {}
-        """By server, the photos whose absence nothing there proves, and how often each was looked for."""
+        """By server, the photos whose absence is not proved, and how often each was looked for."""
 
     # --- pauses ---
 
@@ -138,8 +141,8 @@ class Faults:
         return max(0.0, max(ends, default=0.0) - self._clock())
 
     def is_on_trial(self, backend_id: UUID) -> bool:
-        """Whether one photo at a time tries if the backend is well again."""
-        return backend_id in self._pauses
+        """Whether only one photo at a time is tried, until backend or disk are well again."""
+        return not self._pauses.keys().isdisjoint((backend_id, None))
 
     def succeeded(self, backend_id: UUID, photo_id: UUID) -> None:
         """A photo came home: backend, path and disk are well."""
@@ -149,15 +152,15 @@ class Faults:
         self._path_is_well(backend_id)
 
     def reconnected(self, backend_id: UUID) -> None:
-        """It is tried at once, and its card begins anew. Failures in a row stay so: a socket that is lost again and
-        again must not keep a broken photo from failing."""
+        """The backend reconnected: it is tried at once, and its card begins anew. Failures in a row stay: a socket that
+        is lost again and again must not keep a broken photo from failing."""
         self._pauses.pop(backend_id, None)
         self._clear(backend_id)
         self._answers_well(backend_id)
         self.forget_missing(backend_id)
 
     def forget_missing(self, backend_id: UUID) -> None:
-        """Which photos may be missing there is found out anew."""
+        """Forgets which photos may be missing there: they are looked for again."""
         if self._unproved.pop(backend_id, None) is not None:
             self._trouble(backend_id, IMAGES_MISSING, None)
 
@@ -169,26 +172,27 @@ class Faults:
     # --- verdicts ---
 
     async def judge(self, claimed: Claimed, error: Exception, client: InvokeClient) -> Verdict:
-        """What follows from the error, asking InvokeAI where that decides it."""
+        """The verdict on an error; InvokeAI is asked if that decides it."""
         reason = str(error) or type(error).__name__
-        if isinstance(error, InvokeUnreachable | InvokeUnauthorized):
-            self._pause(claimed.backend_id)
+        if delay := next((delay for kind, delay in DELAYS.items() if isinstance(error, kind)), None):
+            return Postponed(reason, delay * random.uniform(0.75, 1.25))
+        if isinstance(error, InvokeUnreachable | InvokeUnauthorized | StorageTrouble | DatabaseAway):
+            self._pause(None if isinstance(error, StorageTrouble | DatabaseAway) else claimed.backend_id)
             return Postponed(reason)
-        if isinstance(error, StorageTrouble | DatabaseAway):
-            self._pause(None)
-            return Postponed(reason)
-        if isinstance(error, InvokeConflict):
-            return Postponed(reason, CONFLICT_DELAY * random.uniform(0.75, 1.25))
         if not await self._is_well(claimed.backend_id, client):
             return Postponed(reason)
         if isinstance(error, InvokeNotFound):
             return await self._judge_missing(claimed, client)
+        if isinstance(error, TooLongForDisk):
+            # Others wait, so that the disk is not filled again at once, by one after the other.
+            self._pause(claimed.backend_id)
+            return Failure(reason)
         code = FILES_DAMAGED if isinstance(error, Damaged) else FILES_FAILING
         return await self._judge_file(claimed, code, reason, client)
 
     async def _is_well(self, backend_id: UUID, client: InvokeClient) -> bool:
-        """Whether it tells at least its version. What answers anything else, such as a gateway that wants a login or
-        has lost the server, says nothing of a photo."""
+        """Whether it answers with its version. A server that answers anything else, such as a gateway that wants a
+        login or has lost InvokeAI, proves nothing about a photo."""
         try:
             await client.version()
         except InvokeError as error:
@@ -212,17 +216,17 @@ class Faults:
         """InvokeAI commits a record before it writes the file: only a missing record can mean deleted."""
         try:
             if await is_recorded(claimed.image_name, client):
-                look = Look.RECORDED
+                presence = Presence.RECORDED
             else:
-                look = await self._missing.look(claimed, client)
+                presence = await self._absence.check(claimed, client)
         except InvokeError as error:
             return await self.judge(claimed, error, client)
-        if look is Look.UNPROVED:
+        if presence is Presence.UNPROVED:
             return self._not_proved(claimed)
         self._is_found(claimed.backend_id, claimed.id)
-        if look is Look.MISSING:
+        if presence is Presence.MISSING:
             return Absent("InvokeAI no longer has this image: it was deleted there")
-        if look is Look.UNSTEADY:
+        if presence is Presence.UNSTEADY:
             words = "InvokeAI says at one moment that it has an image, and at the next that it has not"
             return Postponed(words, UNSTEADY_DELAY, forget_missing=True)
         reason = "InvokeAI has the record of this image, but not its file"
@@ -240,11 +244,11 @@ class Faults:
         )
         self._trouble(claimed.backend_id, IMAGES_MISSING, words)
         longest = 60.0 if looks < 30 else 600.0
-        delay = min(5.0 * 2 ** min(looks - 1, 10), longest) * random.uniform(0.75, 1.0)
+        delay = backoff_seconds(looks - 1, 5.0, longest)
         return Unproved("InvokeAI does not know this image, nor any other by which that could be proved", delay)
 
     def _is_found(self, backend_id: UUID, photo_id: UUID) -> None:
-        """Something of this server is known again to be there, or this photo's absence is proved."""
+        """Notes that a record of this server was found, or that this photo's absence is proved."""
         missing = self._unproved.get(backend_id, {})
         missing.pop(photo_id, None)
         if not missing:
@@ -253,43 +257,44 @@ class Faults:
     # --- files ---
 
     async def _judge_file(self, claimed: Claimed, code: str, reason: str, client: InvokeClient) -> Verdict:
-        """The photo's own fault where another image of the server comes whole, or where there is no other."""
+        """The photo's own fault if another image of the server comes whole, or if there is no other."""
         backend_id = claimed.backend_id
-        row = self._note(claimed)
+        series = self._note(claimed)
         if backend_id in self._blamed and self.pause_left(backend_id):
             return self._blame_path(claimed, code, reason)  # it began before that was known
-        whole = await self._control.whole(claimed, client)
+        whole = await self._comparison.files_arrive_whole(claimed, client)
         if whole:
             self._path_is_well(backend_id)
             return Failure(reason)
-        first = len(row.failures) == 1
+        first = len(series.failures) == 1
         if whole is None and first and not await self._evidence.others_wait(backend_id, claimed.id):
             return Failure(reason)
-        if self._clock() - row.since >= self._doubt(row, whole):
+        if self._clock() - series.since >= self._doubt(series, whole):
             self._pause(backend_id)
             return Failure(reason)
         if whole is None and first:
             # Others show whether it is alone in this; until then it waits by itself.
-            pauses = self._timing.first_pause * 2 ** min(row.failures[claimed.id] - 1, 10)
-            return Postponed(reason, min(pauses, self._timing.longest_pause))
+            failures = series.failures[claimed.id] - 1
+            return Postponed(reason, backoff_seconds(failures, self.timing.first_pause, self.timing.longest_pause))
         return self._blame_path(claimed, code, reason)
 
-    def _note(self, claimed: Claimed) -> _Row:
+    def _note(self, claimed: Claimed) -> _FailureSeries:
         now = self._clock()
-        row = self._rows.get(claimed.backend_id)
-        if row is None or now - row.last > self._timing.in_a_row:
-            row = self._rows[claimed.backend_id] = _Row(now, now)
-        row.last = now
-        row.failures[claimed.id] = row.failures.get(claimed.id, 0) + 1
-        return row
+        series = self._series.get(claimed.backend_id)
+        if series is None or now - series.last > self.timing.in_a_row:
+            series = self._series[claimed.backend_id] = _FailureSeries(now, now)
+        series.last = now
+        series.failures[claimed.id] = series.failures.get(claimed.id, 0) + 1
+        return series
 
-    def _doubt(self, row: _Row, whole: bool | None) -> float:
-        """The more photos fail, the less likely is each to be broken; a comparison leaves little doubt."""
-        doubt = self._timing.doubt * max(1, len(row.failures) - 1)
-        return self._timing.longest_doubt if whole is False else min(doubt, self._timing.longest_doubt)
+    def _doubt(self, series: _FailureSeries, whole: bool | None) -> float:
+        """How long the server is blamed: the more photos fail, the less likely each is broken; a comparison leaves
+        little doubt."""
+        doubt = self.timing.doubt * max(1, len(series.failures) - 1)
+        return self.timing.longest_doubt if whole is False else min(doubt, self.timing.longest_doubt)
 
     def _blame_path(self, claimed: Claimed, code: str, reason: str) -> Postponed:
-        """Another photo tries next: this one may be broken besides."""
+        """Blames the path. Another photo is tried next: this one may be broken besides."""
         self._pause(claimed.backend_id)
         words = {
             FILES_DAMAGED: "Image files arrive damaged from this server, whichever is fetched: something on the way"
@@ -298,7 +303,7 @@ class Faults:
             f" themselves. The last answer: {reason}",
         }[code]
         self._blame(claimed.backend_id, code, words)
-        return Postponed(reason, self.pause_left(claimed.backend_id) + self._timing.first_pause / 2)
+        return Postponed(reason, self.pause_left(claimed.backend_id) + self.timing.first_pause / 2)
 
     def _blame(self, backend_id: UUID, code: str, words: str) -> None:
         self._blamed.add(backend_id)
@@ -307,12 +312,12 @@ class Faults:
 
     def _path_is_well(self, backend_id: UUID) -> None:
         self._pauses.pop(backend_id, None)
-        self._rows.pop(backend_id, None)
+        self._series.pop(backend_id, None)
         if self._clear(backend_id):
-            self._healed(backend_id)
+            self.healed.add(backend_id)
 
     def _clear(self, backend_id: UUID) -> bool:
-        """False when the card said nothing."""
+        """Clears the card's trouble; False if it had none."""
         if backend_id not in self._blamed:
             return False
         self._blamed.discard(backend_id)
@@ -321,10 +326,9 @@ class Faults:
         return True
 
     def _pause(self, key: UUID | None) -> None:
-        """Twice as long as the last; photos that fail together extend nothing."""
-        now, timing = self._clock(), self._timing
-        pause = self._pauses.setdefault(key, _Pause(0.0, timing.first_pause))
+        """Pauses twice as long as the last time. Photos that fail together extend nothing."""
+        now, timing = self._clock(), self.timing
+        pause = self._pauses.setdefault(key, _Pause(0.0, Backoff(timing.first_pause, timing.longest_pause)))
         if pause.until > now:
             return
-        pause.until = now + pause.length * random.uniform(0.75, 1.0)
-        pause.length = min(pause.length * 2, timing.longest_pause)
+        pause.until = now + min(pause.backoff.next(), timing.longest_pause)

@@ -1,7 +1,7 @@
-"""Images InvokeAI has no record of: whether that can be believed, and the owner's word that they were deleted.
+"""Decides whether an image without a record at InvokeAI was deleted there; and the owner's word that it was.
 
-A JSON 404 of one image alone proves nothing: a gateway answers it to everything, another InvokeAI behind the same
-address to everything of ours, and an older InvokeAI (6.14.1 and before) whenever its database fails.
+A JSON 404 of one image alone proves nothing: a gateway gives it to everything, another InvokeAI at the same address to
+everything of ours, and an older InvokeAI (6.14.1 and before) whenever its database fails.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from service.retrieval.evidence import Evidence
 from service.retrieval.queue import LET_GO, Claimed
 
 ROUNDS = 8
-"""The missing image and one that is there are asked for in turn: one look in 32,768 is mistaken where a route fails
-half the time."""
+"""The missing image and an existing one are asked for in turn, so many times: if a route fails half the time, one look
+in 32,768 is wrong."""
 MOST_ASKED = 12
-"""Images asked for until one answers."""
+"""Images that are tried until one answers."""
 NONE_ANSWERED = 10.0
-"""Seconds for which it is remembered that none of a server's images answered."""
+"""Seconds for which the result "no image answered" is kept."""
 AT_ONCE, TOGETHER = 200, 4
 
 CONFIRMED = "InvokeAI does not have this image: the owner says that it was deleted there"
@@ -44,15 +44,15 @@ GIVE_UP = f"""
 """
 
 
-class Look(Enum):
+class Presence(Enum):
     MISSING = "the server has other images, and not this one"
     RECORDED = "it has this one after all"
     UNPROVED = "none of the others that were asked for is there"
     UNSTEADY = "what is there at one moment is not at the next"
 
 
-class Missing:
-    """Looks again at an image whose record was not found just now."""
+class AbsenceCheck:
+    """Looks again for an image whose record was not found."""
 
     def __init__(self, evidence: Evidence, clock: Callable[[], float] = time.monotonic) -> None:
         self._evidence = evidence
@@ -61,17 +61,17 @@ class Missing:
         """The image that answered last, for each server."""
         self._none_until: dict[UUID, float] = {}
 
-    async def look(self, claimed: Claimed, client: InvokeClient) -> Look:
-        """Raises InvokeError for an answer that is neither the record nor InvokeAI's JSON 404."""
+    async def check(self, claimed: Claimed, client: InvokeClient) -> Presence:
+        """Looks for the record. Raises InvokeError for an answer that is neither the record nor InvokeAI's JSON 404."""
         present = await self._present_image(claimed, client)
         if present is None:
-            return Look.UNPROVED
+            return Presence.UNPROVED
         for _ in range(ROUNDS - 1):
             if await is_recorded(claimed.image_name, client):
-                return Look.RECORDED
+                return Presence.RECORDED
             if not await is_recorded(present, client):
-                return Look.UNSTEADY
-        return Look.MISSING
+                return Presence.UNSTEADY
+        return Presence.MISSING
 
     async def _present_image(self, claimed: Claimed, client: InvokeClient) -> str | None:
         backend_id = claimed.backend_id
@@ -91,7 +91,7 @@ class Missing:
 
 
 async def is_recorded(image_name: str, client: InvokeClient) -> bool:
-    """False for InvokeAI's JSON 404; raises InvokeError for anything else but the record."""
+    """Whether the image has a record: False for InvokeAI's JSON 404; raises InvokeError for other answers."""
     try:
         return (await client.image(image_name)).image_name == image_name
     except InvokeNotFound:
@@ -99,8 +99,8 @@ async def is_recorded(image_name: str, client: InvokeClient) -> bool:
 
 
 async def give_up_missing(database: Database, client: InvokeClient, backend_id: UUID) -> AsyncIterator[list[UUID]]:
-    """On the owner's word: those photos of the server that are not home, and of which it has no record now, are gone;
-    some at a time. Raises InvokeError, also where its records cannot be relied on; what was told until then is gone."""
+    """On the owner's word, makes photos of the server `gone` that are not home and have no record there now; some at a
+    time. Raises InvokeError, also if the server's records cannot be relied on; photos reported before that are gone."""
     await _check_records(client)
     after = UUID(int=0)
     while True:
@@ -117,7 +117,7 @@ async def give_up_missing(database: Database, client: InvokeClient, backend_id: 
 
 
 async def _check_records(client: InvokeClient) -> None:
-    """What its gallery lists first, it must have a record of."""
+    """Checks that the server has a record of the first images in its own gallery."""
     await client.version()
     for image in (await client.images_page(1, 0)).items:
         if not await is_recorded(image.image_name, client):

@@ -1,12 +1,11 @@
-"""The photos table as retrieval's queue (rule 9): who may fetch what, and every way a fetch can end.
+"""The photos table as the retrieval queue: who may fetch what, and every way a fetch can end (retrieval in the table).
 
-A claim is a fresh uuid; every outcome is guarded by it, so what a worker says after losing its lease changes nothing,
-but for one thing: a whole file that is in its place makes home any photo that nobody holds (`adopt`).
+A claim is a fresh uuid; every outcome is guarded by it, so a worker that has lost its lease changes nothing, with one
+exception: a whole file in its place makes any photo home that nobody holds (`adopt`).
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from typing import Literal
 from uuid import UUID
@@ -14,14 +13,16 @@ from uuid import UUID
 import msgspec
 
 from service.database.engine import Connection
+from service.database.params_summary import kept, summary
 from service.media.sizes import Size
-from service.retrieval import derive, photo_sources
-from service.retrieval.derive import NOTHING, Derived
+from service.photos import derive, photo_sources
+from service.photos.derive import NOTHING, Derived
+from service.runtime.backoff import backoff_seconds
 
 LEASE_SECONDS = 60.0
 FIRST_DELAY, GROWTH, LONGEST_DELAY = 2.0, 3.0, 600.0
 LONGEST_WAIT = 2 * LONGEST_DELAY
-"""Seconds; a later moment was written before the database's clock was set back."""
+"""Seconds. A later time was written before the database's clock was set back."""
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -36,7 +37,7 @@ class Claimed(msgspec.Struct, frozen=True):
     wants_metadata: bool
     pixels: int
     sha256: str | None = None
-    """Of the file that was home before it was lost."""
+    """SHA-256 of the file that was home before it was lost."""
 
 
 class Home(msgspec.Struct, frozen=True):
@@ -100,22 +101,23 @@ LET_GO = "retrieval_claim = NULL, retrieval_lease_until = NULL"
 COMPLETE = f"""
     UPDATE photos SET retrieval_status = 'completed', {LET_GO}, next_retrieval_attempt = NULL, retrieval_error = NULL,
            missing_since = NULL, file_size = $3, sha256 = $4, local_thumbnail_path = $5, thumbhash = $6,
-           generation_params = coalesce(generation_params, $7::jsonb),
+           generation_params = coalesce({kept()}, $7::jsonb),
            generation_prompt = coalesce(generation_prompt, $8),
            generation_negative_prompt = coalesce(generation_negative_prompt, $9),
            model_key = coalesce(model_key, $10), model_hash = coalesce(model_hash, $11),
            model_name = coalesce(model_name, $12), model_base = coalesce(model_base, $13),
            loras = coalesce(loras, $14::text[]), seed = coalesce(seed, $15::numeric), derived = {derive.VERSION},
            width = coalesce($16, width), height = coalesce($17, height),
-           thumbnail_width = $18, thumbnail_height = $19,
-           large_bytes = CASE WHEN NOT $20 THEN 0 WHEN sha256 = $4 THEN large_bytes END,
+           params_summary = coalesce(params_summary, {summary()}, $18::jsonb),
+           thumbnail_width = $19, thumbnail_height = $20,
+           large_bytes = CASE WHEN NOT $21 THEN 0 WHEN sha256 = $4 THEN large_bytes END,
            rendition_version = rendition_version + CASE WHEN sha256 IS NULL THEN 0 ELSE 1 END
 """
-# The file is where the photo was claimed; it may have been home since, and moved (rule 13).
-FINISH = f"{COMPLETE} {HELD} AND local_storage_path = $21 RETURNING id"
+# The file is where the photo was claimed; it may have been home since, and moved (safe selection).
+FINISH = f"{COMPLETE} {HELD} AND local_storage_path = $22 RETURNING id"
 ADOPT = f"""{COMPLETE}
      WHERE id = $1 AND $2::uuid IS NOT NULL AND retrieval_status IN ('pending', 'failed', 'gone') AND purged_at IS NULL
-       AND local_storage_path = $21
+       AND local_storage_path = $22
     RETURNING id
 """
 FAIL = f"""
@@ -144,23 +146,6 @@ MAKE_DUE = """
     UPDATE photos SET next_retrieval_attempt = now()
      WHERE id IN (SELECT id FROM photos WHERE backend_id = $1 AND retrieval_status = 'pending' AND purged_at IS NULL
                      AND next_retrieval_attempt > now() ORDER BY id FOR UPDATE)
-"""
-# Due since before any other of its backend: every second claim takes the longest due first.
-FRONT = """(
-    SELECT least(now(), min(other.next_retrieval_attempt)) - interval '1 millisecond' FROM photos AS other
-     WHERE other.backend_id = photos.backend_id AND other.retrieval_status = 'pending' AND other.purged_at IS NULL
-)"""
-RETRY = f"""
-    UPDATE photos SET retrieval_status = 'pending', retrieval_attempts = 0, missing_since = NULL,
-           next_retrieval_attempt = {FRONT}
-     WHERE id = $1 AND retrieval_status IN ('pending', 'failed', 'gone')
-       AND purged_at IS NULL AND backend_id IS NOT NULL
-    RETURNING id
-"""
-MOVE_TO_FRONT = f"""
-    UPDATE photos SET next_retrieval_attempt = {FRONT}
-     WHERE id = $1 AND retrieval_status = 'pending' AND purged_at IS NULL AND next_retrieval_attempt <= now()
-    RETURNING id
 """
 LEASES = """
     SELECT retrieval_claim AS claim, local_storage_path AS path FROM photos
@@ -193,7 +178,7 @@ async def claim(
     newest_first: bool = True,
     lease_seconds: float = LEASE_SECONDS,
 ) -> list[Claimed]:
-    """At most `limit` due photos of these backends, and `of_each` of each of them, none of which anyone else gets."""
+    """Claims at most `limit` due photos of these backends, and `of_each` of each; no other worker gets them."""
     statement = NEWEST_FIRST if newest_first else LONGEST_DUE_FIRST
     rows = await connection.fetch(statement, backend_ids, limit, lease_seconds, of_each or [limit] * len(backend_ids))
     return [Claimed(**row) for row in rows]
@@ -216,8 +201,8 @@ async def finish(connection: Connection, claimed: Claimed, home: Home, derived: 
 
 
 async def adopt(connection: Connection, claimed: Claimed, home: Home, derived: Derived | None) -> bool:
-    """pending, failed or gone → completed: the whole file is in its place, whatever was decided meanwhile (its server
-    removed, its lease taken back). False when somebody else holds the photo, or it is purged or home already."""
+    """pending, failed or gone → completed: the whole file is in its place. That counts even if its server was removed
+    or its lease was taken back. False when another worker holds the photo, or it is purged or home already."""
     return await _complete(ADOPT, connection, claimed, home, derived or NOTHING)
 
 
@@ -254,7 +239,7 @@ async def fail(
 ) -> Literal["pending", "failed"] | None:
     """retrieving → pending with a growing delay, or → failed at the last attempt. None when the claim holds no more."""
     # One that failed for good is tried once a day, for years perhaps.
-    delay = min(FIRST_DELAY * GROWTH ** min(claimed.attempts, 10), LONGEST_DELAY) * random.uniform(0.75, 1.25)
+    delay = backoff_seconds(claimed.attempts, FIRST_DELAY, LONGEST_DELAY, growth=GROWTH, jitter=0.25)
     status: Literal["pending", "failed"] | None = await connection.fetchval(
         FAIL, claimed.id, claimed.claim, error, max_attempts, delay
     )
@@ -287,18 +272,8 @@ async def release(
 
 
 async def make_due(connection: Connection, backend_id: UUID) -> None:
-    """Everything that waits for this backend is due now, whatever delay it was under."""
+    """Everything that waits for this backend is due now, without its delay."""
     await connection.execute(MAKE_DUE, backend_id)
-
-
-async def retry(connection: Connection, photo_id: UUID) -> bool:
-    """pending, failed or gone → pending, next in line, all attempts before it. False when there is nothing to retry."""
-    return await connection.fetchval(RETRY, photo_id) is not None
-
-
-async def move_to_front(connection: Connection, photo_id: UUID) -> bool:
-    """A due photo becomes the next in line; one delayed after a failure keeps its delay. False when it is not due."""
-    return await connection.fetchval(MOVE_TO_FRONT, photo_id) is not None
 
 
 async def leases(connection: Connection, *, expired_only: bool) -> list[Lease]:
@@ -306,7 +281,8 @@ async def leases(connection: Connection, *, expired_only: bool) -> list[Lease]:
 
 
 async def take_back(connection: Connection, claim: UUID, *, expired_only: bool) -> bool:
-    """retrieving → pending, whoever holds the claim; costs no attempt. False when it holds no more, or holds again."""
+    """retrieving → pending, for any holder of the claim; costs no attempt. False when it holds no more, or holds
+    again."""
     return await connection.fetchval(TAKE_BACK, claim, expired_only) is not None
 
 
@@ -317,5 +293,5 @@ async def cut_waits(connection: Connection) -> None:
 
 
 async def is_wanted(connection: Connection, photo_id: UUID) -> bool:
-    """False for a purged photo, or one that is no more: its file is to be removed (rule 11)."""
+    """False for a purged photo, or one that is no more: its file is to be removed (trash)."""
     return bool(await connection.fetchval(IS_WANTED, photo_id))

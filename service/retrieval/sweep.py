@@ -1,11 +1,10 @@
-"""What crashes leave behind: leases nobody renews, temporary files nobody owns, files of purged photos, and files of
-uploads whose row never came."""
+"""Cleans up after crashes: leases, temporary files, files of purged photos, and files of uploads without a row."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import PurePath
 from uuid import UUID
@@ -13,6 +12,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from service.bus.bus import Bus
 from service.database.engine import Database
 from service.media.ingest import remove
 from service.media.layout import UNRECORDED, renditions
@@ -25,9 +25,9 @@ log = structlog.get_logger()
 
 BATCH = 500
 BEING_WRITTEN = 60.0
-"""Seconds; what was written to since then may belong to somebody who has no claim."""
+"""Seconds. A file written to since then may belong to a writer without a claim."""
 UNDECIDED = 120.0
-"""Seconds; longer than the database may need for a row whose writer was killed, or never heard of it."""
+"""Seconds, longer than the database may need for a row whose writer was killed, or never heard of it."""
 # Longer than a worker needs to notice that its claim is gone: it may still be about to publish the file.
 NOT_JUST_PURGED = "(purged_at < now() - interval '2 minutes' OR purged_at > now() + interval '2 minutes')"
 """The latter was written before the database's clock was set back."""
@@ -50,7 +50,7 @@ HELD_CLAIMS = """
 
 
 async def take_back(database: Database, storage: LocalStorage, *, expired_only: bool) -> int:
-    """Leases become due again, their temporary files go first. All of them only while no worker runs."""
+    """Takes leases back: their temporary files are removed first. All leases only while no worker runs."""
     async with database.connection() as connection:
         leases = await queue.leases(connection, expired_only=expired_only)
     if not leases:
@@ -66,35 +66,35 @@ async def take_back(database: Database, storage: LocalStorage, *, expired_only: 
 
 
 class Sweep:
-    """For the supervisor, every minute. The first also walks the library for temporary files of earlier processes;
-    later ones try those again that could not be removed, as on a disk that was read-only. `uploading` has the tokens of
-    the uploads that are under way."""
+    """For the supervisor, every minute. If the process before was killed, the first also walks the library for its
+    temporary files; later ones try those again that could not be removed, as on a disk that was read-only. `under_way`
+    has the tokens of the files that are being received."""
 
     def __init__(
         self,
         database: Database,
         storage: LocalStorage,
-        wake_retrieval: Callable[[], None],
-        uploading: Collection[UUID] = (),
+        bus: Bus,
+        under_way: Collection[UUID] = (),
         undecided: float = UNDECIDED,
     ) -> None:
-        self._uploading = uploading
+        self._under_way = under_way
         self._undecided = undecided
         self._database = database
         self._storage = storage
-        self._wake_retrieval = wake_retrieval
-        self._walk_before: float | None = time.time()
+        self._bus = bus
+        self._walk_before = time.time() if storage.leftovers.searched_at is None else None
 
     async def run(self) -> None:
         async with self._database.connection() as connection:
             await queue.cut_waits(connection)
         await take_back(self._database, self._storage, expired_only=True)
-        self._wake_retrieval()
+        self._bus.retrieval_due()
         await self._purged_files()
         await self._strays()
 
     async def _purged_files(self) -> None:
-        """A purge removes the files itself; this finishes one that was cut short, and forgets the paths (rule 11). What
+        """A purge removes the files itself; this finishes one that was cut short, and forgets the paths (trash). What
         cannot be removed is tried again by the next sweep, and keeps nothing else waiting."""
         behind = BEFORE_ALL
         while rows := await self._fetch(PURGED_FILES, *behind):
@@ -113,21 +113,23 @@ class Sweep:
         if self._walk_before is None and leftovers.have_overflowed():
             self._walk_before = time.time() - BEING_WRITTEN
         if (before := self._walk_before) is not None:
+            leftovers.searched_at = None
             await self._remove(await asyncio.to_thread(lambda: list(self._storage.all_strays(before=before))))
-            self._walk_before = None
+            leftovers.searched_at, self._walk_before = before, None
 
     async def _remove(self, strays: Sequence[Stray]) -> None:
-        """Those whose claims nobody holds. What cannot be removed is remembered for the next sweep."""
+        """Removes temporary files whose claims nobody holds. Files that cannot be removed are remembered for the next
+        sweep."""
         done = 0
         try:
             while some := strays[done : done + BATCH]:
                 tokens = [stray.token for stray in some]
                 held = {row["retrieval_claim"] for row in await self._fetch(HELD_CLAIMS, tokens)}
-                held.update(self._uploading)
-                done += len(some)
+                held.update(self._under_way)
                 free = [stray for stray in some if stray.token not in held]
                 free = [*(stray for stray in free if _photo_of(stray) is None), *await self._decided(free)]
                 await asyncio.to_thread(_unlink, self._storage, free)
+                done += len(some)
         finally:
             for stray in strays[done:]:
                 self._storage.leftovers.add(stray)
@@ -163,7 +165,7 @@ def _remove_temporaries(storage: LocalStorage, leases: Iterable[Lease]) -> None:
 
 
 def _remove_purged(storage: LocalStorage, rows: Sequence[asyncpg.Record]) -> list[UUID]:
-    """Those whose files are gone now."""
+    """Removes the files of purged photos, and returns those that have none any more."""
     # Where a file has its name, nothing was left half written; and looking for it means reading a whole folder.
     unfinished = [row for row in rows if not row["was_home"]]
     _unlink(storage, storage.strays(name for row in unfinished for name in _names(row)))
@@ -176,7 +178,7 @@ def _names(row: asyncpg.Record) -> set[str]:
 
 
 def _photo_of(mark: Stray) -> UUID | None:
-    """The upload whose files stand behind this mark; None for any other temporary file."""
+    """The upload of a mark; None for any other temporary file."""
     name = PurePath(mark.final_name)
     if name.suffix != UNRECORDED:
         return None
@@ -187,7 +189,7 @@ def _photo_of(mark: Stray) -> UUID | None:
 
 
 def _remove_unrecorded(storage: LocalStorage, marks: Iterable[Stray]) -> set[Stray]:
-    """The marks of uploads without a row of which something could not be removed."""
+    """Removes the files of uploads without a row, and returns the marks of those that could not be removed."""
     refused = set()
     for mark in marks:
         path = mark.path.with_name(PurePath(mark.final_name).stem).relative_to(storage.root).as_posix()

@@ -1,5 +1,4 @@
-"""A step's selection: which of its alternatives the owner chose. It runs in its caller's transaction; the files follow
-(`mover.py`)."""
+"""Selecting one of a step's alternatives, in the caller's transaction. The files follow (`mover.py`)."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ ALTERNATIVE = """
      WHERE a.step_id = $1 AND a.photo_id = $2 AND p.purged_at IS NULL
 """
 PATH = "SELECT local_storage_path FROM photos WHERE id = $1 AND purged_at IS NULL"
-# Not now(), which is from before the step was waited for.
+# Not now(), which is from before the wait for the step.
 SELECT = """
     UPDATE generation_steps SET selected_image_id = $2::uuid,
            selected_at = CASE WHEN $2::uuid IS NOT NULL THEN clock_timestamp() END
@@ -33,11 +32,12 @@ SELECT = """
 class Changed(msgspec.Struct, frozen=True):
     session_id: UUID
     photos: tuple[UUID, ...]
-    """The new selection and the former one, as far as there are any; none where nothing has changed."""
+    """The new selection and the former one, if there are any; none if nothing has changed."""
 
 
 async def select(connection: Connection, step_id: UUID, photo_id: UUID | None) -> Changed:
-    """The same again changes nothing. Raises NotFound, and ValidationError for what is no alternative of this step."""
+    """Selects the photo, or none. The same again changes nothing. Raises NotFound, and ValidationError for a photo that
+    is no alternative of this step."""
     step = await connection.fetchrow(LOCK, step_id)
     if step is None:
         raise NotFound("There is no such step.")

@@ -1,7 +1,8 @@
-"""The names of one photo's files: given before any is taken. Everything here blocks."""
+"""Gives and removes the names of one photo's files on the disk. Everything here blocks."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 
 from service.media.layout import large_path, renditions, thumbnail_path
@@ -18,15 +19,15 @@ def give_names(
     """Gives the photo at `path`, and its renditions, each of these names, durably. Raises `NotWhole` and `OSError`."""
     storage.check_mounted()
     source = storage.path(path)
-    if not source.is_file() or source.stat().st_size != file_size:
+    if not storage.exists(path) or storage.size(path) != file_size:
         raise NotWhole
     given: list[str] = []
     for name in names:
         if name == path:
             continue
         target = storage.path(name)
-        if target.exists() and not has_same_bytes(source, target) and checksum(source) != sha256:
-            raise NotWhole  # it may be the other that is whole
+        if storage.exists(name) and not has_same_bytes(source, target) and checksum(source) != sha256:
+            raise NotWhole  # the other name's file may be whole
         made = [(path, name), (thumbnail, thumbnail_path(name)), (large_path(path), large_path(name))]
         for existing, new in made:
             if existing is not None and (existing == path or storage.exists(existing)):
@@ -36,15 +37,15 @@ def give_names(
 
 
 def take_names(storage: LocalStorage, path: str, names: Iterable[str]) -> list[str]:
-    """Takes these names, and those of their renditions, of which `path` has the same file or a copy; those that it has
-    not are left alone, and returned. Raises `OSError`."""
+    """Removes these names, and those of their renditions, if the file at `path` is the same or has the same bytes.
+    Others are left alone, and returned. Raises `OSError`."""
     storage.check_mounted()
     source = storage.path(path)
     left, taken = [], []
     for name in names:
         file = storage.path(name)
-        if file.exists():
-            if not (source.is_file() and has_same_bytes(source, file)):
+        if os.path.lexists(file):
+            if not (storage.exists(path) and has_same_bytes(source, file)):
                 left.append(name)
                 continue
             storage.unlink(name)
@@ -56,12 +57,12 @@ def take_names(storage: LocalStorage, path: str, names: Iterable[str]) -> list[s
 
 
 def remove_names(storage: LocalStorage, names: Iterable[str]) -> bool:
-    """Of a photo that is purged: whether nothing is left."""
+    """Removes the names of a purged photo, and returns whether nothing is left."""
     return storage.unlink_all(file for name in names for file in (name, *renditions(name)))
 
 
 def bring_back(storage: LocalStorage, path: str, names: Iterable[str], sha256: str) -> bool:
-    """Whether `path` is whole, if need be after it was given what another of the photo's names has."""
+    """Whether `path` is whole, if need be after it was made again from another of the photo's names."""
     if _is_whole(storage, path, sha256):
         return True
     for name in names:

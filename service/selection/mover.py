@@ -1,8 +1,9 @@
-"""Moves the files of photos that became their step's selection, or no longer are it (rule 13).
+"""Moves the files of photos that became their step's selection, or no longer are it (safe selection).
 
-What is to be is in the rows of steps, where the files are in the rows of photos, and which names they may have besides
-in `file_moves`. A move gives the new names, commits the row, takes the old names, and forgets; killed anywhere, it is
-done again from the beginning, and what is done already costs nothing. No transaction is open while files are at work.
+The wanted paths follow from the rows of steps; the rows of photos have the present ones, and `file_moves` has all names
+that there may be besides. A move gives the new names, commits the row, removes the old names, and deletes the note.
+After a kill anywhere it is done again from the beginning; what is done already costs nothing. No transaction is open
+during work on files.
 """
 
 from __future__ import annotations
@@ -16,18 +17,19 @@ from weakref import WeakValueDictionary
 
 import structlog
 
+from service.bus.bus import Bus
 from service.database.engine import Database
 from service.errors import DatabaseAway, DataFolderAway
 from service.media.layout import thumbnail_path
 from service.media.storage import LocalStorage
+from service.runtime.waiting import finish_before_cancel
 from service.selection import moves
 from service.selection.files import NotWhole, bring_back, give_names, remove_names, take_names
 from service.selection.moves import State
-from service.unbroken import unbroken
 
 log = structlog.get_logger()
 
-PATIENCE: Final = 5.0
+MOVE_TIMEOUT: Final = 5.0
 """Seconds for which a request waits for the files of its photos."""
 TRIES: Final = 5
 AT_ONCE: Final = 200
@@ -35,30 +37,32 @@ FIRST: Final = UUID(int=0)
 
 
 class FileMover:
-    """One move at a time of each photo; different photos do not wait for each other."""
+    """Moves files: one move at a time of each photo; different photos do not wait for each other."""
 
-    def __init__(self, database: Database, storage: LocalStorage) -> None:
+    def __init__(self, database: Database, storage: LocalStorage, bus: Bus) -> None:
         self._database = database
         self._storage = storage
         self._locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self._awaited: set[UUID] = set()
-        """Photos that are being moved, or are to be once they are home."""
+        """Photos that are being moved, or will be once they are home."""
         self._left: set[UUID] = set()
-        """Photos with a file that is not theirs at one of their names: once a run of the process is enough."""
+        """Photos with another file at one of their names. It is logged once in a run of the process."""
+
+        bus.came_home.listen(self._came_home)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """What is not moved yet is moved by the next start."""
+        """Ends. The next start makes the moves that are left."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def holding(self, photo_id: UUID) -> AbstractAsyncContextManager[None]:
-        """While it is held, the photo's files are not moved."""
+        """A lock: while it is held, the photo's files are not moved."""
         lock = self._locks.get(photo_id)
         if lock is None:
             lock = self._locks[photo_id] = asyncio.Lock()
@@ -74,9 +78,9 @@ class FileMover:
     # --- When ---
 
     async def move_soon(self, photo_ids: Sequence[UUID]) -> None:
-        """Returns once they are moved, or after some seconds; what is slow goes on by itself."""
+        """Moves the files, and returns once they are moved, or after some seconds; slow moves go on by themselves."""
         if photo_ids:
-            await asyncio.wait({self.start(photo_id) for photo_id in photo_ids}, timeout=PATIENCE)
+            await asyncio.wait({self.start(photo_id) for photo_id in photo_ids}, timeout=MOVE_TIMEOUT)
 
     def start(self, photo_id: UUID) -> asyncio.Task[None]:
         task = asyncio.create_task(self._attempt(photo_id), name=f"move files of {photo_id}")
@@ -84,13 +88,13 @@ class FileMover:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def came_home(self, photo_id: UUID) -> None:
-        """Costs nothing for a photo that is not to be moved."""
+    def _came_home(self, photo_id: UUID) -> None:
+        """Starts a move if the photo is awaited."""
         if photo_id in self._awaited:
             self.start(photo_id)
 
     async def sweep(self) -> None:
-        """For the supervisor, every minute and at start: what was not moved, whatever kept it."""
+        """For the supervisor, every minute and at start: makes the moves that are left."""
         try:
             await self.check_folder()
         except DataFolderAway:
@@ -132,13 +136,15 @@ class FileMover:
                     return
 
     async def restore(self, photo_id: UUID, path: str, sha256: str) -> bool:
-        """Whether the file that was found wrong is what its row says: after all, or again, since another of the photo's
-        names had it. To be asked while the photo is held."""
+        """Whether a file that was found wrong is right now: it was read wrongly, or was made again from another of the
+        photo's names. Call it while the photo is held."""
         state = await self._read(photo_id)
         if state is None or state.is_purged or (state.path, state.sha256) != (path, sha256):
             return False
         try:
-            is_whole = await unbroken(asyncio.to_thread(bring_back, self._storage, path, state.names, sha256))
+            is_whole = await finish_before_cancel(
+                asyncio.to_thread(bring_back, self._storage, path, state.names, sha256)
+            )
         except OSError as error:
             log.warning("file not brought back", photo=str(photo_id), reason=error.strerror or str(error))
             return False
@@ -153,10 +159,10 @@ class FileMover:
             return await moves.read(connection, photo_id)
 
     async def _step(self, state: State) -> bool:
-        """False when it is to be looked at again: something has changed meanwhile."""
+        """One step of a move. False if the row has changed and has to be read again."""
         if state.is_purged:
             names = state.noted or ()
-            gone = not names or await unbroken(asyncio.to_thread(remove_names, self._storage, names))
+            gone = not names or await finish_before_cancel(asyncio.to_thread(remove_names, self._storage, names))
             return not gone or await self._forget(state)
         if not state.is_home or state.path is None:
             return True
@@ -175,28 +181,28 @@ class FileMover:
         return await self._take(state, wanted)
 
     async def _give(self, state: State, wanted: Sequence[str]) -> bool:
-        """False for a photo that is home no more: whoever finds that has it brought again."""
+        """Gives the new names. False for a photo whose file is lost: its next reader reports that."""
         path, size, sha256 = state.path or "", state.file_size or 0, state.sha256 or ""
 
         def give() -> None:
             give_names(self._storage, path, state.thumbnail, wanted, file_size=size, sha256=sha256)
 
         try:
-            await unbroken(asyncio.to_thread(give))
+            await finish_before_cancel(asyncio.to_thread(give))
         except NotWhole:
             if not await self._is_restored(state):
                 log.warning("file not moved: it is not whole", photo=str(state.photo_id), path=state.path)
                 return False
-            await unbroken(asyncio.to_thread(give))
+            await finish_before_cancel(asyncio.to_thread(give))
         return True
 
     async def _is_restored(self, state: State) -> bool:
         back = asyncio.to_thread(bring_back, self._storage, state.path or "", state.names, state.sha256 or "")
-        return await unbroken(back)
+        return await finish_before_cancel(back)
 
     async def _take(self, state: State, wanted: Sequence[str]) -> bool:
         superfluous = {state.path or "", *(state.noted or ())} - set(wanted)
-        left = await unbroken(asyncio.to_thread(take_names, self._storage, wanted[0], superfluous))
+        left = await finish_before_cancel(asyncio.to_thread(take_names, self._storage, wanted[0], superfluous))
         if left:
             log.warning("other files at names of this photo are left alone", photo=str(state.photo_id), names=left)
             self._left.add(state.photo_id)

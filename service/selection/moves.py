@@ -1,5 +1,7 @@
-"""The table of photos whose files are not, or may not be, where their step's selection puts them (rule 13). It is
-written in the transaction that makes it so, always after the rows of steps and photos."""
+"""The table `file_moves`: photos whose files may not be where their step's selection puts them (safe selection).
+
+It is written in the transaction of the selection, always after the rows of steps and photos.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,11 @@ ADD = """
            names = ARRAY(SELECT DISTINCT name FROM unnest(known.names || excluded.names) AS name)
 """
 NOTE = ADD.format(rows="VALUES ($1, $2)")
-# A photo that was moved while somebody wrote it by its former name.
+# A photo that was moved while a file was written under its former name.
 NOTE_ELSEWHERE = ADD.format(
     rows="SELECT id, ARRAY[$2::text] FROM photos WHERE id = $1 AND local_storage_path <> $2 AND purged_at IS NULL"
 )
-# One that is not home comes as another file than the one that its second name has.
+# A photo that is not home may come with another file than its second name has.
 NOTE_SELECTED = ADD.format(
     rows="""
     SELECT a.photo_id, ARRAY[]::text[] FROM step_alternatives a
@@ -59,7 +61,7 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """A photo as far as the places of its files are concerned."""
+    """The paths of a photo's files, as recorded and as wanted."""
 
     photo_id: UUID
     path: str | None
@@ -73,7 +75,7 @@ class State(msgspec.Struct, frozen=True):
     selected_at: datetime | None
     """Null while it is not its step's selection."""
     noted: list[str] | None
-    """Null where all is in its place, as far as is known."""
+    """The noted names; null if all files are in place, as far as is known."""
     version: int | None
 
     @property
@@ -92,7 +94,7 @@ class State(msgspec.Struct, frozen=True):
 
     @property
     def names(self) -> list[str]:
-        """All that its original may have."""
+        """All names that its original may have."""
         known = [*([self.path] if self.path else ()), *self.wanted, *(self.noted or ())]
         if self.step_id is not None and self.session_id is not None:
             ids = self.session_id, self.step_id, self.photo_id
@@ -101,17 +103,17 @@ class State(msgspec.Struct, frozen=True):
 
 
 async def note(connection: Connection, photo_id: UUID, names: Iterable[str]) -> None:
-    """The photo's files are to be moved, and its original may have these names meanwhile."""
+    """Notes that the photo's files are to be moved, and the names that its original may have until then."""
     await connection.execute(NOTE, photo_id, list(names))
 
 
 async def note_elsewhere(connection: Connection, photo_id: UUID, path: str) -> None:
-    """A file was written there for a photo that may be elsewhere by now."""
+    """Notes a file that was written at `path` for a photo that may have been moved since."""
     await connection.execute(NOTE_ELSEWHERE, photo_id, path)
 
 
 async def note_selected(connection: Connection, photo_id: UUID) -> None:
-    """If it is a step's selection, its second name is to be looked at once it is home."""
+    """Notes that its second name is to be checked once it is home, if it is a step's selection."""
     await connection.execute(NOTE_SELECTED, photo_id)
 
 
@@ -121,13 +123,13 @@ async def read(connection: Connection, photo_id: UUID) -> State | None:
 
 
 async def move(connection: Connection, state: State, path: str, thumbnail: str) -> bool:
-    """The row says where the files are now; False when it is no longer the photo that was read."""
+    """Writes the new paths into the photo's row. False if it is no longer the photo that was read."""
     moved = await connection.fetchval(MOVE, state.photo_id, state.path, state.sha256, path, thumbnail)
     return moved is not None
 
 
 async def forget(connection: Connection, state: State) -> bool:
-    """False when something else is to be by now."""
+    """Deletes the note. False if other paths are wanted by now."""
     return state.version is None or await connection.fetchval(FORGET, state.photo_id, state.version) is not None
 
 

@@ -1,4 +1,4 @@
-"""From a step to the body of `enqueue_batch`: its models found on the backend, its parameters completed."""
+"""Makes the body of `enqueue_batch` from a step: its models as the backend has them, its parameters completed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ import msgspec
 from service.database.engine import Connection, Database
 from service.errors import DarkroomError, ValidationError
 from service.invokeai import graphs
-from service.studio.batches import Batch
-from service.studio.models import KnownModel, ModelCache, find_model
-from service.studio.parameters import Parameters, complete, model_settings, with_defaults
+from service.invokeai.events import ImageDTO
+from service.models.cache import ModelCache
+from service.models.rows import KnownModel, find_model, unfit, unsupported
+from service.steps.batches import Batch
+from service.steps.parameters import Parameters, complete, model_settings, with_defaults
+from service.studio.source_rows import PURGED_SOURCE
 
 WORK = """
-    SELECT prompt, negative_prompt, parameters::text, model_key, model_hash, model_name
-      FROM generation_steps WHERE id = $1
+    SELECT s.prompt, s.negative_prompt, s.parameters::text, s.model_key, s.model_hash, s.model_name,
+           p.purged_at IS NOT NULL AS source_is_purged
+      FROM generation_steps s LEFT JOIN photos p ON p.id = s.source_photo_id WHERE s.id = $1
 """
+NAME = "SELECT name FROM models WHERE key = $1 AND type = 'lora' LIMIT 1"
+"""The name of a LoRA that another server has, or that left this one."""
 REMEMBER = "UPDATE generation_steps SET parameters = $2, model_name = coalesce(model_name, $3) WHERE id = $1"
 
 
@@ -34,39 +40,43 @@ class Work(msgspec.Struct, frozen=True):
     model_key: str
     model_hash: str
     model_name: str | None
+    source_is_purged: bool
 
 
 class Models(msgspec.Struct, frozen=True):
     """The models of a step, as its backend has them."""
 
     main: KnownModel
-    vae: KnownModel | None
-    loras: list[KnownModel]
+    vae: graphs.ModelRef | None
+    loras: list[graphs.Lora]
 
 
-async def compose(database: Database, cache: ModelCache, batch: Batch) -> dict[str, Any]:
-    """The body to send. A model that is not in the cache is looked for once at InvokeAI itself. Raises `CannotCompose`,
-    or an `InvokeError` when InvokeAI had to be asked and did not answer."""
+async def compose(database: Database, cache: ModelCache, batch: Batch, source: ImageDTO | None) -> dict[str, Any]:
+    """The body to send; `source` is the step's source as the backend has it. A model that is not in the cache is looked
+    for once at InvokeAI itself. Raises `CannotCompose`, or an `InvokeError` when InvokeAI had to be asked and did not
+    answer."""
     try:
-        return await _compose(database, batch)
+        return await _compose(database, batch, source)
     except CannotCompose:
         await cache.refresh(batch.backend_id)
-    return await _compose(database, batch)
+    return await _compose(database, batch, source)
 
 
-async def _compose(database: Database, batch: Batch) -> dict[str, Any]:
+async def _compose(database: Database, batch: Batch, source: ImageDTO | None) -> dict[str, Any]:
     async with database.connection() as connection:
         work = await read_work(connection, batch.step_id)
+        if work.source_is_purged:
+            raise CannotCompose(PURGED_SOURCE)
         models = await _find(connection, batch.backend_id, work)
         parameters = with_defaults(work.parameters, model_settings(models.main.default_settings), models.main.base)
         await connection.execute(REMEMBER, batch.step_id, msgspec.json.encode(parameters).decode(), models.main.name)
     try:
-        return _body(batch, work, models, parameters)
+        return _body(batch, work, models, parameters, source)
     except ValidationError as error:
         raise CannotCompose(error.message) from error
 
 
-def _body(batch: Batch, work: Work, models: Models, parameters: Parameters) -> dict[str, Any]:
+def _body(batch: Batch, work: Work, models: Models, parameters: Parameters, source: ImageDTO | None) -> dict[str, Any]:
     settings = complete(parameters)
     return graphs.build(
         _reference(models.main),
@@ -80,11 +90,11 @@ def _body(batch: Batch, work: Work, models: Models, parameters: Parameters) -> d
         seeds=batch.seeds,
         batch_id=batch.batch_id,
         step_id=batch.step_id,
-        vae=None if models.vae is None else _reference(models.vae),
-        loras=[
-            graphs.Lora(_reference(model), lora.weight)
-            for model, lora in zip(models.loras, settings.loras, strict=True)
-        ],
+        vae=models.vae,
+        loras=models.loras,
+        source=(
+            None if source is None else graphs.Source(source.image_name, source.width, source.height, settings.strength)
+        ),
     )
 
 
@@ -100,36 +110,22 @@ async def _find(connection: Connection, backend_id: UUID, work: Work) -> Models:
     if main is None:
         name = f"“{work.model_name}”" if work.model_name else f"with the key {work.model_key}"
         raise CannotCompose(f"this InvokeAI has no model {name}")
-    if main.type != "main" or main.base not in graphs.SUPPORTED_BASES:
-        raise CannotCompose(unsupported(main))
+    if (objection := unsupported(main)) is not None:
+        raise CannotCompose(objection)
     loras = []
-    for lora in [] if isinstance(work.parameters.loras, msgspec.UnsetType) else work.parameters.loras:
+    for lora in work.parameters.chosen_loras:
         found = await find_model(connection, backend_id, lora.key, type="lora")
         if found is None:
-            raise CannotCompose(f"this InvokeAI has no LoRA with the key {lora.key}")
-        if found.type != "lora" or found.base != main.base:
-            raise CannotCompose(unfit(found, main))
-        loras.append(found)
+            name = await connection.fetchval(NAME, lora.key)
+            raise CannotCompose("this InvokeAI has no LoRA " + (f"“{name}”" if name else f"with the key {lora.key}"))
+        if (objection := unfit(found, main)) is not None:
+            raise CannotCompose(objection)
+        loras.append(graphs.Lora(_reference(found), lora.weight))
     vae_key = model_settings(main.default_settings).vae
     vae = await find_model(connection, backend_id, vae_key) if vae_key else None
-    if vae is not None and (vae.type != "vae" or vae.base not in (main.base, "any")):
-        vae = None
-    return Models(main, vae, loras)
-
-
-def unsupported(model: KnownModel) -> str:
-    """Why a model cannot be generated with."""
-    if model.type != "main":
-        return f"“{model.name}” is not a main model but of type {model.type}"
-    bases = ", ".join(sorted(graphs.SUPPORTED_BASES))
-    return f"“{model.name}” is a {model.base} model; Darkroom generates with {bases}"
-
-
-def unfit(lora: KnownModel, main: KnownModel) -> str:
-    """Why a LoRA does not go with a model (InvokeAI itself would fail without a word)."""
-    if lora.type != "lora":
-        return f"“{lora.name}” is not a LoRA but of type {lora.type}"
-    return f"the LoRA “{lora.name}” is for {lora.base} models; “{main.name}” is {main.base}"
+    if vae is None or vae.type != "vae" or vae.base not in (main.base, "any"):
+        return Models(main, None, loras)
+    return Models(main, _reference(vae), loras)
 
 
 def _reference(model: KnownModel) -> graphs.ModelRef:

@@ -1,4 +1,4 @@
-"""Sessions, steps and models as the API and the feed show them."""
+"""Sessions and steps as the API and the feed show them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from service.api.resources import Photo, Session, SessionDetail, Step
+from service.bus.live_state import Item, Progress, Resource
 from service.database.engine import Connection
 from service.errors import NotFound
 from service.library import cursor as cursors
 from service.library.cursor import Position
 from service.library.queries import photos_by_ids
+from service.library.sql import ANY_ID
 from service.library.thumbnails import Thumbnails
-from service.live.messages import Item, Model, Photo, Progress, Session, SessionDetail, Step
-from service.studio.schemas import ModelList, SessionList
 
 ProgressOf = Callable[[UUID, int], Progress | None]
 """The live progress of a backend's item, which no table has."""
@@ -28,16 +29,24 @@ STEP_COLUMNS = """id, session_id, parent_id, source_photo_id, prompt, negative_p
     model_hash, model_name, backend_id, batch_id, correlation_id, position, batch_size, status, error_message,
     selected_image_id, selected_at, cancel_requested_at, created_at, submitted_at, started_at, completed_at,
     deleted_at"""
-STEPS = f"SELECT {STEP_COLUMNS} FROM generation_steps WHERE id = ANY($1::uuid[])"
-ALTERNATIVES = """
-    SELECT a.step_id, a.photo_id FROM step_alternatives a
-     WHERE a.step_id = ANY($1::uuid[]) ORDER BY a.step_id, a.position, a.photo_id
+WAITING_FOR = """
+    CASE WHEN source_photo_id IS NOT NULL AND status IN ('pending', 'processing')
+          AND EXISTS (SELECT FROM step_batches b WHERE b.step_id = generation_steps.id AND b.state = 'waiting')
+         THEN (SELECT CASE retrieval_status WHEN 'completed' THEN 'source_upload' ELSE 'source_file' END
+                 FROM photos WHERE id = source_photo_id) END
 """
-ITEMS = """
+STEPS = f"SELECT {STEP_COLUMNS}, {WAITING_FOR} AS waiting_for FROM generation_steps WHERE id = {ANY_ID}"
+ALTERNATIVES = f"""
+    SELECT a.step_id, a.photo_id FROM step_alternatives a
+     WHERE a.step_id = {ANY_ID} ORDER BY a.step_id, a.position, a.photo_id
+"""
+ITEMS = f"""
     SELECT b.backend_id, i.item_id, i.batch_id, i.step_id, i.ordinal, i.status, i.error,
-           i.created_at, i.started_at, i.completed_at
+           i.created_at, i.started_at, i.completed_at,
+           ARRAY(SELECT p.id FROM photos p
+                  WHERE p.invoke_session_id = i.invoke_session_id AND p.purged_at IS NULL ORDER BY p.id) AS photo_ids
       FROM queue_items i JOIN step_batches b USING (batch_id)
-     WHERE i.step_id = ANY($1::uuid[]) AND i.item_id >= 0  -- negative ones stand for items nobody has seen
+     WHERE i.step_id = {ANY_ID} AND i.item_id >= 0  -- negative ones stand for items that were not seen yet
      ORDER BY i.step_id, b.ordinal, i.ordinal, i.item_id
 """
 LIVE_STEPS = """
@@ -60,17 +69,14 @@ SESSIONS = """
                  ORDER BY p.id DESC LIMIT 1)) AS cover_photo_id
       FROM generation_sessions s
 """
-MODEL_COLUMNS = ", ".join(
-    f"models.{name}{'::text' if name in ('submodels', 'capabilities', 'default_settings') else ''}"
-    for name in Model.__struct_fields__
-)
-MODELS = f"""
-    SELECT {MODEL_COLUMNS}
-      FROM models
-     WHERE ($1::uuid[] IS NULL OR backend_id = ANY($1)) AND ($2::text[] IS NULL OR base = ANY($2))
-       AND ($3::text[] IS NULL OR type = ANY($3)) AND left_at IS NULL
-     ORDER BY lower(name), key, backend_id
-"""
+
+
+class SessionList(Resource, frozen=True):
+    items: list[Session]
+    total: int | None
+    limit: int
+    offset: int | None
+    next_cursor: str | None
 
 
 class SessionOrder(msgspec.Struct, frozen=True):
@@ -82,8 +88,8 @@ class SessionOrder(msgspec.Struct, frozen=True):
 async def steps_by_ids(
     connection: Connection, ids: Iterable[UUID], progress: ProgressOf, thumbnails: Thumbnails | None = None
 ) -> dict[UUID, Step]:
-    """Those that exist, deleted ones too; each with its alternatives in position order and its items. `thumbnails`
-    learn where theirs are."""
+    """Steps by id, deleted ones too, each with its alternatives in position order and its items. `thumbnails` learns
+    where theirs are."""
     step_ids = list(ids)
     rows = await connection.fetch(STEPS, step_ids)
     placed = await connection.fetch(ALTERNATIVES, step_ids)
@@ -100,12 +106,12 @@ async def steps_by_ids(
 
 
 async def live_steps(connection: Connection, progress: ProgressOf) -> list[Step]:
-    """Every step of which something is still expected, oldest first."""
+    """All live steps, oldest first."""
     return await _in_order(connection, LIVE_STEPS, (), progress)
 
 
 async def one_step(connection: Connection, step_id: UUID, progress: ProgressOf) -> Step:
-    """Raises `NotFound`, for a deleted one too."""
+    """One step. Raises `NotFound`, for a deleted one too."""
     step = (await steps_by_ids(connection, [step_id], progress)).get(step_id)
     if step is None or step.deleted_at is not None:
         raise NotFound("There is no such step.")
@@ -113,7 +119,7 @@ async def one_step(connection: Connection, step_id: UUID, progress: ProgressOf) 
 
 
 async def sessions_by_ids(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Session]:
-    """Those that exist, deleted ones too."""
+    """Sessions by id, deleted ones too."""
     rows = await connection.fetch(f"{SESSIONS} WHERE s.id = ANY($1::uuid[])", list(ids))
     return {row["id"]: Session(**dict(row)) for row in rows}
 
@@ -121,7 +127,7 @@ async def sessions_by_ids(connection: Connection, ids: Iterable[UUID]) -> dict[U
 async def session_detail(
     connection: Connection, session_id: UUID, progress: ProgressOf, thumbnails: Thumbnails | None = None
 ) -> SessionDetail:
-    """With its steps by position; raises `NotFound`, for a deleted one too."""
+    """One session with its steps by position. Raises `NotFound`, for a deleted one too."""
     session = (await sessions_by_ids(connection, [session_id])).get(session_id)
     if session is None or session.deleted_at is not None:
         raise NotFound("There is no such session.")
@@ -148,26 +154,11 @@ async def list_sessions(
     if cursor is None and count:
         total = await connection.fetchval("SELECT count(*) FROM generation_sessions WHERE deleted_at IS NULL")
     items = [Session(**dict(row)) for row in rows[:limit]]
-    more = len(rows) > limit
-    return SessionList(
-        items=items,
-        total=total,
-        limit=limit,
-        offset=None if cursor is not None else offset,
-        next_cursor=cursors.encode(SessionOrder(), _position(items[-1])) if more else None,
-    )
-
-
-async def list_models(
-    connection: Connection,
-    backend_ids: Sequence[UUID] | None,
-    bases: Sequence[str] | None,
-    types: Sequence[str] | None,
-) -> ModelList:
-    """By name; a model that several backends have is there once for each. Without `types`, of every type."""
-    rows = await connection.fetch(MODELS, backend_ids or None, bases or None, types)
-    items = [to_model(row) for row in rows]
-    return ModelList(items=items, total=len(items), limit=len(items), offset=0, next_cursor=None)
+    next_cursor = None
+    if len(rows) > limit:
+        next_cursor = cursors.encode(SessionOrder(), Position(items[-1].id, items[-1].updated_at.isoformat()))
+    shown_offset = None if cursor is not None else offset
+    return SessionList(items=items, total=total, limit=limit, offset=shown_offset, next_cursor=next_cursor)
 
 
 async def _in_order(
@@ -182,10 +173,6 @@ async def _in_order(
     return [steps[step_id] for step_id in ids if step_id in steps]
 
 
-def _position(session: Session) -> Position:
-    return Position(session.id, session.updated_at.isoformat())
-
-
 def _to_step(row: asyncpg.Record, alternatives: list[Photo], items: list[Item]) -> Step:
     values = dict(row)
     values["parameters"] = msgspec.Raw(values["parameters"].encode())
@@ -195,10 +182,3 @@ def _to_step(row: asyncpg.Record, alternatives: list[Photo], items: list[Item]) 
 def _to_item(row: asyncpg.Record, progress: ProgressOf) -> Item:
     live = row["status"] in LIVE_ITEM
     return Item(**dict(row), progress=progress(row["backend_id"], row["item_id"]) if live else None)
-
-
-def to_model(row: asyncpg.Record) -> Model:
-    values = dict(row)
-    for name in ("submodels", "capabilities", "default_settings"):
-        values[name] = None if values[name] is None else msgspec.Raw(values[name].encode())
-    return Model(**values)

@@ -1,4 +1,4 @@
-"""Sessions and steps over REST (api.md). Changes are committed first, then told to browsers and the submitter."""
+"""Sessions and steps over REST (api.md). Changes are committed first, then published on the bus."""
 
 from __future__ import annotations
 
@@ -6,34 +6,43 @@ from datetime import UTC, datetime
 from typing import Annotated, Final
 from uuid import UUID
 
+import msgspec
 from litestar import Response, delete, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from service.api.error_answers import failures
+from service.api.resources import Session, SessionDetail, Step
 from service.backends.registry import Registry
+from service.bus.bus import Bus
 from service.database.engine import Database
-from service.error_responses import failures
 from service.errors import ValidationError
-from service.json_schema import MINIMUM_ZERO
 from service.library.thumbnails import Thumbnails
-from service.live.announce import Announcer
-from service.live.messages import Session, SessionDetail, Step
+from service.runtime.json_schema import MINIMUM_ZERO
 from service.selection.choice import select
 from service.selection.mover import FileMover
 from service.studio import queries, sessions, steps
-from service.studio.cancellation import cancel_own_item
-from service.studio.model_routes import routes as model_routes
-from service.studio.schemas import SelectionChange, SessionCreate, SessionList, SessionUpdate, StepCreate
-from service.studio.submit import Submitter
+from service.studio.queries import SessionList
+from service.studio.sessions import SessionCreate, SessionUpdate
+from service.studio.steps import StepCreate
 
 Limit = Annotated[int, QueryParameter(ge=1, le=200)]
 Offset = Annotated[int | None, QueryParameter(ge=0, le=2**31, schema_extra=MINIMUM_ZERO)]
 
-SESSION_THERE_ALREADY: Final = ResponseSpec(
-    SessionDetail, generate_examples=False, description="There already, by the correlation_id of its first step"
+EXISTING_SESSION: Final = ResponseSpec(
+    SessionDetail,
+    generate_examples=False,
+    description="The existing session, by its first step's correlation_id",
 )
-THERE_ALREADY: Final = ResponseSpec(Step, generate_examples=False, description="There already, by its correlation_id")
+EXISTING_STEP: Final = ResponseSpec(
+    Step, generate_examples=False, description="The existing step, by its correlation_id"
+)
+
+
+class SelectionChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    photo_id: UUID | None
+    """One of the step's alternatives; null for none."""
 
 
 @get("/api/v1/sessions", operation_id="list_sessions")
@@ -44,7 +53,7 @@ async def list_sessions(
     cursor: FromQuery[str | None] = None,
     count: FromQuery[bool] = True,
 ) -> SessionList:
-    """The latest changed first."""
+    """List sessions, the latest changed first."""
     if cursor is not None and offset is not None:
         raise ValidationError("cursor and offset: one or the other")
     async with database.connection() as connection:
@@ -55,27 +64,24 @@ async def list_sessions(
     "/api/v1/sessions",
     operation_id="create_session",
     status_code=201,
-    responses={200: SESSION_THERE_ALREADY, **failures(409)},
+    responses={200: EXISTING_SESSION, **failures(409)},
 )
 async def create_session(
     data: JSONBody[SessionCreate],
     database: NamedDependency[Database],
-    announcer: NamedDependency[Announcer],
-    submitter: NamedDependency[Submitter],
+    bus: NamedDependency[Bus],
     registry: NamedDependency[Registry],
 ) -> Response[SessionDetail]:
-    """With `first_step`: session and step, or neither. The same correlation_id again: 200 with the session that its
-    step is in."""
+    """Create a session. With `first_step` both session and step are created, or neither. The same correlation_id again
+    answers 200 with the session that has the step."""
     async with database.transaction() as connection:
-        begun = await sessions.create_session(connection, data)
-        session = await queries.session_detail(connection, begun.session_id, registry.item_progress)
-    if begun.first_step is not None and not begun.first_step.is_new:
+        created = await sessions.create_session(connection, data)
+        session = await queries.session_detail(connection, created.session_id, registry.item_progress)
+    if created.first_step is not None and not created.first_step.is_new:
         return Response(session, status_code=200)
-    announcer.sessions_updated([begun.session_id])
-    if begun.first_step is not None:
-        announcer.steps_updated([begun.first_step.step_id])
-        announcer.ledger_changed()
-        submitter.wake()
+    bus.changed("session.updated", [created.session_id])
+    if created.first_step is not None:
+        _tell(bus, [created.first_step.step_id])
     return Response(session, status_code=201)
 
 
@@ -86,7 +92,7 @@ async def get_session(
     registry: NamedDependency[Registry],
     thumbnails: NamedDependency[Thumbnails],
 ) -> SessionDetail:
-    """With its steps, each with its alternatives in position order and its queue items."""
+    """Get a session with its steps, each with its alternatives in the order of their positions and its queue items."""
     async with database.connection() as connection:
         return await queries.session_detail(connection, session_id, registry.item_progress, thumbnails)
 
@@ -96,12 +102,13 @@ async def update_session(
     session_id: FromPath[UUID],
     data: JSONBody[SessionUpdate],
     database: NamedDependency[Database],
-    announcer: NamedDependency[Announcer],
+    bus: NamedDependency[Bus],
 ) -> Session:
+    """Rename a session."""
     async with database.transaction() as connection:
         await sessions.rename_session(connection, session_id, data.name)
         session = (await queries.sessions_by_ids(connection, [session_id]))[session_id]
-    announcer.sessions_updated([session_id])
+    bus.changed("session.updated", [session_id])
     return session
 
 
@@ -109,42 +116,36 @@ async def update_session(
 async def delete_session(
     session_id: FromPath[UUID],
     database: NamedDependency[Database],
-    announcer: NamedDependency[Announcer],
-    submitter: NamedDependency[Submitter],
+    bus: NamedDependency[Bus],
 ) -> None:
-    """Cancels what is live of it; its pictures stay in the library."""
+    """Delete a session. Its live steps are canceled; its pictures stay in the library."""
     async with database.transaction() as connection:
         step_ids = await sessions.delete_session(connection, session_id, datetime.now(UTC))
-    announcer.steps_updated(step_ids)
-    announcer.sessions_removed([session_id])
-    announcer.ledger_changed()
-    submitter.wake()
+    _tell(bus, step_ids)
+    bus.changed("session.removed", [session_id])
 
 
 @post(
     "/api/v1/sessions/{session_id:uuid}/steps",
     operation_id="create_step",
     status_code=201,
-    responses={200: THERE_ALREADY, **failures(409)},
+    responses={200: EXISTING_STEP, **failures(409)},
 )
 async def create_step(
     session_id: FromPath[UUID],
     data: JSONBody[StepCreate],
     database: NamedDependency[Database],
-    announcer: NamedDependency[Announcer],
-    submitter: NamedDependency[Submitter],
+    bus: NamedDependency[Bus],
     registry: NamedDependency[Registry],
 ) -> Response[Step]:
-    """Pending at once, whatever InvokeAI's state; a refusal shows later as `failed`. The same correlation_id again: 200
-    with the step that is there."""
+    """Create a step. It is `pending` at once, also while InvokeAI cannot be reached; a refusal shows later as `failed`.
+    The same correlation_id again answers 200 with the existing step."""
     async with database.transaction() as connection:
         created = await steps.create_step(connection, session_id, data)
         found = await queries.steps_by_ids(connection, [created.step_id], registry.item_progress)
     if created.is_new:
-        announcer.steps_updated([created.step_id])
-        announcer.sessions_updated([session_id])
-        announcer.ledger_changed()
-        submitter.wake()
+        _tell(bus, [created.step_id])
+        bus.changed("session.updated", [session_id])
     return Response(found[created.step_id], status_code=201 if created.is_new else 200)
 
 
@@ -152,6 +153,7 @@ async def create_step(
 async def get_step(
     step_id: FromPath[UUID], database: NamedDependency[Database], registry: NamedDependency[Registry]
 ) -> Step:
+    """Get a step with its alternatives and its queue items."""
     async with database.connection() as connection:
         return await queries.one_step(connection, step_id, registry.item_progress)
 
@@ -160,15 +162,15 @@ async def get_step(
 async def cancel_step(
     step_id: FromPath[UUID],
     database: NamedDependency[Database],
-    announcer: NamedDependency[Announcer],
-    submitter: NamedDependency[Submitter],
+    bus: NamedDependency[Bus],
     registry: NamedDependency[Registry],
 ) -> Step:
-    """At any moment until it has ended; what was saved by then is kept."""
+    """Cancel a step. Possible until it has ended; images that are saved by then are kept."""
     async with database.transaction() as connection:
         await steps.cancel_step(connection, step_id, datetime.now(UTC))
         step = await queries.one_step(connection, step_id, registry.item_progress)
-    return _changed(step, announcer, submitter)
+    _tell(bus, [step_id])
+    return step
 
 
 @post(
@@ -183,24 +185,24 @@ async def cancel_item(
     database: NamedDependency[Database],
     registry: NamedDependency[Registry],
 ) -> None:
-    """Cancel one item of a step; the others go on. InvokeAI has taken it when this is answered; the item's new state
-    comes by the feed. Other people's items: 404. An item that has ended: 409; canceled already: 202."""
-    await cancel_own_item(database, registry, backend_id, item_id)
+    """Cancel one item of a step; the others go on. InvokeAI has taken the cancel when this answers; the item's new
+    state comes by the feed. 404 for an item that is not Darkroom's, 409 for one that has ended. Idempotent."""
+    await steps.cancel_item(database, registry, backend_id, item_id)
 
 
 @post("/api/v1/steps/{step_id:uuid}/retry", operation_id="retry_step", status_code=200, responses=failures(409))
 async def retry_step(
     step_id: FromPath[UUID],
     database: NamedDependency[Database],
-    announcer: NamedDependency[Announcer],
-    submitter: NamedDependency[Submitter],
+    bus: NamedDependency[Bus],
     registry: NamedDependency[Registry],
 ) -> Step:
-    """Makes what is missing, with the seeds it was to have."""
+    """Retry a step that has ended: what is missing is made, with the seeds that it was to have."""
     async with database.transaction() as connection:
         await steps.retry_step(connection, step_id)
         step = await queries.one_step(connection, step_id, registry.item_progress)
-    return _changed(step, announcer, submitter)
+    _tell(bus, [step_id])
+    return step
 
 
 @put("/api/v1/steps/{step_id:uuid}/selection", operation_id="select_alternative", responses=failures(503))
@@ -208,20 +210,20 @@ async def select_alternative(
     step_id: FromPath[UUID],
     data: JSONBody[SelectionChange],
     database: NamedDependency[Database],
-    announcer: NamedDependency[Announcer],
+    bus: NamedDependency[Bus],
     file_mover: NamedDependency[FileMover],
     registry: NamedDependency[Registry],
 ) -> Step:
-    """Choose one of the step's alternatives, or none. Its files move to the step's `selected` folder, those of the
-    former choice back; what is not home yet moves once it is. The same again changes nothing."""
+    """Select one of the step's alternatives, or none. Its files move to the step's `selected` folder, those of the
+    former selection back; a photo that is not home yet moves once it is. Idempotent."""
     await file_mover.check_folder()
     async with database.transaction() as connection:
         changed = await select(connection, step_id, data.photo_id)
         step = await queries.one_step(connection, step_id, registry.item_progress)
     if changed.photos:
-        announcer.photos_updated(changed.photos)
-        announcer.steps_updated([step_id])
-        announcer.sessions_updated([changed.session_id])
+        bus.changed("photo.updated", changed.photos)
+        bus.changed("step.updated", [step_id])
+        bus.changed("session.updated", [changed.session_id])
         await file_mover.move_soon(changed.photos)
     return step
 
@@ -230,23 +232,19 @@ async def select_alternative(
 async def delete_step(
     step_id: FromPath[UUID],
     database: NamedDependency[Database],
-    announcer: NamedDependency[Announcer],
-    submitter: NamedDependency[Submitter],
+    bus: NamedDependency[Bus],
 ) -> None:
-    """Cancels what is live of it; its pictures stay in the library."""
+    """Delete a step. What is live of it is canceled; its pictures stay in the library."""
     async with database.transaction() as connection:
         session_id = await steps.delete_step(connection, step_id, datetime.now(UTC))
-    announcer.steps_updated([step_id])
-    announcer.sessions_updated([session_id])
-    announcer.ledger_changed()
-    submitter.wake()
+    _tell(bus, [step_id])
+    bus.changed("session.updated", [session_id])
 
 
-def _changed(step: Step, announcer: Announcer, submitter: Submitter) -> Step:
-    announcer.steps_updated([step.id])
-    announcer.ledger_changed(step.backend_id)
-    submitter.wake()
-    return step
+def _tell(bus: Bus, step_ids: list[UUID]) -> None:
+    bus.changed("step.updated", step_ids)
+    bus.ledger_changed()
+    bus.submission_due()
 
 
 routes = [
@@ -262,5 +260,4 @@ routes = [
     retry_step,
     select_alternative,
     delete_step,
-    *model_routes,
 ]

@@ -1,8 +1,11 @@
-"""The body of an upload, read as it comes: a multipart form (RFC 7578) with exactly one part, named `file`."""
+"""Reads the body of an upload as a stream: a multipart form (RFC 7578) with exactly one part, named `file`.
+Cleans the file name."""
 
 from __future__ import annotations
 
 import asyncio
+import re
+import unicodedata
 from collections import deque
 from typing import Any, Final, Self
 
@@ -10,19 +13,32 @@ from litestar import Request
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from service.errors import RequestTimeout, TooLarge, UnsupportedMediaType, ValidationError
+from service.media.formats import AVIF, GIF, JPEG, PNG, TIFF, WEBP, Format
 
 STALL_SECONDS: Final = 30.0
-"""Within which some bytes must come."""
+"""Seconds within which some bytes must come."""
 BESIDE_FILE: Final = 64 * 1024
-"""Bytes that the form may have beside the file's own."""
+"""Bytes that the form may have besides the file's own."""
 LONGEST_BOUNDARY: Final = 1024
+LONGEST_NAME: Final = 255
+"""Characters."""
+NAMELESS: Final = "upload"
+ENDINGS: Final = {
+    PNG: {".png", ".apng"},
+    JPEG: {".jpg", ".jpeg", ".jpe", ".jfif"},
+    WEBP: {".webp"},
+    AVIF: {".avif", ".avifs"},
+    GIF: {".gif"},
+    TIFF: {".tif", ".tiff"},
+}
+OF_PICTURES: Final = frozenset().union(*ENDINGS.values(), {".heic", ".heif", ".bmp", ".jxl", ".svg"})
+# They change the direction that text is read in: `gnp.exe` would look like `exe.png`.
+_BIDI: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class FilePart:
-    """Iterating gives the bytes of the file. Everything raises `ApiError` for a body that is not as it should be.
-
-    What is behind the file is read and checked before the iteration ends.
-    """
+    """The part with the file. Iterating gives its bytes. Everything raises `ApiError` for a wrong body. The rest of the
+    body after the file is read and checked before the iteration ends."""
 
     def __init__(self, request: Request[Any, Any, Any], max_bytes: int) -> None:
         kind, options = parse_options_header(request.headers.get("content-type", ""))
@@ -32,7 +48,7 @@ class FilePart:
         if not 0 < len(boundary) <= LONGEST_BOUNDARY or not boundary.isprintable():
             raise ValidationError("the content type names no boundary")
         self.filename = ""
-        """As the client gives it."""
+        """The name as the client gives it."""
         self.too_large = TooLarge(f"the file is too large: at most {max_bytes} bytes are taken")
         self._most = max_bytes + BESIDE_FILE
         length = request.headers.get("content-length", "")
@@ -47,7 +63,7 @@ class FilePart:
         self._ended = False
 
     async def peek(self, size: int) -> bytes:
-        """The first bytes, as many or all that there are; they are still to be read."""
+        """The first bytes, up to `size`; they can still be read."""
         while not self._ended and sum(map(len, self._pieces)) < size:
             await self._read()
         return b"".join(self._pieces)[:size]
@@ -63,7 +79,7 @@ class FilePart:
         return self._pieces.popleft()
 
     async def _read(self) -> None:
-        """The next piece of the body."""
+        """Reads the next piece of the body."""
         try:
             async with asyncio.timeout(STALL_SECONDS):
                 message: Any = await self._receive()
@@ -108,3 +124,18 @@ class FilePart:
 
 def _decoded(value: str) -> str:
     return value.encode("latin-1", "replace").decode(errors="replace")
+
+
+def clean_name(given: str, kind: Format) -> str:
+    """The name without folders and invisible characters, with an ending of the file's format."""
+    name = re.split(r"[/\\]", given)[-1]
+    name = unicodedata.normalize("NFC", _BIDI.sub("", name))
+    name = "".join(character for character in name if unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp"))
+    name = name.strip(" .\ufeff")
+    stem, dot, ending = name.rpartition(".")
+    ending = dot + ending
+    if not stem or ending.lower() not in OF_PICTURES:
+        stem, ending = name, kind.extension
+    elif ending.lower() not in ENDINGS[kind]:
+        ending = kind.extension
+    return f"{stem.strip() or NAMELESS}"[: LONGEST_NAME - len(ending)] + ending

@@ -1,41 +1,43 @@
-"""What becomes of an uploaded file: a photo like any other, or nothing (rule 12)."""
+"""Makes a photo of an uploaded file, or leaves nothing (whole upload or nothing)."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 from uuid import UUID, uuid4
 
 import structlog
 
-from service.backends.signal import Signal
+from service.bus.bus import Bus
+from service.config.runtime_settings import RuntimeSettings
 from service.database.engine import Database
 from service.errors import DatabaseAway, RequestTimeout, TooLarge, Unavailable, UnsupportedMediaType
 from service.library.albums import albums_of
-from service.library.integrity import Integrity
-from service.live.announce import Announcer
 from service.media import ingest
 from service.media.formats import HEAD, Format, TooManyFrames, UnsupportedFormat, check_structure, identify
 from service.media.identity import photo_id
 from service.media.imaging import Imaging, Rendered, TooManyPixels, Undecodable
-from service.media.ingest import Arrived, StorageTrouble
+from service.media.ingest import ReceivedFile, StorageTrouble
 from service.media.layout import large_path, renditions, thumbnail_path, unrecorded, uploaded_path
 from service.media.leftovers import Stray
+from service.media.metadata.containers import keep_png_text
 from service.media.metadata.read import Found
 from service.media.metadata.read import read as read_metadata
+from service.media.metadata.texts import Texts
 from service.media.png import Damaged
 from service.media.sizes import large_size
 from service.media.storage import LocalStorage
-from service.unbroken import unbroken
+from service.photos.integrity import Integrity
+from service.runtime.waiting import finish_before_cancel
 from service.uploads import rows
-from service.uploads.body import FilePart
-from service.uploads.names import clean_name
+from service.uploads.body import FilePart, clean_name
 from service.uploads.rows import NewPhoto, Same
 
 log = structlog.get_logger()
@@ -46,20 +48,11 @@ MOST_WAITING: Final = 256
 LONGEST_WAIT: Final = 120.0
 LONGEST_BODY: Final = 3600.0
 RECORD_SECONDS: Final = 45.0
-"""For which it is tried to write the row while the database is away."""
+"""Seconds for which writing the row is retried while the database is away."""
 TRY_SECONDS: Final = 20.0
 PAUSE_SECONDS: Final = 1.0
 BURST_SECONDS: Final = 2.0
 BUSY: Final = "too many uploads at once: try again in a moment"
-
-
-class Limits(Protocol):
-    """What the owner may change while we run."""
-
-    @property
-    def thumbnail_quality(self) -> int: ...
-    @property
-    def large_renditions(self) -> bool: ...
 
 
 class Accepted(NamedTuple):
@@ -68,7 +61,7 @@ class Accepted(NamedTuple):
 
 
 class Target(NamedTuple):
-    """Where an upload that is under way is to be. Its token is in the names of its temporary files."""
+    """The id and path of an upload that is under way. Its token is in the names of its temporary files."""
 
     id: UUID
     created_at: datetime
@@ -77,46 +70,46 @@ class Target(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """A whole picture in its temporary file."""
+    """A whole image in its temporary file."""
 
-    arrived: Arrived
+    arrived: ReceivedFile
     rendered: Rendered
     found: Found
 
 
 class Uploads:
-    """`running` has the tokens of those under way: the sweep leaves alone what carries one."""
+    """`under_way` gets the tokens of those that are being received: the sweep leaves alone what has one in its name."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what it works with, and bounds)
         self,
         database: Database,
         storage: LocalStorage,
         imaging: Imaging,
         integrity: Integrity,
-        announcer: Announcer,
+        bus: Bus,
         *,
-        limits: Callable[[], Limits],
+        settings: RuntimeSettings,
         max_bytes: int,
         max_frames: int,
+        under_way: set[UUID] | None = None,
     ) -> None:
         self.max_bytes = max_bytes
-        self.running: set[UUID] = set()
-        self.added: Signal[UUID] = Signal()
-        """This photo is new here; its large rendition may not have been made."""
+        self.under_way = under_way if under_way is not None else set()
         self._database = database
         self._storage = storage
         self._imaging = imaging
         self._integrity = integrity
-        self._announcer = announcer
-        self._limits = limits
+        self._bus = bus
+        self._settings = settings
         self._max_frames = max_frames
         self._undecided: set[UUID] = set()
         self._last_ended = -math.inf
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
+        self._receiving = 0
 
     async def take(self, part: FilePart) -> Accepted:
-        """Raises `ApiError` for what becomes no photo; then nothing of it is left."""
+        """Takes an upload. Raises `ApiError` if it becomes no photo; then nothing of it is left."""
         async with self._turn():
             try:
                 return await self._take(part)
@@ -162,7 +155,8 @@ class Uploads:
         created_at = datetime.now(UTC)
         identity = photo_id(created_at)
         target = Target(identity, created_at, uploaded_path(created_at, identity, kind.extension), uuid4())
-        self.running.add(target.token)
+        self.under_way.add(target.token)
+        self._receiving += 1
         try:
             try:
                 async with asyncio.timeout_at(deadline):
@@ -176,15 +170,16 @@ class Uploads:
             name = clean_name(part.filename, kind)
             return await self._keep(target, kind, name, verified)
         finally:
-            await unbroken(asyncio.to_thread(self._clean_up, target))
-            self.running.discard(target.token)
+            await finish_before_cancel(asyncio.to_thread(self._clean_up, target))
+            self.under_way.discard(target.token)
+            self._receiving -= 1
             self._last_ended = time.monotonic()
 
-    async def _verify(self, target: Target, arrived: Arrived) -> Verified:
+    async def _verify(self, target: Target, arrived: ReceivedFile) -> Verified:
         file = self._storage.temporary(target.path, target.token)
-        limits = self._limits()
-        # Where others come at the same time, they go before large renditions, which cost as much as all the rest.
-        is_alone = len(self.running) == 1 and time.monotonic() - self._last_ended > BURST_SECONDS
+        limits = self._settings.current
+        # If several uploads come at once, they go before large renditions, which cost as much as all the rest.
+        is_alone = self._receiving == 1 and time.monotonic() - self._last_ended > BURST_SECONDS
         examined = await ingest.examine(
             self._imaging, file, limits.thumbnail_quality, self._check, large=limits.large_renditions and is_alone
         )
@@ -193,13 +188,15 @@ class Uploads:
         return Verified(arrived, examined.rendered, examined.checked)
 
     def _check(self, file: Path) -> Found:
-        check_structure(file, self._max_frames)
-        return read_metadata(file)
+        texts = Texts()
+        structure = check_structure(file, self._max_frames, partial(keep_png_text, texts=texts))
+        return read_metadata(file, texts if structure.png else None)
 
-    # --- What is here already ---
+    # --- The same bytes are here already ---
 
-    async def _known(self, target: Target, arrived: Arrived) -> UUID | None:
-        """The photo that has the same bytes, out of the trash and home again by them if it was not."""
+    async def _known(self, target: Target, arrived: ReceivedFile) -> UUID | None:
+        """The photo that has the same bytes; it is taken out of the trash, and made home again by them if it
+        was lost."""
         async with self._database.connection() as connection:
             same = await rows.same_bytes(connection, arrived.sha256)
         if same is None:
@@ -212,7 +209,7 @@ class Uploads:
                 return same.id
             else:
                 return None
-        await unbroken(asyncio.to_thread(self._put_back, target, same))
+        await finish_before_cancel(asyncio.to_thread(self._put_back, target, same))
         found = await self._integrity.found_again(same.id, same.path, arrived.sha256)
         if not found or not await self._is_out_of_trash(same):
             raise Unavailable("the photo with these bytes is being fetched just now: try again in a moment")
@@ -223,12 +220,12 @@ class Uploads:
             async with self._database.connection() as connection:
                 if not await rows.restore(connection, same.id):
                     return False
-                self._announcer.albums_updated(await albums_of(connection, [same.id]))
-            self._announcer.photos_updated([same.id])
+                self._bus.changed("album.updated", await albums_of(connection, [same.id]))
+            self._bus.changed("photo.updated", [same.id])
         return True
 
     def _put_back(self, target: Target, same: Same) -> None:
-        """The file of a photo that was lost."""
+        """Puts the file back for a photo that had lost it."""
         with ingest.our_trouble():
             self._storage.check_mounted()
             self._storage.publish(target.path, target.token, same.path)
@@ -260,36 +257,36 @@ class Uploads:
             found=verified.found,
         )
         try:
-            await unbroken(asyncio.to_thread(self._publish, target, files))
+            await finish_before_cancel(asyncio.to_thread(self._publish, target, files))
         except BaseException:
-            await unbroken(asyncio.to_thread(self._withdraw, target))
+            await finish_before_cancel(asyncio.to_thread(self._withdraw, target))
             raise
         try:
             is_new = await self._record(photo)
         except BaseException:
-            # Whether the row was written is unknown: the sweep finds out, and removes the file if it was not.
+            # It is unknown whether the row was written: the sweep finds out, and removes the file if it was not.
             self._undecided.add(target.token)
             raise
         if not is_new:
             await asyncio.to_thread(self._withdraw, target)
             return await self._kept_by_another(arrived)
-        self._announcer.photos_added([target.id])
-        self._announcer.photos_ready([target.id])
-        self.added(target.id)
+        self._bus.changed("photo.added", [target.id])
+        self._bus.changed("photo.ready", [target.id])
+        self._bus.came_home(target.id)
         return Accepted(target.id, is_duplicate=False)
 
     def _publish(self, target: Target, files: dict[str, bytes]) -> None:
-        """Behind a mark that tells the sweep of files whose row never came."""
+        """Gives the files their names. A mark tells the sweep of files whose row was never written."""
         with ingest.our_trouble():
             self._storage.append(unrecorded(target.path), target.token, ())
         ingest.publish(self._storage, target.path, target.token, files)
 
     async def _record(self, photo: NewPhoto) -> bool:
-        """False when another photo has these bytes. Raises `DatabaseAway` when the database stays away."""
+        """Writes the row. False if another photo has these bytes. Raises `DatabaseAway` if the database stays away."""
         began = time.monotonic()
         while True:
             try:
-                return await unbroken(self._write_row(photo))
+                return await finish_before_cancel(self._write_row(photo))
             except (DatabaseAway, TimeoutError) as error:
                 if time.monotonic() - began > RECORD_SECONDS:
                     raise DatabaseAway from error
@@ -299,7 +296,7 @@ class Uploads:
         async with asyncio.timeout(TRY_SECONDS), self._database.connection() as connection:
             return await rows.insert(connection, photo)
 
-    async def _kept_by_another(self, arrived: Arrived) -> Accepted:
+    async def _kept_by_another(self, arrived: ReceivedFile) -> Accepted:
         async with self._database.connection() as connection:
             same = await rows.same_bytes(connection, arrived.sha256)
         if same is None or not same.is_home or not await self._is_out_of_trash(same):
@@ -307,20 +304,22 @@ class Uploads:
         return Accepted(same.id, is_duplicate=True)
 
     def _withdraw(self, target: Target) -> None:
-        """Of what has its name already, nothing stays; what cannot be removed now is removed by the sweep."""
+        """Removes files that have their names already. The sweep removes those that cannot be removed now."""
         if not self._storage.unlink_all((target.path, *renditions(target.path))):
             self._undecided.add(target.token)
 
     def _clean_up(self, target: Target) -> None:
-        """Temporary files go, and the mark where nothing is left to find out."""
+        """Removes temporary files, and the mark if nothing is left to find out."""
         mark = unrecorded(target.path)
+        is_undecided = target.token in self._undecided
+        self._undecided.discard(target.token)
         try:
             ingest.remove(self._storage, target.path, target.token)
-            if target.token in self._undecided:
-                self._undecided.discard(target.token)
-                self._storage.leftovers.add(Stray(self._storage.temporary(mark, target.token), target.token))
-            else:
+            if not is_undecided:
                 self._storage.discard(mark, target.token)
         except OSError as error:
             # Later sweeps remove it; the outcome matters more.
             log.warning("temporary file not removed", photo=str(target.id), reason=str(error))
+        finally:
+            if is_undecided:
+                self._storage.leftovers.add(Stray(self._storage.temporary(mark, target.token), target.token))

@@ -1,4 +1,4 @@
-"""Uploading a photo."""
+"""The REST route that uploads a photo."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
+from service.api.error_answers import failures
+from service.api.resources import UploadedPhoto
 from service.database.engine import Database
-from service.error_responses import failures
 from service.errors import Unavailable
 from service.library.queries import uploaded_photo
-from service.live.messages import UploadedPhoto
 from service.uploads.body import FilePart
 from service.uploads.intake import Uploads
 
 KNOWN: Final = ResponseSpec(
-    UploadedPhoto, generate_examples=False, description="A photo with these bytes is here already: this one"
+    UploadedPhoto, generate_examples=False, description="A photo with these bytes exists already: it is the answer"
 )
 
 
 @dataclass
 class TakesFile(Operation):
-    """The body is read by hand, so its form is told by hand, too."""
+    """The OpenAPI description of the form. The handler reads the body itself, so the framework cannot describe it."""
 
     def __post_init__(self) -> None:
         file = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
@@ -45,10 +45,10 @@ class TakesFile(Operation):
 async def upload_photo(
     request: Request[Any, Any, Any], uploads: NamedDependency[Uploads], database: NamedDependency[Database]
 ) -> Response[UploadedPhoto]:
-    """Upload a picture, as the only part `file` of a form: PNG, JPEG, WebP, AVIF, GIF or TIFF, told by its content. Its
-    bytes are kept as they are. Where a photo with the same bytes is home, that photo is answered with 200 and
-    `duplicate`, out of the trash if it was there. 413: more bytes, pixels or frames than are taken. 415: not such a
-    picture, or a damaged one. 408: the body came too slowly."""
+    """Upload an image as the only part `file` of a form: PNG, JPEG, WebP, AVIF, GIF or TIFF, recognised by its content.
+    Its bytes are stored unchanged. If a photo with the same bytes is home, that one is answered with 200 and
+    `duplicate`; it is taken out of the trash if it was there. 413: more bytes, pixels or frames than allowed. 415:
+    another format, or a damaged file. 408: the body came too slowly."""
     taken = await uploads.take(FilePart(request, uploads.max_bytes))
     async with database.connection() as connection:
         photo = await uploaded_photo(connection, taken.photo_id, is_duplicate=taken.is_duplicate)

@@ -1,4 +1,4 @@
-"""The row of an upload, and the rows that have the same bytes."""
+"""SQL for uploads: the new row, and rows with the same bytes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import structlog
 from service.database.engine import Connection
 from service.media.metadata.read import Found
 from service.media.sizes import Size
-from service.retrieval import derive, photo_sources
-from service.retrieval.derive import Derived
+from service.photos import derive, photo_sources
+from service.photos.derive import Derived
 
 log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ class Same(msgspec.Struct, frozen=True):
 
 
 class NewPhoto(NamedTuple):
-    """In the order of `INSERT`."""
+    """The values of a new row, in the order of `INSERT`."""
 
     id: UUID
     filename: str
@@ -48,7 +48,7 @@ class NewPhoto(NamedTuple):
     found: Found
 
 
-# What is being fetched just now is looked at again once it is here.
+# A photo that is being fetched is looked at again once it is here.
 SAME = """
     SELECT id, local_storage_path AS path, file_size, retrieval_status = 'completed' AS is_home,
            deleted_at IS NOT NULL AS is_trashed
@@ -56,16 +56,17 @@ SAME = """
      WHERE sha256 = $1 AND purged_at IS NULL AND local_storage_path IS NOT NULL
      ORDER BY retrieval_status = 'completed' DESC, deleted_at IS NOT NULL, id LIMIT 1
 """
-# The same row may be sent again, after an answer that did not come; and another upload may have the same bytes.
+# The same row may be sent again, if an answer did not come; and another upload may have the same bytes.
 INSERT = f"""
     WITH added AS (
         INSERT INTO photos (id, filename, file_size, mime_type, created_at, local_storage_path, local_thumbnail_path,
                sha256, thumbhash, thumbnail_width, thumbnail_height, large_bytes, damaged, is_generated, rating,
                source_text, generation_params, generation_prompt, generation_negative_prompt, model_key, model_hash,
-               model_name, model_base, loras, seed, width, height,
+               model_name, model_base, loras, seed, width, height, params_summary,
                source, retrieval_status, next_retrieval_attempt, derived)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::jsonb, $18, $19, $20, $21,
-                $22, $23, $24::text[], $25::numeric, $26, $27, 'uploaded', 'completed', NULL, {derive.VERSION})
+                $22, $23, $24::text[], $25::numeric, $26, $27, $28::jsonb, 'uploaded', 'completed', NULL,
+                {derive.VERSION})
         ON CONFLICT DO NOTHING RETURNING id
     )
     SELECT EXISTS (SELECT FROM added) OR EXISTS (SELECT FROM photos WHERE id = $1)
@@ -77,18 +78,18 @@ RESTORE = """
 
 
 async def same_bytes(connection: Connection, sha256: str) -> Same | None:
-    """The one that is home, if any is."""
+    """The photo with these bytes, preferably one that is home."""
     row = await connection.fetchrow(SAME, sha256)
     return Same(**row) if row is not None else None
 
 
 async def restore(connection: Connection, photo_id: UUID) -> bool:
-    """Out of the trash; False when it is no longer home."""
+    """Takes it out of the trash; False if it is no longer home."""
     return await connection.fetchval(RESTORE, photo_id) is not None
 
 
 async def insert(connection: Connection, photo: NewPhoto) -> bool:
-    """False when another photo has these bytes. May be called again with the same photo."""
+    """Inserts the row; False if another photo has these bytes. It may be called again with the same photo."""
     try:
         return await _insert(connection, photo)
     except (asyncpg.DataError, asyncpg.ProgramLimitExceededError) as error:

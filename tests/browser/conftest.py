@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from service.web import DIST
+from service.web.page import DIST
 from tests.browser.watched_pages import WatchedPages
 from tests.chromium import ARGUMENTS, executable
 from tests.fakes import ScriptedInvokeAI

@@ -1,7 +1,7 @@
 """Pictures of the running product: `python -m tests.browser.screenshots OUT`.
 
-A demo library of three days with a batch under way, on desktop and phone, dark and light; and `readme.png`, which is
-docs/images/library.png.
+A demo library of three days with a batch under way, and a rented pod in each of its states, on desktop and phone, dark
+and light; and `readme.png`, which is docs/images/library.png.
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from email.utils import format_datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pyvips
+from aiohttp import web
 from playwright.async_api import Browser, FilePayload, Page, async_playwright, expect
 
-from service import first_backend
-from service.demo import DemoServer
-from service.demo.batch import BatchRequest
-from service.demo.events import Event
+from service.demo.server import DemoServer, Event
+from service.startup import configured_backend as first_backend
+from tests.browser.families import link
+from tests.browser.pod_shots import photograph_pods
 from tests.browser.watched_pages import DESKTOP, PHONE
 from tests.chromium import ARGUMENTS, executable
 from tests.fakes import batches
@@ -97,6 +100,11 @@ class PacedDemo(DemoServer):
     def now(self) -> datetime:
         return super().now() - self.age
 
+    async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Its clock is what Darkroom compares the times of images with."""
+        await super().prepare(request, response)
+        response.headers["Date"] = format_datetime(self.now(), usegmt=True)
+
     async def deliver(self, event: Event) -> None:
         await super().deliver(event)
         if event.payload.get("item_id") == self.paused_item and (event.payload.get("percentage") or 0) >= PAUSED_AT:
@@ -104,7 +112,7 @@ class PacedDemo(DemoServer):
 
     def pause_in_next_batch(self, number: int, step_seconds: float) -> None:
         """Work is slower from here on, and the batch's item of that number stands still half-way."""
-        self.processor._step_seconds = step_seconds
+        self.processor.step_seconds = step_seconds
         self.paused_item = max(self.queue.items) + number
 
 
@@ -115,6 +123,7 @@ class Owner:
         self.darkroom, self.invokeai = darkroom, invokeai
         self.session = ""
         self.album = ""
+        self.relative = ""
         self.steps: list[Json] = []
 
     async def call(self, method: str, path: str, body: Json | None = None) -> Json:
@@ -124,10 +133,12 @@ class Owner:
             return answer
 
     async def made_in_invokeai(self, made: list[tuple[str, int, tuple[int, int]]]) -> None:
-        model = self.invokeai.models.select(bases=["sdxl"], kind="main")[0]
+        model = next(
+            model for model in self.invokeai.models.values() if (model["base"], model["type"]) == ("sdxl", "main")
+        )
         for prompt, seed, size in made:
             graph = batches.sdxl_text_to_image(model, prompt=prompt, seed=seed, size=size, negative="text, frame")
-            await self.invokeai.queue.enqueue("default", batch_request(graph), "system")
+            await self.invokeai.queue.enqueue("default", batches.batch(graph))
         await self.until_home()
 
     async def generate(self, step: tuple[str, int | None, tuple[int, int], int, int]) -> None:
@@ -171,6 +182,7 @@ class Owner:
             await self.until_home()
         await self.made_in_invokeai(TODAY)
         await self.choose()
+        await self.relate()
 
     async def choose(self) -> None:
         """Marks, albums, and a selection."""
@@ -186,13 +198,18 @@ class Owner:
             await self.call("POST", f"/albums/{album['id']}/photos", {"photo_ids": ids})
             self.album = album["id"]
 
+    async def relate(self) -> None:
+        """The pictures of each step were made from the first one of the step that it branches from."""
+        made = [await self.call("GET", f"/steps/{step['id']}") for step in self.steps]
+        photos = [[photo["id"] for photo in step["alternatives"]] for step in made]
+        for (_, parent, *_), children in zip(STEPS, photos, strict=True):
+            if parent is not None:
+                await link(self.darkroom, photos[parent][0], *children)
+        self.relative = photos[1][0]
+
     async def begin_last(self) -> None:
         self.invokeai.pause_in_next_batch(2, 0.2)
         await self.generate(LAST)
-
-
-def batch_request(graph: Json) -> Any:
-    return BatchRequest.parse(batches.batch(graph))
 
 
 @asynccontextmanager
@@ -234,6 +251,26 @@ class Camera:
         await self.page.goto(f"/studio/{session}")
         await expect(self.page.locator("[data-testid=slot][data-state=photo] img.front.shown").first).to_be_visible()
 
+    async def compose(self, owner: Owner) -> None:
+        """With a photo as the source and two LoRAs; and with a source that did not arrive."""
+        step = await owner.call("GET", f"/steps/{owner.steps[0]['id']}")
+        photo = step["alternatives"][1]["id"]
+        await self.page.goto(f"/studio/{owner.session}/{step['id']}?source={photo}")
+        source = self.page.get_by_test_id("compose-source")
+        await expect(source.locator("img.front.shown")).to_be_visible()
+        await self.take("compose-source")
+        for lora in ("Demo Mist XL", "Demo Night XL"):
+            await self.page.get_by_role("combobox", name="Add a LoRA").click()
+            await self.page.get_by_role("option", name=lora).click()
+        await self.page.get_by_role("button", name="Tall", exact=True).click()
+        await self.page.get_by_test_id("compose-loras").scroll_into_view_if_needed()
+        await self.take("compose-loras")
+        async with self.page.expect_file_chooser() as chooser:
+            await source.get_by_role("button", name="Choose another source").click()
+        await (await chooser.value).set_files({"name": "notes.png", "mimeType": "image/png", "buffer": b"no picture"})
+        await expect(source.get_by_role("alert")).to_be_visible()
+        await self.take("compose-error")
+
     async def viewer(self) -> None:
         await self.library()
         await self.page.get_by_test_id("tile").first.get_by_role("link").click()
@@ -260,6 +297,15 @@ class Camera:
         await expect(self.page.get_by_test_id("model-photo").first.locator("img.front.shown")).to_be_visible()
         await self.take("models")
 
+    async def family(self, photo: str) -> None:
+        """Of a photo with sources and descendants, and the strip in its info."""
+        await self.page.goto(f"/photo/{photo}/family")
+        await expect(self.page.get_by_test_id("lineage-node").locator("img.front.shown").nth(3)).to_be_visible()
+        await self.take("family")
+        await self.page.goto(f"/?photo={photo}")
+        await expect(self.page.get_by_test_id("lineage-strip").locator("img.front.shown").nth(2)).to_be_visible()
+        await self.take("viewer-lineage")
+
     async def uploads(self) -> None:
         """Three of them, and one that is no picture."""
         await self.library()
@@ -273,6 +319,8 @@ class Camera:
             await self.page.get_by_role("button", name="Upload", exact=True).click()
         await (await chooser.value).set_files(files)
         queue = self.page.get_by_test_id("upload-queue")
+        if self.name.startswith("phone"):  # a sheet, which opens when it is asked for
+            await queue.get_by_role("button", name="Show the uploads").click()
         await expect(queue.get_by_test_id("upload")).to_have_count(4)
         await expect(queue).to_contain_text("1 refused")
         await self.take("uploads")
@@ -301,10 +349,12 @@ async def photograph(out: Path) -> None:
         for camera in all_cameras:
             await camera.studio(owner.session)
             await camera.take("studio")
+            await camera.compose(owner)
             await camera.viewer()
             await camera.take("viewer")
+            await camera.family(owner.relative)
             await camera.page.goto("/settings")
-            await expect(camera.page.get_by_test_id("settings").get_by_role("spinbutton")).to_have_count(4)
+            await expect(camera.page.get_by_test_id("settings").get_by_role("spinbutton")).to_have_count(5)
             await camera.take("settings")
             await camera.albums(owner)
             await camera.models()
@@ -322,6 +372,7 @@ async def photograph(out: Path) -> None:
         # Last: its plain pictures are in the library from here on.
         for camera in all_cameras:
             await camera.uploads()
+        await photograph_pods(partial(cameras, browser, out=out))
         await browser.close()
     shrink(out / "library-desktop-dark.png", out / "readme.png")
 

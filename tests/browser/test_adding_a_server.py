@@ -83,7 +83,7 @@ async def test_what_is_wrong_with_an_address_is_said_in_a_sentence(
         printer = str(server.make_url("")).rstrip("/")
         await address.fill(f"{printer}/")
         await test.click()
-        await expect(said).to_contain_text(f"Something answers at {printer}, but it is not InvokeAI.")
+        await expect(said).to_contain_text(f"Something answers at {printer}, but it is not InvokeAI")
     await expect(dialog.get_by_role("button", name="Add anyway")).to_be_visible()
     await address.fill(invokeai.url)
     await expect(dialog.get_by_role("button", name="Add anyway")).to_have_count(0)

@@ -9,7 +9,6 @@ import pytest
 from playwright.async_api import expect
 
 from service.database.engine import Connection
-from service.demo.images import Filter
 from tests.browser.conftest import OpenPage
 from tests.browser.pictures import make
 from tests.fakes import ScriptedInvokeAI
@@ -29,7 +28,7 @@ async def test_gone_images_are_shown_until_seen_and_retried_alone_or_all_at_once
     open_page: OpenPage, invokeai: ScriptedInvokeAI, darkroom: Darkroom, connection: Connection
 ) -> None:
     await make(invokeai, 1, 2, 3)
-    made = list(invokeai.images.select(Filter(is_intermediate=False)))
+    made = list(invokeai.images.select(is_intermediate=False))
     names = [image.image_name for image in made]
     page = await open_page("/activity")
     ledger = page.get_by_test_id("ledger")

@@ -18,6 +18,7 @@ LONG_REFUSAL = "[{'type': 'missing', 'loc': ('body', 'batch'), 'msg': 'Field req
 
 
 async def box_of(one: Locator) -> FloatRect:
+    await expect(one).to_be_visible()
     box = await one.bounding_box()
     assert box is not None
     return box

@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Locator, Page, Route, expect
 
-from service.demo.context import INVOCATIONS, Context, NodeError, Result
 from tests.browser.conftest import OpenPage
 from tests.browser.pictures import enqueue, make, pictures, tiles
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.darkroom import Darkroom
+from tests.fakes.invokeai.nodes import NODES
+from tests.fakes.invokeai.processor import Node, NodeError
 
 pytestmark = pytest.mark.browser
 
@@ -360,14 +361,14 @@ OUT_OF_MEMORY = "CUDA out of memory. Tried to allocate 2.00 GiB"
 async def test_a_step_that_failed_in_part_says_once_why_and_what_helps(
     open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    denoise, tries = INVOCATIONS["denoise_latents"], itertools.count(1)
+    denoise, tries = NODES["denoise_latents"], itertools.count(1)
 
-    async def denoise_once(context: Context) -> Result:
+    async def denoise_once(node: Node) -> dict[str, object]:
         if next(tries) > 1:
             raise NodeError("OutOfMemoryError", OUT_OF_MEMORY)
-        return await denoise(context)
+        return await denoise(node)
 
-    monkeypatch.setitem(INVOCATIONS, "denoise_latents", denoise_once)
+    monkeypatch.setitem(NODES, "denoise_latents", denoise_once)
     page = await open_page("/studio")
     await begin(page, batch=3)
     trouble = page.get_by_test_id("step-trouble")

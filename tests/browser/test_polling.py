@@ -32,7 +32,7 @@ BLOCKED = "Live updates are blocked by a proxy; this page asks every few seconds
 async def proxy(darkroom: Darkroom) -> AsyncIterator[ReverseProxy]:
     """In front of Darkroom; it passes no websockets."""
     async with reverse_proxy(darkroom.url) as proxy:
-        proxy.websockets = False
+        proxy.websockets, proxy.passes_host = False, True
         yield proxy
 
 

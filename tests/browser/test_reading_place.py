@@ -1,4 +1,4 @@
-"""Where one is in a long library: kept, whatever comes, goes and is laid out anew around it."""
+"""The reading place in a long library is kept when photos come, go and the layout changes."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ async def test_a_pause_between_two_words_takes_nothing_of_what_was_typed(
     await make(invokeai, 1, prompt="red boats")
     await make(invokeai, 2, prompt="red roofs")
     page = await open_page("/")
-    await expect(tiles(page)).to_have_count(2)
+    await expect(pictures(page)).to_have_count(2)  # both are home, and can be found
     box = page.get_by_role("searchbox", name="Search")
     await box.press_sequentially("red ")
     await expect(page).to_have_url(re.compile(r"q=red$"))
@@ -105,7 +105,7 @@ async def test_escape_clears_the_search_and_leaves_nothing_behind_to_go_back_thr
     await make(invokeai, 2, prompt="green hills")
     page = await open_page("/activity")
     await page.get_by_role("link", name="Library").click()
-    await expect(tiles(page)).to_have_count(2)
+    await expect(pictures(page)).to_have_count(2)  # both are home, and can be found
     box = page.get_by_role("searchbox", name="Search")
     await box.fill("boats")
     await expect(tiles(page)).to_have_count(1)

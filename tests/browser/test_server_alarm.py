@@ -77,7 +77,7 @@ async def test_a_dead_server_is_named_with_when_it_was_seen_and_is_tried_at_once
     await invokeai.restart()
     await note.get_by_role("button", name="Try now").click()
     for one in (page, phone):
-        await expect(one.get_by_test_id("server-note")).to_have_count(0, timeout=5_000)
+        await expect(one.get_by_test_id("server-note")).to_have_count(0)
 
 
 async def test_an_alarm_that_was_hidden_stays_so_until_it_is_another_one(

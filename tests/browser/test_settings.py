@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Locator, Page, Route, expect
 
-from service.settings import ROOT
+from service.config.settings import ROOT
 from tests.browser.conftest import OpenPage
 from tests.browser.watched_pages import LOST_CONNECTION
 from tests.fakes.darkroom import Darkroom
@@ -82,9 +82,11 @@ async def answer_later(route: Route, go_on: asyncio.Event) -> None:
 
 
 async def test_every_setting_and_option_of_the_documentation_is_on_the_page(open_page: OpenPage) -> None:
-    documented = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "settings.md").read_text(), re.MULTILINE)
+    documented = re.findall(
+        r"^\| `(DARKROOM_\w+|[a-z_]+)` \|", (ROOT / "docs" / "settings.md").read_text(), re.MULTILINE
+    )
     page = await open_page("/settings")
-    await expect(page.get_by_test_id("settings").get_by_role("spinbutton")).to_have_count(4)
+    await expect(page.get_by_test_id("settings").get_by_role("spinbutton")).to_have_count(5)
     shown = await page.locator("[data-setting]").evaluate_all("(all) => all.map((one) => one.dataset.setting)")
     options = await page.locator("[data-option]").evaluate_all("(all) => all.map((one) => one.dataset.option)")
     assert sorted(documented) == sorted(shown + options)
@@ -152,7 +154,32 @@ async def test_a_change_elsewhere_is_shown_and_leaves_what_is_being_typed(
         "large_renditions": False,
         "trash_days": 8,
         "patrol_days": 30,
+        "idle_check_seconds": 300,
     }
+
+
+async def test_an_answer_that_a_newer_one_overtook_is_not_shown(open_page: OpenPage, darkroom: Darkroom) -> None:
+    page = await open_page("/settings")
+    days = field(page, "Trash is kept for")
+    await expect(days).not_to_have_value("77")
+    has_read, go_on = asyncio.Event(), asyncio.Event()
+
+    async def overtake(route: Route) -> None:
+        response = await route.fetch()
+        has_read.set()
+        await go_on.wait()
+        await route.fulfill(response=response)
+
+    await page.route("**/api/v1/settings/described", overtake, times=1)
+    await change(darkroom, trash_days=76)
+    async with asyncio.timeout(20):
+        await has_read.wait()
+    await change(darkroom, trash_days=77)
+    await expect(days).to_have_value("77")
+    async with page.expect_event("requestfinished", lambda request: request.url.endswith("/described")):
+        go_on.set()
+    await page.evaluate("() => new Promise((resolve) => setTimeout(() => requestAnimationFrame(resolve), 100))")
+    assert await days.input_value() == "77"
 
 
 async def test_what_could_not_be_saved_says_why_at_its_field_and_can_be_tried_again(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from typing import Any
 
 import aiohttp
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import OpenPage
-from tests.browser.watched_pages import PHONE
+from tests.browser.watched_pages import DESKTOP, PHONE
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
 from tests.fakes.picture_texts import png_texts
@@ -79,6 +81,42 @@ async def test_the_inspector_tells_how_it_was_made_and_the_studio_takes_it(
     await expect(page.get_by_label("Prompt", exact=True)).to_have_value("a harbor at dusk")
     await page.get_by_test_id("toast").get_by_role("button", name="Undo").click()
     await expect(page.get_by_label("Prompt", exact=True)).to_have_value("a harbor at dawn")
+
+
+@pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
+async def test_nothing_in_the_inspector_moves_while_the_rest_of_a_photo_is_read(
+    open_page: OpenPage, darkroom: Darkroom, screen: dict[str, Any]
+) -> None:
+    photo = await upload(darkroom, "dreamer")
+    page = await open_page("/", **screen)
+    may_answer = asyncio.Event()
+
+    async def answer_late(route: Route) -> None:
+        await may_answer.wait()
+        await route.continue_()
+
+    await page.route(f"**/api/v1/photos/{photo}", answer_late)
+    await page.get_by_test_id("tile").get_by_role("link").click()
+    viewer = page.get_by_test_id("viewer")
+    await viewer.get_by_role("button", name="Info").click()
+    inspector = viewer.get_by_test_id("inspector")
+    for told in ("a harbor at dusk", "23", "6.5", "dpmpp_2m_k", "…"):
+        await expect(inspector).to_contain_text(told)
+    await expect(inspector).not_to_contain_text("AUTOMATIC1111")
+    await page.wait_for_function("() => document.getAnimations().every((one) => one.playState !== 'running')")
+    before = await places(inspector)
+    may_answer.set()
+    await expect(inspector).to_contain_text("AUTOMATIC1111")
+    assert await places(inspector) == before
+
+
+async def places(inspector: Locator) -> list[str]:
+    """Where each fact stands, below the first one."""
+    script = """(facts) => facts.map((fact) =>
+        `${fact.firstChild.textContent} ${Math.round(fact.offsetTop)} ${Math.round(fact.offsetHeight)}`)"""
+    found: list[str] = await inspector.locator("dl > div").evaluate_all(script)
+    assert found
+    return found
 
 
 async def test_a_model_that_no_server_has_is_said_and_the_first_one_is_offered(

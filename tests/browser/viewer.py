@@ -8,7 +8,7 @@ from playwright.async_api import Locator, Page, expect
 
 
 def shown_file(page: Page) -> Locator:
-    """The picture itself, not the likeness that stands in for it."""
+    """The picture itself, not the preview that stands in for it."""
     return page.locator(".pswp__item[aria-hidden=false] img.pswp__img:not(.pswp__img--placeholder)")
 
 

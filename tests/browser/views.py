@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from playwright.async_api import Page, expect
 
-from service.demo.images import Filter
+from tests.browser.families import link, name_source
 from tests.browser.pictures import make, pictures
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.darkroom import Darkroom
@@ -17,8 +17,8 @@ ALBUM = "Hills and valleys"
 
 
 async def fill_library(invokeai: ScriptedInvokeAI, darkroom: Darkroom) -> str:
-    """Two pictures of InvokeAI's own, which are in an album, one that will not come home, and a session whose step is
-    over; its id."""
+    """Two pictures of InvokeAI's own, in an album and one made from the other, one that will not come home, and a
+    session whose step is over; its id."""
     async with darkroom.http.patch("/api/v1/settings", json={"retrieval_max_attempts": 1}) as response:
         assert response.status == 200
     await make(invokeai, 1, 2, prompt="a valley of layered hills at first light")
@@ -48,11 +48,13 @@ async def fill_album(darkroom: Darkroom) -> None:
         album = (await response.json())["id"]
     async with darkroom.http.post(f"/api/v1/albums/{album}/photos", json={"photo_ids": photos}) as response:
         assert response.status == 200
+    await link(darkroom, photos[0], photos[1])
+    await name_source(darkroom, photos[1], "gone.png", "control")
 
 
 def names_of(invokeai: ScriptedInvokeAI) -> set[str]:
     """Of its finished images."""
-    return {image.image_name for image in invokeai.images.select(Filter(is_intermediate=False))}
+    return {image.image_name for image in invokeai.images.select(is_intermediate=False)}
 
 
 async def count_of_home(darkroom: Darkroom) -> int:
@@ -98,6 +100,11 @@ async def each_view(page: Page, session: str) -> AsyncIterator[str]:
     await expect(page.get_by_test_id("viewer").get_by_test_id("inspector")).to_be_visible()
     yield "viewer"
     await page.keyboard.press("i")
+    await page.keyboard.press("y")
+    await expect(page.get_by_test_id("lineage-node").locator("img.front.shown")).to_have_count(2)
+    yield "family"
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_test_id("viewer")).to_be_visible()
     await page.keyboard.press("Escape")
     # The viewer closes by going back, which would abort a navigation begun before it is over.
     await expect(page.get_by_test_id("viewer")).to_be_hidden()
@@ -125,7 +132,7 @@ async def each_view(page: Page, session: str) -> AsyncIterator[str]:
     await expect(page.get_by_test_id("panel-photo").first.locator("img.front.shown")).to_be_visible()
     yield "model"
     await page.goto("/settings")
-    await expect(page.get_by_test_id("settings").get_by_role("spinbutton")).to_have_count(4)
+    await expect(page.get_by_test_id("settings").get_by_role("spinbutton")).to_have_count(5)
     yield "settings"
     await page.goto("/trash")
     await expect(page.get_by_test_id("blank")).to_be_visible()

@@ -15,7 +15,7 @@ DESKTOP = {"viewport": {"width": 1440, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 
 LOST_CONNECTION = r"WebSocket connection to .* failed|net::ERR_"
-"""What a browser itself reports, whatever the page does, while nothing listens."""
+"""What a browser itself reports, for any page, while nothing listens."""
 ENDED_PREVIEW = r"status of 404 .*/api/v1/previews/"
 """A frame asked for just before its item ended: the API's 404 is the page's cue to keep the last one."""
 

@@ -20,9 +20,9 @@ from sqlalchemy import make_url
 
 from service.access.password import OwnerPassword
 from service.backends.environment import SETTING
-from service.database.binaries import installation
-from service.database.embedded import EmbeddedPostgres
-from service.database.engine import Connection, Database, create_engine
+from service.database.embedded.binaries import installation
+from service.database.embedded.server import EmbeddedPostgres
+from service.database.engine import Connection, Database
 from service.database.models import BATCH_STATES, ITEM_STATUSES, RETRIEVAL_STATUSES, STEP_STATUSES
 from service.media.identity import new_id, photo_id
 from service.media.layout import (
@@ -407,7 +407,7 @@ async def main() -> None:
             url = await postgres.start()
             async with running(settings_for(folder / "data", url), demo=True) as darkroom:
                 demo_id, made = await make_with_demo(darkroom)
-            database = Database(create_engine(url))
+            database = Database(url)
             await fill(database, demo_id, made)
             async with database.connection() as connection:
                 revision = await connection.fetchval("SELECT version_num FROM alembic_version")

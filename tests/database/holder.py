@@ -11,8 +11,8 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from service.database import child
-from service.database.embedded import EmbeddedPostgres
+from service.database.embedded import child
+from service.database.embedded.server import EmbeddedPostgres
 
 
 async def hold(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What an owner's cancel reaches (rule 7): a retry in InvokeAI is wanted once InvokeAI has taken the cancel."""
+"""What an owner's cancel reaches (idempotent submit): a retry in InvokeAI is wanted once the cancel was taken there."""
 
 from __future__ import annotations
 

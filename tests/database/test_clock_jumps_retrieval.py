@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from service.bus.bus import Bus
 from service.database.engine import Connection, Database
 from service.media.storage import LocalStorage
 from service.retrieval import queue
@@ -19,7 +20,7 @@ JUMPS = pytest.mark.parametrize("jump", [timedelta(hours=1), timedelta(days=1)],
 
 @pytest.fixture
 def sweep(database: Database, tmp_path: Path) -> Sweep:
-    return Sweep(database, LocalStorage(tmp_path), lambda: None)
+    return Sweep(database, LocalStorage(tmp_path), Bus())
 
 
 async def seconds_to(connection: Connection, column: str) -> float:

@@ -1,4 +1,5 @@
-"""The consumer: what is said of the queue becomes rows, messages and requests, in order (rules 1–4, 8)."""
+"""The consumer: what is said of the queue becomes rows, messages and requests, in order (events are hints to sighted is
+not made, derived step status)."""
 
 from __future__ import annotations
 
@@ -8,11 +9,12 @@ from uuid import uuid4
 
 import pytest
 
-from service.correlation.correlate import RESTARTED
-from service.correlation.entries import ItemAbsence, SocketEvent, UnseenItems
+from service.correlation.exchange import ItemAbsence, UnseenItems
 from service.database.engine import Database
+from service.steps.item_state import RESTARTED
 from tests.fakes.consumer_harness import AT, ConsumerHarness, absence, consumer_harness
 from tests.fakes.rows import add_batch, add_item
+from tests.fakes.said import socket_event
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ async def test_the_reading_after_the_end_asks_to_settle_with_all_its_images(harn
     await harness.status("completed", 2)
     results = {"a": {"image": {"image_name": "one.png"}}, "b": {"image": {"image_name": "two.png"}}}
     await harness.read(status="completed", status_sequence=2, session={"results": results})
-    assert harness.requests.settled == [(harness.batch_id, 7, ("one.png", "two.png"))]
+    assert harness.lookups.settled == [(harness.batch_id, 7, ("one.png", "two.png"))]
 
 
 async def test_an_items_place_is_its_seed_in_the_batch_whatever_order_ids_have(harness: ConsumerHarness) -> None:
@@ -88,7 +90,7 @@ async def test_events_of_another_queue_are_ignored(harness: ConsumerHarness) -> 
 async def test_foreign_images_are_sighted_too_and_foreign_items_are_never_stored(harness: ConsumerHarness) -> None:
     await harness.receive("invocation_complete", batch_id="other", origin=None, destination="gallery",
                     result={"image": {"image_name": "theirs.png"}})  # fmt: skip
-    assert harness.requests.sighted == ["theirs.png"]
+    assert harness.lookups.added == ["theirs.png"]
     assert await harness.row() is None
 
 
@@ -113,7 +115,7 @@ async def test_a_cancel_that_no_connection_told_of_was_a_restart(harness: Consum
 async def test_a_bulk_cancel_ends_pending_items_that_get_no_event_of_their_own(harness: ConsumerHarness) -> None:
     await harness.read(7, status="pending", seed=41)
     await harness.consumer.apply(
-        SocketEvent("queue_items_canceled", {"queue_id": "default", "canceled_item_ids": [7, 99]})
+        socket_event("queue_items_canceled", {"queue_id": "default", "canceled_item_ids": [7, 99]})
     )
     row = await harness.row()
     assert row is not None
@@ -127,15 +129,15 @@ async def test_a_bulk_cancel_ends_pending_items_that_get_no_event_of_their_own(h
 async def test_what_names_no_new_item_makes_everything_be_read(
     harness: ConsumerHarness, name: str, payload: dict[str, Any]
 ) -> None:
-    await harness.consumer.apply(SocketEvent(name, {"queue_id": "default", **payload}))
+    await harness.consumer.apply(socket_event(name, {"queue_id": "default", **payload}))
     assert harness.requests.read_all == 1
 
 
 async def test_an_enqueued_batch_of_ours_is_told_and_others_are_not(harness: ConsumerHarness) -> None:
     for batch_id, origin in ((harness.batch_id, "darkroom"), ("x", "darkroom"), (harness.batch_id, "other")):
         payload = {"queue_id": "default", "batch_id": batch_id, "origin": origin, "enqueued": 2, "requested": 2}
-        await harness.consumer.apply(SocketEvent("batch_enqueued", payload))
-    assert harness.requests.batches == [harness.batch_id]
+        await harness.consumer.apply(socket_event("batch_enqueued", payload))
+    assert harness.batches_seen == [harness.batch_id]
     assert harness.requests.read_soon == 2
 
 
@@ -144,7 +146,7 @@ async def test_a_batch_of_which_nothing_was_taken_or_nothing_may_be_known_is_not
 ) -> None:
     said = {"queue_id": "default", "batch_id": "x", "enqueued": 2, "requested": 2}
     for unlike in ({"enqueued": 0}, {"batch_id": "redacted"}, {"user_id": "redacted"}, {"queue_id": "other"}):
-        await harness.consumer.apply(SocketEvent("batch_enqueued", said | unlike))
+        await harness.consumer.apply(socket_event("batch_enqueued", said | unlike))
     assert harness.requests.read_soon == 0
 
 
@@ -190,14 +192,14 @@ async def test_after_a_restart_what_was_unsettled_is_known_again(harness: Consum
     async with harness.database.connection() as connection:
         await add_item(connection, harness.batch_id, harness.step_id, 7, ordinal=0, status="in_progress")
         await add_item(connection, harness.batch_id, harness.step_id, 8, ordinal=1, status="completed", settled_at=AT)
-    await harness.consumer._ours.load()
+    await harness.consumer.own_items.load()
     assert [item.item_id for item in harness.tracking.live_items] == [7]
 
 
 async def test_the_database_absorbs_after_the_end_whoever_writes(harness: ConsumerHarness) -> None:
     await harness.status("completed", 2)
     forgetful = ConsumerHarness(harness.database, harness.backend_id, harness.step_id, harness.batch_id)
-    forgetful.tracking.track(harness.batch_id, 7, await forgetful.consumer._ours.batch(harness.batch_id))
+    forgetful.tracking.track(harness.batch_id, 7, await forgetful.consumer.own_items.batch(harness.batch_id))
     await forgetful.status("in_progress", 1)
     row = await harness.row()
     assert row is not None
@@ -207,7 +209,7 @@ async def test_the_database_absorbs_after_the_end_whoever_writes(harness: Consum
 async def test_progress_tells_what_is_left_and_forgets_no_preview(harness: ConsumerHarness) -> None:
     """A text-only progress between previews, and a picture that is no JPEG, take nothing away (FACTS §5)."""
     moments = iter((10.0, 11.0, 12.0))
-    harness.consumer._clock = lambda: next(moments)
+    harness.clock = lambda: next(moments)
     jpeg = "data:image/jpeg;base64," + base64.b64encode(b"\xff\xd8\xff picture").decode()
     image = {"width": 64, "height": 48, "dataURL": jpeg}
     await harness.status("in_progress", 1)

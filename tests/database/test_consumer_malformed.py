@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from service.database.engine import Database
@@ -20,7 +21,6 @@ async def harness(database: Database) -> ConsumerHarness:
     "changes",
     [
         {"batch_id": "a\0b"},
-        {"batch_id": "\ud800"},
         {"session_id": "a\0b"},
         {"session_id": "s" * 5_000_000},
         {"item_id": 2**63},
@@ -35,8 +35,10 @@ async def test_an_event_that_cannot_be_kept_does_not_restart_the_consumer(
 ) -> None:
     task = asyncio.create_task(harness.consumer.run())
     for name in ("queue_item_status_changed", "invocation_complete", "batch_enqueued"):
-        harness.consumer.offer(name, harness.ids(status="in_progress", status_sequence=1, enqueued=1) | changes)
-    harness.consumer.offer("queue_item_status_changed", harness.ids(9, status="in_progress", status_sequence=1))
+        harness.offer(name, harness.ids(status="in_progress", status_sequence=1, enqueued=1) | changes)
+    surrogate = msgspec.json.encode(harness.ids(status="in_progress", batch_id="SURROGATE"))
+    harness.consumer.offer("queue_item_status_changed", surrogate.replace(b"SURROGATE", b"\\ud800"))
+    harness.offer("queue_item_status_changed", harness.ids(9, status="in_progress", status_sequence=1))
     async with asyncio.timeout(10):
         await harness.consumer.settle_queue()
     assert not task.done()

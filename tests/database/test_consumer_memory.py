@@ -1,4 +1,5 @@
-"""What the consumer remembers of items is what the database has, whatever happened to it (rules 3, 8)."""
+"""What the consumer remembers of items is what the database has, after any event (pure correlation, derived step
+status)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import asyncpg
 import pytest
 
 from service.correlation import tracking as tracking_module
-from service.correlation.entries import ForeignGone, ItemAbsence, UnseenItems
+from service.correlation.exchange import ForeignGone, ItemAbsence, UnseenItems
 from service.database.engine import Database
 from tests.fakes.consumer_harness import ConsumerHarness, absence, consumer_harness
 from tests.fakes.rows import add_alternative, add_item, add_photo
@@ -79,7 +80,7 @@ async def test_items_nobody_saw_are_neither_shown_nor_counted_nor_an_arrival(har
     assert harness.tracking.live_items == []
     assert harness.tracking.ours_live == 0
     assert await harness.published() == []
-    assert harness.requests.batches == []
+    assert harness.batches_seen == []
 
 
 async def test_an_unseen_item_that_turns_up_takes_its_place_back(harness: ConsumerHarness) -> None:

@@ -1,4 +1,4 @@
-"""The consumer, where photos are here already: an item that learns its session adopts them (rule 4)."""
+"""The consumer, where photos are here already: an item that learns its session adopts them (sighted is not made)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from service.correlation import items
 from service.database.engine import Database
 from service.retrieval import queue as retrieval_queue
+from service.steps import queue_items as items
 from tests.fakes.consumer_harness import AT, ConsumerHarness, consumer_harness
 from tests.fakes.rows import add_alternative, add_photo
 
@@ -65,9 +65,9 @@ async def test_learning_an_items_session_and_a_reconnect_do_not_deadlock(harness
         await asyncio.gather(reconnecting, learning)
 
 
-async def test_an_adopted_photo_is_told_of_again(harness: ConsumerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_adopted_photo_is_told_of_again(harness: ConsumerHarness) -> None:
     told: list[Any] = []
-    monkeypatch.setattr(harness.consumer._announcer, "photos_updated", told.extend)
+    harness.bus.changed.listen(lambda change, ids: told.extend(ids if change == "photo.updated" else ()))
     async with harness.database.connection() as connection:
         photo = await add_photo(connection, invoke_session_id="session-7", backend_id=harness.backend_id)
     await harness.status("in_progress", 1)
@@ -84,7 +84,7 @@ async def test_a_tombstone_is_not_adopted(harness: ConsumerHarness) -> None:
 
 
 async def test_a_session_is_not_learned_while_an_image_is_being_recorded(harness: ConsumerHarness) -> None:
-    """Else neither would find the other (rule 4)."""
+    """Else neither would find the other (sighted is not made)."""
     async with harness.database.transaction() as recording:
         await recording.execute(items.RECORDING)
         learning = asyncio.create_task(harness.status("in_progress", 1))

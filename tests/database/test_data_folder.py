@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from service import data_folder
 from service.database.engine import Database
 from service.errors import StartupError
 from service.media.storage import LocalStorage
+from service.startup import data_folder
 from tests.fakes.rows import add_photo
 
 

@@ -20,10 +20,8 @@ import psutil
 import pytest
 from sqlalchemy import make_url
 
-from service.database.embedded import EmbeddedPostgres
+from service.database.embedded.server import EmbeddedPostgres
 from service.errors import StartupError
-
-pytestmark = pytest.mark.xdist_group("database servers")
 
 
 async def connect(url: str) -> Any:

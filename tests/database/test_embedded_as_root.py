@@ -10,12 +10,10 @@ import psutil
 import pytest
 from sqlalchemy import make_url
 
-from service.database import account, binaries
-from service.database.embedded import EmbeddedPostgres
+from service.database.embedded import account, binaries
+from service.database.embedded.server import EmbeddedPostgres
 from service.errors import StartupError
 from tests.database.test_embedded import run, servers_of
-
-pytestmark = pytest.mark.xdist_group("database servers")
 
 
 @pytest.fixture

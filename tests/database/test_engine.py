@@ -6,33 +6,29 @@ import asyncio
 
 import pytest
 
-from service.database.engine import Connection, Database, create_engine
+from service.database.engine import Database
 
 OTHERS = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
 
 
-@pytest.mark.parametrize("dialect", ["driver", "orm"])
-async def test_connections_that_the_server_closed_are_replaced(database: Database, dialect: str) -> None:
-    used: set[Connection] = set()
+async def test_connections_that_the_server_closed_are_replaced(database: Database) -> None:
+    pids: set[int] = set()
 
     async def use() -> None:
-        if dialect == "driver":
-            async with database.connection() as connection:
-                used.add(connection)
-                assert await connection.fetchval("SELECT 1") == 1
-        else:
-            async with database.session() as session:
-                assert (await session.connection()).in_transaction()
+        async with database.connection() as connection:
+            pids.add(connection.get_server_pid())
+            assert await connection.fetchval("SELECT 1") == 1
 
     await asyncio.gather(*(use() for _ in range(4)))
+    assert len(pids) == 4
     async with database.connection() as connection:
         await connection.execute(f"SELECT pg_terminate_backend(pid) {OTHERS}")
         async with asyncio.timeout(10):
-            while await connection.fetchval(f"SELECT count(*) {OTHERS}") or not all(
-                other.is_closed() for other in used - {connection}
-            ):
+            while await connection.fetchval(f"SELECT count(*) {OTHERS}"):
                 await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)  # the driver hears of it
         await asyncio.gather(*(use() for _ in range(8)))
+    assert len(pids) > 4
 
 
 async def test_a_connection_is_used_without_a_word_before(database: Database) -> None:
@@ -52,7 +48,7 @@ async def test_what_is_canceled_at_any_moment_leaves_no_transaction_open_for_the
     database_url: str, ticks: int
 ) -> None:
     """A BEGIN on its way, for one: the driver hears of the cancel, and nobody of the transaction."""
-    database = Database(create_engine(database_url, pool_size=1))
+    database = Database(database_url, size=1)
 
     async def write() -> None:
         async with database.transaction() as connection:
@@ -74,8 +70,35 @@ async def test_what_is_canceled_at_any_moment_leaves_no_transaction_open_for_the
         await database.close()
 
 
+@pytest.mark.parametrize("ends", ["canceled", "timed out"])
+async def test_a_statement_that_is_given_up_ends_at_the_server_too(
+    database: Database, database_url: str, ends: str
+) -> None:
+    running = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)' AND state = 'active'"
+    giving_up = Database(database_url, size=1)
+
+    async def sleep() -> None:
+        async with giving_up.connection() as connection:
+            await connection.execute("SELECT pg_sleep(60)", timeout=3 if ends == "timed out" else None)
+
+    try:
+        task = asyncio.create_task(sleep())
+        async with database.connection() as connection, asyncio.timeout(30):
+            while not await connection.fetchval(running):
+                await asyncio.sleep(0.01)
+            if ends == "canceled":
+                task.cancel()
+            await asyncio.wait({task})
+            while await connection.fetchval(running):
+                await asyncio.sleep(0.01)
+        async with giving_up.connection() as connection:
+            assert await connection.fetchval("SELECT 1") == 1
+    finally:
+        await giving_up.close()
+
+
 async def test_a_transaction_left_by_hand_ends_with_its_use(database_url: str) -> None:
-    database = Database(create_engine(database_url, pool_size=1))
+    database = Database(database_url, size=1)
     try:
         async with database.connection() as connection:
             await connection.execute("BEGIN")
@@ -86,7 +109,7 @@ async def test_a_transaction_left_by_hand_ends_with_its_use(database_url: str) -
 
 
 async def test_an_error_in_the_callers_own_code_costs_no_connection(database_url: str) -> None:
-    database = Database(create_engine(database_url, pool_size=1))
+    database = Database(database_url, size=1)
     pids = set()
 
     async def fail() -> None:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from service.database.engine import Database, create_engine
+from service.database.engine import Database
 from service.database.migrate import upgrade
 from tests.database.released import restore
 from tests.fakes.rows import insert
@@ -18,7 +18,7 @@ ADDRESSES = ["http://127.0.0.1:9090", "https://gpu.example/behind/a/path", "http
 
 @pytest.mark.parametrize("url", ADDRESSES)
 async def test_a_login_belongs_to_the_origin_of_the_address_it_was_given_for(empty_database_url: str, url: str) -> None:
-    database = Database(create_engine(empty_database_url))
+    database = Database(empty_database_url)
     async with database.connection() as connection:
         await restore(connection, "0001")
         await connection.execute("UPDATE backends SET url = url || '/' || id, credentials = NULL")
@@ -26,7 +26,7 @@ async def test_a_login_belongs_to_the_origin_of_the_address_it_was_given_for(emp
         await connection.execute(
             "UPDATE backends SET url = $2, credentials = $3 WHERE id = $1", first["id"], url, json.dumps(LOGIN)
         )
-    await upgrade(database.engine)
+    await upgrade(database.url)
     async with database.connection() as connection:
         logins = [json.loads(row[0]) for row in await connection.fetch("SELECT logins::text FROM backends ORDER BY id")]
         parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""A photo whose file is lost waits for its server; one whose file is here again is home (rule 18)."""
+"""A photo whose file is lost waits for its server; one whose file is here again is home (rows are true)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from uuid import UUID
 import pytest
 
 from service.database.engine import Connection
-from service.retrieval import lost_files, queue
+from service.photos import retries
+from service.retrieval import queue
 from tests.fakes.rows import add_backend, add_photo, sha256_of
 
 NOW = datetime.now(UTC)
@@ -26,7 +27,7 @@ async def row(connection: Connection, photo: UUID) -> dict[str, Any]:
 
 async def reopen(connection: Connection, photo: UUID, *, next_in_line: bool = True) -> str | None:
     path = (await row(connection, photo))["local_storage_path"]
-    return await lost_files.reopen(connection, photo, path, sha256_of(photo), "lost", next_in_line=next_in_line)
+    return await retries.reopen(connection, photo, path, sha256_of(photo), "lost", next_in_line=next_in_line)
 
 
 async def test_it_waits_with_its_reason_and_all_attempts_and_keeps_its_checksum(
@@ -74,8 +75,7 @@ async def test_what_was_moved_replaced_or_is_not_home_is_left_alone(connection: 
         assert await row(connection, photo) == before, name
     moved = await add_photo(connection, backend_id=backend)
     assert (
-        await lost_files.reopen(connection, moved, "photos/old.png", sha256_of(moved), "lost", next_in_line=True)
-        is None
+        await retries.reopen(connection, moved, "photos/old.png", sha256_of(moved), "lost", next_in_line=True) is None
     )
 
 
@@ -83,8 +83,8 @@ async def test_what_was_moved_replaced_or_is_not_home_is_left_alone(connection: 
 async def test_the_same_file_in_its_place_makes_it_home(connection: Connection, status: str) -> None:
     photo = await add_photo(connection, home=False, retrieval_status=status, retrieval_error="lost", sha256="ab" * 32)
     path = (await row(connection, photo))["local_storage_path"]
-    assert not await lost_files.complete_again(connection, photo, path, "cd" * 32, 9)
-    assert await lost_files.complete_again(connection, photo, path, "ab" * 32, 9)
+    assert not await retries.complete_again(connection, photo, path, "cd" * 32, 9)
+    assert await retries.complete_again(connection, photo, path, "ab" * 32, 9)
     found = await row(connection, photo)
     assert (found["retrieval_status"], found["file_size"], found["retrieval_error"]) == ("completed", 9, None)
 
@@ -94,4 +94,4 @@ async def test_what_is_being_fetched_is_left_to_who_fetches_it(connection: Conne
     await reopen(connection, photo)
     (claimed,) = await queue.claim(connection, [backend], 1)
     assert claimed.sha256 == sha256_of(photo)
-    assert not await lost_files.complete_again(connection, photo, claimed.path, sha256_of(photo), 9)
+    assert not await retries.complete_again(connection, photo, claimed.path, sha256_of(photo), 9)

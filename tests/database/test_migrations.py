@@ -16,8 +16,6 @@ from service.database.migrate import configuration, upgrade
 from service.database.models import Base
 from service.errors import StartupError
 
-pytestmark = pytest.mark.xdist_group("database servers")
-
 SCHEMA = """
     SELECT 'column', attrelid::regclass::text, attname, format_type(atttypid, atttypmod), attnotnull, attidentity::text,
            attgenerated::text, pg_get_expr(adbin, adrelid)
@@ -66,12 +64,12 @@ async def test_migrating_from_empty_gives_the_models_to_the_last_constraint_and_
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.drop_all)
     assert await schema(engine) == set()
-    await upgrade(engine)
+    await upgrade(engine.url)
     assert await schema(engine) == from_models
 
 
 async def test_alembic_finds_nothing_left_to_migrate(engine: AsyncEngine) -> None:
-    await upgrade(engine)
+    await upgrade(engine.url)
 
     def differences(connection: Connection) -> object:
         options = {"compare_type": True, "compare_server_default": True}
@@ -82,28 +80,28 @@ async def test_alembic_finds_nothing_left_to_migrate(engine: AsyncEngine) -> Non
 
 
 async def test_down_to_nothing_and_up_again_is_the_same(engine: AsyncEngine) -> None:
-    await upgrade(engine)
+    await upgrade(engine.url)
     before = await schema(engine)
     await downgrade(engine)
     assert await schema(engine) == set()
-    await upgrade(engine)
+    await upgrade(engine.url)
     assert await schema(engine) == before
 
 
 async def test_several_processes_may_migrate_at_once(engine: AsyncEngine) -> None:
-    await asyncio.gather(*(upgrade(engine) for _ in range(4)))
+    await asyncio.gather(*(upgrade(engine.url) for _ in range(4)))
     async with engine.connect() as connection:
         assert await connection.scalar(text("SELECT count(*) FROM alembic_version")) == 1
     assert await schema(engine)
 
 
 async def test_an_index_that_a_kill_left_half_built_is_built_anew(engine: AsyncEngine) -> None:
-    await upgrade(engine)
+    await upgrade(engine.url)
     invalid = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_photos_large'::regclass"
     async with engine.begin() as connection:
         await connection.execute(text(invalid))
         await connection.execute(text("DROP INDEX ix_photos_without_large"))
-    await upgrade(engine)
+    await upgrade(engine.url)
     async with engine.connect() as connection:
         built = await connection.execute(
             text("SELECT indexrelid::regclass::text, indisvalid FROM pg_index WHERE indrelid = 'photos'::regclass")
@@ -112,13 +110,13 @@ async def test_an_index_that_a_kill_left_half_built_is_built_anew(engine: AsyncE
 
 
 async def test_while_an_index_is_built_photos_are_read_and_written(engine: AsyncEngine) -> None:
-    await upgrade(engine)
+    await upgrade(engine.url)
     async with engine.begin() as connection:
         await connection.execute(text("DROP INDEX ix_photos_large"))
     begun = text("SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'ix_photos_large')")
     async with engine.connect() as reading:
         await reading.execute(text("SELECT pg_current_xact_id(), count(*) FROM photos"))  # an index waits for it
-        building = asyncio.create_task(upgrade(engine))
+        building = asyncio.create_task(upgrade(engine.url))
         async with asyncio.timeout(20), engine.connect() as connection:
             while not await connection.scalar(begun):
                 await asyncio.sleep(0.02)
@@ -135,13 +133,13 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(engine: Asyn
         await connection.execute(text("CREATE TABLE queue_items (stranger int)"))
     before = await schema(engine)
     with pytest.raises(Exception, match="already exists"):
-        await upgrade(engine)
+        await upgrade(engine.url)
     assert await schema(engine) == before
 
 
 async def test_the_database_of_a_newer_darkroom_is_refused(engine: AsyncEngine) -> None:
-    await upgrade(engine)
+    await upgrade(engine.url)
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = 'f00d'"))
     with pytest.raises(StartupError, match="newer Darkroom"):
-        await upgrade(engine)
+        await upgrade(engine.url)

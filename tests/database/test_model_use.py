@@ -10,13 +10,12 @@ import pytest
 
 from service.database.engine import Connection
 from service.errors import NotFound
-from service.invokeai.events import Model
-from service.studio import model_detail as details
-from service.studio import model_use
-from service.studio.model_detail import model_detail
-from service.studio.model_use import missing_models
-from service.studio.models import find_model, store_models
-from service.studio.queries import list_models
+from service.invokeai.model import Model
+from service.models import queries as details
+from service.models import use as model_use
+from service.models.queries import list_models, model_detail
+from service.models.rows import find_model, store_models
+from service.models.use import missing_models
 from tests.fakes.rows import add_backend, add_photo, add_session, add_step, insert
 
 HILLS = {"key": "hills-here", "hash": "blake3:aa", "name": "Hills", "base": "sdxl", "type": "main"}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from service.database.engine import Connection, Database, create_engine
-from service.studio.model_detail import ALL_WITH_LORA, AS_ALL_WITH_LORA, model_detail
-from service.studio.model_use import KEYS_OF_PHOTOS, KEYS_OF_STEPS, NAMES_OF_PHOTOS, read_models
+from service.database.engine import Connection, Database
+from service.models.queries import ALL_WITH_LORA, AS_ALL_WITH_LORA, model_detail
+from service.models.use import KEYS_OF_PHOTOS, KEYS_OF_STEPS, NAMES_OF_PHOTOS, read_models
 
 MODELS = 50
 # Of ten thousand photos some tell a name alone, some are in the trash; every fourth was made by a step.
@@ -33,7 +33,7 @@ STEPS = """
 
 @pytest.fixture(scope="module")
 async def filled_url(module_database_url: str) -> str:
-    database = Database(create_engine(module_database_url))
+    database = Database(module_database_url)
     async with database.connection() as connection:
         await connection.execute(PHOTOS, MODELS)
         session = await connection.fetchval(
@@ -48,7 +48,7 @@ async def filled_url(module_database_url: str) -> str:
 
 @pytest.fixture
 async def connection(filled_url: str) -> AsyncIterator[Connection]:
-    database = Database(create_engine(filled_url))
+    database = Database(filled_url)
     async with database.connection() as connection:
         yield connection
     await database.close()

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from service.database.engine import Connection
-from service.invokeai.events import Model
-from service.studio.models import store_models
-from service.studio.queries import list_models
+from service.invokeai.model import Model
+from service.models.queries import list_models
+from service.models.rows import store_models
 from tests.fakes.rows import add_backend
 
 PLAIN = {"key": "k", "hash": "h", "name": "Wan", "base": "wan", "type": "main"}

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
 from service.database.engine import Connection
@@ -14,7 +15,7 @@ from service.errors import ValidationError
 from service.library import cursor as cursors
 from service.library.cursor import Position
 from service.library.filters import PhotoFilters
-from service.library.queries import Page, list_photos, photos_by_ids
+from service.library.queries import Page, list_photos, photo_by_id, photos_by_ids
 from tests.fakes.rows import add_alternative, add_backend, add_photo, add_session, add_step, insert
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -258,7 +259,10 @@ async def test_a_photo_tells_where_it_belongs(connection: Connection) -> None:
     assert (shown.step_id, shown.session_id, shown.selected) == (step, session, True)
     assert [(found.id, found.name) for found in shown.albums] == [(album, 'Quotes " and ✨'), (other_album, "Zoo")]
     assert shown.seed == "9007199254740993"
-    assert bytes(shown.generation_params or b"") == b'{"a": [1.50]}'
+    whole = await photo_by_id(connection, photo)
+    assert whole is not None
+    assert bytes(whole.generation_params or b"") == b'{"a": [1.50]}'
+    assert msgspec.structs.replace(whole, generation_params=None) == shown
     assert shown.url == f"/api/v1/photos/{photo}/file"
     assert shown.thumbnail_url == f"/api/v1/photos/{photo}/thumbnail?v=01234567"
     assert (await list_photos(connection, PhotoFilters(), Page(limit=1))).items == [shown]

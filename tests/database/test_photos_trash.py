@@ -1,4 +1,4 @@
-"""Purging (rule 11): files go, tombstones stay where something could bring the photo back or points to it."""
+"""Purging (trash): files go, tombstones stay where something could bring the photo back or points to it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from service.bus.bus import Bus
 from service.database.engine import Connection, Database
 from service.library import changes
 from service.library import trash as trash_module
 from service.library.thumbnails import Thumbnail, Thumbnails
 from service.library.trash import Trash
-from service.live.announce import Announcer, Readers
-from service.live.hub import Hub
 from service.media.layout import renditions, thumbnail_path
 from service.media.storage import LocalStorage
+from service.photos import retries
 from service.retrieval import queue
 from service.retrieval import sweep as sweep_module
 from service.retrieval.sweep import Sweep
@@ -38,12 +38,13 @@ def storage(tmp_path: Path) -> LocalStorage:
 
 
 @pytest.fixture
-def trash(database: Database, storage: LocalStorage) -> Trash:
-    async def unread(*_: Any) -> Any:
-        raise AssertionError
+def bus() -> Bus:
+    return Bus()
 
-    announcer = Announcer(Hub("test"), Readers(unread, unread, unread, unread, unread))
-    return Trash(database, storage, Thumbnails(), announcer)
+
+@pytest.fixture
+def trash(database: Database, storage: LocalStorage, bus: Bus) -> Trash:
+    return Trash(database, storage, bus)
 
 
 async def row_of(connection: Connection, photo: UUID) -> asyncpg.Record | None:
@@ -125,7 +126,7 @@ async def test_what_is_not_home_becomes_gone_and_is_never_claimed_again(
     assert row is not None
     assert (row["retrieval_status"], row["next_retrieval_attempt"]) == (after, None)
     assert await queue.claim(connection, [backend], 10) == []
-    assert not await queue.retry(connection, photo)
+    assert not await retries.retry(connection, photo)
 
 
 async def test_a_worker_that_finishes_a_purged_photo_changes_nothing(trash: Trash, connection: Connection) -> None:
@@ -156,7 +157,7 @@ async def test_what_a_purge_cut_short_left_behind_is_swept(
     monkeypatch.undo()
     assert storage.exists(path)
     await connection.execute(LONG_AGO)
-    await Sweep(database, storage, lambda: None).run()
+    await Sweep(database, storage, Bus()).run()
     assert not storage.exists(path)
 
 
@@ -184,16 +185,21 @@ def stuck(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, name: str) -> 
 
 
 async def test_a_file_that_cannot_be_removed_keeps_nothing_else_and_is_swept_later(
-    trash: Trash, database: Database, connection: Connection, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+    trash: Trash,
+    bus: Bus,
+    database: Database,
+    connection: Connection,
+    storage: LocalStorage,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     photos, files = [], []
     for _ in range(5):
         photo, names = await on_disk(connection, storage, invoke_id=None, source="uploaded")
         photos.append(photo)
         files += names
-    announcer, thumbnails = trash._announcer, trash._thumbnails
+    thumbnails = Thumbnails(bus)
     told: list[UUID] = []
-    monkeypatch.setattr(announcer, "photos_removed", told.extend)
+    bus.changed.listen(lambda change, ids: told.extend(ids if change == "photo.removed" else ()))
     for photo in photos:
         thumbnails.put(photo, "small", Thumbnail.of(b"bytes"), drops=thumbnails.drops)
     monkeypatch.setattr(trash_module, "AT_ONCE", 2)
@@ -204,9 +210,9 @@ async def test_a_file_that_cannot_be_removed_keeps_nothing_else_and_is_swept_lat
         assert [thumbnails.get(photo, "small") for photo in photos] == [None] * 5
         assert [name for name in files if storage.exists(name)] == [files[0]]
         await connection.execute(LONG_AGO)
-        await Sweep(database, storage, lambda: None).run()
+        await Sweep(database, storage, Bus()).run()
         assert storage.exists(files[0])
-    await Sweep(database, storage, lambda: None).run()
+    await Sweep(database, storage, Bus()).run()
     assert not storage.exists(files[0])
     assert await connection.fetchval(STILL_HAVE_FILES) == []
 
@@ -223,7 +229,7 @@ async def test_a_sweep_goes_on_behind_what_it_cannot_remove(
     with monkeypatch.context() as patched:
         for name in files[:3]:
             stuck(storage, patched, name)
-        await Sweep(database, storage, lambda: None).run()
+        await Sweep(database, storage, Bus()).run()
         assert [storage.exists(name) for name in files] == [True] * 3 + [False] * 4
         assert sorted(await connection.fetchval(STILL_HAVE_FILES)) == sorted(photos[:3])
 
@@ -245,7 +251,7 @@ async def test_a_sweep_looks_for_half_written_files_only_where_one_can_be(
         return strays(asked[-1])
 
     monkeypatch.setattr(storage, "strays", remembered)
-    await Sweep(database, storage, lambda: None).run()
+    await Sweep(database, storage, Bus()).run()
     assert asked == [{name, *renditions(name)}]
     assert [file for file in storage.root.rglob("*") if file.is_file()] == []
 
@@ -259,16 +265,15 @@ async def test_a_sweep_keeps_no_connection_while_it_removes_files(
     (leased,) = await queue.claim(connection, [backend], 1, lease_seconds=-1)
     storage.append(leased.path, leased.claim, [b"ha"])
     storage.append("photos/stray.png", uuid4(), [b"ha"])
-    pool: Any = database.engine.pool
-    ours, during = pool.checkedout(), []
+    ours, during = database.in_use, []
     unlink = Path.unlink
 
     def watched(path: Path, missing_ok: bool = False) -> None:
-        during.append(pool.checkedout() - ours)
+        during.append(database.in_use - ours)
         unlink(path, missing_ok=missing_ok)
 
     monkeypatch.setattr(Path, "unlink", watched)
-    await Sweep(database, storage, lambda: None).run()
+    await Sweep(database, storage, Bus()).run()
     assert during
     assert set(during) == {0}
     assert [file for file in storage.root.rglob("*") if file.is_file()] == []

@@ -1,4 +1,4 @@
-"""Where an image stands in its step may be learned while it is being recorded (rule 4)."""
+"""Where an image stands in its step may be learned while it is being recorded (sighted is not made)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from service.bus.bus import Bus
 from service.correlation import record
 from service.correlation.record import Recorder
 from service.database.engine import Database
 from service.invokeai.events import ImageDTO
-from service.live.announce import Announcer, Readers
-from tests.fakes.consumer_harness import ConsumerHarness, consumer_harness, no_ledger, none
+from tests.fakes.consumer_harness import ConsumerHarness, consumer_harness
 
 
 class Server:
@@ -34,11 +34,9 @@ def recorder_of(harness: ConsumerHarness) -> Recorder:
         harness.backend_id,
         Server(),  # type: ignore[arg-type]
         harness.database,
-        Announcer(harness.hub, Readers(none, none, none, none, no_ledger)),
+        Bus(),
+        harness.tracking,
         mirror=True,
-        photos_recorded=lambda: None,
-        batch_seen=lambda _: None,
-        settled=harness.tracking.settled,
     )
 
 

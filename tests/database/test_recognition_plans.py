@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from service.backends import recognition
-from service.database.engine import Connection, Database, create_engine
+from service.database.engine import Connection, Database
 from tests.fakes.rows import add_backend
 
 MOST_PAGES = 200
@@ -26,7 +26,7 @@ FILL = """
 @pytest.fixture(scope="module")
 async def servers(module_database_url: str) -> list[UUID]:
     """One with nearly all photos, one with two, one with none."""
-    database = Database(create_engine(module_database_url))
+    database = Database(module_database_url)
     async with database.connection() as connection:
         servers = [await add_backend(connection) for _ in range(3)]
         await connection.execute(FILL, *servers[:2])
@@ -37,7 +37,7 @@ async def servers(module_database_url: str) -> list[UUID]:
 
 @pytest.fixture
 async def connection(module_database_url: str, servers: list[UUID]) -> AsyncIterator[Connection]:
-    database = Database(create_engine(module_database_url))
+    database = Database(module_database_url)
     async with database.connection() as connection:
         yield connection
     await database.close()

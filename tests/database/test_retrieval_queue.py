@@ -1,4 +1,4 @@
-"""The photos table as a queue: who gets what, and transitions guarded by the claim (rule 9)."""
+"""The photos table as a queue: who gets what, and transitions guarded by the claim (retrieval in the table)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from service.database.engine import Connection, Database
-from service.media.metadata.parameters import Parameters
+from service.media.metadata.parameters import GenerationParameters
 from service.media.sizes import Size
+from service.photos import retries
+from service.photos.derive import Derived
 from service.retrieval import queue
-from service.retrieval.derive import Derived
 from service.retrieval.queue import Claimed, Home
 from tests.fakes.rows import add_backend, add_photo
 
@@ -162,7 +163,9 @@ async def test_claims_use_their_index_however_much_waits_for_an_unreachable_back
 async def test_finishing_writes_everything_and_only_once(connection: Connection, backend: UUID) -> None:
     photo = await waiting(connection, backend, retrieval_error="was tried before", model_name="known")
     claimed = await one(connection, backend)
-    known = Derived(Parameters(metadata='{"a": 1}', prompt="p", model_name="other", loras=["ink"], seed=2**63))
+    known = Derived(
+        GenerationParameters(metadata='{"a": 1}', prompt="p", model_name="other", loras=["ink"], seed=2**63)
+    )
     assert await queue.finish(connection, claimed, HOME, known)
     found = await row(connection, photo)
     assert (found["retrieval_status"], found["retrieval_claim"], found["retrieval_error"]) == ("completed", None, None)
@@ -245,7 +248,7 @@ async def test_what_shows_that_the_image_is_there_forgets_the_first_look(
             await queue.finish(connection, claimed, HOME, None)
         case "retry":
             await queue.release(connection, claimed)
-            await queue.retry(connection, photo)
+            await retries.retry(connection, photo)
     assert (await row(connection, photo))["missing_since"] is None
 
 
@@ -296,7 +299,7 @@ async def test_a_whole_file_in_its_place_makes_home_what_nobody_holds(
         photo,
         status,
     )
-    assert await queue.adopt(connection, claimed, HOME, Derived(Parameters(prompt="p")))
+    assert await queue.adopt(connection, claimed, HOME, Derived(GenerationParameters(prompt="p")))
     found = await row(connection, photo)
     assert (found["retrieval_status"], found["sha256"], found["generation_prompt"]) == ("completed", "ab" * 32, "p")
     assert (found["retrieval_error"], found["next_retrieval_attempt"]) == (None, None)
@@ -357,7 +360,7 @@ async def test_a_retry_is_next_in_line_with_all_attempts_before_it(
 ) -> None:
     await waiting(connection, backend, due=500)
     photo = await waiting(connection, backend, due=-500, retrieval_status=status, retrieval_attempts=5)
-    assert await queue.retry(connection, photo)
+    assert await retries.retry(connection, photo)
     assert (await row(connection, photo))["retrieval_attempts"] == 0
     claimed = await queue.claim(connection, [backend], 1, newest_first=False)
     assert [photo.id for photo in claimed] == [photo]
@@ -371,7 +374,7 @@ async def test_there_is_nothing_to_retry_in_these(connection: Connection, backen
     orphan = await add_photo(connection, home=False, retrieval_status="failed")
     for photo in (claimed.id, purged, home, orphan, uuid4()):
         before = await connection.fetch("SELECT * FROM photos WHERE id = $1", photo)
-        assert not await queue.retry(connection, photo)
+        assert not await retries.retry(connection, photo)
         assert await connection.fetch("SELECT * FROM photos WHERE id = $1", photo) == before
 
 
@@ -380,8 +383,8 @@ async def test_moved_to_the_front_it_is_next_unless_it_is_delayed(connection: Co
         await waiting(connection, backend, age=n, due=100 + n)
     wanted = await waiting(connection, backend, age=9, due=1)
     delayed = await waiting(connection, backend, due=-30)
-    assert await queue.move_to_front(connection, wanted)
-    assert not await queue.move_to_front(connection, delayed)
+    assert await retries.move_to_front(connection, wanted)
+    assert not await retries.move_to_front(connection, delayed)
     claimed = await queue.claim(connection, [backend], 1, newest_first=False)
     assert [photo.id for photo in claimed] == [wanted]
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from service.database.engine import Connection, Database, create_engine
+from service.database.engine import Connection, Database
 from service.errors import ValidationError
 from service.library import queries, search_lookup
 from service.library.filters import PhotoFilters
@@ -209,7 +209,7 @@ FOUND: list[tuple[str, set[str]]] = [
 
 @pytest.fixture(scope="module")
 async def library(module_database_url: str) -> AsyncIterator[tuple[Database, dict[UUID, str]]]:
-    database = Database(create_engine(module_database_url))
+    database = Database(module_database_url)
     async with database.connection() as connection:
         names = {await add_photo(connection, **values): name for name, values in PHOTOS.items()}
     await index_all(database)

@@ -16,11 +16,11 @@ from uuid import UUID
 
 import pytest
 
-from service.database.engine import Connection, Database, create_engine
+from service.database.engine import Connection, Database
 from service.library import search_index, search_lookup
 from service.library.filters import PhotoFilters
 from service.library.queries import Page, list_photos
-from service.library.search_index import Progress, index_changes, load
+from service.library.search_index import IndexPosition, index_changes, load
 from tests.fakes.rows import add_photo
 from tests.fakes.search import index_all
 
@@ -35,9 +35,9 @@ PHOTOS = """
 """
 FILLING = """
 import asyncio, sys
-from service.database.engine import Database, create_engine
+from service.database.engine import Database
 from service.library.search_index import SearchIndex
-asyncio.run(SearchIndex(Database(create_engine(sys.argv[1]))).run())
+asyncio.run(SearchIndex(Database(sys.argv[1])).run())
 """
 TAKEN_AWAY = ("generation_prompt", "generation_negative_prompt", "model_name", "caption")
 
@@ -158,7 +158,7 @@ async def test_photos_from_before_the_index_are_found_while_it_is_filled(
         for n in range(5)
     ]
     other = await add_photo(connection, created_at=datetime(2025, 1, 1, tzinfo=UTC), generation_prompt="hands, a map")
-    progress = Progress()
+    progress = IndexPosition()
     while True:
         for typed in ("lighthouse", "light -map", "blue_hair", "城堡", '"a lighthouse"', "negative:hands", "seed:7"):
             for order in ("newest", "name"):
@@ -237,7 +237,7 @@ async def rows_read(connection: Connection) -> int:
 
 @pytest.fixture(scope="module")
 async def many(module_database_url: str) -> AsyncIterator[Database]:
-    database = Database(create_engine(module_database_url))
+    database = Database(module_database_url)
     async with database.connection() as connection:
         await connection.execute(PHOTOS, 6_000)
         await index_all(database)

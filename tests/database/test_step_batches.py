@@ -1,4 +1,4 @@
-"""Rule 7, one transition at a time: each guarded by the state it leaves, and by what the owner has decided by then."""
+"""Each transition of a batch (idempotent submit): guarded by the state it leaves, and by an owner's cancel."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from service.database.engine import Connection
-from service.studio import batches
-from service.studio.batches import Batch
+from service.steps import batches
+from service.steps.batches import Batch
 from service.studio.cancellation import unwanted
 from service.studio.steps import cancel_step
 from tests.fakes.rows import add_backend, add_batch, add_item, add_session, add_step
@@ -41,7 +41,7 @@ async def row(connection: Connection, batch: Batch) -> dict[str, object]:
 async def test_only_a_prepared_batch_is_sent(connection: Connection, backend: UUID, state: str) -> None:
     batch = await batch_of(connection, backend, state)
     before = await row(connection, batch)
-    assert not await batches.post(connection, batch, AT)
+    assert await batches.mark_posted(connection, batch) is batches.SendPermission.NOT_NEEDED
     assert await row(connection, batch) == before
 
 
@@ -49,18 +49,18 @@ async def test_only_a_prepared_batch_is_sent(connection: Connection, backend: UU
 async def test_a_known_fate_is_final(connection: Connection, backend: UUID, state: str) -> None:
     batch = await batch_of(connection, backend, state)
     before = await row(connection, batch)
-    assert not await batches.arrive(connection, batch, 2, [1, 2], AT + HOUR)
-    await batches.refuse(connection, batch, "no", AT + HOUR)
-    await batches.lose(connection, batch, AT + HOUR)
-    await batches.again(connection, batch, AT + HOUR)
-    await batches.turned_away(connection, batch, AT + HOUR)
+    assert not await batches.mark_enqueued(connection, batch, 2, [1, 2])
+    await batches.mark_refused(connection, batch, "no")
+    await batches.mark_lost(connection, batch)
+    await batches.mark_unsent(connection, batch)
+    await batches.mark_queue_full(connection, batch)
     assert await row(connection, batch) == before
 
 
 async def test_what_had_no_effect_is_withdrawn_once_nobody_wants_it(connection: Connection, backend: UUID) -> None:
-    for back in (batches.again, batches.turned_away):
+    for back in (batches.mark_unsent, batches.mark_queue_full):
         batch = await batch_of(connection, backend, "posted", cancel_requested_at=AT)
-        await back(connection, batch, AT)
+        await back(connection, batch)
         assert (await row(connection, batch))["state"] == "refused"
         status = await connection.fetchval("SELECT status FROM generation_steps WHERE id = $1", batch.step_id)
         assert status == "canceled"
@@ -69,13 +69,13 @@ async def test_what_had_no_effect_is_withdrawn_once_nobody_wants_it(connection: 
 async def test_a_batch_of_which_items_are_known_keeps_its_id(connection: Connection, backend: UUID) -> None:
     batch = await batch_of(connection, backend, "posted")
     await add_item(connection, batch.batch_id, batch.step_id, 7)
-    await batches.turned_away(connection, batch, AT)
+    await batches.mark_queue_full(connection, batch)
     assert (await row(connection, batch))["batch_id"] == batch.batch_id
 
 
 async def test_items_beyond_what_was_asked_have_no_seed(connection: Connection, backend: UUID) -> None:
     batch = await batch_of(connection, backend, "posted")
-    await batches.arrive(connection, batch, 3, [5, 6, 7], AT)
+    await batches.mark_enqueued(connection, batch, 3, [5, 6, 7])
     found = await connection.fetch("SELECT ordinal FROM queue_items ORDER BY item_id")
     assert [item["ordinal"] for item in found] == [0, 1, None]
 
@@ -108,5 +108,5 @@ async def test_what_stands_for_an_item_nobody_saw_is_no_sign_of_the_batch(
 async def test_a_batch_of_which_an_item_is_known_is_not_lost(connection: Connection, backend: UUID) -> None:
     batch = await batch_of(connection, backend, "posted")
     await add_item(connection, batch.batch_id, batch.step_id, 1, status="in_progress")
-    assert not await batches.lose(connection, batch, AT)
+    assert not await batches.mark_lost(connection, batch)
     assert (await row(connection, batch))["state"] == "posted"

@@ -10,12 +10,12 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
+from service.bus.live_state import Progress
 from service.database.engine import Connection, Database
 from service.errors import Conflict, NotFound, ValidationError
 from service.invokeai import graphs
-from service.live.messages import Progress
 from service.studio import queries, sessions, steps
-from service.studio.schemas import StepCreate
+from service.studio.steps import StepCreate
 from tests.fakes.rows import (
     add_alternative,
     add_backend,
@@ -130,11 +130,33 @@ async def test_a_parent_must_be_a_step_of_the_same_session(
             await create(database, session_id, parent_id=wrong)
 
 
-async def test_generating_from_a_photo_is_refused_rather_than_ignored(
+async def test_a_step_made_from_a_photo_waits_until_the_photo_is_at_its_server(
     database: Database, connection: Connection, session_id: UUID, backend_id: UUID
 ) -> None:
-    with pytest.raises(ValidationError, match="source_photo_id"):
-        await create(database, session_id, source_photo_id=await add_photo(connection))
+    photo = await add_photo(connection)
+    step = await show(database, (await create(database, session_id, source_photo_id=photo)).step_id)
+    assert (step.source_photo_id, step.status, step.waiting_for) == (photo, "pending", "source_upload")
+    assert msgspec.json.decode(step.parameters)["strength"] == 0.75
+    await connection.execute("UPDATE photos SET retrieval_status = 'pending' WHERE id = $1", photo)
+    assert (await show(database, step.id)).waiting_for == "source_file"
+    async with database.transaction() as transaction:
+        await steps.cancel_step(transaction, step.id, AT)
+    step = await show(database, step.id)
+    assert (step.status, step.waiting_for) == ("canceled", None)
+
+
+async def test_a_source_is_a_photo_that_is_there_and_home(
+    database: Database, connection: Connection, session_id: UUID, backend_id: UUID
+) -> None:
+    for source, error in (
+        (uuid4(), ValidationError),
+        (await add_photo(connection, purged_at=AT, deleted_at=AT), ValidationError),
+        (await add_photo(connection, home=False), Conflict),
+    ):
+        with pytest.raises(error, match=r"source_photo_id: "):
+            await create(database, session_id, source_photo_id=source)
+    trashed = await add_photo(connection, deleted_at=AT)
+    assert (await create(database, session_id, source_photo_id=trashed)).is_new
 
 
 async def test_a_session_that_is_not_there_takes_no_step(

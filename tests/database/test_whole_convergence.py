@@ -1,5 +1,5 @@
-"""Rule 1 over the whole path: whatever becomes of the events, and whenever the process begins anew, a last reading
-leads to the same rows, and each image is there once."""
+"""Events are hints, over the whole path: for any loss of events and any restart of the process, a last reading leads to
+the same rows, and each image is there once."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import msgspec
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from service.correlation.entries import ItemReading, SocketEvent
+from service.correlation.image_lookups import ImageLookups
 from service.correlation.record import Recorder
-from service.correlation.sightings import Sightings
 from service.database.engine import Database
 from service.invokeai.events import ImageDTO, QueueItem
-from service.studio.batches import enter_items
+from service.steps.batches import add_items
+from service.steps.item_state import Reading
 from tests.fakes.consumer_harness import ConsumerHarness, consumer_harness
+from tests.fakes.said import answered, socket_event
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 Json = dict[str, Any]
@@ -79,31 +80,29 @@ class Simulation:
         self.harness, self.lives, self.tag = harness, lives, tag
         self.named = named
         """Whether the images' metadata name their batch."""
-        self.sightings = self._sightings()
+        self.lookups = self._lookups()
 
-    def _sightings(self) -> Sightings:
+    def _lookups(self) -> ImageLookups:
         recorder = Recorder(
             self.harness.backend_id,
             self,  # type: ignore[arg-type]
             self.harness.database,
-            self.harness.consumer._announcer,
+            self.harness.bus,
+            self.harness.tracking,
             mirror=True,
-            photos_recorded=lambda: None,
-            batch_seen=lambda _: None,
-            settled=self.harness.tracking.settled,
         )
         self.recorder = recorder
-        sightings = Sightings(self, recorder, lambda: None, Recognised())  # type: ignore[arg-type]
-        self.harness.requests.sight = sightings.sight  # type: ignore[method-assign]
-        self.harness.requests.settle = sightings.settle  # type: ignore[method-assign]
-        return sightings
+        lookups = ImageLookups(self, recorder, self.harness.requests, Recognised())  # type: ignore[arg-type]
+        self.harness.lookups.add = lookups.add  # type: ignore[method-assign]
+        self.harness.lookups.settle = lookups.settle  # type: ignore[method-assign]
+        return lookups
 
     # --- InvokeAI, as far as it is asked ---
 
     async def images_by_names(self, names: Sequence[str]) -> list[ImageDTO]:
         return [self._image(life, name) for life in self.lives for name in life.names if self._is(life, name, names)]
 
-    async def metadata(self, name: str) -> Json:
+    async def metadata(self, name: str, *, keep: bool = False) -> Json:
         return {"darkroom_batch": self.harness.batch_id} if self.named else {}
 
     def server_time(self) -> datetime:
@@ -149,7 +148,7 @@ class Simulation:
         results = {"node": {"images": [{"image_name": self.tag + name} for name in life.names]}}
         ended = status == life.end
         values = [{"node_path": "seed", "field_name": "value", "value": life.seed}]
-        return msgspec.convert(
+        return answered(
             {
                 **self._status(life, status, {"pending": 0, "in_progress": 1}.get(status, 2)),
                 "field_values": values,
@@ -164,16 +163,16 @@ class Simulation:
     async def hear(self, k: int) -> None:
         said = self.events()
         name, payload = said[k % len(said)]
-        await self.harness.consumer.apply(SocketEvent(name, payload))
+        await self.harness.consumer.apply(socket_event(name, payload))
 
     async def read(self, k: int) -> None:
         life = self.lives[k % len(self.lives)]
         status = ("pending", "in_progress", life.end)[k % 3]
-        await self.harness.consumer.apply(ItemReading(self.reading(life, status)))
+        await self.harness.consumer.apply(Reading(self.reading(life, status)))
 
     async def look_up(self, _: int) -> None:
-        if self.sightings._names or self.sightings._settlings:
-            await self.sightings._look_up()
+        if self.lookups.waiting:
+            await self.lookups.look_up()
 
     async def read_gallery(self, _: int) -> None:
         await self.recorder.record([self._image(life, name) for life in self.lives for name in life.made])
@@ -183,17 +182,17 @@ class Simulation:
         self.harness = ConsumerHarness(
             self.harness.database, self.harness.backend_id, self.harness.step_id, self.harness.batch_id
         )
-        self.sightings = self._sightings()
-        await self.harness.consumer._ours.load()
+        self.lookups = self._lookups()
+        await self.harness.consumer.own_items.load()
 
     async def answer(self, _: int) -> None:
         """The POST's answer names the items."""
         async with self.harness.database.transaction() as connection:
-            await enter_items(connection, self.harness.batch_id, self.harness.step_id, [1, 2], 2)
+            await add_items(connection, self.harness.batch_id, self.harness.step_id, [1, 2], 2)
 
     async def read_the_rest(self) -> None:
         for life in self.lives:
-            await self.harness.consumer.apply(ItemReading(self.reading(life, life.end)))
+            await self.harness.consumer.apply(Reading(self.reading(life, life.end)))
         await self.look_up(0)
 
     async def rows(self) -> Rows:

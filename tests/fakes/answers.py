@@ -6,7 +6,8 @@ import asyncio
 
 from aiohttp import web
 
-from service.demo.http import Handler, json_answer, web_app
+from service.demo.answers import Handler, json_answer
+from tests.fakes.invokeai.http import web_app
 from tests.fakes.rules import Answer
 
 

@@ -3,62 +3,65 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
 
+from service.api.resources import Hello
+from service.bus.bus import Bus
+from service.bus.live_state import Item, Ledger
+from service.bus.previews import Previews
 from service.correlation.consumer import Consumer
-from service.correlation.correlate import Absence
-from service.correlation.entries import ItemReading, SocketEvent
+from service.correlation.exchange import ReadingRequests
+from service.correlation.image_lookups import ImageLookups
 from service.correlation.tracking import Tracking
 from service.database.engine import Database
 from service.invokeai.events import ItemSummary, QueueItem
-from service.live.announce import Announcer, Readers
+from service.live.announce import show_live_state
 from service.live.hub import Hub
-from service.live.messages import Hello, Item, Ledger
-from service.live.previews import Previews
+from service.steps.item_state import Absence, Reading
 from tests.fakes.hub_messages import next_message
 from tests.fakes.locks import until_waiting_for_a_lock
 from tests.fakes.rows import add_backend, add_batch, add_session, add_step
+from tests.fakes.said import answered, socket_event
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
-class RecordedRequests:
-    """Where facts lead, written down."""
+class RecordedLookups(ImageLookups):
+    """What the consumer hands on to be looked up, written down."""
 
     def __init__(self) -> None:
-        self.sighted: list[str] = []
+        self.added: list[str] = []
         self.settled: list[tuple[str, int, tuple[str, ...]]] = []
-        self.read: list[int] = []
-        self.read_all = 0
-        self.read_soon = 0
-        self.batches: list[str] = []
-        self.models = 0
 
-    def sight(self, image_name: str) -> None:
-        self.sighted.append(image_name)
+    def add(self, image_name: str) -> None:
+        self.added.append(image_name)
 
     def settle(self, batch_id: str, item_id: int, step_id: UUID, image_names: Sequence[str]) -> None:
         self.settled.append((batch_id, item_id, tuple(image_names)))
 
-    def read_items(self, item_ids: Sequence[int]) -> None:
+
+class RecordedRequests(ReadingRequests):
+    """Which readings the consumer asks for, written down."""
+
+    def __init__(self) -> None:
+        self.read: list[int] = []
+        self.read_all = 0
+        self.read_soon = 0
+
+    def items(self, item_ids: Sequence[int]) -> None:
         self.read.extend(item_ids)
 
-    def read_everything(self) -> None:
+    def everything(self) -> None:
         self.read_all += 1
 
-    def read_queue_soon(self) -> None:
+    def queue_soon(self) -> None:
         self.read_soon += 1
-
-    def batch_seen(self, batch_id: str) -> None:
-        self.batches.append(batch_id)
-
-    def models_changed(self) -> None:
-        self.models += 1
 
 
 class ConsumerHarness:
@@ -72,18 +75,28 @@ class ConsumerHarness:
             self.feed,
             Hello(epoch=self.hub.epoch, version="test", backends=[], steps=[], items=[], ledger=EMPTY),
         )
-        self.requests = RecordedRequests()
+        self.lookups, self.requests = RecordedLookups(), RecordedRequests()
         self.tracking = Tracking(backend_id, Previews())
-        announcer = Announcer(self.hub, Readers(none, none, none, none, no_ledger))
+        self.bus = Bus()
+        show_live_state(self.bus, self.hub)
+        self.batches_seen: list[str] = []
+        self.models_changed: list[UUID] = []
+        self.bus.batch_seen.listen(lambda _, batch_id: self.batches_seen.append(batch_id))
+        self.bus.models_changed.listen(self.models_changed.append)
+        self.clock: Callable[[], float] = time.monotonic
         self.consumer = Consumer(
             backend_id,
             "default",
             database=database,
-            hub=self.hub,
-            announcer=announcer,
+            bus=self.bus,
             tracking=self.tracking,
-            downstream=self.requests,
+            lookups=self.lookups,
+            requests=self.requests,
+            clock=self.now,
         )
+
+    def now(self) -> float:
+        return self.clock()
 
     def ids(self, item_id: int = 7, **more: Any) -> dict[str, Any]:
         return {
@@ -97,8 +110,12 @@ class ConsumerHarness:
             **more,
         }
 
+    def offer(self, name: str, payload: Any) -> None:
+        """As the socket does."""
+        self.consumer.offer(name, msgspec.json.encode(payload))
+
     async def receive(self, name: str, item_id: int = 7, **more: Any) -> None:
-        await self.consumer.apply(SocketEvent(name, self.ids(item_id, **more)))
+        await self.consumer.apply(socket_event(name, self.ids(item_id, **more)))
 
     async def status(self, word: str, sequence: int | None, item_id: int = 7, **more: Any) -> None:
         await self.receive("queue_item_status_changed", item_id, status=word, status_sequence=sequence, **more)
@@ -107,11 +124,11 @@ class ConsumerHarness:
         self, item_id: int = 7, *, seed: int | None = None, across_reconnect: bool = False, **more: Any
     ) -> None:
         values = [] if seed is None else [{"node_path": "seed", "field_name": "value", "value": seed}]
-        item = msgspec.convert({**self.ids(item_id), "field_values": values, **more}, QueueItem)
-        await self.consumer.apply(ItemReading(item, across_reconnect))
+        item = answered({**self.ids(item_id), "field_values": values, **more}, QueueItem)
+        await self.consumer.apply(Reading(item, across_reconnect))
 
     async def read_summary(self, item_id: int, **more: Any) -> None:
-        await self.consumer.apply(ItemReading(msgspec.convert({**self.ids(item_id), **more}, ItemSummary)))
+        await self.consumer.apply(Reading(answered({**self.ids(item_id), **more}, ItemSummary)))
 
     async def until_waiting_for_a_lock(self, waiting: int = 1) -> None:
         async with self.database.connection() as connection:
@@ -130,7 +147,7 @@ class ConsumerHarness:
     async def published(self) -> list[dict[str, Any]]:
         """What the browser was told so far."""
         messages = []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             self.hub.publish("item.updated", MARK)
             while True:
                 message = await next_message(self.feed)
@@ -158,15 +175,8 @@ MARK = Item(
     started_at=None,
     completed_at=None,
     progress=None,
+    photo_ids=[],
 )
-
-
-async def none(ids: Sequence[UUID]) -> dict[UUID, Any]:
-    return {}
-
-
-async def no_ledger() -> Ledger:
-    return EMPTY
 
 
 async def consumer_harness(database: Database, **batch: Any) -> ConsumerHarness:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,15 +13,17 @@ import aiohttp
 import msgspec
 
 from service.backends import queries
-from service.backends.connection import Connection
+from service.backends.connection import BackendConnection
 from service.backends.registry import Registry
+from service.backends.resources import resources
 from service.backends.schemas import BackendPatch
+from service.bus.bus import Bus
+from service.bus.live_state import Ledger
+from service.bus.previews import Previews
 from service.database.engine import Database
 from service.live.announce import Announcer, Readers
 from service.live.hub import Hub
-from service.live.messages import Ledger
-from service.live.previews import Previews
-from service.supervisor import Supervisor
+from service.runtime.supervisor import Supervisor
 from tests.fakes import batches
 from tests.fakes.rows import add_backend, add_batch, add_session, add_step
 from tests.fakes.scripted import ScriptedInvokeAI
@@ -49,18 +52,20 @@ class CorrelationHarness:
         backend_id: UUID,
         supervisor: Supervisor,
         hub: Hub,
+        bus: Bus,
     ) -> None:
         self.database = database
         self.hub = hub
+        self.bus = bus
         self.supervisor = supervisor
         self.invokeai = invokeai
         self.registry = registry
         self.backend_id = backend_id
         self.seen_batches: list[str] = []
-        registry.batch_seen.listen(lambda backend_id, batch_id: self.seen_batches.append(batch_id))
+        bus.batch_seen.listen(lambda backend_id, batch_id: self.seen_batches.append(batch_id))
 
     @property
-    def connection(self) -> Connection:
+    def connection(self) -> BackendConnection:
         connection = self.registry.get(self.backend_id)
         assert connection is not None
         return connection
@@ -139,7 +144,7 @@ class CorrelationHarness:
 
     async def until_connected(self) -> None:
         async def met() -> bool:
-            read = self.connection.reconciler.read_from and self.connection.gallery.read_from
+            read = self.connection.queue_reader.read_from and self.connection.gallery.read_from
             return self.connection.state == "connected" and read is not None
 
         await self.until(met)
@@ -155,20 +160,21 @@ async def correlation_harness(
         logins = msgspec.json.encode({url: credentials} if credentials else {}).decode()
         backend_id = await add_backend(connection, url=url, logins=logins, **backend)
     supervisor = Supervisor()
-    hub = Hub("test")
+    hub, bus = Hub("test"), Bus()
     async with aiohttp.ClientSession() as http:
         registry = Registry(
             database=database,
-            hub=hub,
-            announcer=Announcer(hub, Readers(_nothing, _nothing, _nothing, _nothing, _no_ledger)),
+            bus=bus,
             previews=Previews(),
             supervisor=supervisor,
             http=http,
             timeout=5,
+            watched=lambda: hub.watched,
         )
-        harness = CorrelationHarness(database, invokeai, registry, backend_id, supervisor, hub)
+        readers = Readers(_nothing, _nothing, _nothing, _nothing, _no_ledger, partial(resources, database, registry))
+        harness = CorrelationHarness(database, invokeai, registry, backend_id, supervisor, hub, bus)
         await registry.reload()
-        supervisor.start("backend states", registry.run)
+        supervisor.start("announcer", Announcer(hub, readers, bus).run)
         try:
             await harness.until_connected()
             yield harness

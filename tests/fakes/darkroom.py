@@ -16,8 +16,9 @@ from litestar import Litestar
 from websockets.asyncio.client import ClientConnection, connect
 
 from service.app import create_app
-from service.serving import listen, server_for
-from service.settings import Settings
+from service.config.base_path import BelowBasePath
+from service.config.settings import Settings
+from service.web.server import listen, server_for
 
 NO_SERVER = "http://127.0.0.1:9"
 """A port where no InvokeAI answers."""
@@ -57,13 +58,13 @@ class Feed:
     ) -> None:
         await self.socket.close()
 
-    async def next(self, seconds: float = 10) -> dict[str, Any]:
+    async def next(self, seconds: float = 30) -> dict[str, Any]:
         async with asyncio.timeout(seconds):
             message: dict[str, Any] = json.loads(await self.socket.recv())
         self.messages.append(message)
         return message
 
-    async def until(self, met: Callable[[dict[str, Any]], bool], seconds: float = 20) -> dict[str, Any]:
+    async def until(self, met: Callable[[dict[str, Any]], bool], seconds: float = 60) -> dict[str, Any]:
         """The first message from here on that is so."""
         async with asyncio.timeout(seconds):
             while not met(message := await self.next(seconds)):
@@ -99,7 +100,7 @@ async def running(settings: Settings, *, demo: bool = False) -> AsyncIterator[Da
 async def _live(app: Litestar, settings: Settings, started: asyncio.Future[int], stop: asyncio.Event) -> None:
     async with app.lifespan():
         with listen(settings.host, settings.port) as listener:
-            server = server_for(app)
+            server = server_for(BelowBasePath(app, settings.base_path) if settings.base_path else app)
             serving = asyncio.create_task(server.serve(sockets=[listener]), name="server")
             started.set_result(listener.getsockname()[1])
             await stop.wait()

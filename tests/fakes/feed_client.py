@@ -6,8 +6,8 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+from service.api.resources import Hello
 from service.live.hub import Client, Hub
-from service.live.messages import Hello
 from tests.fakes.consumer_harness import EMPTY
 from tests.fakes.hub_messages import next_message
 

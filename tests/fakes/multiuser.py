@@ -10,9 +10,10 @@ from typing import Any
 
 from aiohttp import web
 
-from service.demo.access import Access, User
-from service.demo.events import Event
-from service.demo.http import Problem, json_answer, read_json
+from service.demo.answers import Problem, json_answer
+from service.demo.server import Event
+from tests.fakes.invokeai.access import Access, User
+from tests.fakes.invokeai.http import read_json
 
 Json = dict[str, Any]
 
@@ -68,6 +69,10 @@ class MultiUser(Access):
         return user if time.monotonic() < until else None
 
     def user(self, request: web.Request) -> User:
+        if request.path.endswith(("/full", "/thumbnail")):
+            user = self._holder(request.cookies.get("invokeai_media_token"))
+            if user is not None:
+                return user
         header = request.headers.get("Authorization", "")
         if not header.startswith("Bearer "):
             raise Problem(401, "Authentication required")
@@ -76,9 +81,6 @@ class MultiUser(Access):
             raise Problem(401, "Invalid or expired token")
         return user
 
-    def media_user(self, request: web.Request) -> User:
-        return self._holder(request.cookies.get("invokeai_media_token")) or self.user(request)
-
     def connect(self, environ: Json, auth: Any) -> User | None:
         given = auth.get("token") if isinstance(auth, dict) else None
         header = str(environ.get("HTTP_AUTHORIZATION", "")).removeprefix("Bearer ")
@@ -86,24 +88,24 @@ class MultiUser(Access):
 
     def profile(self, user_id: str) -> Json:
         account = self._by_id[user_id]
-        return {"display_name": account.display_name, "email": account.email}
+        return {"user_display_name": account.display_name, "user_email": account.email}
 
     def event_for(self, user: User, event: Event) -> Event | None:
         """Others' items arrive redacted, without their nodes; admins get all but others' progress."""
         if event.name in ("queue_items_canceled", "queue_items_retried", "queue_cleared") and not user.is_admin:
             return _own_part(user, event)
-        mine = event.owner is None or event.owner == user.user_id
+        mine = _owner(event) in (None, user.user_id)
         if mine or (user.is_admin and event.name != "invocation_progress"):
             return event
         if event.name not in ("batch_enqueued", "queue_item_status_changed"):
             return None
         hidden = {name: value for name, value in _PRIVATE.items() if name in event.payload and name != "priority"}
-        seen = event.with_payload(**hidden)
+        seen = _changed(event, **hidden)
         if event.name == "batch_enqueued":
             return seen
         batch = event.payload["batch_status"] | {"batch_id": "redacted", "origin": None, "destination": None}
         nobody = ("item_id", "batch_id", "session_id", "user_pending", "user_in_progress")
-        return seen.with_payload(batch_status=batch, queue_status=event.payload["queue_status"] | dict.fromkeys(nobody))
+        return _changed(seen, batch_status=batch, queue_status=event.payload["queue_status"] | dict.fromkeys(nobody))
 
     def redact(self, whole: Json) -> Json:
         hidden = whole | {name: value for name, value in _PRIVATE.items() if name in whole}
@@ -151,12 +153,22 @@ class MultiUser(Access):
         return response
 
 
+def _owner(event: Event) -> str | None:
+    """The user whom an event concerns; None: everyone."""
+    owner: str | None = event.payload.get("user_id")
+    return None if event.name.startswith("model_load_") else owner
+
+
+def _changed(event: Event, **changes: Any) -> Event:
+    return event._replace(payload=event.payload | changes)
+
+
 def _own_part(user: User, event: Event) -> Event:
     """Bulk events name only the receiver's own items."""
     if event.name == "queue_cleared":
         mine = event.payload["user_id"] in (None, user.user_id)
-        return event if mine else event.with_payload(user_id="redacted")
+        return event if mine else _changed(event, user_id="redacted")
     key = event.name.removeprefix("queue_items_") + "_item_ids"
     ids = event.payload[f"{key}_by_user"].get(user.user_id, [])
     by_user = {user.user_id: ids} if ids else {}
-    return event.with_payload(**{key: ids, "user_ids": list(by_user), f"{key}_by_user": by_user})
+    return _changed(event, **{key: ids, "user_ids": list(by_user), f"{key}_by_user": by_user})

@@ -6,15 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from service.demo.images import Image, Source
-from service.library.integrity import Integrity
+from service.demo.images import Image
 from service.library.photo_pass import PhotoPass
 from service.library.renditions import Renditions
 from service.library.thumbnails import Thumbnails
 from service.media.imaging import Imaging
+from service.photos.integrity import Integrity
 from service.selection.mover import FileMover
 from tests.fakes.pictures import png_of
 from tests.fakes.retrieval_harness import RetrievalHarness
@@ -29,8 +30,8 @@ class Passing:
     integrity: Integrity
     renditions: Renditions
     photo_pass: PhotoPass
-    patrol_days: float
-    keeps_large: bool = True
+    settings: SimpleNamespace
+    """The owner's."""
 
     async def until_complete(self, seconds: float = 60) -> None:
         """A whole patrol, begun after this call."""
@@ -48,15 +49,16 @@ async def passing(
 ) -> AsyncIterator[Passing]:
     """At work at once, and behind retrieval, as in the service."""
     imaging = Imaging(harness.max_pixels)
-    mover = FileMover(harness.database, harness.storage)
+    mover = FileMover(harness.database, harness.storage, harness.announced)
     integrity = Integrity(
         harness.database,
         harness.storage,
-        thumbnails := Thumbnails(),
         harness.announced,  # type: ignore[arg-type]
-        mover=mover,
-        wake_retrieval=harness.retrieval.wake,
+        mover,
     )
+    thumbnails = Thumbnails(harness.announced)
+    values = SimpleNamespace(thumbnail_quality=85, large_renditions=True, patrol_days=patrol_days)
+    settings: Any = SimpleNamespace(current=values)
     renditions = Renditions(
         harness.database,
         harness.storage,
@@ -65,8 +67,7 @@ async def passing(
         thumbnails,
         harness.announced,  # type: ignore[arg-type]
         mover=mover,
-        quality=lambda: 85,
-        keeps_large=lambda: made.keeps_large,
+        settings=settings,
     )
     photo_pass = PhotoPass(
         harness.database,
@@ -74,11 +75,11 @@ async def passing(
         renditions,
         harness.announced,  # type: ignore[arg-type]
         mover=mover,
-        busy=lambda: harness.retrieval.in_flight > 0,
-        patrol_days=lambda: made.patrol_days,
+        settings=settings,
+        under_way=harness.under_way,
         quiet_seconds=quiet_seconds,
     )
-    made = Passing(harness, integrity, renditions, photo_pass, patrol_days)
+    made = Passing(harness, integrity, renditions, photo_pass, values)
     running = asyncio.create_task(photo_pass.run(), name="photo pass")
     try:
         yield made
@@ -94,7 +95,7 @@ async def passing(
 def add_image(harness: RetrievalHarness, shade: int = 128, texts: Mapping[str, Any] | None = None) -> Image:
     """An image of the server's whose file holds these texts."""
     content = png_of(32, 32, shade=shade, texts=texts)
-    return harness.server.images.add(content, content, Source())
+    return harness.server.images.add(content, content)
 
 
 async def bring_home(harness: RetrievalHarness, count: int) -> dict[UUID, Image]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,23 +14,23 @@ from typing import Any
 
 import aiohttp
 
+from tests.fakes.raw_invokeai import free_port
+
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
 START_PATIENCE = 60
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class DarkroomProcess:
-    """`start` waits until it is ready; `kill` is kill -9, `stop` what Ctrl+C does. Its output is beside the data."""
+    """`start` waits until it is ready; `kill` is kill -9, `stop` what Ctrl+C does. Its output is beside the data.
 
-    def __init__(self, data: Path, **environment: str) -> None:
+    What is asked of it comes from the owner, with the password where there is one. `descriptors` is how many files and
+    sockets the system lets it have.
+    """
+
+    def __init__(self, data: Path, *, descriptors: int | None = None, **environment: str) -> None:
         self.data = data
+        self.descriptors = descriptors
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = environment
@@ -47,14 +47,20 @@ class DarkroomProcess:
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "service", "serve",
-                cwd=ROOT, env={**clean, **settings, **self.environment}, stdout=log, stderr=log,
+                cwd=ROOT, env={**clean, **settings, **self.environment}, stdout=log, stderr=log, preexec_fn=self._limit,
             )  # fmt: skip
-        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60))
+        password = self.environment.get("DARKROOM_PASSWORD")
+        headers = {"Authorization": f"Bearer {password}"} if password else {}
+        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60), headers=headers)
         async with asyncio.timeout(START_PATIENCE):
             while not await self._ready():
                 if self.process.returncode is not None:
                     raise AssertionError(f"Darkroom ended with {self.process.returncode}:\n{self.log.read_text()}")
                 await asyncio.sleep(0.1)
+
+    def _limit(self) -> None:
+        if self.descriptors is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self.descriptors, self.descriptors))
 
     async def _ready(self) -> bool:
         assert self._http is not None
@@ -87,14 +93,23 @@ class DarkroomProcess:
             return response.status, await response.json() if is_json else await response.read()
 
     async def get(self, path: str) -> Any:
-        status, answer = await self.call("GET", f"/api/v1{path}")
+        status, answer = await self._answered("GET", path)
         assert status == 200, (path, status, answer)
         return answer
 
     async def post(self, path: str, body: Any = None) -> Any:
-        status, answer = await self.call("POST", f"/api/v1{path}", body)
+        status, answer = await self._answered("POST", path, body)
         assert status in (200, 201, 202), (path, status, answer)
         return answer
+
+    async def _answered(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """As a browser asks: again, while the database is away."""
+        async with asyncio.timeout(START_PATIENCE):
+            while True:
+                status, answer = await self.call(method, f"/api/v1{path}", body)
+                if status != 503:
+                    return status, answer
+                await asyncio.sleep(0.2)
 
     async def upload(self, content: bytes, filename: str = "x.png") -> tuple[int, Any]:
         assert self._http is not None
@@ -130,8 +145,9 @@ class DarkroomProcess:
 
         return dict(await self.until(found, 30))
 
-    async def generate(self, model: Json, **step: Any) -> Json:
-        session = await self.post("/sessions", {"name": "real"})
+    async def generate(self, model: Json, *, session_id: str | None = None, **step: Any) -> Json:
+        """A step, in a session of its own unless one is named."""
+        session_id = session_id or (await self.post("/sessions", {"name": "real"}))["id"]
         body = {
             "prompt": "a lighthouse at dusk",
             "negative_prompt": "blurry",
@@ -141,7 +157,7 @@ class DarkroomProcess:
             "parameters": {"width": 64, "height": 64, "steps": 4},
             **step,
         }
-        return dict(await self.post(f"/sessions/{session['id']}/steps", body))
+        return dict(await self.post(f"/sessions/{session_id}/steps", body))
 
     async def until_step(self, step_id: str, *statuses: str, seconds: float = 180) -> Json:
         """The step in one of the statuses, with every alternative it then has at home."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +48,8 @@ class RawInvokeAI:
 
     url: str = ""
     received: list[ReceivedRequest] = field(default_factory=list)
+    otherwise: Callable[[web.Request, ReceivedRequest], Awaitable[web.StreamResponse | None]] | None = None
+    """Answers what nothing else was written for."""
     _answers: dict[str, list[Answer]] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -72,8 +75,12 @@ class RawInvokeAI:
         path = request.raw_path.split("?")[0]
         peer = request.transport and request.transport.get_extra_info("peername")
         query, headers = list(request.query.items()), dict(request.headers)
-        self.received.append(ReceivedRequest(request.method, path, query, headers, await request.read(), peer))
+        received = ReceivedRequest(request.method, path, query, headers, await request.read(), peer)
+        self.received.append(received)
         self._changed.set()
+        if self.otherwise is not None and path not in self._answers:
+            response = await self.otherwise(request, received)
+            return await page(request) if response is None else response
         answers = self._answers.get(path, [page])
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         return await answer(request)
@@ -192,8 +199,10 @@ async def client_session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 def free_port() -> int:
-    """One that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on. Linux gives ports from 32768 on to connections, so no connection takes this one
+    before the test listens there."""
+    while True:
+        with socket.socket() as probe, suppress(OSError):
+            port = random.randrange(10_000, 32_000)
+            probe.bind(("127.0.0.1", port))
+            return port

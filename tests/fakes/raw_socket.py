@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,7 @@ class Connection:
     auth: Any = None
     subscribed: Any = None
     ended: bool = False
+    speaking: asyncio.Task[None] | None = None
 
     @property
     def client_disconnected(self) -> bool:
@@ -62,7 +63,14 @@ class RawSockets:
     ping_milliseconds: int = 25_000
     sends_open: bool = True
     accepts: bool = True
+    rejection: str = ""
+    """Said in place of a welcome."""
+    rejected: int = 0
     acknowledges: bool = True
+    subscribed: Callable[[Connection], Awaitable[None]] | None = None
+    """What is said over each socket that has subscribed."""
+    opening: str | None = None
+    """The first frame, in place of engine.io's own."""
     connections: list[Connection] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -80,7 +88,9 @@ class RawSockets:
         self.connections.append(connection)
         self._changed.set()
         try:
-            if self.sends_open:
+            if self.opening is not None:
+                await connection.frame(self.opening)
+            elif self.sends_open:
                 pings = {"pingInterval": self.ping_milliseconds, "pingTimeout": self.ping_milliseconds}
                 await connection.frame("0" + encode(OPEN | pings))
             async for message in socket:
@@ -89,20 +99,31 @@ class RawSockets:
                     self._changed.set()
         finally:
             connection.ended = True
+            if connection.speaking is not None:
+                connection.speaking.cancel()
             self._changed.set()
         return socket
 
     async def _answer(self, connection: Connection, text: str) -> None:
         if text.startswith("40"):
             connection.auth = msgspec.json.decode(text[2:]) if text[2:] else None
-            accepted = '40{"sid":"s"}'
-            await connection.frame(accepted if self.accepts else '44{"message":"Connection rejected by server"}')
+            self.rejected += not self.accepts or bool(self.rejection)
+            rejection = self.rejection or ("" if self.accepts else "Connection rejected by server")
+            await connection.frame("44" + encode({"message": rejection}) if rejection else '40{"sid":"s"}')
         elif emitted := EMITTED.fullmatch(text):
             number, arguments = emitted[1], msgspec.json.decode(emitted[2])
             if arguments[0] == "subscribe_queue":
                 connection.subscribed = arguments[1]
             if number and self.acknowledges:
                 await connection.frame(f"43{number}[null]")
+            if arguments[0] == "subscribe_queue" and self.subscribed is not None:
+                connection.speaking = asyncio.create_task(_speak(self.subscribed(connection)), name="speaking")
+
+
+async def _speak(words: Awaitable[None]) -> None:
+    """Until the socket ends."""
+    with suppress(ConnectionError):
+        await words
 
 
 @asynccontextmanager

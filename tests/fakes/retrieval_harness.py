@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from uuid import UUID, uuid4
 
 import aiohttp
 
+from service.bus.bus import Bus
 from service.database.engine import Database
 from service.demo.images import Image
 from service.invokeai.client import InvokeClient
@@ -30,27 +30,23 @@ from tests.fakes import ScriptedInvokeAI, rows
 from tests.fakes.reverse_proxy import ReverseProxy, reverse_proxy
 
 
-@dataclass
-class AnnouncerRecorder:
-    """The announcer's part that retrieval and uploads use, keeping what it is told."""
+class RecordedBus(Bus):
+    """Keeps what it is told of photos, and how often the ledger changed."""
 
-    messages: list[tuple[str, UUID]] = field(default_factory=list)
-    ledgers: Counter[UUID | None] = field(default_factory=Counter)
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[tuple[str, UUID]] = []
+        self.ledgers = 0
+        self.changed.listen(self._keep)
+        self.ledger_changed.listen(self._count)
 
-    def photos_added(self, ids: Iterable[UUID]) -> None:
-        self.messages += [("added", photo) for photo in ids]
+    def _keep(self, change: str, ids: Iterable[UUID]) -> None:
+        kind, _, what = change.partition(".")
+        if kind == "photo":
+            self.messages += [(what, photo) for photo in ids]
 
-    def photos_ready(self, ids: Iterable[UUID]) -> None:
-        self.messages += [("ready", photo) for photo in ids]
-
-    def photos_failed(self, ids: Iterable[UUID]) -> None:
-        self.messages += [("failed", photo) for photo in ids]
-
-    def photos_updated(self, ids: Iterable[UUID]) -> None:
-        self.messages += [("updated", photo) for photo in ids]
-
-    def ledger_changed(self, backend_id: UUID | None = None) -> None:
-        self.ledgers[backend_id] += 1
+    def _count(self) -> None:
+        self.ledgers += 1
 
     def about(self, photo: UUID) -> list[str]:
         return [what for what, whom in self.messages if whom == photo]
@@ -63,11 +59,12 @@ class RetrievalHarness:
     storage: LocalStorage
     client: InvokeClient
     backend_id: UUID
-    announced: AnnouncerRecorder = field(default_factory=AnnouncerRecorder)
+    announced: RecordedBus = field(default_factory=RecordedBus)
     limits: SimpleNamespace = field(
         default_factory=lambda: SimpleNamespace(retrieval_max_attempts=5, thumbnail_quality=85)
     )
     reachable: list[UUID] = field(default_factory=list)
+    clients: dict[UUID, InvokeClient] = field(default_factory=dict)
     max_pixels: int = 2_000_000
     workers: int = 4
     timing: Timing = field(default_factory=Timing)
@@ -78,6 +75,7 @@ class RetrievalHarness:
     proxy: ReverseProxy | None = None
     """What the client goes through, where it is asked for."""
     lease_seconds: float = 60.0
+    under_way: set[UUID] = field(default_factory=set)
     retrieval: Retrieval = field(init=False)
     task: asyncio.Task[None] | None = None
 
@@ -114,7 +112,7 @@ class RetrievalHarness:
         return await self.until(photo, lambda row: row["retrieval_status"] == status, seconds)
 
     async def until_tried(self, photo: UUID) -> dict[str, Any]:
-        """As soon as a first try has ended, in whatever way."""
+        """As soon as a first try has ended, in any way."""
         return await self.until(
             photo, lambda row: row["last_retrieval_attempt"] is not None and row["retrieval_status"] != "retrieving"
         )
@@ -166,7 +164,7 @@ class RetrievalHarness:
         return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and path.name != MARKER)
 
     async def sweep(self) -> None:
-        await Sweep(self.database, self.storage, self.retrieval.wake).run()
+        await Sweep(self.database, self.storage, self.announced).run()
 
 
 @asynccontextmanager
@@ -187,20 +185,24 @@ async def retrieval_harness(database: Database, folder: Path, **options: Any) ->
         )
         made.storage.create_marker(uuid4())
         made.reachable.append(backend_id)
+        made.clients[backend_id] = client
         imaging = Imaging(made.max_pixels)
         made.retrieval = Retrieval(
             database,
             made.storage,
             imaging,
-            lambda backend: client if backend == backend_id else None,
-            lambda: list(made.reachable),
-            announcer=made.announced,  # type: ignore[arg-type]
-            limits=lambda: made.limits,
+            SimpleNamespace(
+                client=made.clients.get,
+                reachable=lambda: list(made.reachable),
+            ),
+            made.announced,
+            settings=SimpleNamespace(current=made.limits),
             workers=made.workers,
+            under_way=made.under_way,
             timing=made.timing,
         )
-        made.retrieval.trouble.listen(made.show_trouble)
-        made.retrieval.gone.listen(made.count_gone)
+        made.announced.trouble.listen(made.show_trouble)
+        made.announced.backend_changed.listen(made.count_gone)
         made.retrieval.lease_seconds = made.lease_seconds
         try:
             yield made

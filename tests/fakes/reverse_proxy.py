@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 import aiohttp
+import yarl
 from aiohttp import web
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "upgrade", "host"}
@@ -23,17 +25,26 @@ class ReverseProxy:
         self.upstream = upstream.rstrip("/")
         self.url = ""
         self.websockets = True
+        self.passes_host = False
+        self.strips = ""
+        """What it takes off the beginning of each path."""
         self.faults: list[Fault] = []
         self.damage: Callable[[bytes], bytes] | None = None
         self.asked: list[tuple[str, str]] = []
         """Method and path of every request, also of those a fault answered."""
         self._http: aiohttp.ClientSession
-        self._open: set[web.WebSocketResponse] = set()
+        self._open: dict[web.WebSocketResponse, asyncio.Transport | None] = {}
 
     async def cut(self) -> None:
         """Closes every websocket that is open now."""
         for socket in list(self._open):
             await socket.close()
+
+    def abort(self) -> None:
+        """Breaks every websocket that is open now, without a goodbye."""
+        for transport in self._open.values():
+            if transport is not None:
+                transport.abort()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append((request.method, request.path))
@@ -42,14 +53,24 @@ class ReverseProxy:
                 return answer
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._websocket(request) if self.websockets else web.Response(status=400, text="no upgrade")
-        return await self._http_answer(request)
+        return await self.http_answer(request)
 
-    async def _http_answer(self, request: web.Request) -> web.StreamResponse:
-        headers = {k: v for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP}
+    def _passed(self, request: web.Request) -> dict[str, str]:
+        """Headers of the request that go on to the server."""
+        host = {"Host": request.headers["Host"]} if self.passes_host else {}
+        return {k: v for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP} | host
+
+    def _target(self, request: web.Request) -> yarl.URL:
+        path = request.raw_path.removeprefix(self.strips)
+        return yarl.URL(self.upstream + (path if path.startswith("/") else f"/{path}"), encoded=True)
+
+    async def http_answer(self, request: web.Request) -> web.StreamResponse:
+        """What the server answers."""
+        headers = self._passed(request)
         body = await request.read()
         try:
             async with self._http.request(
-                request.method, self.upstream + request.raw_path, headers=headers, data=body, allow_redirects=False
+                request.method, self._target(request), headers=headers, data=body, allow_redirects=False
             ) as answer:
                 content = await answer.read()
                 if self.damage is not None and request.path.startswith("/api/v1/images/i/"):
@@ -61,12 +82,13 @@ class ReverseProxy:
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         try:
-            upstream = await self._http.ws_connect(self.upstream + request.raw_path, max_msg_size=2**26)
+            passed = {k: v for k, v in self._passed(request).items() if not k.lower().startswith("sec-websocket-")}
+            upstream = await self._http.ws_connect(self._target(request), headers=passed, max_msg_size=2**26)
         except aiohttp.ClientError:
             return web.Response(status=502, text="bad gateway")
         browser = web.WebSocketResponse(max_msg_size=2**26)
         await browser.prepare(request)
-        self._open.add(browser)
+        self._open[browser] = request.transport
 
         async def pump(source: web.WebSocketResponse | aiohttp.ClientWebSocketResponse, target: object) -> None:
             async for message in source:
@@ -82,24 +104,26 @@ class ReverseProxy:
         finally:
             for way in ways:
                 way.cancel()
-            self._open.discard(browser)
+            self._open.pop(browser, None)
             await upstream.close()
             await browser.close()
         return browser
 
 
 @asynccontextmanager
-async def reverse_proxy(upstream: str) -> AsyncIterator[ReverseProxy]:
-    """One that listens on a port of its own of 127.0.0.1."""
+async def reverse_proxy(
+    upstream: str, port: int = 0, *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[ReverseProxy]:
+    """One that listens on 127.0.0.1, on a port of its own unless one is given."""
     proxy = ReverseProxy(upstream)
     app = web.Application(client_max_size=2**28)
     app.router.add_route("*", "/{path:.*}", proxy.handle)
     runner = web.AppRunner(app, shutdown_timeout=1)
     async with aiohttp.ClientSession(auto_decompress=True) as proxy._http:
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
         await site.start()
-        proxy.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        proxy.url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
         try:
             yield proxy
         finally:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from service.demo.events import Event
-from service.demo.http import Handler
+from service.demo.answers import Handler
+from service.demo.server import Event
 
 Answer = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 Where = Callable[[Event], bool]

@@ -1,4 +1,4 @@
-"""The scripted InvokeAI: a demo server with small, immediate pictures whose troubles a test decides."""
+"""The scripted InvokeAI: small, immediate pictures, and troubles that a test decides."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,17 @@ import msgspec
 import numpy as np
 from aiohttp import web
 
-from service.demo import DemoServer
-from service.demo.batch import BatchRequest
-from service.demo.clock import stamp
-from service.demo.events import Event
-from service.demo.graph import Prepared
-from service.demo.http import Handler, Problem, answer_like_invokeai, json_answer, query_int, read_field
-from service.demo.images import Image, Source
-from service.demo.items import Item
-from service.demo.server import refuse_polling
+from service.demo.answers import Handler, Problem, json_answer, stamp
+from service.demo.queue import Item
+from service.demo.server import Event
 from service.invokeai.events import image_names
-from tests.fakes import answers, extra_nodes
+from tests.fakes import answers
+from tests.fakes.invokeai.access import USER, User
+from tests.fakes.invokeai.graphs import Prepared
+from tests.fakes.invokeai.http import answer_like_invokeai, query_int, read_field, refuse_polling
+from tests.fakes.invokeai.images import Image
+from tests.fakes.invokeai.pictures import read_texts
+from tests.fakes.invokeai.server import FullInvokeAI
 from tests.fakes.multiuser import MultiUser
 from tests.fakes.rules import Answer, EventRule, RouteRule, Where
 from tests.fakes.versions import VERSIONS, Version
@@ -54,13 +54,11 @@ class Hold:
         self.gate.set()
 
 
-class ScriptedInvokeAI(DemoServer):
+class ScriptedInvokeAI(FullInvokeAI):
     """InvokeAI for tests. `produced` is every event it had to tell, sent or not; `requests` every request it got.
 
     `version` emulates an older server (FACTS §11) or "7" (FACTS §12); `multiuser` asks for accounts (FACTS §9).
     """
-
-    labelled = False
 
     def __init__(
         self,
@@ -72,7 +70,6 @@ class ScriptedInvokeAI(DemoServer):
         step_seconds: float = 0,
     ) -> None:
         super().__init__(folder, step_seconds=step_seconds, max_queue_size=max_queue_size)
-        extra_nodes.install()
         self.version: Version = VERSIONS[version]
         self.devices = 2 if self.version.is_seven else 1
         if multiuser is not None:
@@ -119,7 +116,7 @@ class ScriptedInvokeAI(DemoServer):
         return self.on(f"{re.escape(name)}/full$", answer, times=times)
 
     def middlewares(self) -> list[Any]:
-        return [refuse_polling, self._script, answer_like_invokeai, self._as_version]
+        return [refuse_polling, self._script, answer_like_invokeai, self._as_version, self.identify]
 
     @web.middleware
     async def _script(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -168,16 +165,14 @@ class ScriptedInvokeAI(DemoServer):
         if self.version.is_seven:
             app.router.add_post("/api/v1/images/copy", self._copy)
             app.router.add_get("/api/v1/projects/", self._projects, allow_head=False)
-        if self.version.name != "6.14.2":
-            app.router.add_get("/api/v1/app/version", self._version, allow_head=False)
-            app.router.add_get("/openapi.json", self._openapi, allow_head=False)
         if self.version.has_list:
             app.router.add_get("/api/v1/queue/{queue_id}/list", self._list, allow_head=False)
+        super().add_routes(app)
 
-    async def _version(self, request: web.Request) -> web.Response:
+    async def get_version(self, request: web.Request) -> web.Response:
         return json_answer(self.version.version_answer())
 
-    async def _openapi(self, request: web.Request) -> web.Response:
+    async def get_openapi(self, request: web.Request) -> web.Response:
         return json_answer({"openapi": "3.1.0", "info": {}, "paths": self.version.routes(request.app)})
 
     async def _list(self, request: web.Request) -> web.Response:
@@ -186,7 +181,7 @@ class ScriptedInvokeAI(DemoServer):
         wanted = request.query.get("status"), request.query.get("destination")
         found = [item for item in self.queue.of(request.match_info["queue_id"]) if item.item_id > cursor]
         found = [i for i in found if wanted[0] in (None, i.status) and wanted[1] in (None, i.destination)]
-        items = [item.dto(self.access.profile(item.user_id)) for item in found[:limit]]
+        items = [self.queue.dto(item) for item in found[:limit]]
         for item in items:
             del item["session"], item["workflow"]
         return json_answer({"limit": limit, "has_more": len(found) > limit, "items": items})
@@ -227,7 +222,7 @@ class ScriptedInvokeAI(DemoServer):
             self._news.notify_all()
         if event.name == "queue_items_canceled" and not self.version.emits_items_canceled:
             return
-        seen = replace(event, payload=self.version.stripped(event.payload)) if self.version.unknown else event
+        seen = event._replace(payload=self.version.stripped(event.payload)) if self.version.unknown else event
         rule = next((rule for rule in self._event_rules if rule.takes(event)), None)
         if rule is None:
             await super().deliver(seen)
@@ -248,9 +243,9 @@ class ScriptedInvokeAI(DemoServer):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def emit(self, name: str, payload: Json, *, owner: str | None = None) -> None:
+    async def emit(self, name: str, payload: Json) -> None:
         """Sends an event of the test's own making."""
-        await self.deliver(Event(name, payload, owner))
+        await self.deliver(Event(name, payload))
 
     async def until(self, met: Callable[[], Any], seconds: float = _PATIENCE) -> None:
         """Until the condition holds; looked at after each event this server produces, and now and then."""
@@ -282,12 +277,16 @@ class ScriptedInvokeAI(DemoServer):
 
     async def change_status(self, item: Item, status: str) -> None:
         """Moves an item as InvokeAI does for workflow calls (in_progress, waiting, pending) and tells of it."""
-        self.queue._move(item, status)
-        await self.queue._announce(item)
+        self.queue.move(item, status)
+        await self.queue.announce(item)
 
     async def enqueue(self, body: Json, *, queue_id: str = "default", user_id: str = "system") -> Json:
         """Posts a batch as a user of InvokeAI's own pages would, past every scripted fault."""
-        return await self.queue.enqueue(queue_id, BatchRequest.parse(body), user_id)
+        before = USER.set(User(user_id, is_admin=user_id == "system"))
+        try:
+            return await self.queue.enqueue(queue_id, body)
+        finally:
+            USER.reset(before)
 
     # -- its life
 
@@ -346,31 +345,29 @@ class ScriptedInvokeAI(DemoServer):
         shade: int = 128,
         **source: Any,
     ) -> Image:
-        """An image that no item made. `source` is as in service.demo.images.Source."""
+        """An image that no item made. `source` are other fields of its record."""
         pixels = np.full((size[1], size[0], 3), shade, np.uint8)
         texts = {"invokeai_metadata": msgspec.json.encode(metadata).decode()} if metadata is not None else {}
         at = stamp(created_at) if created_at is not None else None
         data, thumbnail = self.images.encode(pixels, texts)
-        return self.images.add(data, thumbnail, Source(created_at=at, **source))
+        return self.images.add(data, thumbnail, created_at=at, **source)
 
     def add_upload(self, **options: Any) -> Image:
-        """Category user, session null: not mirrored (rule 6)."""
-        return self.add_image(category="user", origin="external", **options)
+        """Category user, session null: not mirrored (gallery reading)."""
+        return self.add_image(image_category="user", image_origin="external", **options)
 
     def add_canvas_save(self, **options: Any) -> Image:
         """Canvas "Save to Gallery": category general, session null: mirrored (FACTS §10)."""
-        return self.add_image(category="general", origin="external", **options)
+        return self.add_image(image_category="general", image_origin="external", **options)
 
     def add_layer(self, **options: Any) -> Image:
         """What 7's canvas keeps of its own: category other, not intermediate, session null: not mirrored."""
-        return self.add_image(category="other", origin="external", **options)
+        return self.add_image(image_category="other", image_origin="external", **options)
 
     def add_copy(self, image: Image) -> Image:
         """As `POST /images/copy` does when a project is duplicated (FACTS §12)."""
-        data, thumbnail = (
-            path(image.image_name).read_bytes() for path in (self.images.path, self.images.thumbnail_path)
-        )
-        return self.images.add(data, thumbnail, Source(category=image.image_category))
+        data = self.images.path(image.image_name).read_bytes()
+        return self.images.keep(data, read_texts(data), image_category=image.image_category)
 
     def promote(self, image: Image) -> None:
         """7's "save to gallery" of a canvas candidate: a PATCH of its record, of which no event tells."""

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from service.database.engine import Database
-from service.demo.images import Image, Source
+from service.demo.images import Image
 from service.media.identity import photo_id
 from service.media.layout import completed_path, generated_path, renditions, selected_path
 from service.media.storage import LocalStorage
@@ -56,7 +56,7 @@ class Selecting:
         """As correlation records it; it comes home once retrieval is woken."""
         content = png_of(500, 400, shade=shade)
         # Intermediate: else a gallery reading might record it before we do.
-        image = self.invokeai.images.add(content, content, Source(is_intermediate=True))
+        image = self.invokeai.images.add(content, content, is_intermediate=True)
         created_at = datetime.now(UTC)
         photo = photo_id(created_at)
         async with self.database.connection() as connection:

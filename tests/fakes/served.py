@@ -11,8 +11,10 @@ import aiohttp
 from litestar import Litestar
 from litestar.di import Provide
 
-from service.error_responses import EXCEPTION_HANDLERS
-from service.serving import listen, server_for
+from service.api.error_answers import EXCEPTION_HANDLERS
+from service.api.request_body import StrictRequest
+from service.web.connections import HttpConnections
+from service.web.server import listen, server_for
 
 
 def given(value: Any) -> Provide:
@@ -23,22 +25,33 @@ def given(value: Any) -> Provide:
 
 
 @asynccontextmanager
-async def served(routes: Sequence[Any], **dependencies: Any) -> AsyncIterator[aiohttp.ClientSession]:
-    """A client whose base URL is a server with these routes alone."""
+async def listening(
+    routes: Sequence[Any], connections: HttpConnections | None = None, **dependencies: Any
+) -> AsyncIterator[int]:
+    """The port of a server with these routes alone."""
     app = Litestar(
         list(routes),
         dependencies={name: given(value) for name, value in dependencies.items()},
         exception_handlers=EXCEPTION_HANDLERS,
+        request_class=StrictRequest,
         openapi_config=None,
         logging_config=None,
     )
     listener = listen("127.0.0.1", 0)
-    server = server_for(app)
+    server = server_for(app, connections)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        host, port = listener.getsockname()
-        async with aiohttp.ClientSession(f"http://{host}:{port}") as client:
-            yield client
+        yield listener.getsockname()[1]
     finally:
         server.should_exit = True
         await serving
+
+
+@asynccontextmanager
+async def served(routes: Sequence[Any], **dependencies: Any) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client whose base URL is a server with these routes alone."""
+    async with (
+        listening(routes, **dependencies) as port,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client,
+    ):
+        yield client

@@ -1,32 +1,43 @@
-"""The studio at work against a scripted InvokeAI: registry, model cache and submitter, wired as the service does it."""
+"""The studio at work against a scripted InvokeAI: registry, model cache and worker, wired as the service does it."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import aiohttp
 import msgspec
 
+from service.api.resources import Album, Backend, Photo, Session, Step
 from service.backends.registry import Registry
+from service.backends.resources import resources
+from service.bus.bus import Bus
+from service.bus.live_state import BackendLedger, Ledger
+from service.bus.previews import Previews
 from service.database.engine import Database
 from service.demo.models import DEMO_MODELS
 from service.library.queries import photos_by_ids
 from service.live.announce import Announcer, Readers
 from service.live.hub import Hub
-from service.live.messages import Album, BackendLedger, Ledger, Photo, Session, Step
-from service.live.previews import Previews
+from service.media.identity import photo_id
+from service.media.imaging import Imaging
+from service.media.storage import LocalStorage
+from service.models.cache import ModelCache
+from service.photos.integrity import Integrity
+from service.runtime.supervisor import Supervisor
+from service.selection.mover import FileMover
+from service.steps.parameters import Parameters
 from service.studio import queries, steps
-from service.studio.models import ModelCache
-from service.studio.parameters import Parameters
-from service.studio.schemas import StepCreate
-from service.studio.submit import Submitter
-from service.supervisor import Supervisor
-from tests.fakes.rows import add_backend, add_session
+from service.studio.source_pictures import SourcePictures
+from service.studio.steps import StepCreate
+from service.studio.worker import StudioWorker
+from tests.fakes.rows import add_backend, add_photo, add_session
 from tests.fakes.scripted import ScriptedInvokeAI
 
 PATIENCE = 15.0
@@ -49,33 +60,50 @@ async def eventually(met: Callable[[], Awaitable[Any]], seconds: float = PATIENC
 
 
 class StudioHarness:
-    """One session on one backend; `timeout` and `grace` make rule 7's window short enough to wait for."""
+    """One session on one backend; `timeout` and `grace` make the wait for a POST's late effect short."""
 
     def __init__(
-        self, database: Database, http: aiohttp.ClientSession, *, timeout: float = 2.0, grace: float = 0.4
+        self,
+        database: Database,
+        http: aiohttp.ClientSession,
+        folder: Path,
+        *,
+        timeout: float = 2.0,
+        grace: float = 0.4,
+        max_pixels: int = 10_000_000,
     ) -> None:
         self.database = database
+        self.storage = LocalStorage(folder)
+        self.imaging = Imaging(max_pixels)
         self.hub = Hub("test")
         self.supervisor = Supervisor()
+        self.bus = Bus()
+        self.mover = FileMover(database, self.storage, self.bus)
         self.announcer = Announcer(
             self.hub,
-            Readers(self._photos, self._steps, self._sessions, self._albums, self._ledger),
+            Readers(
+                self._photos,
+                self._steps,
+                self._sessions,
+                self._albums,
+                self._ledger,
+                self._backends,
+            ),
+            self.bus,
         )
         self.registry = Registry(
             database=database,
-            hub=self.hub,
-            announcer=self.announcer,
+            bus=self.bus,
             previews=Previews(),
             supervisor=self.supervisor,
             http=http,
             timeout=timeout,
+            watched=lambda: self.hub.watched,
         )
-        self.models = ModelCache(database, self.registry, self.announcer, debounce=0.0)
-        self.submitter = Submitter(database, self.registry, self.announcer, self.models, grace=grace)
-        self.registry.reconnected.listen(self.models.connected)
-        self.registry.reconnected.listen(lambda _: self.submitter.wake())
-        self.registry.models_changed.listen(self.models.changed)
-        self.registry.batch_seen.listen(self.submitter.batch_seen)
+        self.models = ModelCache(database, self.registry, self.bus, debounce=0.0)
+        self.integrity = Integrity(database, self.storage, self.bus, self.mover)
+        self.sources = SourcePictures(database, self.storage, self.imaging, self.integrity)
+        self.worker = StudioWorker(database, self.registry, self.bus, self.models, self.sources, grace=grace)
         self.backend_id: UUID
         self.session_id: UUID
 
@@ -90,9 +118,10 @@ class StudioHarness:
             self.session_id = await add_session(connection)
 
     async def start(self, *, connected: bool = True) -> None:
+        await self.mover.__aenter__()
         self.supervisor.start("announcer", self.announcer.run)
         self.supervisor.start("models", self.models.run)
-        self.supervisor.start("submitter", self.submitter.run)
+        self.supervisor.start("studio", self.worker.run)
         await self.registry.reload()
         if connected:
             await self.until_connected()
@@ -100,6 +129,8 @@ class StudioHarness:
     async def stop(self) -> None:
         await self.registry.stop()
         await self.supervisor.aclose()
+        await self.mover.__aexit__(None, None, None)
+        self.imaging.close()
 
     async def until_connected(self) -> None:
         """Until the backend is connected and its models are known."""
@@ -120,23 +151,42 @@ class StudioHarness:
         body = StepCreate(**{**values, "parameters": msgspec.convert(parameters, Parameters)})
         async with self.database.transaction() as connection:
             created = await steps.create_step(connection, self.session_id, body)
-        self.submitter.wake()
+        self.bus.submission_due()
         return created.step_id
 
     async def cancel(self, step_id: UUID) -> None:
         async with self.database.transaction() as connection:
             await steps.cancel_step(connection, step_id, datetime.now(UTC))
-        self.submitter.wake()
+        self.bus.submission_due()
 
     async def retry(self, step_id: UUID) -> None:
         async with self.database.transaction() as connection:
             await steps.retry_step(connection, step_id)
-        self.submitter.wake()
+        self.bus.submission_due()
 
     async def delete(self, step_id: UUID) -> None:
         async with self.database.transaction() as connection:
             await steps.delete_step(connection, step_id, datetime.now(UTC))
-        self.submitter.wake()
+        self.bus.submission_due()
+
+    async def keep_photo(self, content: bytes, *, mime_type: str = "image/png", **values: Any) -> UUID:
+        """A photo that is home, with these bytes."""
+        identity = photo_id(datetime.now(UTC))
+        path = f"photos/uploads/{identity}.{mime_type.partition('/')[2]}"
+        file = self.storage.path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        home = {
+            "source": "uploaded",
+            "is_generated": False,
+            "invoke_id": None,
+            "mime_type": mime_type,
+            "local_storage_path": path,
+            "file_size": len(content),
+            "sha256": hashlib.sha256(content).hexdigest(),
+        }
+        async with self.database.connection() as connection:
+            return await add_photo(connection, id=identity, **(home | values))
 
     # --- what can be seen ---
 
@@ -174,7 +224,7 @@ class StudioHarness:
 
         await eventually(reached, seconds)
 
-    # --- what the announcer reads ---
+    # --- what the bus reads ---
 
     async def _photos(self, ids: Sequence[UUID]) -> Mapping[UUID, Photo]:
         async with self.database.connection() as connection:
@@ -190,6 +240,9 @@ class StudioHarness:
 
     async def _albums(self, ids: Sequence[UUID]) -> Mapping[UUID, Album]:
         return {}
+
+    async def _backends(self) -> list[Backend]:
+        return await resources(self.database, self.registry)
 
     async def _ledger(self) -> Ledger:
         return Ledger(total=EMPTY, backends={})
@@ -210,7 +263,7 @@ async def studio_harness(
     database: Database, server: ScriptedInvokeAI, *, connected: bool = True, **options: Any
 ) -> AsyncIterator[StudioHarness]:
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
-        harness = StudioHarness(database, http, **options)
+        harness = StudioHarness(database, http, server.folder.parent / "data", **options)
         try:
             await harness.fill_library(server)
             await harness.start(connected=connected)

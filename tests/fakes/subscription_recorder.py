@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 from service.invokeai.client import InvokeClient
-from service.invokeai.subscription import Pace, Subscription, SubscriptionState
-from service.waiting import happened
+from service.invokeai.subscription import SocketTiming, Subscription, SubscriptionState
+from service.runtime.waiting import wait_for_event
 
 CONNECTING = SubscriptionState.CONNECTING
 CONNECTED = SubscriptionState.CONNECTED
@@ -17,8 +16,8 @@ UNREACHABLE = SubscriptionState.UNREACHABLE
 UNAUTHORIZED = SubscriptionState.UNAUTHORIZED
 UNRECOGNISED = SubscriptionState.UNRECOGNISED
 
-FAST = Pace(first_wait=0.01, longest_wait=0.05, settled=0.0, quiet=60.0)
-NO_RECONNECT = Pace(first_wait=3600, longest_wait=3600, settled=0.0, quiet=60.0)
+FAST = SocketTiming(first_wait=0.01, longest_wait=0.05, settled=0.0, quiet=60.0)
+NO_RECONNECT = SocketTiming(first_wait=3600, longest_wait=3600, settled=0.0, quiet=60.0)
 
 
 async def anyone() -> None:
@@ -32,20 +31,20 @@ class SubscriptionRecorder:
     def __init__(
         self,
         client: InvokeClient,
-        pace: Pace,
+        timing: SocketTiming,
         admit: Callable[[], Awaitable[None]] = anyone,
-        wait: Callable[[asyncio.Event, float], Awaitable[object]] = happened,
+        wait: Callable[[asyncio.Event, float], Awaitable[object]] = wait_for_event,
     ) -> None:
-        self.events: list[tuple[str, Any]] = []
+        self.events: list[tuple[str, bytes]] = []
         self.states: list[tuple[SubscriptionState, str | None]] = []
         self.sockets: list[str | None] = []
         self._changed = asyncio.Event()
         self.subscription = Subscription(
-            client, self._event, self._state, self._socket, admit=admit, pace=pace, wait=wait
+            client, self._event, self._state, self._socket, admit=admit, timing=timing, wait=wait
         )
         self.task = asyncio.create_task(self.subscription.run(), name="subscription")
 
-    def _event(self, name: str, payload: Any) -> None:
+    def _event(self, name: str, payload: bytes) -> None:
         self.events.append((name, payload))
         self._changed.set()
 
@@ -105,11 +104,11 @@ class Waits(list[float]):
 @asynccontextmanager
 async def subscribed(
     client: InvokeClient,
-    pace: Pace = FAST,
+    timing: SocketTiming = FAST,
     admit: Callable[[], Awaitable[None]] = anyone,
-    wait: Callable[[asyncio.Event, float], Awaitable[object]] = happened,
+    wait: Callable[[asyncio.Event, float], Awaitable[object]] = wait_for_event,
 ) -> AsyncIterator[SubscriptionRecorder]:
-    watch = SubscriptionRecorder(client, pace, admit, wait)
+    watch = SubscriptionRecorder(client, timing, admit, wait)
     try:
         yield watch
     finally:

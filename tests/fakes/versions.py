@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from service.demo.app_routes import route_list
+from service.demo.server import route_list
 
 Json = dict[str, Any]
 

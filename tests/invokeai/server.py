@@ -1,6 +1,7 @@
 """The real InvokeAI the suite talks to, and what can be done to it.
 
-INVOKEAI_URL names it. INVOKEAI_START, a command that starts the same server again, and INVOKEAI_PIDFILE let the suite
+INVOKEAI_URL names it. With INVOKEAI_GATEWAY=nginx, Darkroom reaches it through nginx, and the suite itself does not.
+INVOKEAI_START, a command that starts the same server again, and INVOKEAI_PIDFILE let the suite
 kill and restart it; INVOKEAI_MULTIUSER_URL, _EMAIL and _PASSWORD name a multiuser server.
 """
 
@@ -14,13 +15,31 @@ from typing import Any
 
 import aiohttp
 
+from tests.fakes.process import DarkroomProcess
+from tests.invokeai.nginx import PASSWORD, USERNAME
+
 Json = dict[str, Any]
+GATEWAY = {"username": USERNAME, "password": PASSWORD}
 
 
 class RealInvokeAI:
-    def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
+    def __init__(self, url: str, http: aiohttp.ClientSession, behind: str | None = None) -> None:
+        """`behind`: its address behind a gateway, which `GATEWAY` opens."""
         self.url = url.rstrip("/")
         self.http = http
+        self.address = behind or self.url
+        """What Darkroom is given."""
+        self.gateway = GATEWAY if behind is not None else None
+
+    async def let_in(self, darkroom: DarkroomProcess) -> None:
+        """Darkroom, just started, is given what the gateway wants to see."""
+        if self.gateway is None:
+            return
+        for backend in (await darkroom.get("/backends"))["items"]:
+            status, answer = await darkroom.call(
+                "PATCH", f"/api/v1/backends/{backend['id']}", {"gateway": self.gateway}
+            )
+            assert status == 200, answer
 
     async def call(self, method: str, path: str, body: Any = None) -> Any:
         async with self.http.request(method, f"{self.url}{path}", json=body) as response:
@@ -49,6 +68,33 @@ class RealInvokeAI:
         names = [image["image_name"] for image in page["items"]]
         metadata = {name: await self.call("GET", f"/api/v1/images/i/{name}/metadata") for name in names}
         return {name for name in names if (metadata[name] or {}).get("darkroom_batch") == batch_id}
+
+    async def user_images(self) -> set[str]:
+        """The newest 200 intermediate ones and the newest 200 others that were uploaded, not made."""
+        names = set()
+        for is_intermediate in ("true", "false"):
+            query = f"categories=user&is_intermediate={is_intermediate}&starred_first=false&limit=200"
+            page = await self.call("GET", f"/api/v1/images/?{query}")
+            names |= {image["image_name"] for image in page["items"]}
+        return names
+
+    async def lora(self, base: str, file: Path) -> Json | None:
+        """The one named as the file. It is installed if it is not there; None where InvokeAI takes it for no LoRA."""
+
+        async def found() -> Json | None:
+            models = (await self.call("GET", "/api/v2/models/"))["models"]
+            return next(
+                (m for m in models if m["type"] == "lora" and m["base"] == base and m["name"] == file.stem), None
+            )
+
+        if (there := await found()) is not None:
+            return there
+        job = await self.call("POST", f"/api/v2/models/install?source={file}", {"name": file.stem})
+        async with asyncio.timeout(60):
+            while job["status"] not in ("completed", "error", "cancelled"):
+                await asyncio.sleep(0.3)
+                job = await self.call("GET", f"/api/v2/models/install/{job['id']}")
+        return await found()
 
     async def upload(self, content: bytes, category: str = "user") -> str:
         form = aiohttp.FormData()

@@ -25,7 +25,7 @@ async def proxy(invokeai: RealInvokeAI, request: pytest.FixtureRequest) -> Async
     async def no_openapi(asked: web.Request) -> web.StreamResponse | None:
         return web.Response(status=500) if asked.path == "/openapi.json" else None
 
-    async with reverse_proxy(invokeai.url) as proxy:
+    async with reverse_proxy(invokeai.address) as proxy:
         proxy.websockets = request.param == "no openapi"
         if request.param != "no websockets":
             proxy.faults.append(no_openapi)
@@ -33,9 +33,10 @@ async def proxy(invokeai: RealInvokeAI, request: pytest.FixtureRequest) -> Async
 
 
 @pytest.fixture
-async def darkroom(proxy: ReverseProxy, public_folder: Path) -> AsyncIterator[DarkroomProcess]:
+async def darkroom(proxy: ReverseProxy, invokeai: RealInvokeAI, public_folder: Path) -> AsyncIterator[DarkroomProcess]:
     process = DarkroomProcess(public_folder / "data", DARKROOM_INVOKEAI_URL=proxy.url)
     await process.start()
+    await invokeai.let_in(process)
     await process.connected()
     yield process
     await process.stop()

@@ -28,7 +28,7 @@ MINUTE = 60
 
 @pytest.fixture
 async def proxy(invokeai: RealInvokeAI) -> AsyncIterator[ReverseProxy]:
-    async with reverse_proxy(invokeai.url) as proxy:
+    async with reverse_proxy(invokeai.address) as proxy:
         yield proxy
 
 
@@ -42,9 +42,10 @@ async def another(public_folder: Path) -> AsyncIterator[DemoServer]:
 
 
 @pytest.fixture
-async def darkroom(proxy: ReverseProxy, public_folder: Path) -> AsyncIterator[DarkroomProcess]:
+async def darkroom(proxy: ReverseProxy, invokeai: RealInvokeAI, public_folder: Path) -> AsyncIterator[DarkroomProcess]:
     process = DarkroomProcess(public_folder / "data", DARKROOM_INVOKEAI_URL=proxy.url)
     await process.start()
+    await invokeai.let_in(process)
     await process.connected()
     yield process
     await process.stop()
@@ -104,7 +105,7 @@ async def test_twenty_wait_while_another_invokeai_answers_there_for_a_minute(
     proxy.upstream, proxy.faults = another.url, []
     await proxy.cut()
     await nothing_concluded(darkroom, MINUTE)
-    proxy.upstream = invokeai.url
+    proxy.upstream = invokeai.address
     await proxy.cut()
     await all_home(darkroom, invokeai, 20)
 
@@ -115,7 +116,7 @@ async def test_twenty_wait_while_another_invokeai_answers_there_and_no_socket_br
     await twenty_wait(darkroom, invokeai, proxy)
     proxy.upstream, proxy.faults = another.url, []
     await nothing_concluded(darkroom, MINUTE)
-    proxy.upstream = invokeai.url
+    proxy.upstream = invokeai.address
     await all_home(darkroom, invokeai, 20)
 
 

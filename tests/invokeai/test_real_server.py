@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.correlation.correlate import NO_LONGER_THERE
+from service.steps.item_state import NO_LONGER_THERE
 from tests.fakes import batches
 from tests.fakes.process import DarkroomProcess
 from tests.invokeai.server import RealInvokeAI
@@ -40,7 +40,7 @@ async def test_a_batch_of_four_comes_home_byte_for_byte_and_is_seen_while_it_is_
         assert photo["generation_prompt"] == "a lighthouse at dusk"
         assert photo["generation_negative_prompt"] == "blurry"
         assert (photo["model_key"], photo["model_name"]) == (model["key"], model["name"])
-        assert photo["generation_params"]["seed"] == photo["seed"]
+        assert (await darkroom.get(f"/photos/{photo['id']}"))["generation_params"]["seed"] == photo["seed"]
         assert (photo["session_id"], photo["step_id"]) == (step["session_id"], step["id"])
         assert await darkroom.file(photo) == await invokeai.file(photo["invoke_id"])
     assert len(darkroom.files()) == 4
@@ -178,7 +178,7 @@ async def test_an_item_that_fails_keeps_what_it_saved_and_its_words_are_told(
 
         async def failed() -> list[str]:
             items = [message["data"] for message in heard if message["type"] == "item.updated"]
-            return [item["error"] for item in items if item["status"] == "failed"]
+            return list({item["error"] for item in items if item["status"] == "failed"})  # once more with its photo
 
         [words] = await darkroom.until(failed)
     assert "does-not-exist.png" in words or "ImageFileNotFound" in words or "ImageRecordNotFound" in words
@@ -395,8 +395,9 @@ async def test_the_ledger_is_home_at_the_end(darkroom: DarkroomProcess) -> None:
 async def test_a_second_darkroom_over_the_same_server_takes_our_images_as_other_peoples(
     darkroom: DarkroomProcess, invokeai: RealInvokeAI, public_folder: Path
 ) -> None:
-    other = DarkroomProcess(public_folder / "other", DARKROOM_INVOKEAI_URL=invokeai.url)
+    other = DarkroomProcess(public_folder / "other", DARKROOM_INVOKEAI_URL=invokeai.address)
     await other.start()
+    await invokeai.let_in(other)
     await other.connected()
     try:
         model = await darkroom.model("sd-1")

@@ -9,16 +9,18 @@ import asyncio
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
-from service.database.engine import Database, create_engine
-from service.library.integrity import Checked, Integrity
+from service.database.engine import Database
 from service.library.photo_pass import PhotoPass
 from service.library.renditions import Renditions
 from service.library.thumbnails import Thumbnails
 from service.media.imaging import Imaging
 from service.media.storage import LocalStorage
+from service.photos.integrity import Checked, Integrity
 from service.selection.mover import FileMover
-from tests.fakes.retrieval_harness import AnnouncerRecorder
+from tests.fakes.retrieval_harness import RecordedBus
 
 
 class Counting(Integrity):
@@ -36,18 +38,18 @@ class Counting(Integrity):
 
 
 async def main(database_url: str, folder: str, patrol_days: str, stands_still_at: str) -> None:
-    told = AnnouncerRecorder()
-    database = Database(create_engine(database_url))
-    storage, thumbnails = LocalStorage(Path(folder)), Thumbnails()
-    mover = FileMover(database, storage)
+    told = RecordedBus()
+    database = Database(database_url)
+    storage, thumbnails = LocalStorage(Path(folder)), Thumbnails(told)
+    mover = FileMover(database, storage, told)
     integrity = Counting(
         database,
         storage,
-        thumbnails,
         told,  # type: ignore[arg-type]
-        mover=mover,
-        wake_retrieval=lambda: None,
+        mover,
     )
+    values = SimpleNamespace(thumbnail_quality=85, large_renditions=True, patrol_days=float(patrol_days))
+    settings: Any = SimpleNamespace(current=values)
     renditions = Renditions(
         database,
         storage,
@@ -56,8 +58,7 @@ async def main(database_url: str, folder: str, patrol_days: str, stands_still_at
         thumbnails,
         told,  # type: ignore[arg-type]
         mover=mover,
-        quality=lambda: 85,
-        keeps_large=lambda: True,
+        settings=settings,
     )
     integrity.stands_still_at = int(stands_still_at)
     photo_pass = PhotoPass(
@@ -66,8 +67,8 @@ async def main(database_url: str, folder: str, patrol_days: str, stands_still_at
         renditions,
         told,  # type: ignore[arg-type]
         mover=mover,
-        busy=lambda: False,
-        patrol_days=lambda: float(patrol_days),
+        settings=settings,
+        under_way=(),
         quiet_seconds=0,
     )
     await photo_pass.run()

@@ -18,13 +18,13 @@ from uuid import UUID
 
 import aiohttp
 
-from service.database.engine import Database, create_engine
+from service.database.engine import Database
 from service.invokeai.client import InvokeClient
 from service.media.imaging import Imaging
 from service.media.storage import LocalStorage
 from service.retrieval import fetcher, queue
 from service.retrieval.worker import Retrieval
-from tests.fakes.retrieval_harness import AnnouncerRecorder
+from tests.fakes.retrieval_harness import RecordedBus
 
 
 def stand_still() -> None:
@@ -73,7 +73,7 @@ def is_photo(path: Path, *_: Any) -> bool:
 
 STEPS: dict[str, Callable[[], None]] = {
     "none": lambda: None,
-    "claimed": lambda: before(fetcher.Fetcher, "bring_home"),
+    "claimed": lambda: before(fetcher.Fetcher, "retrieve"),
     "downloading": half_a_file,
     "downloaded": lambda: before(fetcher, "examine"),
     "verified": lambda: before(fetcher, "publish"),
@@ -91,13 +91,12 @@ async def main(database_url: str, folder: str, url: str, backend: str, step: str
     async with aiohttp.ClientSession() as session:
         client = InvokeClient(url, timeout=5, session=session)
         retrieval = Retrieval(
-            Database(create_engine(database_url)),
+            Database(database_url),
             LocalStorage(Path(folder)),
             Imaging(2_000_000),
-            lambda _: client,
-            lambda: [backend_id],
-            announcer=AnnouncerRecorder(),  # type: ignore[arg-type]
-            limits=lambda: limits,
+            SimpleNamespace(client=lambda _: client, reachable=lambda: [backend_id]),
+            RecordedBus(),  # type: ignore[arg-type]
+            settings=SimpleNamespace(current=limits),
             workers=4,
         )
         await retrieval.run()

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from service.database.engine import Database, create_engine
+from service.bus.bus import Bus
+from service.database.engine import Database
 from service.media.storage import LocalStorage
 from service.selection import mover, moves
 from service.selection.choice import select
@@ -98,8 +99,9 @@ async def main(database_url: str, folder: str, step: str, choice: str, photo: st
     STEPS[where](photo)
     if links == "no links":
         os.link = no_links  # type: ignore[assignment]
-    database = Database(create_engine(database_url))
-    async with FileMover(database, LocalStorage(Path(folder))) as file_mover:
+    database, storage = Database(database_url), LocalStorage(Path(folder))
+    storage.take_search_mark()  # as each start does
+    async with FileMover(database, storage, Bus()) as file_mover:
         async with database.transaction() as connection:
             changed = await select(connection, UUID(step), None if choice == "none" else UUID(choice))
         for changed_photo in changed.photos:

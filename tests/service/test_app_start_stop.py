@@ -16,13 +16,13 @@ import pytest
 from aiohttp import web
 
 from service import __main__ as command
-from service import data_folder
+from service.api.resources import Hello
+from service.config.settings import Settings
 from service.database.engine import Connection
 from service.errors import StartupError
-from service.live.messages import Hello
 from service.media.layout import PHOTOS
 from service.media.storage import MARKER
-from service.settings import Settings
+from service.startup import data_folder
 from tests.fakes.darkroom import running, settings_for
 from tests.fakes.process import ROOT, DarkroomProcess
 from tests.fakes.rows import add_photo

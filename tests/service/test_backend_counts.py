@@ -1,7 +1,9 @@
-"""What no event tells of a backend, and is looked for now and then: its queue's counts, and its videos (rule 6)."""
+"""What no event tells of a backend, and is looked for now and then: its queue's counts, and its videos (gallery
+reading)."""
 
 from __future__ import annotations
 
+from service.backends.resources import resource
 from tests.fakes import answers
 from tests.fakes.correlation_harness import CorrelationHarness
 
@@ -10,7 +12,7 @@ async def until_videos(harness: CorrelationHarness, count: int) -> None:
     harness.connection.look()
 
     async def met() -> bool:
-        return (await harness.registry.resource(harness.backend_id)).videos == count
+        return (await resource(harness.database, harness.registry, harness.backend_id)).videos == count
 
     await harness.until(met)
 
@@ -28,5 +30,5 @@ async def test_a_server_that_cannot_count_its_videos_is_shown_all_the_same(harne
     failing = harness.invokeai.on("/videos/$", answers.status(500), times=None)
     harness.connection.look()
     await failing.wait()
-    backend = await harness.registry.resource(harness.backend_id)
+    backend = await resource(harness.database, harness.registry, harness.backend_id)
     assert (backend.state, backend.videos) == ("connected", 0)

@@ -14,12 +14,10 @@ import pytest
 
 from service.backends import reach, removal, routes
 from service.backends.registry import Registry
+from service.bus.bus import Bus
 from service.database.engine import Connection, Database
-from service.live.announce import Announcer, Readers
-from service.live.hub import Hub
-from service.live.previews import Previews
-from service.supervisor import Supervisor
 from tests.fakes.multiuser import Account, MultiUser
+from tests.fakes.pod_orders import PodOrders
 from tests.fakes.rows import add_backend, add_batch, add_item, add_photo, add_session, add_step
 from tests.fakes.scripted import ScriptedInvokeAI
 from tests.fakes.served import served
@@ -28,32 +26,9 @@ NOBODY_THERE = "http://127.0.0.1:9"
 
 
 @pytest.fixture
-async def registry(database: Database) -> AsyncIterator[Registry]:
-    async def unread(*_: Any) -> Any:
-        raise AssertionError
-
-    hub, supervisor = Hub("test"), Supervisor()
-    async with aiohttp.ClientSession() as http:
-        registry = Registry(
-            database=database,
-            hub=hub,
-            announcer=Announcer(hub, Readers(unread, unread, unread, unread, unread)),
-            previews=Previews(),
-            supervisor=supervisor,
-            http=http,
-            timeout=10,
-        )
-        supervisor.start("states", registry.run)
-        yield registry
-        await registry.stop()
-        await supervisor.aclose()
-    hub.close()
-
-
-@pytest.fixture
-async def client(database: Database, registry: Registry) -> AsyncIterator[aiohttp.ClientSession]:
-    announcer = registry._announcer
-    async with served(routes.routes, database=database, registry=registry, announcer=announcer) as client:
+async def client(database: Database, registry: Registry, bus: Bus) -> AsyncIterator[aiohttp.ClientSession]:
+    around = {"bus": bus, "pods": PodOrders(), "sessions": None}
+    async with served(routes.routes, database=database, registry=registry, **around) as client:
         yield client
 
 

@@ -1,9 +1,11 @@
-"""One record that cannot be read or kept stops no other (rule 6): it is left out, counted, and told on the card."""
+"""One record that cannot be read or kept stops no other (gallery reading): it is left out, counted, and told on the
+card."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -12,8 +14,9 @@ from aiohttp import web
 
 from service.correlation import gallery, promoted
 from service.correlation.record import Settling
-from service.demo.http import Handler
-from service.demo.images import Filter, Image
+from service.demo.answers import Handler
+from service.demo.images import Image
+from service.errors import InvokeUnreadable
 from tests.fakes import answers, batches
 from tests.fakes.correlation_harness import CorrelationHarness
 
@@ -60,7 +63,7 @@ def fail_for(harness: CorrelationHarness, image: Image) -> None:
     """As a row that InvokeAI cannot read: every page that has it is a 500, and its own record too; its name is told."""
 
     async def page(request: web.Request, handler: Handler) -> web.StreamResponse:
-        listed = harness.invokeai.images.select(Filter(is_intermediate=False, starred_first=False))
+        listed = harness.invokeai.images.select(is_intermediate=False, starred_first=False)
         start = int(request.query["offset"])
         if image in listed[start : start + int(request.query["limit"])]:
             return await answers.status(500)(request, handler)
@@ -125,6 +128,19 @@ async def test_the_card_counts_them_and_forgets_what_is_deleted(harness: Correla
     await until_trouble(harness, "images_unreadable", there=False)
 
 
+async def test_a_photo_dated_9999_is_not_the_newest_for_ever(harness: CorrelationHarness) -> None:
+    """It counts as made when it came, and what comes after it is still taken."""
+    before, future = (harness.invokeai.add_canvas_save() for _ in range(2))
+    spoil(harness, {future.image_name: {"created_at": "9999-12-31 23:59:59.000"}})
+    await harness.connection.gallery.read()
+    after = harness.invokeai.add_canvas_save()
+    await harness.connection.gallery.read()
+    rows = await harness.fetch("SELECT invoke_id, created_at <= now() AS is_past FROM photos ORDER BY id DESC")
+    assert {row["invoke_id"] for row in rows} == {before.image_name, future.image_name, after.image_name}
+    assert all(row["is_past"] for row in rows)
+    assert rows[0]["invoke_id"] != future.image_name
+
+
 async def test_sizes_that_are_none_are_taken_as_they_are(harness: CorrelationHarness) -> None:
     image = harness.invokeai.add_canvas_save()
     spoil(harness, {image.image_name: {"width": 0, "height": -5}})
@@ -173,8 +189,7 @@ async def test_an_item_one_of_whose_images_the_database_refuses_is_settled_with_
         )
     dtos = await harness.connection.client.images_by_names([image.image_name for image in images])
     settling = Settling(batch_id, item_id, step, tuple(image.image_name for image in images))
-    recorded = await harness.connection.recorder.record(dtos, [settling])
-    assert len(recorded.added) == 1
+    assert len(await harness.connection.recorder.record(dtos, [settling])) == 1
     [item] = await harness.fetch("SELECT settled_at FROM queue_items WHERE batch_id = $1", batch_id)
     assert item["settled_at"] is not None
 
@@ -255,7 +270,7 @@ async def test_an_item_that_cannot_be_read_hides_no_other(harness: CorrelationHa
         return web.json_response(items)
 
     rule = harness.invokeai.on("/(items|item_summaries)_by_ids$", spoiled, times=None)
-    await harness.connection.reconciler.read_everything()
+    await harness.connection.queue_reader.read_everything()
 
     async def known() -> list[int]:
         rows = await harness.fetch("SELECT item_id FROM queue_items WHERE status <> 'gone' AND item_id > 0")
@@ -282,3 +297,27 @@ async def test_a_model_that_cannot_be_read_hides_no_other(harness: CorrelationHa
     whole = await harness.connection.client.models()
     harness.invokeai.on("/api/v2/models/$", spoiled)
     assert await harness.connection.client.models() == whole[2:]
+
+
+@pytest.mark.parametrize("repeats", [True, False], ids=["repeats itself", "ever new images"])
+async def test_a_gallery_without_an_end_is_given_up(
+    harness: CorrelationHarness, monkeypatch: pytest.MonkeyPatch, repeats: bool
+) -> None:
+    monkeypatch.setattr(gallery, "MOST_PAGES", 2)
+    template = (await harness.connection.client.image(harness.invokeai.add_canvas_save().image_name)).created_at
+    made = (template + timedelta(hours=1)).replace(tzinfo=None).isoformat(" ")
+    known = {"image_category": "general", "image_origin": "internal", "is_intermediate": False, "created_at": made}
+
+    asked: list[int] = []
+
+    async def page(request: web.Request, _: Handler) -> web.StreamResponse:
+        offset, limit = int(request.query["offset"]), int(request.query["limit"])
+        asked.append(offset)
+        first = 0 if repeats else offset
+        items = [known | {"image_name": f"{first + k}.png", "width": 8, "height": 8} for k in range(limit)]
+        return web.json_response({"items": items, "total": 2**31, "limit": limit, "offset": offset})
+
+    harness.invokeai.on(PAGES, page, method="GET", times=None)
+    with pytest.raises(InvokeUnreadable, match="again and again" if repeats else "has no end"):
+        await harness.connection.gallery.read()
+    assert len(asked) < 20

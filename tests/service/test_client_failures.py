@@ -16,13 +16,15 @@ from service.errors import (
     InvokeConflict,
     InvokeError,
     InvokeFailed,
+    InvokeGatewayRefused,
     InvokeInterrupted,
     InvokeNoSuchRoute,
     InvokeNotFound,
     InvokeRefused,
     InvokeUnreachable,
+    InvokeUnreadable,
 )
-from service.invokeai import files, transport
+from service.invokeai import answers, files, queue
 from service.invokeai.client import InvokeClient
 from tests.fakes.raw_invokeai import (
     QUEUE,
@@ -141,7 +143,7 @@ def endless(packed: bool) -> Answer:
 async def test_an_answer_without_end_is_given_up_before_it_fills_the_memory(
     server: RawInvokeAI, client: InvokeClient, monkeypatch: pytest.MonkeyPatch, packed: bool
 ) -> None:
-    monkeypatch.setattr(transport, "MAX_ANSWER", 2**20)
+    monkeypatch.setitem(answers.LONGEST, answers.Version, 2**20)
     server.on(VERSION, endless(packed))
     tracemalloc.start()
     try:
@@ -204,7 +206,7 @@ async def test_a_timeout_below_a_stall_of_the_server_is_not_taken(session: aioht
 
 
 async def test_a_post_goes_over_a_connection_of_its_own(server: RawInvokeAI, client: InvokeClient) -> None:
-    """A kept connection that died unnoticed would turn a plain refusal into an ambiguous one (rule 7)."""
+    """A kept connection that died unnoticed would turn a plain refusal into an ambiguous one (idempotent submit)."""
     server.on(VERSION, json({"version": "6.14.2"}))
     server.on(ENQUEUE, json(ENQUEUED))
     await client.version()
@@ -278,7 +280,7 @@ async def test_a_status_no_standard_names_is_still_told_apart(server: RawInvokeA
 
 async def test_a_redirect_is_not_followed_with_our_token(server: RawInvokeAI, client: InvokeClient) -> None:
     server.on(VERSION, text("", 307, Location="http://elsewhere.invalid/login?state=secret"))
-    with pytest.raises(InvokeRefused, match=r"redirects to http://elsewhere\.invalid/login: is a login") as refusal:
+    with pytest.raises(InvokeGatewayRefused, match=r"redirects to http://elsewhere\.invalid/login: if that") as refusal:
         await client.version()
     assert "secret" not in str(refusal.value)
 
@@ -359,3 +361,75 @@ async def test_a_download_left_in_the_middle_frees_its_connection(
             break
     server.on(FILE, data(b"whole"))
     assert await download(client) == b"whole"
+
+
+# --- odd answers of a server that means harm ---
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Fri, 31 Dec 9999 23:59:59 -2359",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+        "Mon, 01 Jan 1900 00:00:00 +2359",
+        "Mon, 01 Jan 2300 00:00:00 GMT",
+        "yesterday",
+    ],
+)
+async def test_a_date_that_is_far_out_is_no_clock(server: RawInvokeAI, client: InvokeClient, date: str) -> None:
+    server.on(VERSION, json({"version": "6.14.2"}, Date=date))
+    assert await client.version() == "6.14.2"
+    assert client.server_time() is None
+
+
+async def test_a_list_of_items_without_an_end_is_unreadable(
+    server: RawInvokeAI, client: InvokeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of it would pass for the whole, and what is not in it for gone."""
+    monkeypatch.setattr(queue, "MOST_LISTED", 3000)
+
+    async def endless_list(request: web.Request) -> web.StreamResponse:
+        first = int(request.query.get("cursor", "0"))
+        items = [{"item_id": first + number} for number in range(1, 501)]
+        return web.json_response({"items": items, "has_more": True})
+
+    server.serves("/api/v1/queue/{queue_id}/list", version="5.15.0")
+    server.on(f"{QUEUE}/list", endless_list)
+    with pytest.raises(InvokeUnreadable, match="has no end"):
+        await client.item_ids()
+    assert len(server.to(f"{QUEUE}/list")) == 7
+
+
+async def test_a_list_of_items_that_repeats_itself_is_unreadable(server: RawInvokeAI, client: InvokeClient) -> None:
+    server.serves("/api/v1/queue/{queue_id}/list", version="5.15.0")
+    server.on(f"{QUEUE}/list", json({"items": [{"item_id": 1}], "has_more": True}))
+    with pytest.raises(InvokeUnreadable, match="has no end"):
+        await client.item_ids()
+
+
+async def test_names_that_are_none_are_no_names(server: RawInvokeAI, client: InvokeClient) -> None:
+    impossible = ["a\0b.png", "../a.png", "x" * 5000, "", "a\nb.png"]
+    server.on("/api/v1/images/names", json({"image_names": ["a.png", *impossible, "b.png"]}))
+    assert await client.image_names() == ["a.png", "b.png"]
+    items = [{"image_name": name} for name in ["a.png", *impossible]]
+    server.on("/api/v1/images/", json({"items": items, "total": 6}))
+    assert [image.image_name for image in (await client.newest_images(10)).items] == ["a.png"]
+
+
+@pytest.mark.parametrize("answer", [answers.Version, answers.QueueAndProcessor, answers.AuthStatus, answers.Newest])
+def test_an_answer_of_a_few_values_is_read_up_to_four_megabytes(answer: type[Any]) -> None:
+    assert answers.LONGEST[answer] == 4 * 2**20
+
+
+async def test_of_the_openapi_so_many_paths_are_kept(server: RawInvokeAI, client: InvokeClient) -> None:
+    server.serves(*(f"/api/v1/{number}" for number in range(20_000)), "/" + "x" * 1000)
+    info = await client.connect()
+    assert len(info.routes) == 2000
+    assert max(map(len, info.routes)) < 255
+
+
+async def test_a_servers_words_in_an_error_are_cut(server: RawInvokeAI, client: InvokeClient) -> None:
+    server.on(VERSION, json({"detail": "x" * 1_000_000}, 400))
+    with pytest.raises(InvokeError) as refused:
+        await client.version()
+    assert len(str(refused.value)) < 600

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from service.errors import InvokeUnauthorized
+from service.errors import InvokeGatewayRefused, InvokeUnauthorized, InvokeUnreadable
 from service.invokeai.client import Credentials, InvokeClient
 from tests.fakes.raw_invokeai import (
     QUEUE,
@@ -128,7 +128,6 @@ async def test_a_wrong_password_is_said_in_invokeais_words(server: RawInvokeAI, 
         json({"detail": [{"loc": ["body", "email"], "msg": "not an address"}]}, 422),
         json({"detail": "Not Found"}, 404),
         text("404 page not found", 404),
-        text("", 302, Location="https://login.example/"),
     ],
 )
 async def test_a_refused_login_is_not_the_answer_to_what_was_asked(
@@ -142,6 +141,16 @@ async def test_a_refused_login_is_not_the_answer_to_what_was_asked(
     with pytest.raises(InvokeUnauthorized, match="the login was refused"):
         async with owner.open_file("a.png"):
             pass
+    assert owner.token is None
+
+
+async def test_a_gateway_that_refuses_the_login_is_told_as_the_gateway(
+    server: RawInvokeAI, owner: InvokeClient
+) -> None:
+    server.on("/api/v1/images/i/a.png", NO_AUTH)
+    server.on(LOGIN, text("", 302, Location="https://login.example/"))
+    with pytest.raises(InvokeGatewayRefused, match=r"https://login\.example/"):
+        await owner.image("a.png")
     assert owner.token is None
 
 
@@ -169,3 +178,16 @@ async def test_a_token_the_server_renews_is_taken(server: RawInvokeAI, owner: In
 async def test_credentials_do_not_show_their_password() -> None:
     assert "secret" not in repr(OWNER)
     assert "secret" not in str(OWNER)
+
+
+@pytest.mark.parametrize("token", ["a\r\nX-Evil: 1", "a\0b", "a b", "", "t" * 10_000, "\u00e9"], ids=ascii)
+async def test_a_token_that_cannot_be_sent_is_an_error_with_words(
+    server: RawInvokeAI, owner: InvokeClient, token: str
+) -> None:
+    server.serves(*SINCE_6_14)
+    server.on(STATUS, NO_AUTH)
+    server.on(AUTH_STATUS, json({"multiuser_enabled": True}))
+    server.on(LOGIN, json({"token": token}))
+    with pytest.raises(InvokeUnreadable, match="the token of the login is none that can be sent"):
+        await owner.queue_status()
+    assert owner.token is None

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from service.errors import InvokeFailed, InvokeNotFound
+from service.errors import InvokeFailed, InvokeNotFound, InvokeTooLong
 from service.invokeai.client import InvokeClient
 from tests.fakes.raw_invokeai import (
     QUEUE,
@@ -123,6 +123,37 @@ async def test_a_full_queue_and_a_server_without_item_ids_are_told(server: RawIn
     server.on(ENQUEUE, json({"enqueued": 0, "requested": 4, "batch": {"batch_id": "b"}, "priority": 0}))
     result = await client.enqueue_batch({})
     assert (result.enqueued, result.requested, result.item_ids) == (0, 4, None)
+
+
+async def test_items_with_long_workflows_are_read_in_smaller_pieces(server: RawInvokeAI, client: InvokeClient) -> None:
+    def whole(*ids: int) -> Any:
+        return json([item(one, workflow={"nodes": "x" * 7_000_000}) for one in ids])
+
+    server.on(f"{QUEUE}/items_by_ids", whole(1, 2, 3), whole(1, 2), whole(3))
+    assert [found.item_id for found in await client.items([1, 2, 3])] == [1, 2, 3]
+    asked = [request.json()["item_ids"] for request in server.to(f"{QUEUE}/items_by_ids")]
+    assert asked == [[1, 2, 3], [1, 2], [3]]
+
+
+async def test_one_item_that_is_too_long_is_asked_for_once(server: RawInvokeAI, client: InvokeClient) -> None:
+    server.on(f"{QUEUE}/items_by_ids", json([item(1, workflow={"nodes": "x" * 17_000_000})]))
+    with pytest.raises(InvokeTooLong):
+        await client.items([1])
+    assert len(server.to(f"{QUEUE}/items_by_ids")) == 1
+
+
+async def test_a_queue_of_items_with_long_prompts_is_listed(server: RawInvokeAI, client: InvokeClient) -> None:
+    prompts = [{"node_path": "prompt", "field_name": "value", "value": "x" * 20_000}]
+    server.serves("/api/v1/queue/{queue_id}/list", "/api/v1/queue/{queue_id}/list_all")
+    page = {"has_more": False, "items": [item(one, field_values=prompts) for one in range(500)]}
+    server.on(f"{QUEUE}/list", json(page))
+    assert await client.item_ids() == list(range(500))
+
+
+async def test_a_queue_of_whole_items_is_listed(server: RawInvokeAI, client: InvokeClient) -> None:
+    server.serves("/api/v1/queue/{queue_id}/list_all")
+    server.on(f"{QUEUE}/list_all", json([item(one, session={"graph": "x" * 20_000}) for one in range(1000)]))
+    assert await client.item_ids() == list(range(1000))
 
 
 async def test_many_items_are_read_in_pieces(server: RawInvokeAI, client: InvokeClient) -> None:

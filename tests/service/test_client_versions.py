@@ -107,7 +107,7 @@ async def test_the_events_of_a_batch_tell_its_images(server: ScriptedInvokeAI, s
     heard: list[Any] = []
     connected, done = asyncio.Event(), asyncio.Event()
 
-    def hear(name: str, payload: Any) -> None:
+    def hear(name: str, payload: bytes) -> None:
         event = decode(name, payload)
         heard.append(event)
         completed = [seen for seen in heard if isinstance(seen, ItemStatusChanged) and seen.status == "completed"]

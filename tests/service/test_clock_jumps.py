@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from service.correlation import correlate
 from service.database.engine import Database
 from service.demo.images import Image
+from service.steps import item_state as correlate
 from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.correlation_harness import CorrelationHarness, correlation_harness
 from tests.fakes.studio_harness import MODEL, StudioHarness, posts, until_made
@@ -130,7 +130,7 @@ async def test_an_absence_that_the_database_dates_a_day_back_ends_no_item_early(
     await harness.registry.reload(anew=[harness.backend_id])
     await harness.until_connected()
     for _ in range(2):
-        await harness.connection.reconciler.read_everything()
+        await harness.connection.queue_reader.read_everything()
         await harness.connection.gallery.read()
     [item] = await harness.fetch("SELECT status, absent_since FROM queue_items")
     assert (item["status"], item["absent_since"] is not None) == ("pending", True)
@@ -147,13 +147,13 @@ async def test_an_item_that_is_gone_ends_whatever_the_databases_clock_says(
     step, _ = await harness.enqueue_own(batches.blank())
     harness.invokeai.drop_events()
     await harness.invokeai.queue.clear("default", None)
-    await harness.connection.reconciler.read_everything()
+    await harness.connection.queue_reader.read_everything()
     shift = "UPDATE step_batches SET answered_at = answered_at + $1::interval, posted_at = posted_at + $1::interval"
     await harness.fetch(shift, jump)
     await harness.fetch("UPDATE queue_items SET absent_since = absent_since + $1::interval", jump)
     await harness.connection.gallery.read()
     await asyncio.sleep(0.3)
-    await harness.connection.reconciler.read_everything()
+    await harness.connection.queue_reader.read_everything()
     row = await harness.until_step(step, "failed")
     assert row["error_message"] == correlate.NO_LONGER_THERE
 
@@ -173,7 +173,7 @@ async def test_a_post_in_doubt_is_neither_given_up_early_nor_kept_for_ever(
         return sum("/b/" in path for _, path in invokeai.requests)
 
     before = asked()
-    studio.submitter.wake()
+    studio.bus.submission_due()
     await invokeai.until(lambda: asked() > before)
     assert await studio.states(step_id) == ["posted"]
     if jump > timedelta(0):

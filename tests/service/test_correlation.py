@@ -1,4 +1,4 @@
-"""Rules 1–6 and 8 against InvokeAI's traffic, told by a scripted InvokeAI over real sockets."""
+"""Correlation by all its rules against InvokeAI's traffic, told by a scripted InvokeAI over real sockets."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from uuid import UUID
 
 import pytest
 
-from service.backends.identity_choice import is_same
-from service.correlation import correlate, reconcile
-from service.correlation.correlate import NO_LONGER_THERE, RESTARTED
-from service.demo.images import Filter
+from service.backends.identity_choice import confirm_same
+from service.correlation import queue_reader
 from service.invokeai.subscription import SubscriptionState
+from service.steps import item_state as correlate
+from service.steps.item_state import NO_LONGER_THERE, RESTARTED
 from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.correlation_harness import CorrelationHarness
 from tests.fakes.scripted import Hold
@@ -21,8 +21,8 @@ from tests.fakes.scripted import Hold
 def short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Absence is proved, and silence broken, in fractions of a second."""
     monkeypatch.setattr(correlate, "ABSENCE", 0.2)
-    monkeypatch.setattr(reconcile, "ABSENCE", -0.5)
-    monkeypatch.setattr(reconcile, "QUIET", 0.5)
+    monkeypatch.setattr(queue_reader, "ABSENCE", -0.5)
+    monkeypatch.setattr(queue_reader, "QUIET", 0.5)
 
 
 def names(photos: list[Any]) -> list[str]:
@@ -30,7 +30,7 @@ def names(photos: list[Any]) -> list[str]:
 
 
 def saved(invokeai: ScriptedInvokeAI) -> list[str]:
-    return sorted(image.image_name for image in invokeai.images.select(Filter(is_intermediate=False)))
+    return sorted(image.image_name for image in invokeai.images.select(is_intermediate=False))
 
 
 async def test_what_an_item_of_ours_made_is_filed_under_its_step(harness: CorrelationHarness) -> None:
@@ -188,7 +188,7 @@ async def test_a_running_item_killed_before_it_saved_anything_fails_as_restarted
 async def test_a_restart_is_told_as_one_though_the_first_reading_after_it_fails(
     harness: CorrelationHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconcile, "FIRST_WAIT", 0.1)
+    monkeypatch.setattr(queue_reader, "FIRST_WAIT", 0.1)
     hold, step = await running_step(harness)
     await harness.invokeai.kill()
     hold.release()
@@ -208,7 +208,7 @@ async def test_a_restart_that_rest_tells_of_before_the_socket_is_back_is_told_as
     await harness.invokeai.kill()
     hold.release()
     await harness.invokeai.restart()
-    await harness.connection.admit()
+    await harness.connection.identity.admit()
     harness.registry.request_reading(harness.backend_id)
     row = await harness.until_step(step, "failed")
     assert row["error_message"] == RESTARTED
@@ -292,7 +292,7 @@ async def test_a_new_invokeai_database_behind_the_same_url_confuses_no_item(harn
 
     await harness.until(unrecognised)
     async with harness.database.connection() as connection:
-        await is_same(connection, harness.backend_id, harness.connection.row.url)
+        await confirm_same(connection, harness.backend_id, harness.connection.row.url)
     await harness.registry.reload(anew=[harness.backend_id])
     await harness.until_connected()
     second, ids = await harness.enqueue_own(batches.blank())

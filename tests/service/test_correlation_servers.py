@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.correlation import reconcile
+from service.correlation import queue_reader
 from service.database.engine import Database
 from tests.fakes import ScriptedInvokeAI, batches
 from tests.fakes.correlation_harness import CorrelationHarness, correlation_harness
@@ -57,7 +57,7 @@ async def test_with_every_event_lost_older_servers_are_read_to_the_same_end(olde
 async def test_where_a_bulk_cancel_is_not_told_of_pending_items_a_reading_finds_them(
     older: CorrelationHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconcile, "QUIET", 0.3)
+    monkeypatch.setattr(queue_reader, "QUIET", 0.3)
     older.registry.request_reading(older.backend_id)
     hold = older.invokeai.hold("img")
     step, ids = await older.enqueue_own(batches.blank(), items=3)
@@ -79,7 +79,7 @@ async def test_what_other_users_do_is_neither_shown_nor_taken(shared: Correlatio
     for _ in range(2):
         await shared.invokeai.enqueue(batches.batch(batches.blank()), user_id=OTHER.user_id)
     await hold.reached()
-    await shared.connection.reconciler.read_everything()
+    await shared.connection.queue_reader.read_everything()
     assert shared.registry.live_items() == []
     hold.release()
     await shared.invokeai.until_ended(1, 2)

@@ -18,9 +18,9 @@ import asyncpg
 import psutil
 import pytest
 
-from service.database import watch
-from service.database.embedded import Answer, EmbeddedPostgres
-from service.database.watch import RESTARTS, WITHIN_SECONDS, Watch
+from service.database.embedded import watch
+from service.database.embedded.server import Answer, EmbeddedPostgres
+from service.database.embedded.watch import RESTARTS, WITHIN_SECONDS, Watch
 from service.errors import StartupError
 from tests.database.test_embedded import connect, run, servers_of
 from tests.fakes import ScriptedInvokeAI
@@ -288,7 +288,7 @@ async def test_a_server_that_admits_nobody_new_is_started_again(
     data = public_folder / "data"
     async with running(settings_for(data, None)) as darkroom:
         database = darkroom.app.state["database"]
-        sockets = Path(database.engine.url.query["host"])
+        sockets = Path(database.url.query["host"])
         (before,) = servers_of(data / "postgres")
         async with database.connection():
             if how == "it is shutting down":

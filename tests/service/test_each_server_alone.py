@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from service.database.engine import Database
-from service.studio import models as model_cache
+from service.models import cache as model_cache
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.feed_client import subscribe_to_feed, until_backend
 from tests.fakes.rows import add_backend
@@ -61,7 +61,7 @@ async def test_a_server_that_hangs_keeps_no_other_waiting_for_its_models(
     await hanging.wait()
     for _ in range(2):
         await forgotten(studio)
-        studio.models.changed(studio.backend_id)
+        studio.bus.models_changed(studio.backend_id)
         await eventually(lambda: models_of(studio, studio.backend_id), seconds=30)
     assert await models_of(studio, backend_id) == set()
     gate.set()
@@ -71,7 +71,7 @@ async def test_a_server_that_hangs_keeps_no_other_waiting_for_its_models(
 async def test_a_client_that_waits_is_told_which_server_hangs(
     studio: StudioHarness, other: ScriptedInvokeAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_cache, "PATIENCE", 0.5)
+    monkeypatch.setattr(model_cache, "REFRESH_TIMEOUT", 0.5)
     gate = asyncio.Event()
     hanging = other.on(MODELS, answers.after(gate), times=None)
     backend_id = await added(studio, other)
@@ -97,7 +97,6 @@ async def test_a_model_that_cannot_be_stored_is_left_out_alone(studio: StudioHar
 async def test_a_version_that_cannot_be_stored_stops_nobodys_state(
     studio: StudioHarness, other: ScriptedInvokeAI, invokeai: ScriptedInvokeAI
 ) -> None:
-    studio.supervisor.start("backend states", studio.registry.run)
     browser = subscribe_to_feed(studio.hub)
     other.on("/app/version$", answers.body(msgspec.json.encode({"version": "6.14.2\0"})), times=None)
     backend_id = await added(studio, other)
@@ -109,7 +108,6 @@ async def test_a_version_that_cannot_be_stored_stops_nobodys_state(
 async def test_a_server_that_hangs_keeps_no_others_card_from_being_counted(
     studio: StudioHarness, other: ScriptedInvokeAI, invokeai: ScriptedInvokeAI
 ) -> None:
-    studio.supervisor.start("backend states", studio.registry.run)
     browser, gate = subscribe_to_feed(studio.hub), asyncio.Event()
     backend_id = await added(studio, other)
     await until_backend(browser, backend_id, state="connected")

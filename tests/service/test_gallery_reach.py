@@ -1,4 +1,4 @@
-"""How often the gallery is read, and how far back (rule 6)."""
+"""How often the gallery is read, and how far back (gallery reading)."""
 
 from __future__ import annotations
 

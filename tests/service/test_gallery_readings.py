@@ -1,4 +1,4 @@
-"""The gallery reading (rule 6): what it takes, how far back it goes, and what may happen while it runs."""
+"""The gallery reading: what it takes, how far back it goes, and what may happen while it runs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from service.backends import queries
 from service.backends.schemas import BackendPatch
 from service.correlation import gallery
 from service.database.engine import Database
-from service.demo.http import Handler
-from service.demo.images import Filter, Image
+from service.demo.answers import Handler
+from service.demo.images import Image
 from service.errors import InvokeError
 from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.correlation_harness import CorrelationHarness, correlation_harness
 
 
 def saved(invokeai: ScriptedInvokeAI) -> list[str]:
-    return sorted(image.image_name for image in invokeai.images.select(Filter(is_intermediate=False)))
+    return sorted(image.image_name for image in invokeai.images.select(is_intermediate=False))
 
 
 async def watermark(harness: CorrelationHarness) -> datetime:
@@ -218,7 +218,7 @@ async def take_everybodys(harness: CorrelationHarness) -> None:
 
 
 async def add_two_of_others(harness: CorrelationHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While only ours are taken; the younger hides the older from whoever begins at it."""
+    """While only ours are taken: the younger hides the older from a pass that begins at it."""
     monkeypatch.setattr(gallery, "OVERLAP", timedelta(0))
     await harness.patch(mirror="own")
     async with harness.database.connection() as connection:
@@ -241,16 +241,16 @@ async def test_a_reading_begun_for_ours_alone_hides_none_when_everybodys_come_to
     harness: CorrelationHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await add_two_of_others(harness, monkeypatch)
-    reading = harness.connection.gallery
-    move = reading._move
+    marks = harness.connection.recorder.marks
+    move = marks.move
 
     async def move_late(*values: Any) -> None:
-        monkeypatch.setattr(reading, "_move", move)
+        monkeypatch.setattr(marks, "move", move)
         await take_everybodys(harness)
         await move(*values)
 
-    monkeypatch.setattr(reading, "_move", move_late)
-    assert await reading.read() == 0
+    monkeypatch.setattr(marks, "move", move_late)
+    assert await harness.connection.gallery.read() == 0
     await harness.registry.reload()
     await harness.until_photos(2)
 

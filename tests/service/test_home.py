@@ -1,4 +1,4 @@
-"""A server is said to be home only when nothing can have been made there that was not looked for (rule 19)."""
+"""A server is said to be home only when nothing can have been made there that was not looked for (ledger and home)."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import asyncio
 
 import pytest
 
-from service.backends import last_look
-from service.live.messages import BackendLedger
+from service.backends import final_reading
+from service.bus.live_state import BackendLedger
 from tests.fakes import answers, batches
 from tests.fakes.correlation_harness import CorrelationHarness
 
 
 @pytest.fixture(autouse=True)
 def looks_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(last_look, "TICK", 0.02)
-    monkeypatch.setattr(last_look, "QUIET", 0.1)
-    monkeypatch.setattr(last_look, "FIRST_WAIT", 0.5)
+    monkeypatch.setattr(final_reading, "TICK", 0.02)
+    monkeypatch.setattr(final_reading, "QUIET", 0.1)
+    monkeypatch.setattr(final_reading, "FIRST_WAIT", 0.5)
 
 
 async def ledger_of(harness: CorrelationHarness) -> BackendLedger:
@@ -35,7 +35,7 @@ async def until_read(harness: CorrelationHarness) -> None:
     """Everything was read after the last sign of work."""
 
     async def read() -> bool:
-        looked = harness.connection.looked
+        looked = harness.connection.read_state
         readings = looked.queue_read_from, looked.gallery_read_from
         return all(began is not None and began > looked.worked_at for began in readings)
 
@@ -106,16 +106,16 @@ async def test_an_event_takes_it_back_until_everything_was_read_again(harness: C
 
 async def test_a_load_of_a_model_is_no_work(harness: CorrelationHarness) -> None:
     await until_home(harness)
-    before = harness.connection.looked.worked_at
+    before = harness.connection.read_state.worked_at
     await harness.invokeai.emit("model_load_started", {"queue_id": "default", "config": {}})
     await harness.invokeai.emit("model_install_complete", {"id": 1, "key": "x", "source": {}})
     await harness.until(lambda: heard(harness))
-    assert harness.connection.looked.worked_at == before
+    assert harness.connection.read_state.worked_at == before
     assert await is_home(harness)
 
 
 async def heard(harness: CorrelationHarness) -> bool:
-    return harness.connection.last_event_at is not None
+    return harness.connection.subscription.last_event_at is not None
 
 
 async def test_a_gallery_that_cannot_be_read_is_not_home(harness: CorrelationHarness) -> None:
@@ -125,7 +125,7 @@ async def test_a_gallery_that_cannot_be_read_is_not_home(harness: CorrelationHar
     await harness.invokeai.until_ended(item_id)
 
     async def queue_was_read() -> bool:
-        looked = harness.connection.looked
+        looked = harness.connection.read_state
         return looked.queue_read_from is not None and looked.queue_read_from > looked.worked_at
 
     await harness.until(queue_was_read)
@@ -170,10 +170,10 @@ async def test_one_that_is_begun_anew_is_not_home_until_it_was_read(harness: Cor
     await until_home(harness)
 
 
-async def test_that_it_is_home_is_told(harness: CorrelationHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_that_it_is_home_is_told(harness: CorrelationHarness) -> None:
     await until_home(harness)
     told = asyncio.Event()
-    monkeypatch.setattr(harness.registry._announcer, "ledger_changed", lambda _=None: told.set())
+    harness.bus.ledger_changed.listen(told.set)
     await harness.invokeai.drop_sockets()
     async with asyncio.timeout(10):
         await told.wait()

@@ -1,4 +1,5 @@
-"""An image that was given up and is named again waits to be fetched again (rules 9 and 19); a purged one never."""
+"""An image that was given up and is named again waits to be fetched again (retrieval in the table, recognised servers
+only); a purged one never."""
 
 from __future__ import annotations
 
@@ -41,12 +42,12 @@ WAITS = ("pending", 0, True, None)
 
 
 async def test_by_the_gallery(harness: CorrelationHarness) -> None:
-    recorded: list[UUID] = []
-    harness.registry.photos_recorded.listen(recorded.append)
+    woken: list[bool] = []
+    harness.bus.retrieval_due.listen(lambda: woken.append(True))
     photo = await lose(harness, harness.invokeai.add_canvas_save().image_name)
     assert await harness.connection.gallery.read() == 0
     assert await retrieval_of(harness, photo) == WAITS
-    assert recorded == [harness.backend_id], "retrieval is woken"
+    assert woken == [True], "retrieval is woken"
 
 
 async def test_by_an_event_and_the_reading_that_follows(harness: CorrelationHarness) -> None:
@@ -60,7 +61,7 @@ async def test_by_an_event_and_the_reading_that_follows(harness: CorrelationHarn
         await connection.execute(
             "UPDATE photos SET retrieval_status = 'gone', next_retrieval_attempt = NULL, missing_since = now()"
         )
-    harness.connection.sight(photo["invoke_id"])
+    harness.connection.lookups.add(photo["invoke_id"])
 
     async def waits() -> bool:
         return await retrieval_of(harness, photo["id"]) == WAITS
@@ -100,6 +101,6 @@ async def test_what_is_purged_or_was_not_given_up_stays_as_it_is(
     photo = await lose(harness, harness.invokeai.add_canvas_save().image_name, **values)
     before = await retrieval_of(harness, photo)
     await harness.connection.gallery.read()
-    harness.connection.sight((await harness.fetch("SELECT invoke_id FROM photos"))[0]["invoke_id"])
+    harness.connection.lookups.add((await harness.fetch("SELECT invoke_id FROM photos"))[0]["invoke_id"])
     await harness.connection.gallery.read()
     assert await retrieval_of(harness, photo) == before

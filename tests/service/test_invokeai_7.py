@@ -10,7 +10,6 @@ import aiohttp
 import pytest
 
 from service.database.engine import Database
-from service.demo.images import Filter
 from tests.fakes import ScriptedInvokeAI, batches
 from tests.fakes.correlation_harness import CorrelationHarness, correlation_harness
 from tests.fakes.studio_harness import MODEL, studio_harness, until_made
@@ -46,7 +45,7 @@ async def copied(harness: CorrelationHarness, *names: str) -> None:
 async def test_layers_of_the_canvas_are_not_mirrored_whoever_names_them(harness: CorrelationHarness) -> None:
     layer = harness.invokeai.add_layer()
     saved = harness.invokeai.add_canvas_save()
-    harness.connection.sight(layer.image_name)
+    harness.connection.lookups.add(layer.image_name)
     assert await harness.connection.gallery.read() == 1
     await harness.enqueue_foreign(batches.echo(layer.image_name))
     await harness.enqueue_foreign(batches.blank())
@@ -62,7 +61,7 @@ async def test_a_copy_of_our_picture_is_no_alternative_and_no_second_photo(harne
     await harness.until_step(step, "completed")
     [photo] = await harness.until_photos(1)
     await copied(harness, photo["invoke_id"])
-    assert len(harness.invokeai.images.select(Filter(is_intermediate=False))) == 2
+    assert len(harness.invokeai.images.select(is_intermediate=False)) == 2
     assert await harness.connection.gallery.read() == 0
     await harness.until_photos(1)
 
@@ -89,7 +88,7 @@ async def test_pictures_deleted_in_invokeai_before_they_were_seen_are_told_as_de
     harness.invokeai.drop_events()
     step, item_ids = await harness.enqueue_own(batches.blank(), items=2)
     await harness.invokeai.until_ended(*item_ids)
-    newest, _ = harness.invokeai.images.select(Filter(is_intermediate=False))
+    newest, _ = harness.invokeai.images.select(is_intermediate=False)
     harness.invokeai.images.remove([newest.image_name])
     _, items = await posted(harness.invokeai, f"{QUEUE}/items_by_ids", {"item_ids": item_ids})
     assert sorted(len(item["session"]["results"]) for item in items) == [0, 1], "results of deleted images are left out"

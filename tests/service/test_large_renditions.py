@@ -12,9 +12,10 @@ from uuid import UUID
 import pytest
 
 from service.database.engine import Database
-from service.demo.images import Image, Source
-from service.library.arrivals import Arrivals
+from service.demo.images import Image
+from service.library.early_renditions import EarlyRenditions
 from service.media.layout import large_path, thumbnail_path
+from service.photos import derive
 from tests.fakes import answers
 from tests.fakes.passing import passing
 from tests.fakes.pictures import png_of
@@ -29,7 +30,7 @@ async def harness(database: Database, tmp_path: Path) -> AsyncIterator[Retrieval
 
 def add_image(harness: RetrievalHarness, width: int = 500, height: int = 400, *, shade: int = 128) -> Image:
     content = png_of(width, height, shade=shade)
-    return harness.server.images.add(content, content, Source())
+    return harness.server.images.add(content, content)
 
 
 async def bring_home(harness: RetrievalHarness, count: int, *size: int) -> list[UUID]:
@@ -62,9 +63,8 @@ async def test_what_has_come_home_has_its_size_and_waits_for_its_large_rendition
 async def test_arrivals_get_theirs_once_nothing_is_fetched_the_newest_first(harness: RetrievalHarness) -> None:
     gate = asyncio.Event()
     async with passing(harness, quiet_seconds=3600) as made:
-        arrivals = Arrivals(made.renditions, busy=lambda: harness.retrieval.in_flight > 0)
-        harness.retrieval.came_home.listen(arrivals.add)
-        running = asyncio.create_task(arrivals.run())
+        early = EarlyRenditions(made.renditions, harness.announced, harness.under_way)
+        running = asyncio.create_task(early.run())
         slow = add_image(harness, shade=200)
         harness.server.on(f"{slow.image_name}/full", answers.after(gate))
         held = await harness.photo(slow)
@@ -107,7 +107,7 @@ async def test_where_none_are_kept_the_pass_removes_them_and_makes_them_again_wh
         for photo in photos:
             await harness.until(photo, lambda row: row["large_bytes"] is not None)
         files = [await large_file(harness, photo) for photo in photos]
-        made.keeps_large = False
+        made.settings.large_renditions = False
         for photo in photos:
             await harness.until(photo, lambda row: row["large_bytes"] is None)
         async with asyncio.timeout(10):
@@ -115,7 +115,7 @@ async def test_where_none_are_kept_the_pass_removes_them_and_makes_them_again_wh
                 await asyncio.sleep(0.02)
         for photo in photos:
             assert harness.storage.path((await harness.row(photo))["local_thumbnail_path"]).exists()
-        made.keeps_large = True
+        made.settings.large_renditions = True
         for photo in photos:
             await harness.until(photo, lambda row: row["large_bytes"] is not None)
         assert all(file.exists() for file in files)
@@ -129,7 +129,9 @@ async def test_the_line_that_the_first_release_made_of_a_strip_is_made_again(har
     async with passing(harness, patrol_days=30):
         row = await harness.until(strip, lambda row: row["thumbnail_width"] is not None)
         assert (row["thumbnail_width"], row["thumbnail_height"], row["rendition_version"]) == (360, 75, 1)
-        row = await harness.until(plain, lambda row: row["derived"] == 2 and row["large_bytes"] is not None)
+        row = await harness.until(
+            plain, lambda row: row["derived"] == derive.VERSION and row["large_bytes"] is not None
+        )
     assert row["thumbnail_width"] is None, "what the first release made stays valid"
     after = harness.storage.path(row["local_thumbnail_path"]).stat().st_mtime_ns
     assert after == before

@@ -9,11 +9,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from service.backends import looks, routes
+from service.backends import change_poller, routes
+from service.backends.resources import resource
 from service.database.engine import Database
-from service.demo.images import Filter
+from service.media.identity import photo_id
 from tests.fakes import ScriptedInvokeAI, batches
 from tests.fakes.correlation_harness import CorrelationHarness, correlation_harness
+from tests.fakes.pod_orders import PodOrders
 from tests.fakes.served import served
 
 TICK = 0.05
@@ -21,8 +23,8 @@ TICK = 0.05
 
 @pytest.fixture(autouse=True)
 def haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looks, "SHORTEST", TICK)
-    monkeypatch.setattr(looks, "SHARE", 1.0)
+    monkeypatch.setattr(change_poller, "SHORTEST", TICK)
+    monkeypatch.setattr(change_poller, "SHARE", 1.0)
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ async def harness(database: Database, invokeai: ScriptedInvokeAI) -> AsyncIterat
 async def a_look(harness: CorrelationHarness) -> None:
     """One that begins now, to its end."""
     asked = sum("/api/v1/images/?limit=10" in path for _, path in harness.invokeai.requests)
-    harness.connection.looks.request()
+    harness.connection.poller.request()
     await harness.invokeai.until(
         lambda: sum("/api/v1/images/?limit=10" in path for _, path in harness.invokeai.requests) > asked
     )
@@ -89,7 +91,7 @@ async def test_what_events_told_of_leads_to_no_reading(
 ) -> None:
     harness.hub.subscribe()
     await a_look(harness)
-    monkeypatch.setattr(looks, "SHORTEST", 3600)
+    monkeypatch.setattr(change_poller, "SHORTEST", 3600)
     await a_look(harness)
     read = pages_read(harness)
     await harness.enqueue_foreign(batches.blank())
@@ -109,7 +111,8 @@ async def test_a_complete_look_is_taken_when_asked(harness: CorrelationHarness) 
 
 async def test_the_owner_asks_for_a_look(harness: CorrelationHarness) -> None:
     harness.invokeai.add_canvas_save()
-    async with served(routes.routes, database=harness.database, registry=harness.registry, announcer=None) as client:
+    around = {"bus": None, "pods": PodOrders(), "sessions": None}
+    async with served(routes.routes, database=harness.database, registry=harness.registry, **around) as client:
 
         async def look(backend_id: UUID) -> int:
             async with client.post(f"/api/v1/backends/{backend_id}/look") as response:
@@ -131,12 +134,13 @@ async def test_older_images_are_counted_and_left_there(harness: CorrelationHarne
     await harness.until_photos(1)
     await until_older(harness, 31)
     async with harness.database.connection() as connection:
+        long_ago = datetime.now(UTC) - timedelta(days=400)
         await connection.execute(
-            "UPDATE photos SET invoke_id = $1, created_at = now() - interval '400 days'", older.image_name
+            "UPDATE photos SET id = $1, invoke_id = $2, created_at = $3", photo_id(long_ago), older.image_name, long_ago
         )
     harness.connection.look()
     await until_older(harness, 30)
-    everything = harness.invokeai.images.select(Filter())
+    everything = harness.invokeai.images.select()
     harness.invokeai.images.remove([image.image_name for image in everything])
     harness.connection.look()
     await until_older(harness, 0)
@@ -144,6 +148,6 @@ async def test_older_images_are_counted_and_left_there(harness: CorrelationHarne
 
 async def until_older(harness: CorrelationHarness, count: int) -> None:
     async def counted() -> bool:
-        return (await harness.registry.resource(harness.backend_id)).older_images == count
+        return (await resource(harness.database, harness.registry, harness.backend_id)).older_images == count
 
     await harness.until(counted)

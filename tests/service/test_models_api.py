@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from service.library.thumbnails import Thumbnails
-from service.studio.model_routes import routes
+from service.models.routes import routes
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.hub_messages import next_message
 from tests.fakes.rows import add_photo
@@ -21,7 +21,9 @@ LORA = "Demo Mist XL"
 
 @pytest.fixture
 async def api(studio: StudioHarness) -> AsyncIterator[aiohttp.ClientSession]:
-    async with served(routes, database=studio.database, model_cache=studio.models, thumbnails=Thumbnails()) as client:
+    async with served(
+        routes, database=studio.database, model_cache=studio.models, thumbnails=Thumbnails(studio.bus)
+    ) as client:
         yield client
 
 

@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
-from service import data_folder
-from service.database.embedded import EmbeddedPostgres
+from service.database.embedded.server import EmbeddedPostgres
 from service.errors import StartupError
+from service.media import regular
 from service.media.layout import PHOTOS
 from service.media.storage import MARKER
+from service.startup import data_folder
 from tests.database.test_embedded import run
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import running, settings_for
@@ -50,6 +51,7 @@ def share(public_folder: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.
     monkeypatch.setattr(os, "fsync", sync_fails_for(stat.S_ISDIR, request.param))
     monkeypatch.setattr(os, "link", fails(errno.EOPNOTSUPP))
     monkeypatch.setattr(os, "chmod", fails(errno.EPERM))
+    monkeypatch.setattr(os, "fchmod", fails(errno.EPERM))
     monkeypatch.setattr(Path, "chmod", fails(errno.EPERM))
 
 
@@ -67,8 +69,8 @@ async def test_a_share_without_folder_syncs_modes_and_links_takes_pictures(
                 async with darkroom.http.get("/api/v1/photos?status=completed") as response:
                     if (await response.json())["items"]:
                         break
-                for backend in await registry.resources():
-                    registry.request_gallery_reading(backend.id)
+                for backend_id in registry.reachable():
+                    registry.request_gallery_reading(backend_id)
                 await asyncio.sleep(0.1)
         assert list((tmp_path / "data" / PHOTOS).rglob("*.png"))
 
@@ -89,7 +91,7 @@ async def test_the_embedded_database_starts_where_modes_cannot_be_changed(public
         (os, "fsync", sync_fails_for(stat.S_ISDIR, errno.EIO)),
         (Path, "replace", fails(errno.EPERM)),
         (Path, "unlink", fails(errno.EACCES)),
-        (Path, "read_text", fails(errno.EIO)),
+        (regular, "read_start", fails(errno.EIO)),
     ],
     ids=["files cannot be synced", "a folder's sync breaks", "no renaming", "no removing", "the marker is unreadable"],
 )
@@ -144,6 +146,6 @@ def test_a_marker_that_cannot_be_read_is_told_before_anything_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / MARKER).write_text("x")
-    monkeypatch.setattr(Path, "read_text", fails(errno.EACCES))
+    monkeypatch.setattr(regular, "read_start", fails(errno.EACCES))
     with pytest.raises(StartupError, match="Permission denied"):
         data_folder.is_library(tmp_path)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from service import VERSION
+from service.config.runtime_settings import RuntimeSettings, Values, described
+from service.config.settings import ROOT, Settings
 from service.media.storage import MARKER
-from service.runtime_settings import RuntimeSettings, Values, described
-from service.settings import ROOT, Settings
-from service.web import WebUI, routes
+from service.web.page import WebUI, routes
 from tests.fakes.darkroom import Darkroom, running, settings_for
 from tests.fakes.served import served
 
@@ -54,6 +54,8 @@ async def test_a_lost_database_shows_in_readiness(
     def refuse() -> None:
         raise ConnectionRefusedError("no database")
 
+    async with darkroom.http.get("/health/ready") as response:  # the look of the start, which others share, is over
+        assert response.status == 200
     monkeypatch.setattr(darkroom.app.state["database"], "connection", refuse)
     async with darkroom.http.get("/health/ready") as response:
         assert (response.status, (await response.json())["database"]) == (503, "failing")
@@ -81,6 +83,7 @@ async def test_settings_change_at_once_and_outlive_a_restart(tmp_path: Path, dat
                 "large_renditions": True,
                 "trash_days": 30,
                 "patrol_days": 30,
+                "idle_check_seconds": 300,
             }
         async with darkroom.http.patch("/api/v1/settings", json={"trash_days": 0}) as response:
             assert (await response.json())["trash_days"] == 0
@@ -93,6 +96,7 @@ async def test_settings_change_at_once_and_outlive_a_restart(tmp_path: Path, dat
             "large_renditions": True,
             "trash_days": 0,
             "patrol_days": 30,
+            "idle_check_seconds": 300,
         }
 
 
@@ -115,13 +119,14 @@ async def test_each_setting_is_described_with_its_value_default_and_bounds(darkr
     }
     bounds = {name: (one["type"], one["minimum"], one["maximum"], one["default"]) for name, one in described.items()}
     assert bounds["patrol_days"] == ("number", 0.0005, 36_500, 30)
+    assert bounds["idle_check_seconds"] == ("number", 5, 86_400, 300)
     assert bounds["large_renditions"] == ("boolean", None, None, True)
 
 
 async def test_the_bounds_that_are_told_are_those_that_hold(darkroom: Darkroom) -> None:
     async with darkroom.http.get("/api/v1/settings/described") as response:
         numbers = [one for one in (await response.json())["settings"] if one["type"] != "boolean"]
-    assert len(numbers) == 4
+    assert len(numbers) == 5
     for setting in numbers:
         least, most = setting["minimum"], setting["maximum"]
         beyond = (least - 1, most + 1) if setting["type"] == "integer" else (least / 2, most + 0.5)
@@ -133,7 +138,7 @@ async def test_the_bounds_that_are_told_are_those_that_hold(darkroom: Darkroom) 
 
 def test_every_setting_of_the_documentation_is_described() -> None:
     page = (ROOT / "docs" / "settings.md").read_text()
-    rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]+)", page, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `(DARKROOM_\w+|[a-z_]+)` \| `?([^|`]+)", page, re.MULTILINE))
     settings = described(Values())
     assert {setting.name for setting in settings} == {name for name in rows if not name.startswith("DARKROOM_")}
     for setting in settings:
@@ -200,6 +205,7 @@ async def test_a_stored_setting_out_of_bounds_gives_way_to_the_default(tmp_path:
             "large_renditions": True,
             "trash_days": 30,
             "patrol_days": 30,
+            "idle_check_seconds": 300,
         }
 
 

@@ -1,4 +1,5 @@
-"""An address that used up its attempts gets 429 whatever it sends, by login and as a bearer, whoever signed in."""
+"""An address that used up its attempts gets 429 for any password, by login and as a bearer, even after others signed
+in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The background pass finds what is lost, brings it back, and derives what an earlier release did not (rule 20)."""
+"""The background pass finds what is lost, brings it back, and derives what an earlier release did not (one background
+pass)."""
 
 from __future__ import annotations
 
@@ -15,16 +16,17 @@ from uuid import UUID
 import pytest
 
 from service.database.engine import Database
-from service.demo.images import Source
 from service.demo.png import chunk
+from service.library import photo_pass
 from service.media.layout import PHOTOS
 from service.media.storage import MARKER
-from service.retrieval import derive
+from service.photos import derive
 from tests.fakes import answers
 from tests.fakes.batches import batch, edge, text_to_image
 from tests.fakes.passing import A_SECOND, add_image, bring_home, passing, until_home
 from tests.fakes.pictures import png_of
 from tests.fakes.retrieval_harness import RetrievalHarness, retrieval_harness
+from tests.fakes.rows import insert
 from tests.service import photo_pass_process
 
 SCRIPT = Path(photo_pass_process.__file__)
@@ -94,7 +96,7 @@ async def test_with_the_server_away_lost_photos_wait_and_come_when_it_is_back(ha
             row = await harness.until_status(photo, "pending")
             assert row["retrieval_error"] == "its file is missing from the data folder"
         assert made.photo_pass.report().missing + made.photo_pass.report().damaged <= 5
-        assert harness.announced.ledgers[None] >= 5
+        assert harness.announced.ledgers >= 5
         harness.reachable.append(harness.backend_id)
         harness.retrieval.wake()
         await until_home(harness, photos)
@@ -292,11 +294,35 @@ async def test_a_photo_of_which_nothing_new_is_derived_is_not_announced(harness:
     assert harness.announced.messages == []
 
 
+async def test_names_that_were_not_linked_when_they_were_recorded_are_linked(
+    harness: RetrievalHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an earlier release left them, and where very many photos were made from one that came late."""
+    monkeypatch.setattr(photo_pass, "NAMES_AT_ONCE", 4)
+    await harness.photo("other.png")
+    first = await harness.photo("first.png")
+    photos = [await harness.photo(f"{n}.png") for n in range(10)]
+    async with harness.database.connection() as connection:
+        for photo in photos:
+            for name, role in (("first.png", "control"), ("first.png", "mask"), ("never.png", "image")):
+                await insert(connection, "photo_sources", photo_id=photo, image_name=name, role=role)
+    linked = [("first.png", "control", first), ("first.png", "mask", first), ("never.png", "image", None)]
+    for _ in range(2):
+        harness.announced.messages.clear()
+        async with passing(harness, patrol_days=30), asyncio.timeout(20):
+            for photo in photos:
+                while sorted(await sources(harness, photo)) != linked:
+                    await asyncio.sleep(0.02)
+        assert {what for what, _ in harness.announced.messages} == {"updated"}
+        async with harness.database.connection() as connection:
+            await connection.execute("UPDATE photo_sources SET source_photo_id = NULL")
+
+
 async def test_width_and_height_are_as_the_picture_is_shown(harness: RetrievalHarness) -> None:
     turned = struct.pack("<4sIHHHIHH", b"II*\0", 8, 1, 0x0112, 3, 1, 6, 0)
     content = png_of(32, 16)
     content = content[:33] + chunk(b"eXIf", turned) + content[33:]
-    photo = await harness.photo(harness.server.images.add(content, content, Source()))
+    photo = await harness.photo(harness.server.images.add(content, content))
     harness.start()
     row = await harness.until_status(photo, "completed")
     assert (row["width"], row["height"]) == (16, 32)

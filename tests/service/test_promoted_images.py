@@ -1,4 +1,5 @@
-"""The net below the watermark (rule 6): what becomes final later keeps its old time, and no event tells of it."""
+"""The net below the watermark (gallery reading): what becomes final later keeps its old time, and no event
+tells of it."""
 
 from __future__ import annotations
 
@@ -8,10 +9,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from service.correlation import gallery, promoted
 from service.database.engine import Database
-from service.demo.images import Filter, Image
+from service.demo.answers import Handler
+from service.demo.images import Image
 from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.correlation_harness import CorrelationHarness, correlation_harness
 
@@ -70,7 +73,7 @@ async def look_now(harness: CorrelationHarness) -> None:
 
 def old_candidate(harness: CorrelationHarness, *, hours: float = 1.0) -> Image:
     return harness.invokeai.add_image(
-        is_intermediate=True, category="other", session_id="canvas",
+        is_intermediate=True, image_category="other", session_id="canvas",
         created_at=harness.invokeai.now() - timedelta(hours=hours),
     )  # fmt: skip
 
@@ -100,7 +103,7 @@ async def test_one_that_no_event_named_is_found_because_the_gallery_grew_by_more
 
 async def test_look_now_finds_it_though_the_total_tells_nothing(harness: CorrelationHarness) -> None:
     candidate = old_candidate(harness)
-    gone = harness.invokeai.add_image(category="user", created_at=harness.invokeai.now() - timedelta(hours=2))
+    gone = harness.invokeai.add_image(image_category="user", created_at=harness.invokeai.now() - timedelta(hours=2))
     await harness.connection.gallery.read()
     harness.invokeai.promote(candidate)
     harness.invokeai.images.remove([gone.image_name])
@@ -236,6 +239,29 @@ async def test_before_6_0_there_are_no_names_to_walk_through_and_readings_go_on(
             harness.connection.gallery.request(thoroughly=True)
             [photo] = await harness.until_photos(1)
             assert photo["invoke_id"] == saved.image_name
-            assert server.images.select(Filter(is_intermediate=True)) == []
+            assert server.images.select(is_intermediate=True) == []
     finally:
         await server.stop()
+
+
+async def test_an_image_that_comes_between_two_pages_makes_no_gallery_without_an_end(
+    harness: CorrelationHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It pushes the last one of a full page onto the next, which then has nothing else."""
+    monkeypatch.setattr(gallery, "PAGE", 2)
+
+    came: list[Image] = []
+
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.query["offset"] == "2" and not came:
+            came.append(harness.invokeai.add_canvas_save())
+        return await handler(request)
+
+    await harness.connection.gallery.read()
+    for _ in range(2):
+        harness.invokeai.add_canvas_save()
+    harness.invokeai.on("/api/v1/images/$", answer, method="GET", times=None)
+    await harness.connection.gallery.read()
+    assert came
+    await harness.connection.gallery.read()
+    await harness.until_photos(3)

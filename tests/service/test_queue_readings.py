@@ -1,4 +1,5 @@
-"""Readings of the queue (rules 1, 8): what they find, what they must not conclude, and when they come."""
+"""Readings of the queue (events are hints, derived step status): what they find, what they must not conclude, and when
+they come."""
 
 from __future__ import annotations
 
@@ -6,9 +7,11 @@ import asyncio
 
 import pytest
 
-from service.correlation import correlate, queue_reading, reconcile
-from service.correlation.entries import Entry, ItemReading
+from service.correlation import exchange, queue_reader
+from service.correlation.exchange import Entry
 from service.errors import InvokeError
+from service.steps import item_state as correlate
+from service.steps.item_state import Reading
 from tests.fakes import answers, batches
 from tests.fakes.correlation_harness import CorrelationHarness
 from tests.fakes.rows import add_item
@@ -36,7 +39,7 @@ async def clear(harness: CorrelationHarness) -> None:
 async def test_what_others_enqueue_is_shown_and_counted_while_it_waits(
     harness: CorrelationHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconcile, "SOON", 0.1)
+    monkeypatch.setattr(exchange, "SOON", 0.1)
     await pause(harness)
     for _ in range(3):
         await harness.enqueue_foreign(batches.blank())
@@ -65,7 +68,7 @@ async def test_other_peoples_items_that_ended_unheard_leave_as_what_they_came_to
     harness.invokeai.drop_events()
     hold.release()
     await harness.invokeai.until_ended(item_id)
-    await harness.connection.reconciler.read_everything()
+    await harness.connection.queue_reader.read_everything()
     assert shown(harness) == []
     tracked = harness.connection.tracking.get(harness.invokeai.queue.items[item_id].batch_id, item_id)
     assert tracked is not None
@@ -75,12 +78,12 @@ async def test_other_peoples_items_that_ended_unheard_leave_as_what_they_came_to
 async def test_what_is_shown_of_others_stays_however_much_is_queued_behind_it(
     harness: CorrelationHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue_reading, "RECENT", 2)
+    monkeypatch.setattr(queue_reader, "RECENT", 2)
     hold = harness.invokeai.hold("img")
     await harness.enqueue_foreign(batches.blank(), runs=5)
     await hold.reached()
     await until_shown(harness, (1, "in_progress"))
-    await harness.connection.reconciler.read_everything()
+    await harness.connection.queue_reader.read_everything()
     assert shown(harness) == [(1, "in_progress"), (4, "pending"), (5, "pending")]
     hold.release()
 
@@ -94,7 +97,7 @@ async def test_an_item_the_queue_still_lists_is_not_absent_though_it_cannot_be_r
     await hold.reached()
     await until_shown(harness, (item_id, "in_progress"))
     harness.invokeai.on("/items_by_ids$", answers.body(b"[]"), times=None)
-    await harness.connection.reconciler.read_everything()
+    await harness.connection.queue_reader.read_everything()
     [row] = await harness.fetch("SELECT absent_since FROM queue_items WHERE step_id = $1", step)
     assert row["absent_since"] is None
     hold.release()
@@ -104,13 +107,13 @@ async def test_a_reading_that_fails_half_way_proves_no_absence(harness: Correlat
     step, batch_id = await harness.step((1,))
     async with harness.database.connection() as connection:
         await add_item(connection, batch_id, step, 77, ordinal=0)
-    before = harness.connection.reconciler.read_from
+    before = harness.connection.queue_reader.read_from
     harness.invokeai.on("/item_ids$", answers.status(500), times=None)
     with pytest.raises(InvokeError):
-        await harness.connection.reconciler.read_everything()
+        await harness.connection.queue_reader.read_everything()
     [row] = await harness.fetch("SELECT absent_since FROM queue_items WHERE step_id = $1", step)
     assert row["absent_since"] is None
-    assert harness.connection.reconciler.read_from == before
+    assert harness.connection.queue_reader.read_from == before
 
 
 async def test_an_id_that_a_new_database_gave_away_again_is_found_for_its_new_batch(
@@ -138,7 +141,7 @@ async def test_a_batch_cleared_before_anything_of_it_was_read_does_not_stay_proc
     harness: CorrelationHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(correlate, "ABSENCE", 0.2)
-    monkeypatch.setattr(reconcile, "ABSENCE", -0.7)
+    monkeypatch.setattr(queue_reader, "ABSENCE", -0.7)
     step, batch_id = await harness.step((1, 2))
     async with harness.database.connection() as connection:
         for item_id in (101, 102):  # as the answer of the POST named them
@@ -151,25 +154,25 @@ async def test_a_batch_cleared_before_anything_of_it_was_read_does_not_stay_proc
 async def test_a_reading_waits_for_nothing_once_the_server_is_back(
     harness: CorrelationHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconcile, "FIRST_WAIT", 3600)
+    monkeypatch.setattr(queue_reader, "FIRST_WAIT", 3600)
     await harness.invokeai.refuse()
     failed = asyncio.Event()
-    happened, back = reconcile.happened, harness.connection.reconciler._back
+    wait_for_event, back = queue_reader.wait_for_event, harness.connection.requests.back
 
     async def waiting(event: asyncio.Event, within: float | None) -> bool:
         if event is back:
             failed.set()
-        return await happened(event, within)
+        return await wait_for_event(event, within)
 
-    monkeypatch.setattr(reconcile, "happened", waiting)
-    before = harness.connection.reconciler.read_from
+    monkeypatch.setattr(queue_reader, "wait_for_event", waiting)
+    before = harness.connection.queue_reader.read_from
     harness.registry.request_reading(harness.backend_id)
     async with asyncio.timeout(15):
         await failed.wait()
     await harness.invokeai.accept()
 
     async def read_again() -> bool:
-        return harness.connection.reconciler.read_from != before
+        return harness.connection.queue_reader.read_from != before
 
     await harness.until(read_again)
 
@@ -179,20 +182,20 @@ async def test_what_is_asked_for_while_a_reading_runs_is_read_by_the_next(harnes
     rule = harness.invokeai.on("/item_ids$", answers.after(gate))
     harness.registry.request_reading(harness.backend_id)
     await rule.wait()
-    before = harness.connection.reconciler.read_from
+    before = harness.connection.queue_reader.read_from
     step, ids = await harness.enqueue_own(batches.blank())
     harness.invokeai.drop_events()
     await harness.invokeai.until_ended(*ids)
     harness.registry.request_reading(harness.backend_id, ids)
     gate.set()
     await harness.until_step(step, "completed")
-    assert harness.connection.reconciler.read_from != before
+    assert harness.connection.queue_reader.read_from != before
 
 
 async def test_work_that_was_quiet_too_long_is_read_though_nobody_asked(
     harness: CorrelationHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconcile, "QUIET", 0.3)
+    monkeypatch.setattr(queue_reader, "QUIET", 0.3)
     harness.registry.request_reading(harness.backend_id)
     harness.invokeai.drop_events()
     step, _ = await harness.enqueue_own(batches.blank(), items=2)
@@ -203,7 +206,7 @@ async def test_work_that_was_quiet_too_long_is_read_though_nobody_asked(
 async def test_asking_for_single_items_does_not_put_off_the_reading_of_everything(
     harness: CorrelationHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconcile, "QUIET", 0.3)
+    monkeypatch.setattr(queue_reader, "QUIET", 0.3)
     harness.registry.request_reading(harness.backend_id)
     harness.invokeai.drop_events()
     step, _ = await harness.enqueue_own(batches.blank())
@@ -236,20 +239,20 @@ async def test_a_reading_of_which_something_could_not_be_kept_is_no_complete_one
     _, [item_id] = await harness.enqueue_own(batches.blank())
     await hold.reached()
     await until_shown(harness, (item_id, "in_progress"))
-    consumer, before = harness.connection.consumer, harness.connection.reconciler.read_from
+    consumer, before = harness.connection.consumer, harness.connection.queue_reader.read_from
     apply = consumer.apply
 
     async def fail_once(entry: Entry) -> None:
-        if isinstance(entry, ItemReading):
+        if isinstance(entry, Reading):
             monkeypatch.setattr(consumer, "apply", apply)
             raise ConnectionError("the database is away")
         await apply(entry)
 
     monkeypatch.setattr(consumer, "apply", fail_once)
-    assert not await harness.connection.reconciler._reading.everything()
+    assert not await harness.connection.queue_reader.read_everything()
 
     async def read_again() -> bool:
-        return harness.connection.reconciler.read_from != before
+        return harness.connection.queue_reader.read_from != before
 
     await harness.until(read_again)
     hold.release()

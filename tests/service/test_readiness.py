@@ -27,7 +27,9 @@ from tests.fakes.darkroom import Darkroom, running, settings_for
 
 @pytest.fixture
 async def darkroom(tmp_path: Path, database_url: str) -> AsyncIterator[Darkroom]:
+    """What it looked at when it started has been answered: requests at the same time share one look."""
     async with running(settings_for(tmp_path, database_url)) as darkroom:
+        await ready(darkroom)
         yield darkroom
 
 
@@ -54,7 +56,7 @@ def refusing(call: str, number: int, monkeypatch: pytest.MonkeyPatch) -> Iterato
         def refuse(*_: object, **__: object) -> None:
             raise OSError(number, os.strerror(number))
 
-        owner = Path if call in ("open", "replace", "unlink") else os
+        owner = Path if call in ("replace", "unlink") else os
         broken.setattr(owner, call, refuse)
         yield
 
@@ -154,7 +156,7 @@ async def test_a_database_that_is_away_or_takes_no_changes_is_named(
     darkroom: Darkroom, server: AsyncEngine, database_url: str
 ) -> None:
     name = database_url.rpartition("/")[2].partition("?")[0]
-    end = text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    end = text(f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{name}'")
     healthy = {"status": "ok", "database": "ok", "data": "ok", "details": []}
     async with server.connect() as admin:
         await admin.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))

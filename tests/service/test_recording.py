@@ -1,17 +1,19 @@
-"""From what InvokeAI has to rows (rules 4, 5): whose work an image is, exactly once, whatever was known when."""
+"""From InvokeAI's images to rows (sighted is not made, exactly once): whose work an image is, in any order of
+knowing."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from service.correlation import sightings
+from service.correlation import image_lookups
 from service.correlation.record import Settling
-from service.demo.images import Filter
 from service.errors import InvokeError, InvokeFailed, InvokeInterrupted
+from service.invokeai.bad_records import images_of
 from tests.fakes import answers, batches
 from tests.fakes.correlation_harness import CorrelationHarness
 from tests.fakes.rows import add_backend, add_item, add_photo
@@ -23,7 +25,7 @@ async def test_an_image_whose_session_we_never_learned_is_filed_by_its_metadata(
     await harness.connection.gallery.read()
     [photo] = await harness.until_photos(1)
     assert (photo["step_id"], photo["source"]) == (step, "generated")
-    assert batch_id in harness.seen_batches, "an image that names a batch is its arrival (rule 7)"
+    assert batch_id in harness.seen_batches, "an image that names a batch is its arrival (idempotent submit)"
 
 
 async def test_metadata_naming_no_batch_of_ours_is_somebody_elses(harness: CorrelationHarness) -> None:
@@ -103,7 +105,7 @@ async def test_an_adopted_photo_has_what_its_step_knows(harness: CorrelationHarn
         await connection.execute("UPDATE generation_steps SET source_photo_id = $2 WHERE id = $1", step, source)
     [item_id] = await harness.post(batches.blank(), step, batch_id)
     await harness.invokeai.until_ended(item_id)
-    [image] = harness.invokeai.images.select(Filter(is_intermediate=False))
+    [image] = harness.invokeai.images.select(is_intermediate=False)
     async with harness.database.connection() as connection:
         await add_photo(connection, invoke_id=image.image_name, invoke_session_id=image.session_id, home=False)
     harness.registry.request_reading(harness.backend_id)
@@ -122,9 +124,11 @@ async def test_recording_an_image_again_fills_what_is_missing_and_moves_nothing(
         await add_item(connection, batch_id, step, 5, ordinal=0, invoke_session_id="s")
     [dto] = await harness.connection.client.images_by_names([image.image_name])
     ours = type(dto)(**{name: getattr(dto, name) for name in dto.__struct_fields__} | {"session_id": "s"})
-    recorded = await harness.connection.recorder.record([ours])
+    told: list[tuple[str, list[UUID]]] = []
+    harness.bus.changed.listen(lambda type, ids: told.append((type, list(ids))))
+    assert await harness.connection.recorder.record([ours]) == []
     [after] = await harness.until_photos(1)
-    assert (recorded.added, recorded.filed, recorded.steps) == ((), (before["id"],), (step,))
+    assert told == [("photo.updated", [before["id"]]), ("step.updated", [step])]
     assert (after["id"], after["local_storage_path"]) == (before["id"], before["local_storage_path"])
     assert (after["step_id"], after["generation_prompt"], after["seed"]) == (step, "a lighthouse", 7)
 
@@ -140,7 +144,7 @@ async def test_a_tombstone_is_left_as_it_is(harness: CorrelationHarness) -> None
         await add_item(connection, batch_id, step, 5, ordinal=0, invoke_session_id="s")
     [dto] = await harness.connection.client.images_by_names([image.image_name])
     ours = type(dto)(**{name: getattr(dto, name) for name in dto.__struct_fields__} | {"session_id": "s"})
-    assert (await harness.connection.recorder.record([ours])).added == ()
+    assert await harness.connection.recorder.record([ours]) == []
     assert await harness.fetch("SELECT * FROM photos") == [before]
     assert await harness.fetch("SELECT FROM step_alternatives") == []
 
@@ -219,7 +223,7 @@ async def test_a_name_that_cannot_be_looked_up_holds_up_no_other(harness: Correl
     good, bad = (harness.invokeai.add_canvas_save() for _ in range(2))
     harness.invokeai.on("/images_by_names$", some_fail, times=None)
     for name in ("../secrets", "a\0b", "x" * 300, bad.image_name, good.image_name):
-        harness.connection.sight(name)
+        harness.connection.lookups.add(name)
     [photo] = await harness.until_photos(1)
     assert photo["invoke_id"] == good.image_name
 
@@ -229,9 +233,9 @@ async def test_while_no_name_can_be_looked_up_all_of_them_wait(harness: Correlat
     images = [harness.invokeai.add_canvas_save() for _ in range(2)]
     rule = harness.invokeai.on("/images_by_names$", answers.status(500), times=None)
     with pytest.raises(InvokeFailed):
-        await harness.connection.sightings._images([image.image_name for image in images])
+        await images_of(harness.connection.client, [image.image_name for image in images])
     for image in images:
-        harness.connection.sight(image.image_name)
+        harness.connection.lookups.add(image.image_name)
     await rule.wait(rule.hits + 1)
     rule.remove()
     await harness.until_photos(2)
@@ -240,10 +244,10 @@ async def test_while_no_name_can_be_looked_up_all_of_them_wait(harness: Correlat
 async def test_more_sightings_than_can_wait_are_found_by_readings(
     harness: CorrelationHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sightings, "LIMIT", 1)
+    monkeypatch.setattr(image_lookups, "LIMIT", 1)
     harness.invokeai.drop_events()
     for image in [harness.invokeai.add_canvas_save() for _ in range(3)]:
-        harness.connection.sight(image.image_name)
+        harness.connection.lookups.add(image.image_name)
     await harness.until_photos(3)
 
 
@@ -265,7 +269,7 @@ async def test_while_no_metadata_are_told_for_a_login_or_maintenance_nobodys_ima
 
 
 async def test_recording_an_image_again_takes_nothing_away(harness: CorrelationHarness) -> None:
-    """As a gallery reading of another address tells it: nobody's, or by other words (rule 5)."""
+    """As a gallery reading of another address tells it: nobody's, or by other words (exactly once)."""
     image = harness.invokeai.add_canvas_save()
     async with harness.database.connection() as connection:
         first = await add_backend(connection)

@@ -1,4 +1,5 @@
-"""Connections follow the table: started, kept and stopped as its rows change, whatever happens meanwhile."""
+"""Connections follow the table: started, kept and stopped as its rows change, under all that happens at the
+same time."""
 
 from __future__ import annotations
 
@@ -7,15 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from structlog.testing import capture_logs
 
+from service.api.resources import Hello
 from service.backends import ledger
-from service.feed_sources import snapshot
+from service.bus.live_state import Trouble
 from service.invokeai.subscription import SubscriptionState
-from service.live.messages import Hello, Trouble
 from service.operations.status import Status, get_status
+from service.startup.feed_readers import snapshot
 from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.correlation_harness import CorrelationHarness
 from tests.fakes.feed_client import subscribe_to_feed, until_backend, until_item
@@ -23,11 +26,11 @@ from tests.fakes.rows import add_backend
 
 
 def tasks_of(harness: CorrelationHarness) -> list[str]:
-    return [report.name for report in harness.supervisor.report() if report.name != "backend states"]
+    return [report.name for report in harness.supervisor.report() if report.name != "announcer"]
 
 
 async def test_a_new_name_keeps_the_socket_and_is_told(harness: CorrelationHarness) -> None:
-    before, feed, sockets = harness.connection, subscribe_to_feed(harness.registry._hub), set(harness.invokeai.sockets)
+    before, feed, sockets = harness.connection, subscribe_to_feed(harness.hub), set(harness.invokeai.sockets)
     await harness.patch(name="the pod upstairs")
     await until_backend(feed, harness.backend_id, name="the pod upstairs")
     assert harness.connection is before
@@ -103,9 +106,9 @@ async def test_what_brings_work_in_stops_before_what_does_the_work(
 async def test_a_server_that_does_not_answer_holds_up_nobody_elses_state(
     harness: CorrelationHarness, tmp_path: Path
 ) -> None:
-    feed, gate = subscribe_to_feed(harness.registry._hub), asyncio.Event()
+    feed, gate = subscribe_to_feed(harness.hub), asyncio.Event()
     harness.invokeai.on("/queue/default/status$", answers.after(gate), times=None)
-    harness.registry.status_changed(harness.backend_id)
+    harness.bus.backend_changed(harness.backend_id)
     other = ScriptedInvokeAI(tmp_path / "other")
     await other.start()
     async with harness.database.connection() as connection:
@@ -121,7 +124,7 @@ async def test_a_server_that_does_not_answer_holds_up_nobody_elses_state(
 async def test_other_peoples_items_end_for_browsers_with_the_connection_that_told_of_them(
     harness: CorrelationHarness, how: str
 ) -> None:
-    feed, hold = subscribe_to_feed(harness.registry._hub), harness.invokeai.hold("img")
+    feed, hold = subscribe_to_feed(harness.hub), harness.invokeai.hold("img")
     [item_id] = await harness.enqueue_foreign(batches.blank())
     await hold.reached()
     await until_item(feed, item_id, "in_progress")
@@ -143,7 +146,7 @@ async def test_other_peoples_items_end_for_browsers_with_the_connection_that_tol
 async def test_other_peoples_live_items_are_expected_only_where_their_images_are_taken(
     harness: CorrelationHarness,
 ) -> None:
-    """Rule 10, with rule 6."""
+    """Ledger and home, with a gallery reading."""
     hold = harness.invokeai.hold("img")
     await harness.enqueue_foreign(batches.blank())
     await hold.reached()
@@ -168,7 +171,7 @@ async def test_a_backend_whose_row_is_gone_is_forgotten_with_its_tasks(harness: 
     async with harness.database.connection() as connection:
         await connection.execute("UPDATE photos SET backend_id = NULL")
         await connection.execute("DELETE FROM backends")
-    harness.registry.status_changed(harness.backend_id)
+    harness.bus.backend_changed(harness.backend_id)
     await harness.registry.reload()
     assert harness.registry.get(harness.backend_id) is None
     assert tasks_of(harness) == []
@@ -188,11 +191,9 @@ async def test_a_backend_removed_under_running_readings_breaks_nothing(harness: 
     assert await harness.fetch("SELECT FROM photos") == []
 
 
-async def test_attempts_that_fail_as_the_one_before_are_neither_logged_nor_told(
-    harness: CorrelationHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    enter, told = harness.connection.subscription._enter, []
-    monkeypatch.setattr(harness.registry, "_tell_of", lambda ids: told.append(ids) or asyncio.sleep(0))
+async def test_attempts_that_fail_as_the_one_before_are_neither_logged_nor_told(harness: CorrelationHarness) -> None:
+    enter, told = harness.connection.subscription._enter, list[UUID]()
+    harness.bus.backend_changed.listen(told.append)
     with capture_logs() as logs:
         for error in ("refused", "refused", "no answer", "no answer"):
             enter(SubscriptionState.UNREACHABLE, error)
@@ -205,7 +206,7 @@ async def test_attempts_that_fail_as_the_one_before_are_neither_logged_nor_told(
 async def test_hello_and_status_count_the_photos_once(
     harness: CorrelationHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, readers, hub = ledger.read, [], harness.registry._hub
+    read, readers, hub = ledger.read, [], harness.hub
 
     async def noted(*arguments: Any) -> Any:
         readers.append(asyncio.current_task())
@@ -219,6 +220,7 @@ async def test_hello_and_status_count_the_photos_once(
         status = get_status.fn(
             hub=hub,
             supervisor=harness.supervisor,
+            database=harness.database,
             registry=harness.registry,
             readiness=SimpleNamespace(troubles=well),
             photo_pass=reporter,

@@ -13,9 +13,9 @@ from service.backends import removal
 from service.backends.removal import remove
 from service.database.engine import Connection, Database
 from service.errors import ValidationError
-from service.retrieval import queue
+from service.photos import retries
 from service.studio import steps
-from service.studio.schemas import StepCreate
+from service.studio.steps import StepCreate
 from tests.fakes import batches
 from tests.fakes.correlation_harness import CorrelationHarness
 from tests.fakes.feed_client import subscribe_to_feed, until_item
@@ -59,7 +59,7 @@ async def backend_of(connection: Connection, step_id: UUID) -> Any:
 
 
 async def confirmed(harness: CorrelationHarness) -> None:
-    await remove(harness.database, harness.registry, harness.registry._announcer, harness.backend_id, confirmed=True)
+    await remove(harness.database, harness.registry, harness.bus, harness.backend_id, confirmed=True)
 
 
 # --- what begins while a removal gives up what it found ---
@@ -70,14 +70,14 @@ def during_removal(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Aw
     """Has something done once, while a removal is at photos."""
 
     def arrange(do: Callable[[], Awaitable[object]]) -> None:
-        give_up_photos = removal._give_up_photos
+        give_up_photos = removal.give_up_photos
 
         async def give_up_and_do(*values: Any) -> None:
-            monkeypatch.setattr(removal, "_give_up_photos", give_up_photos)
+            monkeypatch.setattr(removal, "give_up_photos", give_up_photos)
             await give_up_photos(*values)
             await do()
 
-        monkeypatch.setattr(removal, "_give_up_photos", give_up_and_do)
+        monkeypatch.setattr(removal, "give_up_photos", give_up_and_do)
 
     return arrange
 
@@ -107,7 +107,7 @@ async def test_a_photo_asked_for_again_meanwhile_is_given_up_too(
     harness: CorrelationHarness, connection: Connection, during_removal: Any
 ) -> None:
     photo = await add_photo(connection, home=False, backend_id=harness.backend_id, retrieval_status="failed")
-    during_removal(lambda: queue.retry(connection, photo))
+    during_removal(lambda: retries.retry(connection, photo))
     await confirmed(harness)
     [row] = await connection.fetch("SELECT retrieval_status, backend_id FROM photos")
     assert tuple(row) == ("failed", None)
@@ -163,14 +163,14 @@ async def test_a_step_retried_at_the_moment_its_backend_goes_is_made_elsewhere(
 
 
 async def test_open_pages_read_again_what_named_it(harness: CorrelationHarness) -> None:
-    hub = harness.registry._hub
+    hub = harness.hub
     before = hub.seq
     await confirmed(harness)
     assert hub.seq > before
 
 
 async def test_its_items_end_on_open_pages(harness: CorrelationHarness) -> None:
-    feed, hold = subscribe_to_feed(harness.registry._hub), harness.invokeai.hold("img")
+    feed, hold = subscribe_to_feed(harness.hub), harness.invokeai.hold("img")
     _, [item_id] = await harness.enqueue_own(batches.blank())
     await hold.reached()
     await until_item(feed, item_id, "in_progress")

@@ -1,4 +1,4 @@
-"""Images come home (rules 9 and 11, docs/files.md): byte for byte, once, described, and told of."""
+"""Images come home (retrieval in the table, trash, docs/files.md): byte for byte, once, described, and told of."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def test_an_image_comes_home_byte_for_byte_and_is_told_of(harness: Retriev
     harness.assert_home(row, image)
     assert harness.files() == sorted([row["local_storage_path"], row["local_thumbnail_path"]])
     assert harness.announced.messages == [("ready", photo)]
-    assert harness.announced.ledgers[harness.backend_id] == 1
+    assert harness.announced.ledgers == 1
     assert (row["retrieval_attempts"], row["last_retrieval_attempt"] is not None) == (0, True)
 
 

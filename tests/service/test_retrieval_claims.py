@@ -1,4 +1,5 @@
-"""How photos are claimed, leased and let go (rule 9): in parallel, in turn, each by one worker alone."""
+"""How photos are claimed, leased and let go (retrieval in the table): in parallel, in turn, each by one
+worker alone."""
 
 from __future__ import annotations
 
@@ -73,7 +74,7 @@ async def test_a_slow_backend_leaves_a_worker_to_the_others(database: Database, 
         gate = asyncio.Event()
         held = slow.server.on("/full$", answers.stalled_body(gate), times=None)
         slow.reachable.append(other.backend_id)
-        slow.retrieval._clients = {slow.backend_id: slow.client, other.backend_id: other.client}.get
+        slow.clients[other.backend_id] = other.client
         photos = [await slow.photo(slow.server.add_image(shade=n)) for n in range(6)]
         slow.start()
         await held.wait(3)
@@ -189,7 +190,7 @@ async def test_two_processes_never_fetch_the_same_photo(database: Database, tmp_
         held = one.server.on("/full$", answers.after(gate), times=None)
         photos = [await one.photo(one.server.add_image(shade=n)) for n in range(12)]
         other.reachable[:] = [one.backend_id]
-        other.retrieval._clients = lambda _: one.client
+        other.clients[one.backend_id] = one.client
         one.start()
         await held.wait(4)
         # The other one starts as if it were a second process: it takes no leases back.

@@ -1,4 +1,5 @@
-"""Whose fault it is when an image does not come (rule 9), sentence by sentence, against a server that misbehaves."""
+"""Whose fault it is when an image does not come (retrieval in the table), sentence by sentence, against a server that
+misbehaves."""
 
 from __future__ import annotations
 
@@ -77,7 +78,7 @@ async def test_attempts_are_delayed_ever_longer_until_the_last_is_final(harness:
     assert (row["next_retrieval_attempt"], row["retrieval_claim"]) == (None, None)
     assert "checksum" in row["retrieval_error"]
     assert harness.announced.about(photo) == ["updated"] * 4 + ["failed"]
-    assert harness.announced.ledgers[harness.backend_id] == 1
+    assert harness.announced.ledgers == 1
     assert harness.files() == []
 
 
@@ -328,14 +329,14 @@ async def test_an_error_nobody_thought_of_is_an_attempt_and_stops_no_one_else(
 ) -> None:
     image = harness.server.add_image()
     unlucky = await harness.photo(image)
-    metadata = harness.client.metadata
+    metadata = harness.client.metadata_text
 
-    async def fail(name: str) -> object:
+    async def fail(name: str) -> bytes | None:
         if name == image.image_name:
             raise RuntimeError("nobody thought of this")
         return await metadata(name)
 
-    monkeypatch.setattr(harness.client, "metadata", fail)
+    monkeypatch.setattr(harness.client, "metadata_text", fail)
     lucky = await harness.photo(harness.server.add_image(shade=3))
     harness.start()
     await harness.until_status(lucky, "completed")

@@ -1,4 +1,5 @@
-"""When an image counts as deleted in InvokeAI, and when that is not concluded (rules 9 and 19)."""
+"""When an image counts as deleted in InvokeAI, and when that is not concluded (retrieval in the table, recognised
+servers only)."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from aiohttp import web
 
 from service.database.engine import Database
 from service.errors import InvokeError
-from service.retrieval import queue
+from service.photos import retries
 from service.retrieval.faults import Timing
 from service.retrieval.missing import give_up_missing
 from tests.fakes import ScriptedInvokeAI, answers
@@ -224,7 +225,7 @@ async def test_a_gone_photo_is_looked_for_again_when_asked(harness: RetrievalHar
     await harness.change(photo, "retrieval_status = 'gone', next_retrieval_attempt = NULL, missing_since = now()")
     harness.start()
     async with harness.database.connection() as connection:
-        assert await queue.retry(connection, photo)
+        assert await retries.retry(connection, photo)
     harness.retrieval.wake()
     harness.assert_home(await harness.until_status(photo, "completed"), image)
 

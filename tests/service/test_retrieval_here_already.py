@@ -1,4 +1,5 @@
-"""Nothing that is here is called lost: a whole picture in its place makes its row say so, whatever else was decided."""
+"""Nothing that is here is called lost: a whole picture in its place makes its row say so, against any other
+decision."""
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ async def test_an_image_that_invokeai_has_deleted_meanwhile_is_home(harness: Ret
     assert row["generation_params"] == {"seed": 7}
     assert harness.files() == sorted([row["local_storage_path"], row["local_thumbnail_path"]])
     assert harness.announced.messages == [("ready", photo)]
-    assert harness.announced.ledgers[harness.backend_id] == 1
+    assert harness.announced.ledgers == 1
 
 
 async def test_an_image_that_cannot_be_fetched_again_is_home(harness: RetrievalHarness) -> None:

@@ -1,4 +1,5 @@
-"""Killed at any moment, retrieval ends after the next start in one completed row and one file (rule 9, §5)."""
+"""Killed at any moment, retrieval ends after the next start in one completed row and one file (retrieval in the table,
+§5)."""
 
 from __future__ import annotations
 

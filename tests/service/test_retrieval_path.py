@@ -1,4 +1,5 @@
-"""What strikes every file of a server is the path's trouble; what strikes one photo is its own (rules 9 and 19)."""
+"""What strikes every file of a server is the path's trouble; what strikes one photo is its own (retrieval in the table,
+recognised servers only)."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from aiohttp import web
 
 from service.database.engine import Database
 from service.demo.images import Image
+from service.photos.retries import retry_failed
 from service.retrieval.faults import Timing
-from service.retrieval.retries import retry_failed
 from tests.fakes.retrieval_harness import RetrievalHarness, retrieval_harness
 from tests.fakes.reverse_proxy import ReverseProxy
 

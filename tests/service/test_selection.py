@@ -1,4 +1,4 @@
-"""A step's selection: its files move safely, and every address works meanwhile (rule 13)."""
+"""A step's selection: its files move safely, and every address works meanwhile (safe selection)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from service.bus.bus import Bus
 from service.database.engine import Database
 from service.media.layout import completed_path, generated_path, large_path, selected_path, thumbnail_path
 from service.media.storage import MARKER, LocalStorage
@@ -225,7 +226,7 @@ async def test_purged_while_nothing_can_be_removed_it_loses_every_name_once_that
     async with opened.database.connection() as connection:
         await connection.execute("UPDATE photos SET purged_at = now() - interval '1 hour' WHERE purged_at IS NOT NULL")
     await opened.sweep()
-    await Sweep(opened.database, opened.storage, lambda: None).run()
+    await Sweep(opened.database, opened.storage, Bus()).run()
     await opened.assert_in_place(photos[0])
 
 
@@ -334,7 +335,7 @@ async def test_a_selection_that_is_damaged_under_both_names_comes_from_its_serve
     await opened.select(photo)
     opened.storage.path((await opened.row(photo))["local_storage_path"]).write_bytes(b"cut")
     async with opened.darkroom.http.get(f"/api/v1/photos/{photo}/file") as response:
-        assert response.status == 202
+        assert response.status in (200, 202)  # its server may be quicker than the answer
     await opened.until_home(photo)
     await until_settled(opened)
     await opened.assert_in_place()

@@ -1,5 +1,5 @@
 """Killed at any moment, a change of the selection ends after the next start in one selection, every file under the
-names that it should have, and no other file (rule 13)."""
+names that it should have, and no other file (safe selection)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""From a name in a node's result to a photo (rule 4): looked up in batches, beside the events, recorded whole."""
+"""From a name in a node's result to a photo (sighted is not made): looked up in batches, beside the events, recorded
+whole."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from service.correlation import record
 from tests.fakes import answers, batches
 from tests.fakes.correlation_harness import CorrelationHarness
 
@@ -66,18 +68,18 @@ async def test_every_image_field_of_a_result_is_a_sighting(harness: CorrelationH
 
 
 async def test_a_photo_is_announced_once_though_it_is_told_of_by_events_readings_and_gallery(
-    harness: CorrelationHarness, monkeypatch: pytest.MonkeyPatch
+    harness: CorrelationHarness,
 ) -> None:
     added: list[UUID] = []
-    monkeypatch.setattr(harness.connection.recorder._announcer, "photos_added", added.extend)
+    harness.bus.changed.listen(lambda type, ids: added.extend(ids if type == "photo.added" else ()))
     harness.invokeai.repeat_events()
     step, _ = await harness.enqueue_own(batches.several_images(2))
     await harness.until_step(step, "completed")
-    await harness.connection.reconciler.read_everything()
+    await harness.connection.queue_reader.read_everything()
     await harness.connection.gallery.read()
     photos = await harness.until_photos(2)
     [dto, _] = await harness.connection.client.images_by_names([photo["invoke_id"] for photo in photos])
-    assert (await harness.connection.recorder.record([dto])).added == ()
+    assert await harness.connection.recorder.record([dto]) == []
     assert sorted(added) == [photo["id"] for photo in photos]
 
 
@@ -85,15 +87,14 @@ async def test_an_item_is_settled_with_its_last_image_or_not_at_all(
     harness: CorrelationHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One transaction: a step must not end while an image of it is not recorded."""
-    recorder = harness.connection.recorder
-    insert, broken = recorder._insert, True
+    insert, broken = record.insert_image, True
 
     async def insert_or_not(*arguments: Any) -> Any:
         if broken:
             raise ConnectionError("the database went away")
         return await insert(*arguments)
 
-    monkeypatch.setattr(recorder, "_insert", insert_or_not)
+    monkeypatch.setattr(record, "insert_image", insert_or_not)
     step, [item_id] = await harness.enqueue_own(batches.blank())
     await harness.invokeai.until_ended(item_id)
 

@@ -12,18 +12,22 @@ from uuid import UUID, uuid4
 import aiohttp
 import pytest
 
+from service.bus.bus import Bus
 from service.library import cursor as cursors
 from service.library.cursor import Position
 from service.library.thumbnails import Thumbnails
 from service.media.storage import LocalStorage
+from service.models.cache import ModelCache
+from service.models.routes import routes as model_routes
 from service.selection.mover import FileMover
-from service.studio.models import ModelCache
 from service.studio.queries import SessionOrder
-from service.studio.routes import routes
+from service.studio.routes import routes as studio_routes
 from tests.fakes import ScriptedInvokeAI, answers, batches
-from tests.fakes.rows import add_backend
+from tests.fakes.photos import NOW
+from tests.fakes.rows import add_backend, add_photo, insert
 from tests.fakes.served import served
 from tests.fakes.studio_harness import MODEL, StudioHarness, eventually
+from tests.fakes.upload_files import quarters, saved
 
 NO_ID = UUID(int=0)
 BEYOND_TIME = cursors.encode(SessionOrder(), Position(NO_ID, "0001-01-01T00:00:00+14:00"))
@@ -38,14 +42,13 @@ STEP = {
 @pytest.fixture
 async def api(studio: StudioHarness, tmp_path: Path) -> AsyncIterator[Api]:
     async with served(
-        routes,
+        [*studio_routes, *model_routes],
         database=studio.database,
-        announcer=studio.announcer,
+        bus=studio.bus,
         registry=studio.registry,
-        submitter=studio.submitter,
         model_cache=studio.models,
-        thumbnails=Thumbnails(),
-        file_mover=FileMover(studio.database, LocalStorage(tmp_path)),
+        thumbnails=Thumbnails(studio.bus),
+        file_mover=FileMover(studio.database, LocalStorage(tmp_path), studio.bus),
     ) as client:
         yield Api(client)
 
@@ -92,10 +95,58 @@ async def test_from_a_session_to_its_pictures(api: Api, studio: StudioHarness) -
     assert [photo["step_id"] for photo in step["alternatives"]] == [step["id"]] * 2
     assert set(step["items"][0]) == {
         "backend_id", "item_id", "batch_id", "step_id", "ordinal", "status", "error",
-        "created_at", "started_at", "completed_at", "progress",
+        "created_at", "started_at", "completed_at", "progress", "photo_ids",
     }  # fmt: skip
+    assert [item["photo_ids"] for item in step["items"]] == [[photo["id"]] for photo in step["alternatives"]]
     status, detail = await api("GET", f"/sessions/{session}")
     assert (status, detail["step_count"], detail["steps"]) == (200, 1, [step])
+
+
+async def test_a_picture_is_made_from_a_photo(api: Api, studio: StudioHarness) -> None:
+    photo = await studio.keep_photo(saved(quarters(), ".png"))
+    session = await api.session()
+    asked = STEP | {"source_photo_id": str(photo), "correlation_id": "once"}
+    status, step = await api("POST", f"/sessions/{session}/steps", asked)
+    assert (status, step["status"], step["source_photo_id"]) == (201, "pending", str(photo))
+    assert (step["parameters"]["strength"], step["waiting_for"]) == (0.75, "source_upload")
+    assert (await api("POST", f"/sessions/{session}/steps", asked))[0] == 200
+
+    async def completed() -> Any:
+        _, step_now = await api("GET", f"/steps/{step['id']}")
+        return step_now["status"] == "completed" and step_now
+
+    step = await eventually(completed)
+    assert step["waiting_for"] is None
+    assert [photo["source_image_id"] for photo in step["alternatives"]] == [str(photo)]
+    first_step = asked | {"correlation_id": "other", "parameters": STEP["parameters"] | {"strength": 0, "seed": 8}}
+    status, session = await api("POST", "/sessions", {"first_step": first_step})
+    assert (status, session["steps"][0]["parameters"]["strength"]) == (201, 0)
+
+
+async def test_a_source_that_cannot_be_used_is_said_at_once(api: Api, studio: StudioHarness) -> None:
+    session = await api.session()
+    path = f"/sessions/{session}/steps"
+    async with studio.database.connection() as connection:
+        not_here = await add_photo(connection, home=False)
+        purged = await add_photo(connection, deleted_at=NOW, purged_at=NOW)
+    message = await api.refused("POST", path, STEP | {"source_photo_id": str(purged)})
+    assert message == "source_photo_id: there is no such photo"
+    status, answer = await api("POST", path, STEP | {"source_photo_id": str(not_here)})
+    assert (status, answer["error"]["code"]) == (409, "conflict")
+    assert "not here" in answer["error"]["message"]
+    message = await api.refused("POST", path, STEP | {"parameters": {"strength": 0.5}})
+    assert message == "parameters.strength: only with a source_photo_id"
+    photo = str(await studio.keep_photo(saved(quarters(), ".png")))
+    for strength in (-0.1, 1.1, "much"):
+        wrong = STEP | {"source_photo_id": photo, "parameters": {"strength": strength}}
+        assert "strength" in await api.refused("POST", path, wrong)
+    flux = {"model_key": "f", "model_hash": "f", "source_photo_id": photo}
+    async with studio.database.connection() as connection:
+        model = {"key": "f", "hash": "f", "name": "Dev", "base": "flux", "type": "main"}
+        await insert(connection, "models", backend_id=studio.backend_id, **model)
+    assert "“Dev” is a flux model" in await api.refused("POST", path, STEP | flux)
+    _, detail = await api("GET", f"/sessions/{session}")
+    assert detail["steps"] == []
 
 
 async def test_a_step_is_taken_while_invokeai_is_away(
@@ -334,11 +385,12 @@ async def test_models_are_those_of_the_last_reading(
 
 
 async def test_models_are_read_as_soon_as_their_server_connects(studio: StudioHarness) -> None:
-    patient = ModelCache(studio.database, studio.registry, studio.announcer, debounce=3600.0)
+    bus = Bus()
+    patient = ModelCache(studio.database, studio.registry, bus, debounce=3600.0)
     async with studio.database.connection() as connection:
         await connection.execute("DELETE FROM models")
     studio.supervisor.start("patient models", patient.run)
-    patient.connected(studio.backend_id)
+    bus.connected(studio.backend_id)
     await studio.until_connected()
 
 
@@ -347,7 +399,7 @@ async def test_models_are_read_again_when_invokeai_has_installed_one(
 ) -> None:
     new = MODEL | {"key": "brand-new", "name": "Brand New"}
     failing = invokeai.on("/api/v2/models/$", answers.status(400))
-    studio.models.changed(studio.backend_id)
+    studio.bus.models_changed(studio.backend_id)
     await failing.wait()
     invokeai.on("/api/v2/models/$", answers.body(json.dumps({"models": [MODEL, new]}).encode()), times=None)
     await invokeai.emit("model_install_complete", {"key": "brand-new"})

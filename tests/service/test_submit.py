@@ -1,4 +1,4 @@
-"""Submission (rule 7) against a scripted InvokeAI: whatever becomes of a POST, nothing is made twice, nothing lost."""
+"""Submission against a scripted InvokeAI (idempotent submit): however a POST ends, nothing is made twice or lost."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import aiohttp
 import pytest
 
 from service.database.engine import Database
-from service.demo.http import json_answer
+from service.demo.answers import json_answer
 from service.invokeai.client import InvokeClient
 from tests.fakes import ScriptedInvokeAI, answers
+from tests.fakes.rows import add_backend, insert
 from tests.fakes.studio_harness import MODEL, POST, StudioHarness, eventually, posts, studio_harness, until_made
 
 
@@ -87,6 +88,21 @@ async def test_a_model_invokeai_does_not_have_fails_with_a_reason_and_without_a_
     step_id = await studio.create({"key": "no-such-key", "hash": "no-such-hash"}, model_name="Dream 9")
     step = await studio.until_status(step_id, "failed")
     assert step.error_message == "this InvokeAI has no model “Dream 9”"
+    assert posts(invokeai) == 0
+
+
+@pytest.mark.parametrize("is_known", [False, True], ids=["unknown", "known from elsewhere"])
+async def test_a_lora_invokeai_does_not_have_fails_with_a_reason_and_without_a_post(
+    studio: StudioHarness, invokeai: ScriptedInvokeAI, is_known: bool
+) -> None:
+    if is_known:
+        async with studio.database.connection() as connection:
+            elsewhere = await add_backend(connection, enabled=False)
+            lora = {"key": "far", "hash": "h", "name": "Ink", "base": "sd-1", "type": "lora"}
+            await insert(connection, "models", backend_id=elsewhere, **lora)
+    step_id = await studio.create(MODEL, parameters={"loras": [{"key": "far", "weight": 0.5}]})
+    step = await studio.until_status(step_id, "failed")
+    assert step.error_message == "this InvokeAI has no LoRA " + ("“Ink”" if is_known else "with the key far")
     assert posts(invokeai) == 0
 
 

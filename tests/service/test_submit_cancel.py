@@ -1,4 +1,4 @@
-"""Cancel, delete and retry at every moment of a submission (rules 7 and 8)."""
+"""Cancel, delete and retry at every moment of a submission (idempotent submit, derived step status)."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ async def test_a_cancel_survives_a_restart_of_darkroom(database: Database, invok
         step_id = await studio.create(MODEL)
         item = await held.reached()
         await studio.until_status(step_id, "processing")
-        await studio.supervisor.stop("submitter")
+        await studio.supervisor.stop("studio")
         await studio.cancel(step_id)
     async with studio_harness(database, invokeai) as studio:
         await invokeai.until(lambda: item.status == "canceled")

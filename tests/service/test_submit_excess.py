@@ -1,11 +1,11 @@
-"""More items than were asked for (rule 7): canceled, unless somebody retried them at InvokeAI's side (rule 8)."""
+"""More items than were asked for (idempotent submit): canceled, unless they were retried at InvokeAI's side."""
 
 from __future__ import annotations
 
 from typing import Any
 from uuid import UUID
 
-from service.demo.items import Item
+from service.demo.queue import Item
 from service.studio.cancellation import unwanted
 from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.rows import add_item
@@ -53,9 +53,9 @@ async def test_an_item_retried_in_invokeais_own_way_is_not_taken_for_excess(
     studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     step_id, retried, second = await retried_there(studio, invokeai)
-    studio.submitter.wake()
+    studio.bus.submission_due()
     await eventually(lambda: studio.fetch("SELECT FROM queue_items WHERE retried_from_item_id = 1"))
-    studio.submitter.wake()
+    studio.bus.submission_due()
     second.release()
     await until_made(studio, step_id, 100)
     assert retried.status == "completed"
@@ -106,7 +106,7 @@ async def test_an_item_beyond_what_was_asked_is_not_canceled_in_a_new_database(
         await add_item(connection, batch["batch_id"], step_id, 2)
     theirs = await invokeai.enqueue(batches.batch(batches.blank()))
     assert theirs["item_ids"] == [2]
-    studio.submitter.wake()
+    studio.bus.submission_due()
     await invokeai.until(lambda: any(path.endswith("items_by_ids") for _, path in invokeai.requests))
     held.release()
     await invokeai.until_ended(1, 2)
@@ -116,7 +116,7 @@ async def test_an_item_beyond_what_was_asked_is_not_canceled_in_a_new_database(
 async def test_an_item_beyond_what_was_asked_is_read_after_its_cancel(
     studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
-    """Every cancel is followed by a reading: nothing depends on the event of its end (rules 1 and 7)."""
+    """Every cancel is followed by a reading: nothing depends on the event of its end (events are hints)."""
     bodies: list[Any] = []
 
     async def overheard(request: Any, handler: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A full queue, excess, and slow or removed backends (rule 7)."""
+"""A full queue, excess, and slow or removed backends (idempotent submit)."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ async def test_a_step_whose_models_cannot_be_read_holds_up_no_other(
     await studio.until_status(other, "completed")
     assert (await studio.step(unready)).status == "pending"
     broken.remove()
-    studio.submitter.wake()
+    studio.bus.submission_due()
     await studio.until_status(unready, "failed")
 
 
@@ -152,10 +152,10 @@ async def test_a_removed_backend_ends_its_lane_and_nothing_more_is_sent(
     async with studio.database.connection() as connection:
         await connection.execute("DELETE FROM backends WHERE id = $1", studio.backend_id)
     await studio.registry.reload()
-    studio.submitter.wake()
+    studio.bus.submission_due()
 
     async def gone() -> bool:
-        return not studio.submitter.backends
+        return not studio.worker.backends
 
     await eventually(gone)
     gate.set()

@@ -1,4 +1,4 @@
-"""A POST without an answer (rule 7): looked for until it is certain, and never made twice."""
+"""A POST without an answer (idempotent submit): polled for until its outcome is certain, and never sent twice."""
 
 from __future__ import annotations
 
@@ -140,14 +140,14 @@ async def test_a_batch_finished_and_pruned_before_it_was_asked_for_is_known_by_i
     studio: StudioHarness, invokeai: ScriptedInvokeAI
 ) -> None:
     """Total 0 again, after it all happened (FACTS §10)."""
-    invokeai.on("/b/.*/status$", answers.status(503), times=None)
+    rule = invokeai.on("/b/.*/status$", answers.status(503), times=None)
     invokeai.drop_events()
     invokeai.cut_enqueue("during")
     step_id = await studio.create(MODEL, batch_size=2)
     await invokeai.until(lambda: len(invokeai.queue.items) == 2)
     await invokeai.until_ended(*invokeai.queue.items)
     invokeai.queue.prune("default", None)
-    invokeai._route_rules[0].remove()
+    rule.remove()
     await studio.until_states(step_id, "enqueued")
     assert posts(invokeai) == 1
 
@@ -157,14 +157,14 @@ async def test_a_batch_whose_first_items_were_pruned_before_it_was_asked_for_is_
 ) -> None:
     """Fewer than asked for are there, and not the first ones: a full queue would have taken those."""
     held = invokeai.hold("denoise", item_id=3)
-    invokeai.on("/b/.*/status$", answers.status(503), times=None)
+    rule = invokeai.on("/b/.*/status$", answers.status(503), times=None)
     invokeai.drop_events()
     invokeai.cut_enqueue("during")
     step_id = await studio.create(MODEL, batch_size=4)
     await held.reached()
     invokeai.queue.prune("default", None)
     assert sorted(invokeai.queue.items) == [3, 4]
-    invokeai._route_rules[0].remove()
+    rule.remove()
     await studio.until_states(step_id, "enqueued")
     held.release()
     await invokeai.until_ended(3, 4)

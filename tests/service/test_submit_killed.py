@@ -1,4 +1,4 @@
-"""kill -9 of Darkroom around a POST: whatever was sent is found again, and never sent twice (rule 7)."""
+"""kill -9 of Darkroom around a POST: what was sent is found again, and never sent twice (idempotent submit)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @asynccontextmanager
-async def darkroom(database_url: str, mode: str = "") -> AsyncIterator[asyncio.subprocess.Process]:
+async def darkroom(database_url: str, folder: Path, mode: str = "") -> AsyncIterator[asyncio.subprocess.Process]:
     """Another Darkroom, killed at the end."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "tests.fakes.submitter_process",
         database_url,
+        str(folder),
         mode,
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
@@ -36,10 +37,17 @@ async def darkroom(database_url: str, mode: str = "") -> AsyncIterator[asyncio.s
         await process.wait()
 
 
+async def until_said(process: asyncio.subprocess.Process, word: bytes) -> None:
+    assert process.stdout is not None
+    async with asyncio.timeout(20):
+        while word not in await process.stdout.readline():
+            assert process.returncode is None
+
+
 async def prepared_step(database: Database, invokeai: ScriptedInvokeAI) -> UUID:
     """A step of two that no submitter has seen yet."""
     async with studio_harness(database, invokeai) as studio:
-        await studio.supervisor.stop("submitter")
+        await studio.supervisor.stop("studio")
         return await studio.create(MODEL, batch_size=2)
 
 
@@ -54,11 +62,8 @@ async def test_killed_before_sending_the_batch_is_lost_after_the_window_and_made
     database: Database, database_url: str, invokeai: ScriptedInvokeAI
 ) -> None:
     step_id = await prepared_step(database, invokeai)
-    async with darkroom(database_url, "unsent") as process:
-        assert process.stdout is not None
-        async with asyncio.timeout(20):
-            while b"posted" not in await process.stdout.readline():
-                assert process.returncode is None
+    async with darkroom(database_url, invokeai.folder.parent / "data", "unsent") as process:
+        await until_said(process, b"posted")
     async with studio_harness(database, invokeai) as studio:
         assert await studio.states(step_id) == ["posted"]
         await until_made(studio, step_id, 100, 101)
@@ -79,7 +84,7 @@ async def test_killed_while_the_post_is_out_its_effect_is_found(
         return await handler(request)
 
     invokeai.on(POST, slow)
-    async with darkroom(database_url), asyncio.timeout(20):
+    async with darkroom(database_url, invokeai.folder.parent / "data"), asyncio.timeout(20):
         await arrived.wait()
     gate.set()
     async with studio_harness(database, invokeai) as studio:
@@ -92,7 +97,7 @@ async def test_killed_between_the_answer_and_its_commit_the_batch_is_found(
     step_id = await prepared_step(database, invokeai)
     gate = asyncio.Event()
     out = invokeai.on(POST, answers.after(gate))
-    async with database.transaction() as blocker, darkroom(database_url):
+    async with database.transaction() as blocker, darkroom(database_url, invokeai.folder.parent / "data"):
         await out.wait(seconds=20)
         await blocker.execute("SELECT FROM generation_steps WHERE id = $1 FOR UPDATE", step_id)
         gate.set()
@@ -114,7 +119,7 @@ async def test_killed_in_the_middle_of_a_batch_everything_comes_home(
 ) -> None:
     step_id = await prepared_step(database, invokeai)
     held = invokeai.hold("denoise", item_id=2)
-    async with darkroom(database_url):
+    async with darkroom(database_url, invokeai.folder.parent / "data"):
         await held.reached(seconds=20)
     held.release()
     await invokeai.until_ended(1, 2)
@@ -128,7 +133,7 @@ async def test_killed_in_doubt_it_goes_on_asking(
     step_id = await prepared_step(database, invokeai)
     gate = asyncio.Event()
     invokeai.cut_enqueue("late", gate)
-    async with darkroom(database_url):
+    async with darkroom(database_url, invokeai.folder.parent / "data"):
         await invokeai.until(lambda: any("/b/" in path for _, path in invokeai.requests), seconds=20)
     async with studio_harness(database, invokeai) as studio:
         assert await studio.states(step_id) == ["posted"]

@@ -1,4 +1,4 @@
-"""Uploading to the whole service: who may, how much, and what browsers are told (rule 12)."""
+"""Uploading to the whole service: who may, how much, and what browsers are told (whole upload or nothing)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from service.demo.png import encode_png
 from tests.fakes.darkroom import Darkroom, running, settings_for
 from tests.fakes.pictures import png_of
 from tests.service.photos.uploading import files, form
+from tests.unit.test_imaging import of_zeros
 
 PASSWORD = "correct horse"
 
@@ -51,6 +52,13 @@ async def test_other_sites_and_strangers_may_not_upload(tmp_path: Path, database
         for header in ({"Origin": "http://elsewhere.example"}, {"Sec-Fetch-Site": "cross-site"}):
             assert await post(darkroom, png_of(9, 9), **bearer, **header) == (403, "forbidden")
         assert (await post(darkroom, png_of(9, 9), **bearer, Origin=darkroom.url))[0] == 201
+
+
+async def test_a_small_file_that_needs_gigabytes_to_be_decoded_is_too_large(tmp_path: Path, database_url: str) -> None:
+    async with running(settings_for(tmp_path, database_url)) as darkroom:
+        assert await post(darkroom, of_zeros(14_000, 14_000, interlaced=True)) == (413, "too_large")
+        assert await post(darkroom, of_zeros(1_000_000, 199, interlaced=False)) == (413, "too_large")
+        assert (await post(darkroom, png_of(90, 90)))[0] == 201
 
 
 async def test_the_owner_says_how_large_a_file_and_how_many_frames_may_be(tmp_path: Path, database_url: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from service.backends import looks
+from service.backends import change_poller
 from tests.fakes.darkroom import Darkroom, running, settings_for
 from tests.fakes.reverse_proxy import ReverseProxy, reverse_proxy
 from tests.fakes.scripted import ScriptedInvokeAI
@@ -162,4 +162,4 @@ async def test_a_proxy_that_cuts_the_socket_every_second_loses_nothing(
 
 @pytest.fixture(autouse=True)
 def haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looks, "SHORTEST", 0.5)
+    monkeypatch.setattr(change_poller, "SHORTEST", 0.5)

@@ -14,16 +14,15 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from service.database.engine import Database, create_engine
-from service.library.integrity import Integrity
-from service.library.thumbnails import Thumbnails
+from service.database.engine import Database
 from service.media import ingest
 from service.media.imaging import Imaging
 from service.media.storage import LocalStorage
+from service.photos.integrity import Integrity
 from service.selection.mover import FileMover
 from service.uploads import routes, rows
 from service.uploads.intake import Uploads
-from tests.fakes.retrieval_harness import AnnouncerRecorder
+from tests.fakes.retrieval_harness import RecordedBus
 from tests.fakes.served import served
 from tests.service.retrieval_process import before, stand_still
 
@@ -69,25 +68,25 @@ STEPS: dict[str, Callable[[], None]] = {
     "about to be renamed": lambda: before(Path, "replace", is_photo),
     "renamed": lambda: before(rows, "insert"),
     "row written": after_inserting,
-    "mark removed": lambda: before(AnnouncerRecorder, "photos_added"),
+    "mark removed": lambda: before(RecordedBus, "_keep"),
 }
 HAVE_A_ROW = ("row written", "mark removed")
 
 
 async def main(database_url: str, folder: str, step: str) -> None:
     STEPS[step]()
-    database, storage = Database(create_engine(database_url)), LocalStorage(Path(folder))
-    announcer: Any = AnnouncerRecorder()
-    mover = FileMover(database, storage)
-    integrity = Integrity(database, storage, Thumbnails(), announcer, mover=mover, wake_retrieval=lambda: None)
+    database, storage = Database(database_url), LocalStorage(Path(folder))
+    bus: Any = RecordedBus()
+    mover = FileMover(database, storage, bus)
+    integrity = Integrity(database, storage, bus, mover)
     limits = SimpleNamespace(thumbnail_quality=85, large_renditions=True)
     uploads = Uploads(
         database,
         storage,
         Imaging(2_000_000),
         integrity,
-        announcer,
-        limits=lambda: limits,
+        bus,
+        settings=SimpleNamespace(current=limits),
         max_bytes=10_000_000,
         max_frames=500,
     )

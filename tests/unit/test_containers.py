@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from service.database.embedded import INITDB
-from service.settings import ROOT
+from service.config.settings import ROOT
+from service.database.embedded.server import INITDB
+from service.media.decode_memory import MOST, SHARE
 
 
 def test_the_containers_database_is_made_like_the_embedded_one() -> None:
@@ -32,3 +33,17 @@ def test_the_image_has_the_licence_and_the_builder_is_sent_all_that_is_copied() 
     copied = {source for step in steps for source in step.split()}
     assert "LICENSE" in copied
     assert {f"!{source.partition('/')[0]}" for source in copied} <= set(sent)
+
+
+def test_no_container_fills_the_disk_with_its_log() -> None:
+    """Docker keeps every line unless it is told otherwise, and a server's faults are written as warnings."""
+    composed = (ROOT / "compose.yaml").read_text()
+    services = composed[composed.index("\nservices:") : composed.index("\nnetworks:")]
+    assert len(re.findall(r"^  \w+:$", services, re.MULTILINE)) == services.count("    logging: *logging\n") == 3
+    assert re.search(r"x-logging: &logging\n(?:  .*\n)*?    max-size: \d+m\n    max-file: ", composed)
+
+
+def test_a_container_has_the_memory_that_decoding_may_take() -> None:
+    """Less of it, and pictures that Darkroom takes elsewhere are refused there."""
+    [gigabytes] = re.findall(r"mem_limit: (\d+)g$", (ROOT / "compose.yaml").read_text(), re.MULTILINE)
+    assert int(gigabytes) * 2**30 // SHARE >= MOST

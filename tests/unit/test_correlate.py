@@ -1,4 +1,5 @@
-"""Rule 3: one observation at a time. Each test names a fact of InvokeAI's (FACTS) that a wrong rule would trip over."""
+"""Pure correlation: one observation at a time. Each test names a fact of InvokeAI's (FACTS) that a wrong rule would
+trip over."""
 
 from __future__ import annotations
 
@@ -8,26 +9,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from service.correlation.correlate import (
+from service.invokeai.events import ItemSummary, QueueItem
+from service.steps.item_state import (
     NO_LONGER_THERE,
     RESTARTED,
     Absence,
     Canceled,
-    Fact,
-    ImageSighted,
-    ItemChanged,
-    ItemEnded,
-    ItemProgressed,
-    ItemRead,
-    ItemStarted,
+    Facts,
     Known,
     Observation,
     Reading,
-    SessionLearned,
     correlate,
-    reading,
 )
-from service.invokeai.events import QueueItem, decode
+from tests.fakes.said import answered, decode
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 NEW = Known(batch_id="b", item_id=7)
@@ -50,16 +44,26 @@ def image(*names: str) -> Any:
     return complete({"type": "x", "collection": [{"image_name": name} for name in names]})
 
 
-def told(*observations: Observation, known: Known = NEW) -> tuple[Known, list[Fact]]:
-    facts: list[Fact] = []
+def read(word: str, *names: str, across_reconnect: bool = False, **more: Any) -> Reading:
+    results = {name: {"image": {"image_name": name}} for name in names}
+    item = {**IDS, "status": word, "session": {"results": results}, **more}
+    return Reading(answered(item, QueueItem), across_reconnect)
+
+
+def told(*observations: Observation, known: Known = NEW) -> tuple[Known, list[Facts]]:
+    """What is known in the end, and the facts of each observation."""
+    told = []
     for observation in observations:
-        known, more = correlate(known, observation)
-        facts.extend(more)
-    return known, facts
+        known, facts = correlate(known, observation)
+        told.append(facts)
+    return known, told
 
 
-def sighted(facts: list[Fact]) -> list[str]:
-    return [fact.image_name for fact in facts if isinstance(fact, ImageSighted)]
+def sighted(told: list[Facts]) -> list[str]:
+    return [name for facts in told for name in facts.sighted]
+
+
+NOTHING = Facts(changed=False, session_learned=False, ended=False, sighted=(), progress=None, read=None)
 
 
 def test_a_higher_sequence_wins_and_a_lower_one_is_ignored() -> None:
@@ -68,11 +72,11 @@ def test_a_higher_sequence_wins_and_a_lower_one_is_ignored() -> None:
 
 
 def test_without_a_sequence_running_and_waiting_are_one_as_far() -> None:
-    """Before 6.13 there is none: of the two, what was said first stays until something goes on (rule 3)."""
+    """Before 6.13 there is none: of the two, what was said first stays until something goes on (pure correlation)."""
     for first, second in (("in_progress", "waiting"), ("waiting", "in_progress")):
         known, facts = told(status(first, None), status(second, None))
         assert known.status == first
-        assert sum(isinstance(fact, ItemChanged) for fact in facts) == 1
+        assert [fact.changed for fact in facts] == [True, False]
         assert told(status(first, None), status("pending", None))[0].status == first
         assert told(status(first, None), status("completed", None))[0].status == "completed"
 
@@ -93,14 +97,14 @@ def test_without_a_sequence_the_item_only_moves_forward() -> None:
 
 
 def test_a_reading_without_sequence_still_ends_an_item_that_had_one() -> None:
-    known, _ = told(status("in_progress", 1), Reading(status="completed", session_id="s"))
+    known, _ = told(status("in_progress", 1), read("completed"))
     assert known.status == "completed"
 
 
 def test_an_item_canceled_while_pending_ends_with_sequence_one() -> None:
-    known, facts = told(status("canceled", 1))
+    known, [facts] = told(status("canceled", 1))
     assert known.status == "canceled"
-    assert ItemEnded() in facts
+    assert facts.ended
 
 
 @pytest.mark.parametrize("ended", ["completed", "failed", "canceled"])
@@ -108,7 +112,7 @@ def test_a_terminal_state_absorbs_status_and_progress(ended: str) -> None:
     known, _ = told(status(ended, 2))
     again, facts = told(progress(), status("in_progress", 9), known=known)
     assert again == known
-    assert facts == []
+    assert facts == [NOTHING, NOTHING]
 
 
 @pytest.mark.parametrize("ended", ["completed", "failed", "canceled"])
@@ -118,9 +122,9 @@ def test_an_image_sighted_after_the_end_is_still_recorded(ended: str) -> None:
 
 
 def test_a_missed_start_is_inferred_from_the_first_node_that_speaks() -> None:
-    known, facts = told(progress())
+    known, [facts] = told(progress())
     assert known.status == "in_progress"
-    assert [type(fact) for fact in facts] == [ItemChanged, SessionLearned, ItemStarted, ItemProgressed]
+    assert facts == msgspec.structs.replace(NOTHING, changed=True, session_learned=True, progress=progress())
 
 
 def test_every_image_name_anywhere_in_a_result_is_a_sighting() -> None:
@@ -147,50 +151,49 @@ def test_an_error_without_words_is_named_by_its_type() -> None:
 
 def test_event_and_reading_tell_a_failure_in_the_same_words() -> None:
     words = {"error_type": "ValueError", "error_message": "Unknown model nope"}
-    item = msgspec.convert({**IDS, "status": "failed", **words}, QueueItem)
     told_by_event, _ = told(status("failed", 2, **words))
-    read, _ = told(reading(item))
-    assert read.error == told_by_event.error == "ValueError: Unknown model nope"
+    told_by_reading, _ = told(read("failed", **words))
+    assert told_by_reading.error == told_by_event.error == "ValueError: Unknown model nope"
 
 
 def test_words_lose_what_no_database_can_hold() -> None:
-    known, _ = told(status("failed", 2, error_type="ValueError", error_message="a\0b \ud800"))
+    known, _ = told(status("failed", 2, error_type="ValueError", error_message="a\0b "))
     assert known.error == "ValueError: ab "
 
 
 def test_a_bulk_cancel_ends_a_pending_item_that_gets_no_event_of_its_own() -> None:
-    known, facts = told(Canceled())
+    known, [facts] = told(Canceled())
     assert known.status == "canceled"
-    assert ItemEnded() in facts
+    assert facts.ended
 
 
 def test_every_reading_after_the_end_offers_all_names_until_it_is_settled() -> None:
-    read = Reading(status="completed", session_id="s", image_names=("a", "b"))
-    known, facts = told(image("a"), status("completed", 2), read)
-    assert ItemRead(("a", "b")) in facts
+    reading = read("completed", "a", "b")
+    known, facts = told(image("a"), status("completed", 2), reading)
+    assert facts[-1].read == ("a", "b")
     assert sighted(facts) == ["a", "b"]
-    _, again = told(read, known=known)
-    assert again == [ItemRead(("a", "b"))]
+    _, again = told(reading, known=known)
+    assert again == [msgspec.structs.replace(NOTHING, read=("a", "b"))]
 
 
 def test_a_summary_settles_nothing_for_it_has_no_results() -> None:
-    _, facts = told(Reading(status="completed", whole=False))
-    assert ItemEnded() in facts
-    assert not any(isinstance(fact, ItemRead) for fact in facts)
+    _, [facts] = told(Reading(answered({**IDS, "status": "completed"}, ItemSummary)))
+    assert facts.ended
+    assert facts.read is None
 
 
 def test_a_running_item_found_canceled_across_a_reconnect_was_killed_with_the_server() -> None:
-    known, _ = told(status("in_progress", 1, started_at=AT), Reading(status="canceled", across_reconnect=True))
+    known, _ = told(status("in_progress", 1, started_at=AT), read("canceled", across_reconnect=True))
     assert known.error == RESTARTED
 
 
 def test_a_cancel_found_on_a_living_connection_is_somebodys_cancel() -> None:
-    known, _ = told(status("in_progress", 1, started_at=AT), Reading(status="canceled"))
+    known, _ = told(status("in_progress", 1, started_at=AT), read("canceled"))
     assert (known.status, known.error) == ("canceled", None)
 
 
 def test_a_pending_item_found_canceled_across_a_reconnect_was_canceled_by_somebody() -> None:
-    known, _ = told(Reading(status="canceled", across_reconnect=True))
+    known, _ = told(read("canceled", across_reconnect=True))
     assert known.error is None
 
 
@@ -216,11 +219,11 @@ def test_one_absence_too_few_proves_nothing(second: Absence) -> None:
 def test_a_reading_begun_before_the_post_was_answered_proves_nothing() -> None:
     known, facts = told(absence(1, after_answer=False))
     assert known == NEW
-    assert facts == []
+    assert facts == [NOTHING]
 
 
 def test_an_item_seen_again_is_not_absent() -> None:
-    known, _ = told(absence(1), Reading(status="pending", session_id="s"), absence(32, gallery=3))
+    known, _ = told(absence(1), read("pending"), absence(32, gallery=3))
     assert known.status == "pending"
 
 
@@ -231,9 +234,9 @@ def test_an_ended_item_pruned_before_it_was_read_is_settled_as_it_ended() -> Non
 
 def test_invokeai_outweighs_our_own_word_gone() -> None:
     known, _ = told(absence(1), absence(32, gallery=3))
-    known, facts = told(status("completed", 2), known=known)
+    known, [facts] = told(status("completed", 2), known=known)
     assert (known.status, known.settled, known.absent_since) == ("completed", False, None)
-    assert ItemEnded() in facts
+    assert facts.ended
 
 
 def test_the_same_observation_twice_adds_nothing_that_is_kept() -> None:
@@ -241,7 +244,7 @@ def test_the_same_observation_twice_adds_nothing_that_is_kept() -> None:
     known, _ = told(*observations)
     again, facts = told(*observations, known=known)
     assert again == known
-    assert facts == []
+    assert facts == [NOTHING] * 3
 
 
 def test_a_word_unknown_to_us_changes_nothing() -> None:
@@ -251,6 +254,6 @@ def test_a_word_unknown_to_us_changes_nothing() -> None:
 
 def test_words_that_come_after_the_end_are_kept() -> None:
     """The first to tell of the end may have none: an event of an older server, a bulk cancel."""
-    known, facts = told(status("failed", 2), Reading(status="failed", error="ValueError: no"))
+    known, facts = told(status("failed", 2), read("failed", error_type="ValueError", error_message="no"))
     assert known.error == "ValueError: no"
-    assert facts.count(ItemChanged()) == 2
+    assert [fact.changed for fact in facts] == [True, True]

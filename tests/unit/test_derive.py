@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -9,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.media.metadata.parameters import Parameters
+from service.media.metadata.parameters import GenerationParameters
+from service.media.metadata.source_images import SourceImage
 from service.media.png import Png
-from service.retrieval.derive import Derived, derive
+from service.photos.derive import Derived, derive
 from tests.fakes.batches import edge, sdxl_text_to_image, text_to_image
 
 Json = dict[str, Any]
@@ -22,10 +25,10 @@ NAME = "own.png"
 
 def of(*, metadata: Any = None, graph: Any = None, workflow: Any = None, served: Json | None = None) -> Derived:
     texts = (None if text is None else msgspec.json.encode(text).decode() for text in (metadata, graph, workflow))
-    return derive(NAME, Png(64, 64, *texts), served)
+    return derive(NAME, Png(64, 64, *texts), None if served is None else msgspec.json.encode(served))
 
 
-def known(derived: Derived) -> Parameters:
+def known(derived: Derived) -> GenerationParameters:
     assert derived.parameters is not None
     return derived.parameters
 
@@ -231,9 +234,25 @@ def test_images_in_the_metadata_are_named_with_their_roles() -> None:
     assert roles(of(served=metadata)) == found
 
 
+@pytest.mark.parametrize("between", [(), ("img_resize",), ("img_crop",), ("img_crop", "img_resize")])
+def test_the_source_of_an_image_to_image_graph_is_one_image_with_one_role(between: tuple[str, ...]) -> None:
+    """The name is a field of the first node, and stands in the metadata and their node as well."""
+    kinds = (*between, "i2l")
+    nodes: Json = {kind: {"type": kind} for kind in kinds}
+    nodes[kinds[0]]["image"] = {"image_name": "source.png"}
+    metadata = {"generation_mode": "img2img", "init_image": "source.png", "strength": 0.75}
+    nodes |= {"denoise": {"type": "denoise_latents"}, "metadata": {"type": "core_metadata", **metadata}}
+    edges = [edge(before, "image", after, "image") for before, after in pairwise(kinds)]
+    graph = {"nodes": nodes, "edges": [*edges, edge("i2l", "latents", "denoise", "latents")]}
+    expected = [SourceImage("source.png", "init image")]
+    assert of(graph=graph).sources == expected
+    assert of(graph=graph, metadata=metadata).sources == expected
+    assert of(graph=graph, served=metadata | {"init_image": {"image_name": "source.png"}}).sources == expected
+
+
 def test_a_name_that_no_column_holds_is_left_out_and_there_is_an_end_to_them() -> None:
     wrong = [{"image_name": name} for name in ("", "a\0b", "\ud800", "x" * 300)]
-    assert of(served={"wrong": wrong}).sources == []
+    assert derive(NAME, Png(64, 64, json.dumps({"wrong": wrong}))).sources == []
     assert len(of(served={"many": [{"image_name": f"{n}.png"} for n in range(5000)]}).sources) == 200
 
 

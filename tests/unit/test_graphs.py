@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.errors import ValidationError
-from service.invokeai.graphs import SCHEDULERS, SUPPORTED_BASES, Lora, ModelRef, build, defaults
+from service.invokeai.graphs import SCHEDULERS, SUPPORTED_BASES, Lora, ModelRef, Source, build, defaults
 from service.invokeai.graphs.graph import Graph
 
 
@@ -242,3 +242,58 @@ def test_an_edge_from_nowhere_is_an_error() -> None:
     graph.add("b", "noise")
     with pytest.raises(ValueError, match=r"a\.value"):
         graph.connect("a.value", "b.seed")
+
+
+def source(width: int, height: int, strength: float = 0.75) -> Source:
+    return Source("source.png", width, height, strength)
+
+
+@pytest.mark.parametrize("base", sorted(SUPPORTED_BASES))
+def test_a_source_is_encoded_and_denoised_as_far_as_its_strength_says(base: str) -> None:
+    posted = body(base, source=source(64, 72, 0.9), vae=model(base, "vae"))
+    wires = edges(posted)
+    assert wires["denoise_latents", "latents"] == ["i2l.latents"]
+    assert wires["denoise_latents", "noise"] == ["noise.noise"]
+    assert wires["i2l", "vae"] == ["vae_loader.vae"]
+    assert nodes(posted, "denoise_latents")[0]["denoising_start"] == 0.1
+    (encode,) = nodes(posted, "i2l")
+    assert (encode["image"], encode["fp32"]) == ({"image_name": "source.png"}, True)
+    assert nodes(posted, "img_crop") == nodes(posted, "img_resize") == nodes(posted, "image") == []
+    (metadata,) = nodes(posted, "core_metadata")
+    assert (metadata["strength"], metadata["init_image"]) == (0.9, "source.png")
+    assert metadata["generation_mode"] == ("sdxl_img2img" if base == "sdxl" else "img2img")
+    assert edges(body(base, source=source(64, 72)))["i2l", "vae"][0].endswith("model_loader.vae")
+
+
+@pytest.mark.parametrize(
+    ("size", "crop", "resize"),
+    [
+        ((64, 72), None, None),
+        ((128, 144), None, (64, 72)),
+        ((129, 144), None, (64, 72)),  # by a rounding
+        ((640, 480), (106, 0, 427, 480), (64, 72)),
+        ((64, 100), (0, 14, 64, 72), None),
+        ((32, 200), (0, 82, 32, 36), (64, 72)),
+        ((1, 1), None, (64, 72)),
+        ((20000, 1), (9999, 0, 1, 1), (64, 72)),
+    ],
+)
+def test_a_source_of_another_shape_is_cropped_around_its_middle_and_nothing_is_stretched(
+    size: tuple[int, int], crop: tuple[int, ...] | None, resize: tuple[int, int] | None
+) -> None:
+    posted = body(source=source(*size))
+    crops = [(node["x"], node["y"], node["width"], node["height"]) for node in nodes(posted, "img_crop")]
+    resizes = [(node["width"], node["height"]) for node in nodes(posted, "img_resize")]
+    assert (crops, resizes) == ([crop] if crop else [], [resize] if resize else [])
+    [first] = [node for node in posted["batch"]["graph"]["nodes"].values() if node.get("image")]
+    assert first["type"] == ("img_crop" if crop else "img_resize" if resize else "i2l")
+    before = "img_resize" if resize else "img_crop"
+    if first["type"] != "i2l":
+        assert edges(posted)["i2l", "image"] == [f"{before}.image"]
+    assert all(node["is_intermediate"] for node in nodes(posted, "img_crop") + nodes(posted, "img_resize"))
+
+
+@pytest.mark.parametrize("wrong", [source(0, 8), source(8, 8, 1.1), source(8, 8, -0.1), source(8, 8, float("nan"))])
+def test_a_source_that_would_fail_is_not_sent(wrong: Source) -> None:
+    with pytest.raises(ValidationError, match="source"):
+        body(source=wrong)

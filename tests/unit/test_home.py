@@ -1,4 +1,4 @@
-"""When a server is home: its owner may turn it off (rule 19)."""
+"""When a server is home: its owner may turn it off (ledger and home)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from service.backends.home import Looked, is_home
-from service.live.messages import BackendLedger
+from service.backends.home import ReadState, is_home, is_no_matter
+from service.bus.live_state import BackendLedger
 
 ALL_HERE = BackendLedger(expected=4, made=4, retrieved=3, waiting=0, failed=0, gone=1, home=False)
-READ = Looked(reachable=True, worked_at=10.0, queue_read_from=11.0, gallery_read_from=12.0, mirrors=True)
+READ = ReadState(reachable=True, worked_at=10.0, queue_read_from=11.0, gallery_read_from=12.0, mirrors=True)
 
 
 def test_it_is_when_all_is_here_and_was_read_after_the_last_sign_of_work() -> None:
@@ -49,3 +49,22 @@ def test_the_gallery_matters_only_where_it_is_mirrored(gallery_read_from: float 
 
 def test_a_server_that_was_not_looked_at_is_not_home() -> None:
     assert not is_home(ALL_HERE, None)
+
+
+STOPPED = msgspec.structs.replace(READ, reachable=False, worked_at=20.0, off=True, stopped_home=True)
+
+
+def test_a_pod_that_was_stopped_when_it_was_home_stays_home_while_nothing_is_open() -> None:
+    assert is_home(ALL_HERE, STOPPED)
+    assert not is_home(msgspec.structs.replace(ALL_HERE, expected=5), STOPPED)
+    assert not is_home(ALL_HERE, msgspec.structs.replace(STOPPED, stopped_home=False))
+    assert not is_home(ALL_HERE, msgspec.structs.replace(STOPPED, off=False))
+
+
+def test_a_pod_that_does_not_run_and_has_nothing_open_is_no_matter_for_the_others() -> None:
+    off = msgspec.structs.replace(STOPPED, stopped_home=False)
+    assert is_no_matter(ALL_HERE, off)
+    assert not is_no_matter(msgspec.structs.replace(ALL_HERE, waiting=1), off)
+    assert not is_no_matter(msgspec.structs.replace(ALL_HERE, expected=5), off)
+    assert not is_no_matter(ALL_HERE, READ)
+    assert not is_no_matter(ALL_HERE, None)

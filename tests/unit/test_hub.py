@@ -11,8 +11,9 @@ import pytest
 from websockets.frames import Frame as WebSocketFrame
 from websockets.frames import Opcode
 
+from service.api.resources import Hello, Removed
+from service.bus.live_state import BackendLedger, Item, ItemProgress, Ledger, QueueStatus
 from service.live.hub import BACKLOG, PASSING_INTERVAL, SESSION_ENDED, Client, Hub
-from service.live.messages import BackendLedger, Hello, Item, ItemProgress, Ledger, QueueStatus, Removed
 from tests.fakes.hub_messages import next_message
 
 BACKEND = UUID(int=1)
@@ -48,6 +49,7 @@ def item(item_id: int, status: Any) -> Item:
         started_at=None,
         completed_at=None,
         progress=None,
+        photo_ids=[],
     )
 
 

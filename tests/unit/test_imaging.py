@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import re
 import struct
 import threading
@@ -19,7 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.media import png, sizes, thumbhash
-from service.media.imaging import Imaging, Memory, Rendition, TooManyPixels, Undecodable, decoding_bytes
+from service.media.decode_memory import BASE, EACH_ROW, LEAST, MOST, Memory, bytes_for_decodes, decoding_bytes
+from service.media.imaging import Imaging, Rendition, TooManyPixels, Undecodable
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -404,25 +406,95 @@ def test_pictures_that_need_much_memory_are_decoded_one_after_the_other() -> Non
     for thread in threads:
         thread.join(10)
     assert most <= 100
-    with memory.taken(10**12):  # alone
-        pass
+
+
+def test_a_picture_that_needs_much_memory_does_not_wait_behind_many_that_need_little() -> None:
+    memory = Memory(100)
+    begun, may_end, taken = threading.Event(), threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def hold() -> None:
+        with memory.taken(50):
+            begun.set()
+            may_end.wait(10)
+
+    def decode(name: str, size: int) -> None:
+        with memory.taken(size):
+            done.append(name)
+        taken.set()
+
+    holding = threading.Thread(target=hold)
+    holding.start()
+    assert begun.wait(10)
+    large = threading.Thread(target=decode, args=("large", 100))
+    large.start()
+    large.join(0.1)  # it waits for the one that is held
+    small = threading.Thread(target=decode, args=("small", 10))
+    small.start()
+    small.join(0.1)
+    may_end.set()
+    for thread in (holding, large, small):
+        thread.join(10)
+    assert done == ["large", "small"]
+
+
+def of_zeros(width: int, height: int, *, interlaced: bool) -> bytes:
+    """A PNG of 16-bit RGBA whose pixels are as good as none: what matters is in its header."""
+    size = struct.pack(">IIBBBBB", width, height, 16, 6, 0, 0, interlaced)
+    return handmade(chunk(b"IHDR", size), chunk(b"IDAT", zlib.compress(bytes(100))), END)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [of_zeros(14_000, 14_000, interlaced=True), of_zeros(1_000_000, 199, interlaced=False)],
+    ids=["interlaced", "a million wide"],
+)
+def test_a_small_file_that_needs_gigabytes_to_be_decoded_is_refused_by_its_header(file: Path, content: bytes) -> None:
+    imaging = Imaging(200_000_000)
+    file.write_bytes(content)
+    try:
+        with pytest.raises(TooManyPixels, match=r"MB of memory"):
+            imaging.render(file, 85)
+        with pytest.raises(TooManyPixels, match=r"MB of memory"):
+            imaging.as_png(file, 2048)
+    finally:
+        imaging.close()
+
+
+def test_the_same_pixels_row_by_row_are_decoded(file: Path) -> None:
+    imaging = Imaging(2_000_000, decode_bytes=BASE + EACH_ROW * 3_000 + 400 * 3 * 2_000)
+    try:
+        file.write_bytes(encoded(picture(400, 3_000), interlace=True))
+        with pytest.raises(TooManyPixels):
+            imaging.render(file, 85)
+        file.write_bytes(encoded(picture(400, 3_000)))
+        assert imaging.render(file, 85).size == (400, 3_000)
+    finally:
+        imaging.close()
+
+
+def test_decodes_have_a_quarter_of_the_memory_and_a_gigabyte_at_most() -> None:
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert LEAST <= bytes_for_decodes() <= min(MOST, max(LEAST, there // 4))
 
 
 @pytest.mark.parametrize(
     ("content", "rows"),
     [
-        (encoded(picture(), ".png"), 300),
-        (encoded(picture(400, 3000), ".png"), 512),
+        (encoded(picture(400, 200), ".png"), 900),
+        (encoded(picture(400, 3000), ".png"), 1400),
         (encoded(picture(400, 3000), ".png", interlace=True), 3000),
-        (encoded(picture(400, 3000), ".jpg"), 512),
-        (encoded(picture(400, 3000), ".jpg", interlace=True), 3000),
+        (encoded(picture(400, 3000), ".jpg"), 1400),
+        (encoded(picture(400, 3000), ".jpg", interlace=True), 3300),
+        (encoded(picture(400, 3000), ".jpg", interlace=True, subsample_mode="off"), 6000),
         (encoded(picture(400, 3000), ".webp"), 3000),
+        (encoded(picture(400, 3000), ".avif"), 15_000),
     ],
-    ids=["small", "png", "interlaced", "jpeg", "progressive", "webp"],
+    ids=["small", "png", "interlaced", "jpeg", "progressive", "progressive with all colours", "webp", "avif"],
 )
 def test_what_a_decoder_keeps_whole_needs_memory_for_all_of_it(content: bytes, rows: int) -> None:
     header_alone = pyvips.Image.new_from_buffer(content, "", access="sequential")
-    assert decoding_bytes(header_alone) == 400 * 3 * rows
+    assert decoding_bytes(header_alone) == BASE + EACH_ROW * header_alone.height + 400 * 3 * rows
 
 
 # --- JPEGs without an end ---

@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from service.errors import StartupError
+from service.media import storage as storage_module
 from service.media.storage import LocalStorage
 
 NAME = "photos/generated/mirror/b/2026-11-22/a.png"
@@ -380,9 +381,13 @@ def test_a_write_that_takes_less_than_it_was_given_is_gone_on_with(
 
     class Stingy(io.FileIO):
         def write(self, content: Any, /) -> int:
+            writes.append(len(content))
             return super().write(bytes(content[:3]))
 
-    monkeypatch.setattr(Path, "open", lambda path, mode, **_: Stingy(path, mode.replace("b", "")))
+    writes: list[int] = []
+
+    monkeypatch.setattr(storage_module, "FileIO", Stingy)
     storage.append(NAME, token := uuid4(), [b"0123456789", b"abc", b"defg"])
     monkeypatch.undo()
     assert storage.temporary(NAME, token).read_bytes() == b"0123456789abcdefg"
+    assert writes == [10, 7, 4, 1, 3, 4, 1]

@@ -1,4 +1,4 @@
-"""ComfyUI's graphs: what the nearest sampler was given, through whatever nodes it came."""
+"""ComfyUI's graphs: what the nearest sampler was given, through all kinds of nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an image's metadata say of its making, whatever InvokeAI or anybody else wrote there."""
+"""What is read of an image's metadata, whether InvokeAI or anybody else wrote them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.media.metadata.parameters import Parameters, embedded, parameters
+from service.media.metadata.parameters import GenerationParameters, embedded, parameters
 
 MODEL = {"key": "k", "hash": "blake3:h", "name": "tiny-sd1", "base": "sd-1", "type": "main"}
 SD1 = {
@@ -96,7 +96,7 @@ def test_endless_names_are_cut_to_what_an_index_holds() -> None:
 
 def test_metadata_nested_without_end_say_nothing() -> None:
     nested = msgspec.json.decode('{"seed": 1, "a": ' + "[" * 500 + "]" * 500 + "}")
-    assert parameters(nested) == Parameters()
+    assert parameters(nested) == GenerationParameters()
 
 
 def test_an_empty_prompt_is_none() -> None:
@@ -114,7 +114,7 @@ json_values = st.recursive(
 @given(st.dictionaries(st.sampled_from([*SD1, "loras"]), json_values))
 def test_nothing_anybody_writes_there_is_an_error(metadata: dict[str, Any]) -> None:
     found = parameters(metadata)
-    assert isinstance(found, Parameters)
+    assert isinstance(found, GenerationParameters)
     assert found.metadata is not None
     assert "\\u0000" not in found.metadata.replace("\\\\", "")
 

@@ -10,7 +10,7 @@ import pytest
 from service.media.metadata.fooocus import read_fooocus
 from service.media.metadata.invokeai import read_invokeai
 from service.media.metadata.novelai import read_novelai
-from service.media.metadata.parameters import Parameters
+from service.media.metadata.parameters import GenerationParameters
 from service.media.metadata.read import found_in
 from service.media.metadata.texts import Texts
 from tests.fakes.batches import text_to_image
@@ -80,7 +80,7 @@ def text(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def found(texts: dict[str, str]) -> tuple[str | None, Parameters]:
+def found(texts: dict[str, str]) -> tuple[str | None, GenerationParameters]:
     inside = Texts()
     for name, words in texts.items():
         inside.add(name, words)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from service.access.origin import host_name, refusal
+from service.access.origin import OwnNames, host_name, refusal
 
-NAMES = frozenset({"127.0.0.1", "localhost", "[::1]", "photos.example.org"})
+OWN = OwnNames(frozenset({"127.0.0.1", "localhost", "[::1]", "photos.example.org"}))
+ANY_ADDRESS = OwnNames(OWN.names, any_address=True)
 
 
 def judge(*, changes: bool = True, scheme: str = "http", host: str = "127.0.0.1:8000", **headers: str) -> str | None:
     sent = [(b"host", host.encode())]
     sent += [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    return refusal(sent, changes=changes, scheme=scheme, host_names=NAMES)
+    return refusal(sent, changes=changes, scheme=scheme, own=OWN)
 
 
 @pytest.mark.parametrize(
@@ -95,18 +96,68 @@ def test_own_pages_and_the_address_bar_are_accepted(site: str) -> None:
 
 
 def test_reading_is_not_judged_by_origin() -> None:
-    assert judge(changes=False, origin="http://evil.example", sec_fetch_site="cross-site") is None
+    assert judge(changes=False, origin="http://evil.example") is None
 
 
-@pytest.mark.parametrize("name", [b"host", b"origin", b"sec-fetch-site"])
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"sec_fetch_mode": "no-cors", "sec_fetch_dest": "image"},
+        {"sec_fetch_mode": "cors", "sec_fetch_dest": "empty"},
+        {"sec_fetch_mode": "navigate", "sec_fetch_dest": "iframe"},
+        {"sec_fetch_mode": "navigate", "sec_fetch_dest": "object"},
+    ],
+)
+def test_a_page_elsewhere_loads_nothing_of_ours_into_itself(site: str, headers: dict[str, str]) -> None:
+    assert judge(changes=False, sec_fetch_site=site, **headers) is not None
+
+
+@pytest.mark.parametrize("destination", ["document", ""])
+def test_a_link_to_us_may_be_followed(destination: str) -> None:
+    headers = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": destination}
+    assert judge(changes=False, **headers) is None
+    assert judge(changes=True, **headers) is not None
+
+
+def test_our_own_page_needs_no_origin_that_a_proxy_kept() -> None:
+    """nginx with `proxy_set_header Host $host` leaves out the port."""
+    origin = "http://photos.example.org:8443"
+    assert judge(host="photos.example.org", origin=origin, sec_fetch_site="same-origin") is None
+    words = judge(host="photos.example.org", origin=origin) or ""
+    assert "proxy_set_header Host $http_host" in words
+    assert judge(host="photos.example.org", origin=origin, sec_fetch_site="none") is not None
+
+
+def test_beyond_loopback_any_address_is_a_name_of_ours_and_no_name_that_looks_like_one() -> None:
+    for host in ("192.168.1.5:8000", "10.0.0.1", "[fd00::5]:8000", "[2001:db8::1]"):
+        sent = [(b"host", host.encode())]
+        assert refusal(sent, changes=True, scheme="http", own=ANY_ADDRESS) is None, host
+        assert refusal(sent, changes=True, scheme="http", own=OWN) is not None, host
+    for host in (
+        "192.168.1.5.evil.example",
+        "1.2.3",
+        "0x7f.1",
+        "2130706433",
+        "[evil.example]",
+        "[]",
+        "1.2.3.4.5",
+        "::1",
+    ):
+        assert refusal([(b"host", host.encode())], changes=True, scheme="http", own=ANY_ADDRESS) is not None, host
+
+
+@pytest.mark.parametrize("name", [b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"])
 def test_a_header_sent_twice_is_refused(name: bytes) -> None:
     sent = [(b"host", b"127.0.0.1"), (b"origin", b"http://127.0.0.1"), (b"sec-fetch-site", b"none")]
+    sent += [(b"sec-fetch-mode", b"navigate"), (b"sec-fetch-dest", b"document")]
     sent.append(next(pair for pair in sent if pair[0] == name))
-    assert refusal(sent, changes=True, scheme="http", host_names=NAMES) is not None
+    assert refusal(sent, changes=True, scheme="http", own=OWN) is not None
 
 
 def test_a_missing_host_is_refused() -> None:
-    assert refusal([], changes=False, scheme="http", host_names=NAMES) is not None
+    assert refusal([], changes=False, scheme="http", own=OWN) is not None
 
 
 def test_names_are_read_without_their_port() -> None:

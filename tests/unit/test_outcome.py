@@ -1,25 +1,25 @@
-"""Rule 8: a step's status is a function of its batches and items."""
+"""Derived step status: a step's status is a function of its batches and items."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from service.correlation.correlate import NO_LONGER_THERE, RESTARTED
-from service.correlation.outcome import DELETED, NOTHING_MADE, BatchState, ItemState, Outcome, outcome
+from service.steps.item_state import NO_LONGER_THERE, RESTARTED
+from service.steps.status import DELETED, NOTHING_MADE, BatchState, ItemState, Outcome, outcome
 
 
 def batch(state: str = "enqueued", *, wanted: int = 2, name: str = "b", first: int = 1, **more: Any) -> BatchState:
     seeds = tuple(range(first, first + wanted))
     enqueued = wanted if state == "enqueued" else 0
     values: dict[str, Any] = {"refusal": None, "enqueued": enqueued, **more}
-    return BatchState(batch_id=name, state=state, wanted=wanted, seeds=seeds, **values)
+    return BatchState(batch_id=name, state=state, seeds=seeds, **values)
 
 
 def item(item_id: int, status: str = "completed", **more: Any) -> ItemState:
     values: dict[str, Any] = {
         "batch_id": "b",
-        "ordinal": item_id - 1,
+        "seed": item_id if item_id <= 2 else None,
         "error": None,
         "settled": True,
         "retried_from_item_id": None,
@@ -110,17 +110,17 @@ def test_nothing_made_otherwise_fails_with_the_words_of_whoever_said_it() -> Non
 def test_an_item_retried_at_invokeais_side_reopens_the_step_and_its_successor_speaks() -> None:
     first = [item(1), item(2, "failed", error="out of memory")]
     assert came_to([batch()], first).status == "completed"
-    running = item(3, "in_progress", ordinal=1, retried_from_item_id=2, settled=False)
+    running = item(3, "in_progress", seed=2, retried_from_item_id=2, settled=False)
     assert came_to([batch()], [*first, running]).status == "processing"
-    done = item(3, ordinal=1, retried_from_item_id=2)
+    done = item(3, seed=2, retried_from_item_id=2)
     assert came_to([batch()], [*first, done]) == Outcome("completed", None)
 
 
 def test_of_retries_of_one_item_the_last_speaks() -> None:
     """InvokeAI names the first item in each of them."""
     first = [item(1), item(2, "failed", error="first")]
-    second = item(3, "canceled", ordinal=1, retried_from_item_id=2)
-    third = item(4, "failed", ordinal=1, retried_from_item_id=2, error="third")
+    second = item(3, "canceled", seed=2, retried_from_item_id=2)
+    third = item(4, "failed", seed=2, retried_from_item_id=2, error="third")
     assert came_to([batch()], [*first, second, third]) == Outcome("completed", "1 of 2 made: third")
     nothing = [item(1, "failed", error="no"), item(2, "failed", error="first")]
     assert came_to([batch()], [*nothing, second, third]) == Outcome("failed", "third")
@@ -139,7 +139,7 @@ def test_a_second_batch_for_what_was_missing_completes_the_step() -> None:
     first = [item(1), item(2, "failed", error="no")]
     second = batch(name="c", wanted=1, first=2)
     assert came_to([batch(), batch("prepared", name="c", wanted=1, first=2)], first).status == "processing"
-    made = item(9, batch_id="c", ordinal=0)
+    made = item(9, batch_id="c", seed=2)
     assert came_to([batch(), second], [*first, made]) == Outcome("completed", None)
 
 
@@ -154,5 +154,5 @@ def test_an_image_of_no_known_item_counts_for_one_that_is_missing() -> None:
 
 def test_a_retry_does_not_stand_for_an_item_never_seen() -> None:
     tried = item(1, "canceled", made=False)
-    again = item(3, ordinal=0, retried_from_item_id=1)
+    again = item(3, seed=1, retried_from_item_id=1)
     assert came_to([batch()], [tried, again]).status == "processing"

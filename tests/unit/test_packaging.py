@@ -8,9 +8,9 @@ import tomllib
 from pathlib import Path
 
 from service import VERSION
+from service.config.settings import ROOT
 from service.database.migrate import configuration
-from service.settings import ROOT
-from service.web import DIST
+from service.web.page import DIST
 
 BUILD = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
 

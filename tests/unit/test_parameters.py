@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from service.errors import ValidationError
 from service.invokeai import graphs
-from service.studio.parameters import (
+from service.steps.parameters import (
     SEEDS,
     Lora,
     ModelSettings,
@@ -21,7 +21,7 @@ from service.studio.parameters import (
     model_settings,
     with_defaults,
 )
-from service.studio.schemas import StepCreate
+from service.studio.steps import StepCreate
 
 STEP = {"prompt": "a lighthouse", "model_key": "key", "model_hash": "hash"}
 
@@ -49,7 +49,7 @@ def parse(**parameters: Any) -> Parameters:
         {"seed": 1.5},
         {"seed": None},
         {"strength": 1.5},
-        {"strength": 0},
+        {"strength": -0.1},
         {"loras": [{"key": "k", "weight": "1"}]},
         {"loras": [{"weight": 1}]},
         {"loras": [{"key": "k", "strength": 1}]},
@@ -128,7 +128,7 @@ def test_the_clients_word_goes_before_the_models_and_the_models_before_the_bases
     completed = complete(with_defaults(parse(width=64), ModelSettings(width=832, height=1216), "sdxl"))
     assert (completed.width, completed.height) == (64, 1216)
     assert (completed.steps, completed.cfg_scale, completed.scheduler) == (base.steps, base.cfg_scale, base.scheduler)
-    assert completed.loras == []
+    assert parse(width=64).chosen_loras == []
 
 
 def test_a_models_settings_are_used_one_by_one_as_far_as_they_are_usable() -> None:
@@ -139,8 +139,16 @@ def test_a_models_settings_are_used_one_by_one_as_far_as_they_are_usable() -> No
     assert model_settings(None) == ModelSettings()
 
 
+def test_a_step_with_a_source_has_a_strength_and_one_without_has_none() -> None:
+    assert checked(parse(), has_source=True).strength == 0.75
+    assert checked(parse(strength=0), has_source=True).strength == 0
+    assert checked(parse()).strength is msgspec.UNSET
+    with pytest.raises(ValidationError, match=r"parameters\.strength: only with a source_photo_id"):
+        checked(parse(strength=0.5))
+
+
 def test_completed_parameters_read_back_as_the_same_parameters() -> None:
-    given = checked(parse(loras=[{"key": "a"}], strength=0.5))
+    given = checked(parse(loras=[{"key": "a"}], strength=0.5), has_source=True)
     stored = with_defaults(given, ModelSettings(), "sd-1")
     assert msgspec.json.decode(msgspec.json.encode(stored), type=Parameters) == stored
-    assert complete(stored).loras == [Lora("a", 0.75)]
+    assert stored.chosen_loras == [Lora("a", 0.75)]

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from service.live import previews as previews_module
-from service.live.previews import JPEG_MAGIC, Previews
+from service.bus import previews as previews_module
+from service.bus.previews import JPEG_MAGIC, Previews
 
 BACKEND = uuid4()
 

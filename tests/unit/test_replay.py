@@ -10,17 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from service.correlation.correlate import (
+from service.invokeai.events import AnyItemEvent, ItemsCanceled, QueueItem, image_names
+from service.steps.item_state import (
     TERMINAL,
     Canceled,
-    ImageSighted,
     Known,
     Observation,
     Reading,
     correlate,
-    reading,
 )
-from service.invokeai.events import AnyItemEvent, ItemsCanceled, QueueItem, decode, image_names
+from tests.fakes.said import answered, decode
 
 RECORDINGS = Path(__file__).resolve().parents[1] / "recordings"
 SCENARIOS = sorted(path.stem for path in RECORDINGS.glob("*.jsonl"))
@@ -55,7 +54,7 @@ def items_read(line: dict[str, Any]) -> Iterator[QueueItem]:
     for value in answer if isinstance(answer, list) else [answer]:
         if isinstance(value, dict) and {"item_id", "session_id", "status", "batch_id"} <= value.keys():
             trimmed = isinstance(value.get("session"), str)
-            yield msgspec.convert({**value, "session": None} if trimmed else value, QueueItem)
+            yield answered({**value, "session": None} if trimmed else value, QueueItem)
 
 
 def observed(scenario: str) -> tuple[list[tuple[Key, Observation]], list[tuple[Key, Reading]], dict[Key, RecordedItem]]:
@@ -68,7 +67,7 @@ def observed(scenario: str) -> tuple[list[tuple[Key, Observation]], list[tuple[K
         for item in items_read(line):
             key = (item.batch_id, item.item_id)
             batch_of[item.item_id] = item.batch_id
-            read.append((key, reading(item)))
+            read.append((key, Reading(item)))
             truth.setdefault(key, RecordedItem()).read.append(item.status)
             truth[key].images |= set(item.image_names)
         if line["kind"] != "event":
@@ -96,7 +95,7 @@ def replay(observations: list[tuple[Key, Observation]]) -> tuple[dict[Key, Known
     for key, observation in observations:
         known = items.get(key, Known(batch_id=key[0], item_id=key[1]))
         items[key], facts = correlate(known, observation)
-        sightings.setdefault(key, []).extend(f.image_name for f in facts if isinstance(f, ImageSighted))
+        sightings.setdefault(key, []).extend(facts.sighted)
     return items, sightings
 
 
@@ -121,7 +120,7 @@ def test_reordered_and_doubled_it_comes_to_the_same(scenario: str, seed: int) ->
     chance = random.Random(seed)
     mangled = told + chance.sample(told, len(told) // 2)
     chance.shuffle(mangled)
-    ended = [(key, told_by_rest) for key, told_by_rest in read if told_by_rest.status in TERMINAL]
+    ended = [(key, told_by_rest) for key, told_by_rest in read if told_by_rest.item.status in TERMINAL]
     items, sightings = replay([*mangled, *ended])
     assert_true(items, sightings, truth)
 

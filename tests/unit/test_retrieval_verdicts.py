@@ -1,4 +1,4 @@
-"""What retrieval remembers of a backend's troubles, on a clock of the test's own (rule 9)."""
+"""What retrieval remembers of a backend's troubles, on a clock of the test's own (retrieval in the table)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from service.bus.bus import Bus
 from service.errors import (
     DatabaseAway,
     InvokeConflict,
@@ -26,7 +27,7 @@ from service.media.ingest import StorageTrouble
 from service.media.png import Damaged
 from service.retrieval.faults import Failure, Faults, Postponed, Timing
 from service.retrieval.queue import Claimed
-from service.unbroken import unbroken
+from service.runtime.waiting import finish_before_cancel
 
 BACKEND, OTHER = uuid4(), uuid4()
 TIMING = Timing()
@@ -56,7 +57,7 @@ class NothingElse:
 
 @pytest.fixture
 def faults(clock: Clock) -> Faults:
-    return Faults(NothingElse(), lambda *_: None, lambda _: None, TIMING, clock)  # type: ignore[arg-type]
+    return Faults(NothingElse(), Bus(), TIMING, clock)  # type: ignore[arg-type]
 
 
 def photo(backend: UUID = BACKEND) -> Claimed:
@@ -222,7 +223,7 @@ async def test_unbroken_work_ends_before_its_cancellation_goes_on() -> None:
         await let_end.wait()
         ended.append(True)
 
-    task = asyncio.create_task(unbroken(work()))
+    task = asyncio.create_task(finish_before_cancel(work()))
     await begun.wait()
     task.cancel()
     assert not (await asyncio.wait({task}, timeout=0.05))[0]
@@ -236,6 +237,6 @@ async def test_unbroken_work_gives_its_result_or_its_error() -> None:
     async def fail() -> None:
         raise ValueError("its own")
 
-    assert await unbroken(asyncio.sleep(0, "result")) == "result"
+    assert await finish_before_cancel(asyncio.sleep(0, "result")) == "result"
     with pytest.raises(ValueError, match="its own"):
-        await unbroken(fail())
+        await finish_before_cancel(fail())

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from service.config.settings import ROOT, Settings, data_folder, unknown_variables, variable
 from service.errors import StartupError
-from service.settings import ROOT, Settings, data_folder, unknown_variables, variable
 
 PAGE = (ROOT / "docs" / "settings.md").read_text()
 
@@ -36,6 +36,7 @@ def test_every_option_is_read_from_its_variable() -> None:
         "DARKROOM_INVOKEAI_TIMEOUT": "12.5",
         "DARKROOM_PASSWORD": "long enough",
         "DARKROOM_ALLOWED_HOSTS": "photos.example.org, [fd00::1]",
+        "DARKROOM_BASE_PATH": "darkroom/",
         "DARKROOM_RETRIEVAL_WORKERS": "8",
         "DARKROOM_MAX_UPLOAD_BYTES": "1000",
         "DARKROOM_MAX_PIXELS": "2000",
@@ -51,6 +52,7 @@ def test_every_option_is_read_from_its_variable() -> None:
     assert (settings.invokeai_email, settings.invokeai_password) == ("me@example.org", "x")
     assert (settings.invokeai_timeout, settings.password) == (12.5, "long enough")
     assert settings.allowed_hosts == ("photos.example.org", "[fd00::1]")
+    assert settings.base_path == "/darkroom"
     assert (settings.retrieval_workers, settings.max_upload_bytes) == (8, 1000)
     assert (settings.max_pixels, settings.max_frames) == (2000, 7)
     assert settings.log_format == "json"
@@ -59,7 +61,7 @@ def test_every_option_is_read_from_its_variable() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("url", ["postgres://h/db", "postgresql+asyncpg://u@host:port/db"])
+@pytest.mark.parametrize("url", ["host=db dbname=x", "mysql://h/db", "postgresql+asyncpg://u@host:port/db"])
 def test_a_database_url_that_is_none_is_told_with_its_variable(url: str) -> None:
     with pytest.raises(StartupError, match="DARKROOM_DATABASE_URL must"):
         Settings.from_env({"DARKROOM_DATABASE_URL": url})
@@ -85,7 +87,7 @@ def test_an_empty_value_means_the_default() -> None:
         ("DARKROOM_HOST", "[::1]", "brackets"),
         ("DARKROOM_PORT", "65536", "from 0 to 65535"),
         ("DARKROOM_PORT", "-1", "whole number"),
-        ("DARKROOM_DATABASE_URL", "postgresql://db/x", "postgresql[+]asyncpg"),
+        ("DARKROOM_DATABASE_URL", "sqlite:///x", "postgresql://"),
         ("DARKROOM_INVOKEAI_URL", "gpu:9090", "must be a URL"),
         ("DARKROOM_INVOKEAI_URL", "http://me:secret@gpu:9090", "no login"),
         ("DARKROOM_INVOKEAI_URL", "http://gpu:9090/?queue=other", "no query"),
@@ -134,3 +136,48 @@ def test_every_option_is_documented_with_its_default(row: Field[object]) -> None
     line = next(line for line in PAGE.splitlines() if line.startswith(f"| `{variable(row.name)}` |"))
     assert row.metadata["shown"] in line.replace("`", "")
     assert row.metadata["help"].split(".")[0].replace("`", "") in line.replace("`", "")
+
+
+def test_secrets_are_not_in_the_settings_as_a_traceback_shows_them() -> None:
+    settings = Settings.from_env(
+        {
+            "DARKROOM_PASSWORD": "open sesame",
+            "DARKROOM_DATABASE_URL": "postgresql://me:sesame@db/x",
+            "DARKROOM_INVOKEAI_EMAIL": "me@example.org",
+            "DARKROOM_INVOKEAI_PASSWORD": "sesame",
+        }
+    )
+    assert "sesame" not in repr(settings)
+
+
+HASH = "$argon2id$v=19$m=65536,t=3,p=4$MIIRqgvgQbgj220jfp0MPA$YfwJSVjtjSU0zzV/P3S9nnQ/USre2wvJMjfCIjrTQbg"
+
+
+@pytest.mark.parametrize(
+    "mangled",
+    [
+        "=19=65536,t=3,p=4/P3S9nnQ/USre2wvJMjfCIjrTQbg",
+        "=19=65536,t=3,p=4",
+        "=19=65536,t=3,p=4$4IIRqgvg/x",
+        HASH.replace("$", "$$"),
+        HASH.replace("$", "\\$"),
+        f"'{HASH}'",
+        f'"{HASH}"',
+        HASH[1:],
+    ],
+)
+def test_a_hash_whose_dollars_were_replaced_on_the_way_is_no_password(mangled: str) -> None:
+    with pytest.raises(StartupError, match=r"DARKROOM_PASSWORD .*single quotes.*compose\.yaml"):
+        Settings.from_env({"DARKROOM_PASSWORD": mangled})
+
+
+@pytest.mark.parametrize("password", [HASH, "I like argon2id", "t=3,p=4 is few", "=19=65536", "argon2argon2"])
+def test_other_words_are_passwords_though_they_speak_of_argon2(password: str) -> None:
+    assert Settings.from_env({"DARKROOM_PASSWORD": password}).password == password
+
+
+@pytest.mark.parametrize(("given", "missing"), [("EMAIL", "PASSWORD"), ("PASSWORD", "EMAIL")])
+def test_half_a_login_for_invokeai_stops_the_start(given: str, missing: str) -> None:
+    environ = {f"DARKROOM_INVOKEAI_{given}": "me@example.org", f"DARKROOM_INVOKEAI_{missing}": " "}
+    with pytest.raises(StartupError, match=f"DARKROOM_INVOKEAI_{given} is set without DARKROOM_INVOKEAI_{missing}"):
+        Settings.from_env(environ)

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from service import supervisor as supervision
-from service.supervisor import Supervisor, TaskReport
+from service.runtime import supervisor as supervision
+from service.runtime.supervisor import Supervisor, TaskReport
 
 EVER = 3600.0
 
@@ -70,7 +70,7 @@ async def test_a_failing_task_is_run_again_with_growing_bounded_pauses() -> None
 async def test_a_task_whose_group_of_tasks_fails_is_run_again_and_can_still_be_stopped(
     periodic: bool,
 ) -> None:
-    """Python 3.11's groups leave a cancellation behind in whoever waits for them, though nobody told it to stop."""
+    """Python 3.11's groups leave a cancellation behind in a task that waits for them, though nobody told it to stop."""
     sleeps = RecordedSleeps(3)
     supervisor = Supervisor(sleep=sleeps)
 

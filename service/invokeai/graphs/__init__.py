@@ -1,4 +1,4 @@
-"""Graphs InvokeAI runs, a builder per base."""
+"""Building the graphs that InvokeAI runs: one module for each base model."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from service.invokeai.graphs.batch import MAX_SEED, SCHEDULERS, SUPPORTED_BASES, Defaults, defaults, enqueue_body
-from service.invokeai.graphs.graph import Lora, ModelRef, Request
+from service.invokeai.graphs.graph import Lora, ModelRef, Request, Source
 
-__all__ = ["MAX_SEED", "SCHEDULERS", "SUPPORTED_BASES", "Defaults", "Lora", "ModelRef", "build", "defaults"]
+__all__ = ["MAX_SEED", "SCHEDULERS", "SUPPORTED_BASES", "Defaults", "Lora", "ModelRef", "Source", "build", "defaults"]
 
 
 def build(  # noqa: PLR0913 (what a picture takes)
@@ -26,8 +26,10 @@ def build(  # noqa: PLR0913 (what a picture takes)
     step_id: object,
     vae: ModelRef | None = None,
     loras: Sequence[Lora] = (),
+    source: Source | None = None,
 ) -> dict[str, Any]:
-    """The body of `enqueue_batch`, one text-to-image item a seed. `ValidationError` for what InvokeAI chokes on."""
+    """The body of `enqueue_batch`, one item for each seed: image-to-image if there is a source, else text-to-image.
+    Raises `ValidationError` for values that break InvokeAI."""
     request = Request(
         model=model,
         prompt=prompt,
@@ -42,5 +44,6 @@ def build(  # noqa: PLR0913 (what a picture takes)
         step_id=str(step_id),
         vae=vae,
         loras=tuple(loras),
+        source=source,
     )
     return enqueue_body(request)

@@ -1,4 +1,4 @@
-"""A request as the body of `enqueue_batch`, checked: one wrong type in it can stop a whole queue (FACTS §7)."""
+"""The body of `enqueue_batch` for a request, checked: one wrong type in it can stop a whole queue (FACTS §7)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from service.errors import ValidationError
 from service.invokeai.graphs import sd1, sdxl
-from service.invokeai.graphs.graph import Graph, ModelRef, Request
+from service.invokeai.graphs.graph import Graph, ModelRef, Request, Source
 from service.invokeai.graphs.latents import SEED_FIELD, SEED_NODE
 
 MAX_SEED = 2**32 - 1
@@ -26,7 +26,7 @@ SCHEDULERS = (
 
 
 class Defaults(Struct, frozen=True):
-    """What a base does well with; a model's own default settings go before."""
+    """Defaults of a base. A model's own default settings come first."""
 
     width: int
     height: int
@@ -36,9 +36,9 @@ class Defaults(Struct, frozen=True):
 
 
 _BUILDERS: dict[str, tuple[Callable[[Request], Graph], Defaults]] = {
-    "sd-1": (sd1.text_to_image, Defaults(512, 512)),
-    "sd-2": (sd1.text_to_image, Defaults(768, 768)),
-    "sdxl": (sdxl.text_to_image, Defaults(1024, 1024)),
+    "sd-1": (sd1.build, Defaults(512, 512)),
+    "sd-2": (sd1.build, Defaults(768, 768)),
+    "sdxl": (sdxl.build, Defaults(1024, 1024)),
 }
 SUPPORTED_BASES = frozenset(_BUILDERS)
 
@@ -49,7 +49,7 @@ def defaults(base: str) -> Defaults:
 
 def enqueue_body(request: Request) -> dict[str, Any]:
     """Items run in the order of the seeds: the k-th ascending item id has `seeds[k]` (FACTS §3)."""
-    text_to_image, _ = _of(request.model.base)
+    build, _ = _of(request.model.base)
     _check(request)
     return {
         "prepend": False,
@@ -57,7 +57,7 @@ def enqueue_body(request: Request) -> dict[str, Any]:
             "batch_id": request.batch_id,
             "origin": "darkroom",
             "destination": f"step:{request.step_id}",
-            "graph": text_to_image(request).body(),
+            "graph": build(request).body(),
             "data": [[{"node_path": SEED_NODE, "field_name": SEED_FIELD, "items": request.seeds}]],
             "runs": 1,
         },
@@ -81,6 +81,7 @@ def _check(request: Request) -> None:
         (_is_int(request.steps) and request.steps > 0, "steps must be a positive integer"),
         (_is_number(request.cfg_scale), "cfg_scale must be a number"),
         (request.scheduler in SCHEDULERS, f"unknown scheduler {request.scheduler!r}"),
+        (_is_source(request.source), "the source must have a size, and a strength from 0 to 1"),
         *((of.base in (base, "any"), f"{of.name} is for {of.base}, not {base}") for of in _companions(request)),
     )
     for kept, complaint in rules:
@@ -90,6 +91,13 @@ def _check(request: Request) -> None:
 
 def _companions(request: Request) -> list[ModelRef]:
     return [lora.model for lora in request.loras] + ([request.vae] if request.vae else [])
+
+
+def _is_source(source: Source | None) -> bool:
+    if source is None:
+        return True
+    has_size = _is_int(source.width) and _is_int(source.height) and min(source.width, source.height) > 0
+    return has_size and _is_number(source.strength) and 0 <= source.strength <= 1
 
 
 def _are_seeds(values: list[int]) -> bool:

@@ -1,4 +1,4 @@
-"""What a picture is asked for with, and the graph that InvokeAI runs for it."""
+"""The parameters of a request for images, and a graph of nodes and edges."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 
 class ModelRef(Struct, frozen=True):
-    """A model as graphs name it: all five fields, of which InvokeAI uses the key."""
+    """A model as graphs name it. InvokeAI needs all five fields and uses the key."""
 
     key: str
     hash: str
@@ -23,8 +23,18 @@ class Lora(Struct, frozen=True):
     weight: float = 0.75
 
 
+class Source(Struct, frozen=True):
+    """The source image of an image-to-image request: its name at InvokeAI, and its size there."""
+
+    image_name: str
+    width: int
+    height: int
+    strength: float
+    """Denoising strength: 0 keeps the source, 1 ignores it."""
+
+
 class Request(Struct, frozen=True, kw_only=True):
-    """One text-to-image batch: a picture for each seed. `vae` replaces the model's own."""
+    """One batch: an image for each seed, made from `source` if there is one. `vae` replaces the model's own."""
 
     model: ModelRef
     prompt: str
@@ -39,6 +49,7 @@ class Request(Struct, frozen=True, kw_only=True):
     step_id: str
     vae: ModelRef | None = None
     loras: tuple[Lora, ...] = ()
+    source: Source | None = None
 
 
 class Graph:
@@ -50,12 +61,13 @@ class Graph:
         self._edges: list[tuple[str, str]] = []
 
     def add(self, node_id: str, kind: str, **fields: Any) -> None:
-        """A helper: its images intermediate, its result cacheable, unless `fields` say otherwise."""
+        """Adds a node. Its images are intermediate and its result cacheable unless `fields` say otherwise."""
         base = {"id": node_id, "type": kind, "is_intermediate": True, "use_cache": True}
         self._nodes[node_id] = base | msgspec.to_builtins(fields)
 
     def connect(self, source: str, destination: str) -> None:
-        """Of two edges into one field InvokeAI silently keeps the last; only collect nodes take several."""
+        """Adds an edge. Of two edges into one field InvokeAI silently keeps the last; only collect nodes take
+        several."""
         kind = self._nodes[_end(destination)["node_id"]]["type"]
         if kind != "collect" and any(taken == destination for _, taken in self._edges):
             raise ValueError(f"{destination} is connected already")

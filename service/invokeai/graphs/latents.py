@@ -1,8 +1,8 @@
-"""What the Stable Diffusion bases share: inputs, LoRAs, denoising in latent space, decoding, metadata (graphs.md)."""
+"""Nodes that all Stable Diffusion graphs share: inputs, LoRAs, denoising, source, decoding, metadata (graphs.md)."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.invokeai.graphs.graph import Graph, Request
 
@@ -17,7 +17,7 @@ def add_inputs(graph: Graph, request: Request) -> None:
 
 
 def add_loras(graph: Graph, request: Request, loader: str, sources: dict[str, str]) -> dict[str, str]:
-    """Leads `sources` (field → output) through the LoRAs, if any; answers the outputs to use instead."""
+    """Connects `sources` (field → output) to the LoRAs, if any, and returns the outputs to use instead."""
     if not request.loras:
         return sources
     graph.add("lora_collector", "collect")
@@ -32,7 +32,8 @@ def add_loras(graph: Graph, request: Request, loader: str, sources: dict[str, st
 
 
 def add_denoising(graph: Graph, request: Request, unet: str) -> None:
-    """From noise to the picture; `positive` and `negative` are the conditioning nodes, `loader` the model's."""
+    """Adds the nodes from noise to the image. `positive` and `negative` are the conditioning nodes, `loader` the
+    model's."""
     graph.add("noise", "noise", width=request.width, height=request.height, use_cpu=True)
     graph.add(
         "denoise",
@@ -41,7 +42,7 @@ def add_denoising(graph: Graph, request: Request, unet: str) -> None:
         cfg_scale=request.cfg_scale,
         cfg_rescale_multiplier=0,
         scheduler=request.scheduler,
-        denoising_start=0,
+        denoising_start=0 if request.source is None else round(1 - request.source.strength, 6),
         denoising_end=1,
     )
     # fp32: half precision paints black with some real sdxl VAEs.
@@ -57,8 +58,53 @@ def add_denoising(graph: Graph, request: Request, unet: str) -> None:
     graph.connect("vae.vae" if request.vae else "loader.vae", "output.vae")
 
 
+def add_source(graph: Graph, request: Request) -> None:
+    """Adds the nodes from the source image, if any, to the latents that denoising begins with. The source's name is a
+    field of the first node: an `image` node would name it among its results (sighted is not made). All of these are
+    intermediate."""
+    source = request.source
+    if source is None:
+        return
+    latest: str | None = None
+
+    def add(node_id: str, kind: str, **fields: Any) -> None:
+        nonlocal latest
+        if latest is None:
+            graph.add(node_id, kind, image={"image_name": source.image_name}, **fields)
+        else:
+            graph.add(node_id, kind, **fields)
+            graph.connect(latest, f"{node_id}.image")
+        latest = f"{node_id}.image"
+
+    part = same_aspect(source.width, source.height, request.width, request.height)
+    if (part.width, part.height) != (source.width, source.height):
+        add("crop", "img_crop", x=part.left, y=part.top, width=part.width, height=part.height)
+    if (part.width, part.height) != (request.width, request.height):
+        # The latents must have the size of the noise.
+        add("resize", "img_resize", width=request.width, height=request.height, resample_mode="lanczos")
+    add("encode", "i2l", fp32=True)
+    graph.connect("vae.vae" if request.vae else "loader.vae", "encode.vae")
+    graph.connect("encode.latents", "denoise.latents")
+
+
+class Part(NamedTuple):
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+def same_aspect(width: int, height: int, asked_width: int, asked_height: int) -> Part:
+    """The largest part in the middle that has the asked aspect ratio; the whole if that differs by a pixel at most."""
+    scale = min(width / asked_width, height / asked_height)
+    part_width, part_height = max(1, round(asked_width * scale)), max(1, round(asked_height * scale))
+    if width - part_width <= 1 and height - part_height <= 1:
+        return Part(0, 0, width, height)
+    return Part((width - part_width) // 2, (height - part_height) // 2, part_width, part_height)
+
+
 def add_metadata(graph: Graph, request: Request, generation_mode: str, **more: Any) -> None:
-    """The keys InvokeAI's own UI writes and recalls, and `darkroom_batch` (rule 2)."""
+    """Adds metadata: the keys that InvokeAI's own UI writes and recalls, and `darkroom_batch` (direct correlation)."""
     graph.add(
         "metadata",
         "core_metadata",
@@ -73,6 +119,7 @@ def add_metadata(graph: Graph, request: Request, generation_mode: str, **more: A
         rand_device="cpu",
         darkroom_batch=request.batch_id,
         **more,
+        **({"strength": request.source.strength, "init_image": request.source.image_name} if request.source else {}),
         **({"vae": request.vae} if request.vae else {}),
         **({"loras": request.loras} if request.loras else {}),
     )

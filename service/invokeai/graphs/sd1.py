@@ -1,12 +1,12 @@
-"""Text-to-image for sd-1 and sd-2, which differ only in the model."""
+"""Graphs for sd-1 and sd-2, which differ only in the model."""
 
 from __future__ import annotations
 
 from service.invokeai.graphs.graph import Graph, Request
-from service.invokeai.graphs.latents import add_denoising, add_inputs, add_loras, add_metadata
+from service.invokeai.graphs.latents import add_denoising, add_inputs, add_loras, add_metadata, add_source
 
 
-def text_to_image(request: Request) -> Graph:
+def build(request: Request) -> Graph:
     graph = Graph("darkroom_sd1")
     add_inputs(graph, request)
     graph.add("loader", "main_model_loader", model=request.model)
@@ -19,5 +19,6 @@ def text_to_image(request: Request) -> Graph:
         graph.connect(f"{side}_prompt.value", f"{side}.prompt")
         graph.connect(sources["clip"], f"{side}.clip")
     add_denoising(graph, request, sources["unet"])
-    add_metadata(graph, request, "txt2img", clip_skip=0)
+    add_source(graph, request)
+    add_metadata(graph, request, "txt2img" if request.source is None else "img2img", clip_skip=0)
     return graph

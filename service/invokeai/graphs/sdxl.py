@@ -1,12 +1,12 @@
-"""Text-to-image for sdxl."""
+"""Graphs for sdxl."""
 
 from __future__ import annotations
 
 from service.invokeai.graphs.graph import Graph, Request
-from service.invokeai.graphs.latents import add_denoising, add_inputs, add_loras, add_metadata
+from service.invokeai.graphs.latents import add_denoising, add_inputs, add_loras, add_metadata, add_source
 
 
-def text_to_image(request: Request) -> Graph:
+def build(request: Request) -> Graph:
     graph = Graph("darkroom_sdxl")
     add_inputs(graph, request)
     graph.add("loader", "sdxl_model_loader", model=request.model)
@@ -14,11 +14,12 @@ def text_to_image(request: Request) -> Graph:
     sources = add_loras(graph, request, "sdxl_lora_collection_loader", sources)
     for side in ("positive", "negative"):
         graph.add(side, "sdxl_compel_prompt")
-        # As InvokeAI's UI does: the prompt is its own style prompt.
+        # As in InvokeAI's UI, the prompt is its own style prompt.
         graph.connect(f"{side}_prompt.value", f"{side}.prompt")
         graph.connect(f"{side}_prompt.value", f"{side}.style")
         graph.connect(sources["clip"], f"{side}.clip")
         graph.connect(sources["clip2"], f"{side}.clip2")
     add_denoising(graph, request, sources["unet"])
-    add_metadata(graph, request, "sdxl_txt2img")
+    add_source(graph, request)
+    add_metadata(graph, request, "sdxl_txt2img" if request.source is None else "sdxl_img2img")
     return graph

@@ -1,5 +1,8 @@
-"""What AUTOMATIC1111's web UI writes (`parameters` in a PNG, `UserComment` elsewhere), and Forge, SD.Next and others
-after it: the prompt, a line `Negative prompt: …`, and a line of settings, `Steps: 20, Sampler: Euler a, …`."""
+"""Reads metadata of AUTOMATIC1111's web UI, Forge and SD.Next.
+
+`parameters` in a PNG, or `UserComment` elsewhere, has the prompt, a line `Negative prompt: …`, and a line of settings,
+`Steps: 20, Sampler: Euler a, …`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from service.media.metadata.values import Json, lora, model, model_name, number,
 NEGATIVE = "Negative prompt:"
 KNOWN = ("Steps", "Sampler", "CFG scale", "Seed", "Size", "Model", "Model hash", "Version", "Schedule type")
 LEAST = 3
-"""Settings of a line, at least; words of a prompt may look like one or two."""
+"""Least number of settings in a line of settings: words of a prompt may look like one or two."""
 MAX_LINE = 100_000
 MAX_SETTINGS = 300
 SIZE = re.compile(r"(\d{1,6})\s?x\s?(\d{1,6})")
@@ -30,7 +33,7 @@ class Parts(NamedTuple):
 
 
 def read_automatic1111(texts: Mapping[str, str]) -> Json | None:
-    """In the words of InvokeAI's metadata. A text that is named `parameters` is one even without settings."""
+    """The metadata under InvokeAI's names. A text that is named `parameters` counts even without settings."""
     parts = next((parts for text in _candidates(texts) if (parts := split(text)).settings), None)
     if parts is None and (text := texts.get("parameters", "").strip()) and not text.startswith("{"):
         parts = split(text)
@@ -44,7 +47,7 @@ def _candidates(texts: Mapping[str, str]) -> Iterator[str]:
 
 
 def split(text: str) -> Parts:
-    """The last line that looks like settings counts; some write templates behind it."""
+    """Splits the text at the last line that looks like settings; some programs write templates after it."""
     lines = text.strip().split("\n")
     settings: dict[str, str] = {}
     end = len(lines)
@@ -60,7 +63,7 @@ def split(text: str) -> Parts:
 
 
 def _may_be_settings(line: str) -> bool:
-    """By the names of settings, each at the beginning or behind a comma."""
+    """Whether the line has enough names of settings, each at the beginning or after a comma."""
     if len(line) > MAX_LINE or line.lstrip().startswith(NEGATIVE):
         return False
     found = sum(line.lstrip().startswith(f"{name}: ") or f", {name}: " in line for name in KNOWN)
@@ -68,13 +71,14 @@ def _may_be_settings(line: str) -> bool:
 
 
 def _settings(line: str) -> Iterator[tuple[str, str]]:
-    """Values may be quoted as in JSON, or be JSON themselves; else they end at the next comma."""
+    """The settings of the line. Values may be quoted as in JSON, or be JSON themselves; else they end at the next
+    comma."""
     at = 0
     for _ in range(MAX_SETTINGS):
         colon = line.find(":", at)
         if colon < 0:
             return
-        # A comma that is no separator was in the value before.
+        # The comma before it was no separator but part of the value.
         name = line[at:colon].rpartition(",")[2].strip()
         start = colon + 1
         while start < len(line) and line[start] == " ":
@@ -85,7 +89,7 @@ def _settings(line: str) -> Iterator[tuple[str, str]]:
 
 
 def _value(line: str, start: int) -> tuple[str, int]:
-    """And where the next name begins."""
+    """The value, and where the next name begins."""
     if line[start : start + 1] in ('"', "{", "["):
         try:
             value, end = _json.raw_decode(line, start)
@@ -132,7 +136,7 @@ def _model(given: Mapping[str, str], resources: list[Json]) -> Json | None:
 
 
 def _loras(parts: Parts, resources: list[Json]) -> list[Json]:
-    """By the prompt, else by the lists of hashes, weights and resources that some write."""
+    """LoRAs of the prompt, else of the lists of hashes, weights and resources that some programs write."""
     given = parts.settings
     hashes: dict[str, Any] = dict(_pairs(given.get("Lora hashes", "")))
     for name, hash in decode_table(given.get("Hashes")).items():
@@ -152,14 +156,14 @@ def _loras(parts: Parts, resources: list[Json]) -> list[Json]:
 
 
 def _named_in(prompt: str) -> Iterator[tuple[str, str | None]]:
-    """`<lora:name:weight>`; a second weight is the text encoder's."""
+    """LoRAs in the prompt: `<lora:name:weight>`; a second weight is the text encoder's."""
     for entry in LORA.findall(prompt):
         name, _, weights = entry.partition(":")
         yield name, weights.partition(":")[0] or None
 
 
 def _pairs(text: str) -> Iterator[tuple[str, str]]:
-    """`name: value, name: value`."""
+    """Pairs of `name: value, name: value`."""
     for pair in text.split(","):
         name, colon, value = pair.rpartition(":")
         if colon and name.strip():

@@ -1,5 +1,7 @@
-"""What ComfyUI writes: the graph that ran (`prompt`), and the page's (`workflow`). Its words are found by going back
-from the image to the nearest sampler, and from there along its inputs."""
+"""Reads metadata of ComfyUI: the graph that ran (`prompt`), or the editor's (`workflow`).
+
+The prompts are found from the image back to the nearest sampler, and from there along its inputs.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,8 @@ MAX_PARTS = 20
 
 
 def read_comfyui(texts: Mapping[str, str]) -> Json | None:
-    """In the words of InvokeAI's metadata. Some nodes that save, and Civitai, write the graph into `UserComment`, alone
-    or beside the page's."""
+    """The metadata under InvokeAI's names. Some nodes that save, and Civitai, write the graph into `UserComment`, alone
+    or beside the editor's."""
     comment = decode_table(texts.get("UserComment")) if "class_type" in texts.get("UserComment", "") else {}
     for name, as_graph in (("prompt", read_prompt), ("workflow", read_workflow)):
         inside = decode_table(texts[name]) if texts.get(name, "").lstrip().startswith("{") else {}
@@ -74,8 +76,8 @@ def _is_sampler(graph: ComfyGraph, node: str) -> bool:
 
 
 def _sampler(graph: ComfyGraph) -> str | None:
-    """The nearest to the image. One that works on a finished image (details, enlargement) only where there is no
-    other."""
+    """The sampler nearest to the image. One that works on a finished image (details, enlargement) counts only if there
+    is no other."""
     second = None
     outputs = graph.outputs()
     for start in [[output] for output in outputs[:1]] + [outputs]:
@@ -90,7 +92,8 @@ def _sampler(graph: ComfyGraph) -> str | None:
 
 
 def _noise_adder(graph: ComfyGraph, sampler: str) -> str:
-    """A sampler that adds no noise goes on with the work of the one before it, which has the seed."""
+    """The sampler that added the noise. A sampler that adds none continues the work of the one before it, which has the
+    seed."""
     seen = {sampler}
     while graph.inputs[sampler].get("add_noise") in ("disable", False):
         before = graph.along(graph.inputs[sampler].get("latent_image"), lambda node: _latent(graph, node))
@@ -108,7 +111,7 @@ def _latent(graph: ComfyGraph, node: str) -> Any:
 
 
 def _settings(graph: ComfyGraph, sampler: str) -> Json:
-    """The sampler's own, and those of the nodes that it is put together from."""
+    """The settings of the sampler, and of the nodes that it is made of."""
     parts = [sampler]
     for name in ("sampler", "sigmas", "guider", "noise"):
         link = graph.inputs[sampler].get(name)
@@ -122,7 +125,7 @@ def _settings(graph: ComfyGraph, sampler: str) -> Json:
 
 
 def _value(graph: ComfyGraph, node: str, name: str, names: tuple[str, ...] = VALUES) -> Any:
-    """A plain value, or that of the node that gives it."""
+    """The input's value, or that of the node that gives it."""
     value = graph.inputs[node].get(name)
     for source in graph.along(value, lambda node: _only_link(graph, node)):
         inputs = graph.inputs[source]
@@ -138,7 +141,7 @@ def _only_link(graph: ComfyGraph, node: str) -> Link | None:
 
 
 def _seed(graph: ComfyGraph, sampler: str) -> int | None:
-    """Its own, or that of the noise it is given."""
+    """The sampler's seed, or that of the noise that it gets."""
     for name in SEEDS[:2]:
         if (seed := whole(_value(graph, sampler, name, SEEDS))) is not None:
             return seed
@@ -151,13 +154,13 @@ def _seed(graph: ComfyGraph, sampler: str) -> int | None:
 
 
 def _strength(denoise: Any) -> int | float | None:
-    """Of a picture made from another: less than all."""
+    """Denoising strength of an image-to-image: less than 1."""
     found = number(denoise)
     return found if found is not None and 0 <= found < 1 else None
 
 
 def _size(graph: ComfyGraph, sampler: str) -> tuple[int, int] | None:
-    """Of the latent image that it began with."""
+    """The size of the latent image that it began with."""
     start = _latent(graph, sampler)
     for node in graph.along(start, lambda node: _latent(graph, node)):
         width, height = (whole(_value(graph, node, name)) for name in ("width", "height"))
@@ -167,7 +170,8 @@ def _size(graph: ComfyGraph, sampler: str) -> tuple[int, int] | None:
 
 
 def _model_and_loras(graph: ComfyGraph, sampler: str) -> tuple[Json | None, list[Json]]:
-    """Back along the model's path to the node that loads it; LoRAs in the order in which they are added."""
+    """The model, found back along the model's path to the node that loads it, and the LoRAs in the order in which they
+    are added."""
     start = next((link for name, link in graph.links(sampler) if name in ("model", "guider")), None)
     loras: list[Json] = []
     for node in graph.along(start, lambda node: _model_source(graph, node)):
@@ -184,7 +188,7 @@ def _model_source(graph: ComfyGraph, node: str) -> Any:
 
 
 def _loras(graph: ComfyGraph, node: str) -> list[Json]:
-    """Those that the node adds, and those of a stack that it is given."""
+    """LoRAs that the node adds, and those of a stack that it gets."""
     found = _own_loras(graph.inputs[node])
     for name in LORA_LISTS:
         for stack in graph.along(graph.inputs[node].get(name), lambda node: _stack_before(graph, node)):
@@ -197,7 +201,8 @@ def _stack_before(graph: ComfyGraph, node: str) -> Any:
 
 
 def _own_loras(inputs: Json) -> list[Json]:
-    """One, `lora_name`; several that are numbered, `lora_name_1` or `lora_01`; or tables with `lora` and `strength`."""
+    """LoRAs in a node's inputs: one, `lora_name`; several with numbers, `lora_name_1` or `lora_01`; or tables with
+    `lora` and `strength`."""
     found = []
     for name, value in inputs.items():
         if isinstance(value, dict) and isinstance(value.get("lora"), str):

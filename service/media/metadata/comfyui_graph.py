@@ -1,4 +1,4 @@
-"""ComfyUI's graphs: `prompt`, which ran, and `workflow`, which is how its page keeps it; both as nodes with inputs."""
+"""ComfyUI's two graph formats, both read as nodes with inputs: `prompt`, which ran, and `workflow`, the editor's."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from service.media.metadata.values import Json
 
 MAX_NODES = 20_000
 MAX_PATH = 300
-"""Nodes of one path that are followed; there may be as many paths as nodes."""
+"""Nodes of one path that are followed. There may be as many paths as nodes."""
 BYPASSED = 4
 MUTED = 2
-# The values of a node's widgets in their order, where the page keeps no names. None is a button.
+# The values of a node's widgets in their order, for the editor's format, which has no names. None is a button.
 WIDGETS: dict[str, tuple[str | None, ...]] = {
     "KSampler": ("seed", None, "steps", "cfg", "sampler_name", "scheduler", "denoise"),
     "KSamplerAdvanced": ("add_noise", "noise_seed", None, "steps", "cfg", "sampler_name", "scheduler"),
@@ -65,11 +65,11 @@ class ComfyGraph:
                 yield name, value
 
     def getter(self, name: str) -> Callable[[str], Any]:
-        """What that input of a node has, for `along`."""
+        """A function that returns this input of a node, for `along`."""
         return lambda node: self.inputs[node].get(name)
 
     def outputs(self) -> list[str]:
-        """Nodes that may have kept the image: those that save, those that show, and then all that lead nowhere."""
+        """Nodes that may have saved the image: those that save, those that show, and then all without outputs."""
         sources = {link.node for node in self.inputs for _, link in self.links(node)}
         ends = [node for node in self.inputs if node not in sources] or list(self.inputs)
         return sorted(
@@ -77,7 +77,7 @@ class ComfyGraph:
         )
 
     def levels_behind(self, start: list[str]) -> Iterator[list[str]]:
-        """The nodes that these depend on: the nearest first, each once."""
+        """The nodes that these depend on, the nearest first, each once."""
         seen, level = set(start), start
         while level:
             yield level
@@ -86,7 +86,7 @@ class ComfyGraph:
             seen.update(level)
 
     def along(self, link: Any, onward: Callable[[str], Any]) -> Iterator[str]:
-        """The nodes of one path, from a link against its direction."""
+        """The nodes of one path, from a link back against its direction."""
         seen: set[str] = set()
         while isinstance(link, Link) and link.node not in seen and len(seen) < MAX_PATH:
             seen.add(link.node)
@@ -99,7 +99,7 @@ def _has(kind: str, word: str) -> bool:
 
 
 def read_prompt(found: Any) -> ComfyGraph | None:
-    """None where it is no graph."""
+    """The graph; None if it is none."""
     nodes = {id: node for id, node in table(found).items() if isinstance(table(node).get("class_type"), str)}
     if not 0 < len(nodes) <= MAX_NODES:
         return None
@@ -112,7 +112,7 @@ def read_prompt(found: Any) -> ComfyGraph | None:
 
 
 def _link_or_value(value: Any, nodes: Mapping[str, Any]) -> Any:
-    """A link is a list of the node and the number of its output."""
+    """The link, or the value. A link is a list of the node and the number of its output."""
     if isinstance(value, list):
         if len(value) == 2 and isinstance(value[0], str | int) and type(value[1]) is int and str(value[0]) in nodes:
             return Link(str(value[0]), value[1])
@@ -121,7 +121,7 @@ def _link_or_value(value: Any, nodes: Mapping[str, Any]) -> Any:
 
 
 def read_workflow(found: Any) -> ComfyGraph | None:
-    """None where it is no graph. Muted nodes are left out, as when it runs."""
+    """The graph; None if it is none. Muted nodes are left out, as when it runs."""
     workflow = table(found)
     nodes = {
         str(node["id"]): node
@@ -143,7 +143,7 @@ def read_workflow(found: Any) -> ComfyGraph | None:
 
 
 def _links(entries: list[Any]) -> Iterator[tuple[int, Link]]:
-    """Lists of id, node, output, node, input and type; newer pages write them as tables."""
+    """The links: lists of id, node, output, node, input and type; newer editors write tables."""
     for entry in entries:
         link = (
             entry if isinstance(entry, list) else [table(entry).get(key) for key in ("id", "origin_id", "origin_slot")]
@@ -159,7 +159,7 @@ def _widgets(node: Json) -> Iterator[tuple[str, Any]]:
         return
     names = WIDGETS.get(node["type"])
     if names is None:
-        # Of a node that is not known: its first text.
+        # An unknown node: its first text.
         texts = [value for value in listed(values) if isinstance(value, str)]
         yield from [("text", texts[0])] if texts else []
         return

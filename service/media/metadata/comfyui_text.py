@@ -1,4 +1,4 @@
-"""The prompts of a sampler in ComfyUI: through conditionings, encoders, and nodes that put texts together."""
+"""Finds the prompts of a ComfyUI sampler: through conditionings, encoders, and nodes that join texts."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from service.media.metadata.values import number
 
 MAX_PROMPT = 100_000
 MAX_ALL = 20 * MAX_PROMPT
-"""Characters of all that is put together on the way."""
+"""Characters of all texts that are joined on the way."""
 MAX_DEPTH = 100
-"""Nodes that join others inside one another. Those that hand on one text count for nothing."""
+"""Nested nodes that join texts. Nodes that pass on one text do not count."""
 READY = ("populated_text", "populated_prompt")
-"""What came of a text with wildcards."""
+"""Inputs that have a text after its wildcards were replaced."""
 TEXTS = (
     "text",
     "prompt",
@@ -33,11 +33,11 @@ TEXTS = (
 NUMBERED = ("text", "string", "str", "prompt", "conditioning", "input")
 DELIMITERS = ("delimiter", "separator")
 NO_TEXT = ("clip", "model", "vae", "image", "control", "latent", "mask", "pixels", "samples", "seed", "noise", "style")
-"""What the names of links begin with that lead to no text."""
+"""Beginnings of the names of links that lead to no text."""
 
 
 class Prompts:
-    """`guidance` is what was met on the way to a positive prompt."""
+    """Reads prompts. `guidance` is the guidance found on the way to a positive prompt."""
 
     def __init__(self, graph: ComfyGraph) -> None:
         self._graph = graph
@@ -62,7 +62,7 @@ class Prompts:
         return next((inputs[name] for name in names if name in inputs), None)
 
     def _text(self, value: Any, sign: str, depth: int) -> str | None:
-        """Of an input's value: a text, or what the node says that it leads to."""
+        """The text of an input's value: the text itself, or the text of the node that it links to."""
         if isinstance(value, str):
             return value[:MAX_PROMPT]
         if not isinstance(value, Link) or depth > MAX_DEPTH:
@@ -71,14 +71,15 @@ class Prompts:
         if (passed[-1], sign) in self._known:
             found = self._known[passed[-1], sign]
         else:
-            # While it is being read: a circle says nothing.
+            # While it is being read: a circle has no text.
             self._known.update(dict.fromkeys(((node, sign) for node in passed), None))
             found = self._joined(passed[-1], sign, depth)
         self._known.update(dict.fromkeys(((node, sign) for node in passed), found))
         return found
 
     def _path(self, node: str, sign: str) -> Iterator[str]:
-        """From this node on as long as each has its text of one other alone, up to one that is known already."""
+        """The path from this node on while each node has its text from one other alone, up to a node that is known
+        already."""
         seen = set[str]()
         while node not in seen:
             yield node
@@ -103,7 +104,7 @@ class Prompts:
         return joined or None
 
     def _parts(self, node: str, sign: str) -> Iterator[Any]:
-        """The texts, and the links to others, that the node's own is made of."""
+        """The texts of the node, and its links to other texts."""
         if "zeroout" in self._graph.kinds[node].lower():
             return
         inputs = self._graph.inputs[node]

@@ -1,4 +1,4 @@
-"""Where each kind of file keeps its texts. Pictures are never decoded; what is no such file, or is cut, has fewer."""
+"""Reads the texts of image files, by file format. Pixels are never decoded; a damaged or cut file has fewer texts."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from service.media import regular
 from service.media.metadata.exif import ORDERS, read_exif, read_tiff
 from service.media.metadata.heif import is_heif, read_heif
 from service.media.metadata.texts import Texts, inflated, loose_text
 from service.media.metadata.xmp import read_xmp
-from service.media.png import MAX_TEXT, SIGNATURE
+from service.media.png import MAX_TEXT, SIGNATURE, WORDS
 
 MAX_PARTS = 100_000
-"""Chunks or segments of a file that are looked at."""
+"""Chunks or segments of a file that are read."""
 MAX_GIF_PARTS = 400_000
 """Blocks of a GIF, of 255 bytes at most."""
 EXIF_HEAD = b"Exif\0\0"
@@ -25,9 +26,9 @@ GIF_XMP = b"XMP DataXMP"
 
 
 def read_texts(path: Path) -> Texts:
-    """Raises `OSError` alone."""
+    """The texts of the file. Raises `OSError` and nothing else."""
     texts = Texts()
-    with path.open("rb") as file:
+    with regular.open_file(path) as file:
         head = file.read(16)
         if head.startswith(SIGNATURE):
             _read_png(file, texts)
@@ -45,20 +46,19 @@ def read_texts(path: Path) -> Texts:
 
 
 def _read_png(file: BinaryIO, texts: Texts) -> None:
-    kinds = (b"tEXt", b"zTXt", b"iTXt", b"comf", b"eXIf")
     for kind, size in _chunks(file, len(SIGNATURE), ">I4s", padding=4):
         if kind == b"IEND":
             return
-        if kind not in kinds:
-            continue
-        data = file.read(min(size, MAX_TEXT))
-        if kind != b"eXIf":
-            _keep_png_text(kind, data, texts)
-        elif texts.wants("Exif"):
+        if kind in WORDS:
+            keep_png_text(kind, file.read(min(size, MAX_TEXT)), texts)
+
+
+def keep_png_text(kind: bytes, data: bytes, texts: Texts) -> None:
+    """Keeps the text of a chunk whose type is in `WORDS`."""
+    if kind == b"eXIf":
+        if texts.wants("Exif"):
             read_exif(data.removeprefix(EXIF_HEAD), texts)
-
-
-def _keep_png_text(kind: bytes, data: bytes, texts: Texts) -> None:
+        return
     keyword, _, rest = data.partition(b"\0")
     name = "XMP" if keyword == XMP_NAME else keyword[:MAX_KEYWORD].decode("latin-1")
     if not texts.wants(name):
@@ -87,7 +87,7 @@ def _read_jpeg(file: BinaryIO, texts: Texts) -> None:
         if len(head) < 4 or head[0] != 0xFF or head[1] in (0xD9, 0xDA):
             return
         if head[1] == 0xFF or head[1] == 0x01 or 0xD0 <= head[1] <= 0xD8:
-            # A fill byte, or a marker that nothing belongs to.
+            # A fill byte, or a marker without data.
             at += 1 if head[1] == 0xFF else 2
             continue
         size = int.from_bytes(head[2:])
@@ -111,7 +111,7 @@ def _read_webp(file: BinaryIO, texts: Texts) -> None:
 
 
 def _chunks(file: BinaryIO, at: int, layout: str, padding: int) -> Iterator[tuple[bytes, int]]:
-    """Kind and size of each, with the file at its data. RIFF's have an even number of bytes."""
+    """Type and size of each chunk, with the file at its data. RIFF's have an even number of bytes."""
     is_riff = layout == "<4sI"
     for _ in range(MAX_PARTS):
         file.seek(at)
@@ -125,7 +125,7 @@ def _chunks(file: BinaryIO, at: int, layout: str, padding: int) -> Iterator[tupl
 
 
 def _read_gif(file: BinaryIO, texts: Texts) -> None:
-    """Comments, and XMP."""
+    """Comments and XMP of a GIF."""
     file.seek(10)
     file.seek(13 + _colours(file.read(1)))
     parts = iter(range(MAX_GIF_PARTS))
@@ -153,7 +153,7 @@ def _colours(flags: bytes) -> int:
 
 
 def _sub_blocks(file: BinaryIO, limit: int, parts: Iterator[int]) -> bytes:
-    """What they hold, up to a limit."""
+    """The data of sub-blocks, up to a limit."""
     kept = bytearray()
     for _ in parts:
         size = file.read(1)

@@ -1,4 +1,4 @@
-"""Exif, which has the layout of TIFF, and so TIFF itself: texts and rating of its directories (Exif 2.32 §4.6)."""
+"""Reads texts and rating of Exif and TIFF directories (Exif 2.32 §4.6); both have the same layout."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from service.media.metadata.texts import Texts, loose_text
 from service.media.metadata.xmp import read_xmp
 
 Read = Callable[[int, int], bytes]
-"""Bytes from an offset; fewer where the file ends."""
+"""Reads bytes from an offset; fewer if the file ends."""
 
 ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1, 13: 4}
-"""Bytes of the types of values that are read."""
+"""Bytes of each type of value that is read."""
 EXIF_DIRECTORY = 0x8769
 XMP = 0x02BC
 RATING = 0x4746
@@ -28,11 +28,11 @@ TEXTS = {
     USER_COMMENT: "UserComment",
 }
 WIDE_TEXTS = {0x9C9B: "XPTitle", 0x9C9C: "XPComment", 0x9C9E: "XPKeywords", 0x9C9F: "XPSubject"}
-"""Windows' own, in UTF-16."""
+"""Windows' own tags, in UTF-16."""
 READ = {**TEXTS, **WIDE_TEXTS, XMP: "XMP"}
 MAX_ENTRIES = 500
 MAX_NOTE = 64
-"""Bytes of a maker's note that may be text: Fooocus' are a word, cameras' are tables."""
+"""Bytes of a maker's note that may be text: Fooocus' is a word, cameras' are tables."""
 
 
 def read_exif(data: bytes, texts: Texts) -> None:
@@ -48,7 +48,7 @@ def read_tiff(file: BinaryIO, texts: Texts) -> None:
 
 
 def read_directories(read: Read, texts: Texts) -> None:
-    """The first directory, and Exif's own."""
+    """Reads the first directory, and Exif's own."""
     head = read(0, 8)
     order = ORDERS.get(head[:4])
     if order is None or len(head) < 8:
@@ -61,7 +61,7 @@ def read_directories(read: Read, texts: Texts) -> None:
 
 
 def _read_directory(read: Read, order: str, at: int, texts: Texts) -> int | None:
-    """Where Exif's own directory is."""
+    """Reads a directory, and returns the offset of Exif's own directory."""
     exif_at = None
     for tag, kind, count, value in _entries(read, order, at):
         size = SIZES.get(kind, 0) * count
@@ -81,7 +81,7 @@ def _read_directory(read: Read, order: str, at: int, texts: Texts) -> int | None
 
 
 def _entries(read: Read, order: str, at: int) -> Iterator[tuple[int, int, int, bytes]]:
-    """Tag, type, number of values, and the four bytes that hold the value or say where it is."""
+    """The entries: tag, type, number of values, and four bytes with the value or its offset."""
     head = read(at, 2)
     if len(head) < 2:
         return
@@ -103,8 +103,8 @@ def _keep(tag: int, data: bytes, order: str, texts: Texts) -> None:
 
 
 def comment_text(data: bytes, order: str) -> str:
-    """A `UserComment`, whose first eight bytes name its code. UTF-16 is meant to have the byte order of its block, but
-    AUTOMATIC1111 always writes the most significant byte first."""
+    """The text of a `UserComment`, whose first eight bytes name its code. UTF-16 should have the byte order of its
+    block, but AUTOMATIC1111 always writes the most significant byte first."""
     code, text = data[:8], data[8:]
     if code == b"UNICODE\0":
         return _wide_text(text, order)
@@ -119,12 +119,12 @@ def _wide_text(data: bytes, order: str) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", errors="replace")
     if b"\0" not in data.rstrip(b"\0"):
-        # UTF-8, by programs that change the code only.
+        # UTF-8, by programs that change only the code.
         try:
             return data.decode()
         except UnicodeDecodeError:
             pass
-    # Most of what is written about pictures has spaces, commas and digits: their high byte is zero.
+    # Most texts about images have spaces, commas and digits: their high byte is zero.
     big, little = data[0::2].count(0), data[1::2].count(0)
     is_big = big > little or (big == little and order == ">")
     return data.decode("utf-16-be" if is_big else "utf-16-le", errors="replace")

@@ -1,4 +1,4 @@
-"""What Fooocus writes: a table in JSON, in the words of its metadata or of its log; or text like AUTOMATIC1111's."""
+"""Reads metadata of Fooocus: a JSON table of its metadata or log, or text as AUTOMATIC1111 writes it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_LORAS = 50
 
 
 def read_fooocus(texts: Mapping[str, str]) -> Json | None:
-    """In the words of InvokeAI's metadata."""
+    """The metadata under InvokeAI's names."""
     for name in ("parameters", "UserComment", "comment", "Comment"):
         found = texts.get(name, "")
         if found.lstrip().startswith("{"):
@@ -59,7 +59,7 @@ def _metadata(given: Mapping[str, Any]) -> Json:
 
 
 def _loras(given: Mapping[str, Any]) -> Iterator[Json | None]:
-    """`loras` has name, weight and hash of each; in the log each has a key of its own, `LoRA 1`."""
+    """LoRAs: `loras` has name, weight and hash of each; in the log each has a key of its own, `LoRA 1`."""
     entries = given.get("loras")
     for entry in listed(decode(entry_text) if isinstance(entry_text := entries, str) else entries):
         name, weight, hash, *_ = [*listed(entry), None, None, None]

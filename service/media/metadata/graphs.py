@@ -1,7 +1,7 @@
-"""A graph or workflow that InvokeAI keeps inside an image: its nodes, its edges, and what they say of the image.
+"""Reads the graph or workflow that InvokeAI stores inside an image, and the metadata that follow from it.
 
-A value that depends on more than the graph (a random number, a text put together from others) cannot be told, and is
-left out. So is one on which two generations that the graph ends in disagree.
+A value that depends on more than the graph (a random number, a text put together from others) is left out. So is one on
+which two generations that the graph ends in disagree.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SETTINGS = {
     "guidance": ("guidance", "guidance_scale"),
     "scheduler": ("scheduler",),
 }
-"""As `core_metadata` names them, and how the nodes that denoise do."""
+"""The names of values in `core_metadata`, and in nodes that denoise."""
 METADATA_FIELDS = ("positive_prompt", "negative_prompt", "seed", "model", "loras", *SETTINGS)
 MAX_NODES = 2_000
 MAX_PATH = 200
@@ -50,7 +50,7 @@ class Graph:
         return str(self.nodes[node].get("type"))
 
     def sources(self, node: str, wanted: Callable[[str], bool] = lambda _: True) -> list[Source]:
-        """Where the edges into these fields of the node begin."""
+        """The sources of the edges into these fields of the node."""
         return [source for field, source in self._into.get(node, ()) if wanted(field)]
 
     def destinations(self, node: str) -> list[Source]:
@@ -58,7 +58,7 @@ class Graph:
         return [destination for _, destination in self._out_of.get(node, ())]
 
     def value(self, node: str, field: str) -> Any:
-        """What the field holds when the graph runs; None when the graph alone does not say."""
+        """The field's value when the graph runs; None if the graph alone does not tell it."""
         seen = set[Source]()
         while (node, field) not in seen and len(seen) < MAX_PATH:
             seen.add((node, field))
@@ -75,7 +75,7 @@ class Graph:
         return None
 
     def results(self) -> Iterator[str]:
-        """Nodes that may have made the image: the ends of the graph, and those that save an image and hand it on."""
+        """Nodes that may have made the image: the ends of the graph, and those that save an image and pass it on."""
         for node, fields in self.nodes.items():
             leads = self._out_of.get(node, ())
             hands_on = any(output == "image" for output, _ in leads)
@@ -83,7 +83,7 @@ class Graph:
                 yield node
 
     def back_to(self, start: list[str], found: Callable[[str], bool]) -> list[str]:
-        """Against the edges from these nodes: the first on each path that is `found`."""
+        """The first `found` node on each path back from these nodes."""
         hits, seen, ahead = [], set(start), deque(start)
         while ahead:
             node = ahead.popleft()
@@ -97,7 +97,7 @@ class Graph:
 
 
 def read_graph(text: str | None) -> Graph | None:
-    """InvokeAI's `invokeai_graph`; None when there is none that can be read."""
+    """Reads InvokeAI's `invokeai_graph`; None if it cannot be read."""
     found = decode_table(text)
     nodes = {id: node for id, node in table(found.get("nodes")).items() if isinstance(node, dict)}
     edges = []
@@ -109,7 +109,7 @@ def read_graph(text: str | None) -> Graph | None:
 
 
 def read_workflow(text: str | None) -> Graph | None:
-    """InvokeAI's `invokeai_workflow`, what its workflow editor saves, as a graph."""
+    """Reads InvokeAI's `invokeai_workflow`, which its workflow editor saves, as a graph."""
     found = decode_table(text)
     nodes: dict[str, Json] = {}
     for node in listed(found.get("nodes")):
@@ -127,7 +127,7 @@ def read_workflow(text: str | None) -> Graph | None:
 
 
 def graph_metadata(graph: Graph) -> Json:
-    """What the graph says of its image, in the words of InvokeAI's `core_metadata`."""
+    """The metadata that follow from the graph, under the names of InvokeAI's `core_metadata`."""
     makers = sorted(set(graph.back_to(list(graph.results()), lambda node: _makes(graph, node))))
     told = [_of_maker(graph, maker) for maker in makers[:MAX_MAKERS]]
     told += [_of_metadata_node(graph, node) for node in graph.nodes if graph.kind(node) == "core_metadata"]
@@ -140,7 +140,7 @@ def graph_metadata(graph: Graph) -> Json:
 
 
 def _makes(graph: Graph, node: str) -> bool:
-    """Whether the node turns a prompt into an image: it is led to by conditioning, or takes prompt and model itself."""
+    """Whether the node makes an image from a prompt: it gets conditioning, or takes prompt and model itself."""
     if graph.sources(node, lambda field: _is_conditioning(field, "positive")):
         return True
     return "model" in graph.nodes[node] and graph.value(node, "prompt") is not None
@@ -168,7 +168,7 @@ def _of_maker(graph: Graph, maker: str) -> Json:
 
 
 def _prompt(graph: Graph, maker: str, sign: str) -> str | None:
-    """The one text that this conditioning comes from."""
+    """The single text that this conditioning comes from."""
     start = [source for source, _ in graph.sources(maker, lambda field: _is_conditioning(field, sign))]
     encoders = graph.back_to(start, lambda node: _takes_prompt(graph, node))
     texts = {text if isinstance(text := graph.value(node, "prompt"), str) else None for node in encoders}
@@ -180,13 +180,13 @@ def _takes_prompt(graph: Graph, node: str) -> bool:
 
 
 def _seed(graph: Graph, maker: str) -> Any:
-    """Its own, or that of the noise it is given."""
+    """The node's seed, or that of the noise that it gets."""
     noise = [source for source, _ in graph.sources(maker, lambda field: field == "noise")]
     return graph.value(noise[-1] if noise else maker, "seed")
 
 
 def _model_and_loras(graph: Graph, maker: str) -> tuple[Json | None, list[Json]]:
-    """Back along the model's own path, through what changes it on the way, to the node that loads it."""
+    """The model, found back along the model's path to the node that loads it, and the LoRAs on the way."""
     loras: list[Json] = []
     node, seen = maker, set[str]()
     while node not in seen:
@@ -202,7 +202,7 @@ def _model_and_loras(graph: Graph, maker: str) -> tuple[Json | None, list[Json]]
 
 
 def _loras(graph: Graph, node: str) -> list[Json]:
-    """Those that the node itself adds, or is given by selectors."""
+    """LoRAs that the node adds, or gets from selectors."""
     given = [source for source, _ in graph.sources(node, lambda field: field == "loras")]
     selectors = [node, *graph.back_to(given, lambda selector: isinstance(graph.value(selector, "lora"), dict))]
     found = [
@@ -210,7 +210,7 @@ def _loras(graph: Graph, node: str) -> list[Json]:
         for selector in selectors
         if isinstance(lora := graph.value(selector, "lora"), dict)
     ]
-    # A loader that was filled in by hand holds a list of `{lora, weight}`.
+    # A loader that was filled in by hand has a list of `{lora, weight}`.
     entries = [entry for entry in map(table, listed(graph.value(node, "loras"))) if isinstance(entry.get("lora"), dict)]
     return found + [{"model": entry["lora"], "weight": entry.get("weight")} for entry in entries]
 

@@ -1,4 +1,4 @@
-"""AVIF's and HEIF's Exif and XMP: items of the `meta` box (ISO 23008-12 §6, ISO 14496-12 §8.11)."""
+"""Reads Exif and XMP of AVIF and HEIF: items of the `meta` box (ISO 23008-12 §6, ISO 14496-12 §8.11)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.media.png import MAX_TEXT
 
 MAX_BOXES = 100
 MAX_META = 1024 * 1024
-"""Bytes of the `meta` box that are read: it lists the items, and seldom holds their data."""
+"""Bytes of the `meta` box that are read: it lists the items, and seldom has their data."""
 MAX_ITEMS = 1_000
 
 
@@ -21,7 +21,7 @@ class _Place(NamedTuple):
     offset: int
     length: int
     is_in_box: bool
-    """In `idat` of the `meta` box, not in the file."""
+    """Whether it is in `idat` of the `meta` box, not in the file."""
 
 
 def is_heif(head: bytes) -> bool:
@@ -97,7 +97,7 @@ def _items(iinf: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _places(iloc: bytes, wanted: dict[int, bytes]) -> dict[int, _Place]:
-    """Where these items are; of one in several pieces the first."""
+    """The places of these items; for one in several pieces the first."""
     version = iloc[0] if iloc else 3
     if version > 2 or len(iloc) < 8:
         return {}
@@ -128,7 +128,7 @@ class _Fields:
         self.at = at
 
     def next(self, size: int) -> int:
-        """Zero behind the end."""
+        """The next number; 0 after the end."""
         value = int.from_bytes(self._data[self.at : self.at + size])
         self.at += size
         return value

@@ -1,5 +1,7 @@
-"""Texts in the lowest bits of a PNG's alpha channel, column after column. NovelAI and some extensions of AUTOMATIC1111
-hide them there: they stay when a site takes all text chunks away."""
+"""Reads texts from the lowest bits of a PNG's alpha channel, column after column.
+
+NovelAI and some extensions of AUTOMATIC1111 hide them there: they stay when a site removes all text chunks.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
+from service.media import regular
 from service.media.metadata.json_text import decode_table
 from service.media.metadata.texts import Texts, inflated
 from service.media.png import SIGNATURE
@@ -16,7 +19,7 @@ from service.media.png import SIGNATURE
 PLAIN = b"stealth_pnginfo"
 COMPRESSED = b"stealth_pngcomp"
 HEAD_BITS = 8 * (len(PLAIN) + 4)
-"""The mark, and the number of bits behind it."""
+"""The mark, and the number of bits that follow."""
 HEADER = struct.Struct(">8x8xIIBBBBB")
 MAX_PIXELS = 16_000_000
 GZIP = 16 + 15
@@ -24,13 +27,13 @@ RGBA = 6
 
 
 def read_hidden(path: Path, texts: Texts) -> bool:
-    """False where there are none. The whole picture is decoded only when the mark is there."""
-    with path.open("rb") as file:
+    """Reads the texts; False if there are none. The whole image is decoded only if the mark is there."""
+    with regular.open_file(path) as file:
         head = file.read(HEADER.size)
     if len(head) < HEADER.size or not head.startswith(SIGNATURE):
         return False
     width, height, depth, colours, _, _, interlaced = HEADER.unpack(head)
-    # Of an interlaced picture no part is cheap.
+    # No part of an interlaced image is cheap.
     if (depth, colours, interlaced) != (8, RGBA, 0) or not 0 < width * height <= MAX_PIXELS:
         return False
     columns = min(width, -(-HEAD_BITS // height))
@@ -44,7 +47,7 @@ def read_hidden(path: Path, texts: Texts) -> bool:
 
 
 def _bytes(path: Path, width: int, height: int) -> bytes:
-    """The lowest bits of the alpha of a part of the picture."""
+    """The lowest bits of the alpha channel of a part of the image."""
     try:
         image = pyvips.Image.new_from_file(str(path), access="sequential").crop(0, 0, width, height)
         alpha = np.frombuffer(image.extract_band(image.bands - 1).cast("uchar").write_to_memory(), np.uint8)
@@ -55,7 +58,7 @@ def _bytes(path: Path, width: int, height: int) -> bytes:
 
 
 def _keep(text: str, texts: Texts) -> bool:
-    """NovelAI's is a table of all its texts."""
+    """Keeps the text. NovelAI's is a table of all its texts."""
     found = {name: value for name, value in decode_table(text).items() if isinstance(value, str)}
     for name, value in (found or {"parameters": text}).items():
         if texts.wants(f"hidden {name}"):

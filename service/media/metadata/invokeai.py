@@ -1,5 +1,4 @@
-"""What InvokeAI writes into its images: since version 3 metadata, graph and workflow; before it `sd-metadata` and
-`Dream`."""
+"""Reads metadata of InvokeAI's images: metadata, graph, workflow; `sd-metadata` and `Dream` before version 3."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ import msgspec
 
 from service.media.metadata.graphs import graph_metadata, read_graph, read_workflow
 from service.media.metadata.json_text import decode_table, listed, table
-from service.media.metadata.parameters import Parameters, embedded, parameters
+from service.media.metadata.parameters import GenerationParameters, embedded, is_kept, parameters
 from service.media.metadata.schedulers import invokeai_scheduler
 from service.media.metadata.source_images import SourceImage, source_images
 from service.media.metadata.values import number, whole
@@ -23,32 +22,38 @@ DREAM = {"s": "steps", "S": "seed", "C": "cfg_scale", "A": "scheduler", "W": "wi
 
 
 class MadeWith(NamedTuple):
-    parameters: Parameters | None = None
+    parameters: GenerationParameters | None = None
     sources: Sequence[SourceImage] = ()
 
 
 def made_with(
-    image_name: str | None, metadata: Mapping[str, Any] | None, graph_text: str | None, workflow_text: str | None
+    image_name: str | None,
+    metadata: Mapping[str, Any] | None,
+    graph_text: str | None,
+    workflow_text: str | None,
+    *,
+    keeps: bool = True,
 ) -> MadeWith:
-    """By the metadata; where there are none by the graph that ran, else by the workflow it was made from. CPU work: a
-    graph may have thousands of nodes."""
+    """Parameters by the metadata (not stored without `keeps`); if there are none, by the graph that ran, else by the
+    workflow it was made from. CPU work: a graph may have thousands of nodes."""
     graph, kept_in = read_graph(graph_text), "graph"
     if graph is None:
         graph, kept_in = read_workflow(workflow_text), "workflow"
     of_graph = graph_metadata(graph) if graph else {}
-    known: Parameters | None = None
+    known: GenerationParameters | None = None
     if metadata:
-        # A workflow may have saved some of it only, and the graph knows the rest.
-        known = _completed(parameters(metadata), parameters(of_graph))
+        # A workflow may have saved only some values, and the graph has the rest.
+        known = _completed(parameters(metadata, keeps=keeps), parameters(of_graph))
     elif of_graph:
         known = parameters(of_graph | {"taken_from": kept_in})
     return MadeWith(known, source_images(image_name, metadata, graph))
 
 
 def read_invokeai(texts: Mapping[str, str]) -> MadeWith:
-    """By the texts inside a file, of any version."""
-    metadata = embedded(texts.get("invokeai_metadata"))
-    found = made_with(None, metadata, texts.get("invokeai_graph"), texts.get("invokeai_workflow"))
+    """Parameters by the texts inside a file, of any version."""
+    text = texts.get("invokeai_metadata")
+    graph, workflow = texts.get("invokeai_graph"), texts.get("invokeai_workflow")
+    found = made_with(None, embedded(text), graph, workflow, keeps=is_kept(text or ""))
     if found.parameters is not None:
         return found
     before_3 = _of_version_2(decode_table(texts.get("sd-metadata"))) or _of_dream(texts.get("Dream", ""))
@@ -72,7 +77,7 @@ def _of_version_2(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_dream(text: str) -> dict[str, Any]:
-    """A command of InvokeAI 1: `"a prompt" -s 50 -S 42 …`."""
+    """Parses a command of InvokeAI 1: `"a prompt" -s 50 -S 42 …`."""
     text = text.strip()
     end = text.rfind('"')
     prompt, options = (text[1:end], text[end + 1 :]) if text.startswith('"') and end > 0 else (text, "")
@@ -83,7 +88,7 @@ def _of_dream(text: str) -> dict[str, Any]:
 
 
 def _words(prompt: str, given: Mapping[str, Any], model: Mapping[str, Any], app_version: Any) -> dict[str, Any]:
-    """In the words of version 3."""
+    """The values under the names of version 3."""
     scheduler = given.get("scheduler")
     found = {
         "positive_prompt": " ".join(NEGATIVE.sub(" ", prompt).split()),
@@ -97,8 +102,8 @@ def _words(prompt: str, given: Mapping[str, Any], model: Mapping[str, Any], app_
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _completed(known: Parameters, other: Parameters) -> Parameters:
-    """`known`, with what only `other` knows. A model and its base are one statement, of either."""
+def _completed(known: GenerationParameters, other: GenerationParameters) -> GenerationParameters:
+    """`known`, completed by `other`. A model and its base are one statement, taken from one of them."""
     model = known if known.model_key or known.model_name else other
     return msgspec.structs.replace(
         known,

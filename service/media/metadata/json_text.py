@@ -1,22 +1,24 @@
-"""JSON that a program wrote into a picture."""
+"""Decodes JSON that a program wrote into an image."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-import msgspec
+from service.runtime.bounded_json import decode as decode_bounded
+from service.runtime.bounded_json import is_crowded
 
 
 def decode(text: str | None) -> Any:
-    """None where it cannot be read. Python's programs write NaN and Infinity, which JSON does not know: these are None,
-    and the rest is kept."""
+    """The value; None if it cannot be decoded. Python's programs write NaN and Infinity, which JSON does not have:
+    these become None, and the rest is kept."""
     if not text:
         return None
     try:
-        return msgspec.json.decode(text)
+        return decode_bounded(text)
     except (ValueError, RecursionError):
-        pass
+        if is_crowded(text):
+            return None
     try:
         return json.loads(text.strip("\0 \t\r\n\ufeff"), parse_constant=lambda _: None)
     except (ValueError, RecursionError):
@@ -24,7 +26,7 @@ def decode(text: str | None) -> Any:
 
 
 def decode_table(text: str | None) -> dict[str, Any]:
-    """Empty where it is no object."""
+    """The object; empty if it is none."""
     return table(decode(text))
 
 

@@ -1,4 +1,4 @@
-"""What NovelAI writes: `Comment`, a table in JSON; `Description`, the prompt; and `Source`, the model."""
+"""Reads metadata of NovelAI: `Comment`, a JSON table; `Description`, the prompt; `Source`, the model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_CHARACTERS = 50
 
 
 def read_novelai(texts: Mapping[str, str]) -> Json | None:
-    """In the words of InvokeAI's metadata. In a WebP all of it is one table in `UserComment`."""
+    """The metadata under InvokeAI's names. A WebP has all of it in one table in `UserComment`."""
     comment = texts.get("Comment", "")
     if not comment and texts.get("UserComment", "").lstrip().startswith("{"):
         whole_table = decode_table(texts["UserComment"])
@@ -49,7 +49,7 @@ def _metadata(texts: Mapping[str, str], given: Mapping[str, Any]) -> Json:
 
 
 def _captions(prompt: Any) -> str | None:
-    """Version 4 has a caption of the whole and one of each character."""
+    """The captions of version 4: one of the whole and one of each character."""
     return "\n".join(part for part in _each_caption(table(table(prompt).get("caption"))) if part) or None
 
 

@@ -1,4 +1,4 @@
-"""What an uploaded file tells of its making, by whatever program it was made."""
+"""Reads the metadata of an uploaded file, of all programs that Darkroom knows."""
 
 from __future__ import annotations
 
@@ -17,19 +17,17 @@ from service.media.metadata.hidden import read_hidden
 from service.media.metadata.invokeai import read_invokeai
 from service.media.metadata.json_text import decode
 from service.media.metadata.novelai import read_novelai
-from service.media.metadata.parameters import Parameters, parameters, storable
+from service.media.metadata.parameters import MAX_KEPT, GenerationParameters, large_one_at_a_time, parameters, storable
 from service.media.metadata.source_images import SourceImage
 from service.media.metadata.texts import Texts
 from service.media.metadata.values import Json
 
 log = structlog.get_logger()
 
-MAX_KEPT = 1024 * 1024
-"""Bytes of a text that is kept in the database (rule 12). What is longer stays in the file."""
 MAX_SEARCHED = 64 * 1024
-"""Bytes of text that are searched where the parameters say nothing."""
+"""Bytes of text that the search gets if no prompt was found."""
 NOT_WORDS = ("Software", "Make", "Model", "MakerNote", "fooocus_scheme")
-"""Names of texts that say nothing of the picture."""
+"""Names of texts that say nothing about the image."""
 NOT_WORDS_BEGIN = ("date:", "exif:", "png:", "Raw profile")
 
 READERS: tuple[tuple[str, Callable[[Mapping[str, str]], Json | None]], ...] = (
@@ -38,24 +36,26 @@ READERS: tuple[tuple[str, Callable[[Mapping[str, str]], Json | None]], ...] = (
     ("comfyui", read_comfyui),
     ("novelai", read_novelai),
 )
-"""In this order: ComfyUI's nodes write what came of a graph in AUTOMATIC1111's words beside the graph itself."""
+"""The readers in order: ComfyUI's nodes write the result of a graph as AUTOMATIC1111 does, beside the graph itself."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """`written_by` is the program that made the image, `parameters` what it says of it. `sources` are InvokeAI's own
-    images that it was made from. `text` is for the search: all words of a file in which no prompt was found, or whose
-    text is too long to be kept."""
+    """The metadata found. `written_by` is the program that made the image, `parameters` its parameters. `sources` are
+    InvokeAI's images that it was made from. `text` is for the search: all words of a file in which no prompt was found,
+    or whose text is too long to be stored."""
 
-    parameters: Parameters | None = None
+    parameters: GenerationParameters | None = None
     sources: Sequence[SourceImage] = ()
     rating: int | None = None
     text: str | None = None
     written_by: str | None = None
 
 
-def read(path: Path) -> Found:
-    """Blocking: milliseconds, or some tenths of a second of files made for it. Raises `OSError` alone."""
-    texts = read_texts(path)
+def read(path: Path, texts: Texts | None = None) -> Found:
+    """Reads a file (blocks): milliseconds, or some tenths of a second for files made for it. Raises `OSError` and
+    nothing else. `texts` are those of the file's container, if they were read already."""
+    if texts is None:
+        texts = read_texts(path)
     try:
         found = found_in(texts)
         if found.parameters is None and read_hidden(path, texts):
@@ -70,13 +70,18 @@ def read(path: Path) -> Found:
 
 
 def found_in(texts: Texts) -> Found:
-    kept = {name: text for name, text in texts.named.items() if len(text.encode(errors="replace")) <= MAX_KEPT}
-    of_invokeai = read_invokeai(kept)
+    with large_one_at_a_time(sum(map(len, texts.named.values()))):
+        return _found_in(texts)
+
+
+def _found_in(texts: Texts) -> Found:
+    of_invokeai = read_invokeai(texts.named)
     found, written_by = of_invokeai.parameters, "invokeai"
     if found is None:
+        kept = {name: text for name, text in texts.named.items() if len(text.encode(errors="replace")) <= MAX_KEPT}
         found, written_by = _of_others(kept)
-    if found is not None and len(found.metadata or "") > MAX_KEPT:
-        found = None
+        if found is not None and found.metadata is None:
+            found = None
     text = None if found and found.prompt else _words(texts.named)
     return Found(
         parameters=found,
@@ -87,7 +92,7 @@ def found_in(texts: Texts) -> Found:
     )
 
 
-def _of_others(texts: Mapping[str, str]) -> tuple[Parameters | None, str]:
+def _of_others(texts: Mapping[str, str]) -> tuple[GenerationParameters | None, str]:
     for name, reader in READERS:
         if metadata := reader(texts):
             return parameters(metadata | {"taken_from": name}), name
@@ -105,7 +110,7 @@ def _words(texts: Mapping[str, str]) -> str | None:
 
 
 def _words_of_json(text: str) -> str:
-    """What is written in it: texts of several words, in their order."""
+    """The texts of several words in a JSON document, in their order."""
     found: dict[str, None] = {}
     length = 0
     ahead: list[Any] = [decode(text)]

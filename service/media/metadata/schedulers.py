@@ -1,4 +1,4 @@
-"""Samplers as other programs call them, and InvokeAI's scheduler of the same kind."""
+"""Names of samplers in other programs, and InvokeAI's scheduler for each."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ SAMPLERS = {
     "tcd": "tcd",
 }
 WITH_KARRAS = {"euler", "heun", "lms", "kdpm_2", "kdpm_2_a", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_sde", "unipc", "deis"}
-"""Those that InvokeAI has with Karras' noise too, as `…_k`."""
+"""Schedulers that InvokeAI has also with Karras' noise, as `…_k`."""
 PLAIN_SCHEDULES = {"", "automatic", "normal", "simple", "default", "native", "uniform", "none", "null", "undefined"}
 INVOKEAI = {*SAMPLERS.values(), *(f"{name}_k" for name in WITH_KARRAS)}
 OTHERS = {"dpmpp_2s", "dpmpp_2s_k", "dpmpp_3m", "dpmpp_3m_k"}
-"""Of InvokeAI, and of no other program under another name."""
+"""Schedulers of InvokeAI with no other name in another program."""
 KARRAS = " karras"
 
 
 def invokeai_scheduler(sampler: str, schedule: str = "") -> str | None:
-    """Where InvokeAI has no such one, the words of the program itself; None where there are none."""
+    """InvokeAI's scheduler for the sampler. If there is none, the program's own words; None if it has none."""
     sampler, schedule = sampler.strip()[:100], schedule.strip()[:100]
     if sampler in INVOKEAI or sampler in OTHERS:
         known = sampler

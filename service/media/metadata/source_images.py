@@ -1,4 +1,4 @@
-"""The images an image was made from, as its metadata and its graph name them: names and roles, recorded for lineage."""
+"""The source images that an image's metadata and graph name, with the role of each (recorded lineage)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ MAX_NAME = 255
 MAX_SOURCES = 200
 """Names kept of one image; the rest is dropped."""
 MAX_AHEAD = 100
-"""Nodes among which it is looked for what becomes of one image."""
+"""Nodes that are searched for what an image is used for."""
 UNKNOWN = "image"
 
-# Words of a node's type or field, or of a key in the metadata, and the role that an image has there.
+# Words in a node's type or field, or in a key of the metadata, and the role that an image has there.
 ROLES = (
     ("mask", "mask"),
     ("control", "control"),
@@ -37,7 +37,7 @@ ROLES = (
     ("paste", "canvas"),
 )
 ENCODERS = ("i2l", "vae_encode")
-"""What the types of nodes end in that turn an image into latents."""
+"""Endings of the types of nodes that turn an image into latents."""
 
 
 class SourceImage(msgspec.Struct, frozen=True, order=True):
@@ -46,8 +46,8 @@ class SourceImage(msgspec.Struct, frozen=True, order=True):
 
 
 def source_images(own_name: str | None, metadata: Mapping[str, Any] | None, graph: Graph | None) -> list[SourceImage]:
-    """Every image name in either that is not the image's own. A name whose role is told in one place has no other entry
-    without one."""
+    """Every image name in metadata or graph that is not the image's own. A name whose role is told in one place has no
+    second entry without a role."""
     roles: dict[str, set[str]] = {}
     for name, role in chain(_in_metadata(metadata or {}), _in_graph(graph) if graph else ()):
         if len(roles) > MAX_SOURCES:
@@ -75,7 +75,7 @@ def _in_graph(graph: Graph) -> Iterator[tuple[str, str]]:
 
 
 def _roles_ahead(graph: Graph, node: str) -> set[str]:
-    """Those of the first nodes that the image is handed to, past what only changes its size or look."""
+    """The roles in the first nodes that use the image, beyond nodes that only change its size or look."""
     seen, level = {node}, [node]
     while level and len(seen) < MAX_AHEAD:
         ahead = [end for here in level for end in graph.destinations(here)][:MAX_AHEAD]
@@ -88,12 +88,12 @@ def _roles_ahead(graph: Graph, node: str) -> set[str]:
 
 
 def _role(kind: str, field: str) -> str | None:
-    """What an image is to a node of that type in that field."""
+    """The role of an image in that field of a node of that type."""
     if "mask" in field:
         return "mask"
     if kind.endswith(ENCODERS):
         return "init image"
-    # A node that makes a mask of an image says nothing of the image.
+    # A node that makes a mask of an image says nothing about the image.
     kind = kind.replace("mask", "") if "canvas" in kind else kind
     role = _role_of_words(f"{kind} {field}")
     return None if role == "mask" else role
@@ -106,7 +106,7 @@ def _role_of_words(words: str) -> str | None:
 
 def _in_metadata(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, path in _names(dict(metadata)):
-        # The innermost key that says something: in the canvas' own record there are masks, controls and references.
+        # The innermost key with a role counts: the canvas' own record has masks, controls and references.
         roles = (_role_of_words(key) for key in reversed(path))
         yield name, next((role for role in roles if role), UNKNOWN)
 

@@ -1,4 +1,4 @@
-"""The texts that a picture's file carries, by name, as far as they are read."""
+"""The texts of an image file by name, with bounds on how much is read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_ALL = 2 * MAX_TEXT
 MAX_TEXTS = 200
 """Texts and blocks of a file that are read."""
 PREFIXED = re.compile(r"\s*(prompt|workflow):\s*(?=\{)", re.IGNORECASE)
-"""As ComfyUI names its texts where a file has no names for them, as in Exif."""
+"""ComfyUI's names for texts in formats without names, such as Exif."""
 
 
 class Texts:
@@ -26,11 +26,11 @@ class Texts:
 
     @property
     def room(self) -> int:
-        """Bytes or characters of one more text."""
+        """The room for one more text, in bytes or characters."""
         return min(self._room, MAX_TEXT)
 
     def wants(self, name: str) -> bool:
-        """Whether a text or block of that name is to be read: the first one, and not too many of them."""
+        """Whether a text or block of that name is to be read: the first one, and not too many in all."""
         if name in self._asked or len(self._asked) >= MAX_TEXTS or self._room <= 0:
             return False
         self._asked.add(name)
@@ -46,13 +46,13 @@ class Texts:
             self.named.setdefault(name, text)
 
     def rate(self, rating: float) -> None:
-        """A rejected photo has -1 in XMP."""
+        """Keeps the rating. A rejected photo has -1 in XMP."""
         if self.rating is None and 0 <= rating <= 5:
             self.rating = round(rating)
 
 
 def loose_text(data: bytes) -> str:
-    """UTF-8, which many write where Latin-1 is asked for; else Latin-1."""
+    """Decodes UTF-8, which many programs write in place of Latin-1; else Latin-1."""
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -63,7 +63,7 @@ def loose_text(data: bytes) -> str:
 
 
 def inflated(data: bytes, limit: int, kind: int = zlib.MAX_WBITS) -> bytes:
-    """As much as can be inflated, up to the limit."""
+    """The inflated data, as much as possible, up to the limit."""
     try:
         return zlib.decompressobj(kind).decompress(data, limit) if limit > 0 else b""
     except zlib.error:

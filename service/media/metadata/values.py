@@ -1,4 +1,4 @@
-"""Values as programs write them into pictures, and as InvokeAI's metadata have them."""
+"""Converts values of other programs into those of InvokeAI's metadata."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 MAX_DIGITS = 20
-"""Of a seed below 2^64."""
+"""Digits of a seed below 2^64."""
 EXTENSION = re.compile(r"\.(?:safetensors|ckpt|pth?|bin|gguf|sft)$", re.IGNORECASE)
 
 Json = dict[str, Any]
 
 
 def whole(value: Any) -> int | None:
-    """A whole number from 0, exactly: a seed may be beyond 2^53."""
+    """A whole number from 0, exact: a seed may be larger than 2^53."""
     if isinstance(value, bool):
         return None
     if isinstance(value, float):
@@ -43,7 +43,7 @@ def text(value: Any) -> str | None:
 
 
 def model_name(value: Any) -> str | None:
-    """Of a model's file, without its folders and its extension."""
+    """The name of a model's file, without folders and extension."""
     if not isinstance(value, str):
         return None
     name = EXTENSION.sub("", value.replace("\\", "/").rpartition("/")[2].strip())
@@ -56,7 +56,7 @@ def model(name: Any, hash: Any = None) -> Json | None:
 
 
 def lora(name: Any, weight: Any, hash: Any = None) -> Json | None:
-    """An entry of InvokeAI's `loras`; None where it has no name, or has no weight in the image."""
+    """An entry of InvokeAI's `loras`; None if it has no name or no weight."""
     found = model(name, hash)
     strength = number(weight)
     if found is None or "name" not in found or strength == 0:
@@ -65,5 +65,5 @@ def lora(name: Any, weight: Any, hash: Any = None) -> Json | None:
 
 
 def told(fields: Mapping[str, Any]) -> Json:
-    """Without what nothing is known of."""
+    """The fields without those that are None."""
     return {name: value for name, value in fields.items() if value is not None and value != []}

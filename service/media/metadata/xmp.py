@@ -1,5 +1,7 @@
-"""XMP: the rating, and what is said of the picture in words. It is searched as text and never parsed as XML, so there
-are no entities to expand and no addresses to follow."""
+"""Reads rating and texts from XMP.
+
+It is searched as text and never parsed as XML, so there are no entities to expand and no addresses to follow.
+"""
 
 from __future__ import annotations
 

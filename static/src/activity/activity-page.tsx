@@ -1,11 +1,10 @@
 import { useEffect, useState } from "preact/hooks";
-import { usePhotoAddress } from "../app/photo-address";
-import { useTitle } from "../app/use-title";
-import { Blank } from "../shell/blank";
-import { Icon } from "../shell/icon";
-import { Plus, Server } from "../shell/icons";
-import { TopBar } from "../shell/top-bar";
-import { backends, backendsKnown } from "../state/backends";
+import { Blank } from "../components/blank";
+import { Icon } from "../components/icon";
+import { Plus, Server } from "../components/icons";
+import { TopBar } from "../components/top-bar";
+import { usePhotoAddress, useTitle } from "../lib/navigation";
+import { backends, backendsKnown, countMoney } from "../state/backends";
 import { followRetrievals, troubled, troubledError } from "../state/retrievals";
 import { loadSettings } from "../state/settings";
 import { Viewer } from "../viewer/viewer";
@@ -13,6 +12,18 @@ import { QueueTable } from "./queue-table";
 import { RetrievalTable } from "./retrieval-table";
 import { ServerCard } from "./server-card";
 import { ServerDialog } from "./server-dialog";
+
+/** What a pod costs and saves grows with the time, and nothing is told of that. */
+const COUNTED_MS = 30_000;
+
+function useCountedMoney(): void {
+  const counts = backends.value.some(({ pod }) => pod !== null && pod.cost_per_hour !== null);
+  useEffect(() => {
+    if (!counts) return;
+    const timer = setInterval(() => void countMoney(), COUNTED_MS);
+    return () => clearInterval(timer);
+  }, [counts]);
+}
 
 const nothingMore = async () => undefined;
 
@@ -23,6 +34,7 @@ export function ActivityPage() {
   useTitle("Activity");
   useEffect(followRetrievals, []);
   useEffect(() => void loadSettings(), []);
+  useCountedMoney();
   const none = backendsKnown.value && backends.value.length === 0;
   const retrievalsKnown = troubled.value !== null || troubledError.value !== null;
   return (

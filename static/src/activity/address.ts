@@ -1,10 +1,12 @@
+// The address of an InvokeAI server, as people type and paste it.
+
 /** InvokeAI's own port. */
 const USUAL_PORT = "9090";
 
 const EXAMPLE = "http://192.168.1.20:9090";
 
 /** What somebody may have meant by an address, likeliest first; or what is wrong with it, in a sentence. */
-export type Address = { candidates: [string, ...string[]]; problem: null } | { candidates: null; problem: string };
+type Address = { candidates: [string, ...string[]]; problem: null } | { candidates: null; problem: string };
 
 /** Takes what is typed or pasted: a URL, its page's path and all, or host and port, or a host alone. */
 export function parseAddress(text: string): Address {

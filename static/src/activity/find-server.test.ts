@@ -1,19 +1,34 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import { findServer } from "./find-server";
 
-vi.stubGlobal("location", { origin: "http://darkroom.test" });
-const answers = new Map<string, "invokeai" | "login">();
+const answers = new Map<string, "invokeai" | "login" | "gateway">();
+const sent: [string, unknown][] = [];
 vi.stubGlobal("fetch", async (request: Request) => {
-  const { url } = (await request.json()) as { url: string };
-  if (answers.get(url) === "invokeai") return Response.json({ version: "6.14.2", multiuser: false, models: 3, known_as: null });
+  const { url, gateway } = (await request.json()) as { url: string; gateway: { username?: string } | null };
+  sent.push([url, gateway]);
+  const isLetIn = answers.get(url) === "gateway" && gateway?.username === "me";
+  if (answers.get(url) === "invokeai" || isLetIn)
+    return Response.json({ version: "6.14.2", multiuser: false, models: 3, known_as: null });
   const reason = answers.get(url) ?? "no_answer";
   const error = { code: "invokeai_connection_error", message: `${reason} at ${url}`, details: { reason } };
   return Response.json({ error }, { status: 502 });
 });
-const { findServer } = await import("./find-server");
 
 const [PLAIN, SECURE] = ["http://gpu:9091", "https://gpu:9091"] as const;
 
-beforeEach(() => answers.clear());
+beforeEach(() => {
+  answers.clear();
+  sent.length = 0;
+});
+
+test("what a gateway wants to see is sent only where one answers", async () => {
+  answers.set(SECURE, "gateway");
+  expect(await findServer([PLAIN, SECURE], null)).toMatchObject({ url: SECURE, reason: "gateway" });
+  sent.length = 0;
+  const gateway = { username: "me", password: "secret" };
+  expect(await findServer([PLAIN, SECURE], null, gateway)).toMatchObject({ url: SECURE, reached: { models: 3 } });
+  expect(sent.filter(([, given]) => given !== null)).toEqual([[SECURE, gateway]]);
+});
 
 describe("of several addresses", () => {
   test("the likeliest at which InvokeAI answers counts", async () => {

@@ -1,7 +1,7 @@
 import { useId, useRef, useState } from "preact/hooks";
 import { answerOf, api } from "../api/client";
 import type { Backend } from "../api/types";
-import { toast, toastFailure } from "../app/toasts";
+import { toast, toastFailure } from "../lib/toasts";
 import { putBackend } from "../state/backends";
 
 /** What the owner can say of an InvokeAI that was not recognised. */

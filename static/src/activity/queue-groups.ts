@@ -1,3 +1,5 @@
+// The rows of the queue's table.
+
 import type { Item } from "../api/types";
 import type { LiveItem } from "../state/items";
 

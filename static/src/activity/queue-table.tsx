@@ -1,14 +1,15 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Link } from "wouter-preact";
-import { count, duration } from "../app/format";
+import { type Column, Table } from "../components/table";
+import { count, duration } from "../lib/format";
 import { backendName, backends } from "../state/backends";
 import { liveItems, progressWords } from "../state/items";
+import { podWaitAt } from "../state/pods";
 import { isAway } from "../state/server-alarm";
 import { getStep } from "../state/steps";
 import { secondsLeft, secondsLeftOfStep } from "../state/time-left";
 import { cancelStep, isCanceling } from "../studio/step-actions";
 import { groupItems, inHeldRows, type QueueGroup } from "./queue-groups";
-import { type Column, Table } from "./table";
 
 const LET_GO_MS = 1_000;
 
@@ -74,10 +75,14 @@ function What({ group }: { group: QueueGroup }) {
 function State({ group }: { group: QueueGroup }) {
   if (group.over) return <>Ended</>;
   const running = group.live.find((live) => live.item.value.status === "in_progress");
-  if (!running) return <>{isAway(group.backend) ? "Waiting for the server" : "In the queue"}</>;
-  if (isAway(group.backend)) return <>Waiting for the server</>;
+  if (!running) return <>{isAway(group.backend) ? waitingWords(group.backend) : "In the queue"}</>;
+  if (isAway(group.backend)) return <>{waitingWords(group.backend)}</>;
   const seconds = group.step === null ? secondsLeft(running) : secondsLeftOfStep(group.step);
   return <>{`${progressWords(running.progress.value)}${seconds === null ? "" : `, about ${duration(seconds)} left`}`}</>;
+}
+
+function waitingWords(backend: string): string {
+  return podWaitAt(backend) ?? "Waiting for the server";
 }
 
 /** Other people's work is theirs to cancel, in InvokeAI. */

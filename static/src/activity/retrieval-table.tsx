@@ -1,15 +1,16 @@
 import type { Photo } from "../api/types";
-import { ago, dateTime, duration } from "../app/format";
-import { useNow } from "../app/use-now";
-import { Picture, RetryRetrieval } from "../library/picture";
-import { Icon } from "../shell/icon";
-import { CircleCheck, RotateCcw, Trash2 } from "../shell/icons";
+import { Icon } from "../components/icon";
+import { CircleCheck, RotateCcw, Trash2 } from "../components/icons";
+import { type Column, Table } from "../components/table";
+import { below } from "../lib/base";
+import { ago, dateTime, duration } from "../lib/format";
+import { useNow } from "../lib/use-now";
+import { Picture, RetryRetrieval } from "../photo/picture";
 import { backendName } from "../state/backends";
 import { retryAll, trashPhotos } from "../state/photo-actions";
 import { canRetry, getPhoto, isTriedAgain, lostReason } from "../state/photos";
 import { moreTroubled, troubled, troubledError } from "../state/retrievals";
 import { settings } from "../state/settings";
-import { type Column, Table } from "./table";
 
 interface RetrievalTableProps {
   addressOf: (id: string) => string;
@@ -107,7 +108,7 @@ function Name({ photo, href, onOpen }: { photo: Photo; href: string; onOpen: (id
   return (
     <a
       class="photo-name"
-      href={href}
+      href={below(href)}
       onClick={(event) => {
         event.preventDefault();
         onOpen(photo.id);

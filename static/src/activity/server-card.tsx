@@ -1,37 +1,46 @@
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Backend } from "../api/types";
-import { ago, count, dateTime, duration, olderImages } from "../app/format";
-import { toast } from "../app/toasts";
-import { useNow } from "../app/use-now";
-import { Icon, IconButton } from "../shell/icon";
-import { CircleAlert, Pencil, RefreshCw } from "../shell/icons";
-import { ProgressBar } from "../shell/progress-bar";
-import { lastSeen, nextAttempt } from "../state/attempts";
-import { lookAt } from "../state/backends";
+import { Icon, IconButton } from "../components/icon";
+import { CircleAlert, Pencil, RefreshCw } from "../components/icons";
+import { ProgressBar } from "../components/progress";
+import { ago, count, dateTime, duration, number, olderImages } from "../lib/format";
+import { toast } from "../lib/toasts";
+import { useNow } from "../lib/use-now";
+import { lastSeen, lookAt, nextAttempt } from "../state/backends";
 import { type LiveItem, progressWords, runningItems } from "../state/items";
 import { previewOf } from "../state/previews";
 import { getStep } from "../state/steps";
 import { secondsLeft } from "../state/time-left";
-import { Digits } from "./digits";
 import { IdentityChoice } from "./identity-choice";
+import { PodPart } from "./pod-part";
+import { restWords, stateOf } from "./pod-words";
 import { ServerDialog } from "./server-dialog";
 import { TroubleAction } from "./trouble-action";
-import { absence, homeWords, ledgerParts, STATES } from "./words";
+import { absence, homeWords, ledgerParts } from "./words";
 
-/** One server: how it stands, what it makes now, its queue, and the ledger. */
+/** One server: how it stands, what it makes now, its queue, and the ledger; and its pod, where it is one. */
 export function ServerCard({ server }: { server: Backend }) {
   const [editing, edit] = useState(false);
-  const { word, tone } = STATES[server.state];
+  const { word, tone } = stateOf(server);
+  const pod = server.pod ?? null;
+  const resting = pod !== null && pod.state !== "running" && server.enabled && server.state === "unreachable";
   const running = runningItems.value.filter((live) => live.item.value.backend_id === server.id);
   const host = hostOf(server.url);
   const facts = [host === server.name ? null : host, server.version, server.device].filter(Boolean).join(" · ");
   return (
-    <li class="card server" data-testid="server" data-server={server.id} data-state={server.state}>
+    <li
+      class="card server"
+      data-testid={pod ? "pod-card" : "server"}
+      data-server={server.id}
+      data-state={pod ? pod.state : server.state}
+      data-connection={server.state}
+    >
       <header>
         <span class={`dot ${tone === "ok" && server.troubles.length > 0 ? "warn" : tone}`} />
         <h2 class="ellipsis">{server.name}</h2>
         {server.kind === "demo" && <span class="tag demo">Demo</span>}
-        <span class={`small server-state ${tone === "ok" ? "muted" : tone}`}>{word}</span>
+        {pod && <span class="tag">{server.kind === "runpod" ? "RunPod" : "Commands"}</span>}
+        <span class={`small server-state ${tone === "ok" || tone === "" ? "muted" : tone}`}>{word}</span>
         <span class="small muted ellipsis server-facts" title={server.url}>
           <a class="see-why" href={server.url} target="_blank" rel="noreferrer">
             Open InvokeAI
@@ -41,12 +50,18 @@ export function ServerCard({ server }: { server: Backend }) {
         {server.enabled && <IconButton icon={RefreshCw} label={`Refresh ${server.name}`} onClick={() => void refresh(server)} />}
         <IconButton icon={Pencil} label={`Edit ${server.name}`} onClick={() => edit(true)} />
       </header>
+      {pod && <PodPart server={server} pod={pod} />}
       {server.state === "connected" ? (
         <div class="server-now">
           {running.map((live) => (
             <Running key={live.key} live={live} server={server.name} />
           ))}
           {running.length === 0 && <p class="muted server-idle">Idle. It shows here as soon as something runs.</p>}
+          <Queue server={server} />
+        </div>
+      ) : resting ? (
+        <div class="server-now">
+          <p class="muted server-idle">{restWords(server)}</p>
           <Queue server={server} />
         </div>
       ) : (
@@ -202,5 +217,26 @@ function LedgerLine({ server }: { server: Backend }) {
         <span class="small muted">{count(server.videos, "video")} stay there: this release brings home images</span>
       )}
     </footer>
+  );
+}
+
+/** A number that grows or shrinks: only the digits that change are drawn anew, each in its place. */
+function Digits({ value }: { value: number }) {
+  const text = number(value);
+  const before = useRef(text);
+  useEffect(() => {
+    before.current = text;
+  }, [text]);
+  return (
+    <>
+      {[...text].map((sign, index) => {
+        const place = text.length - index;
+        return (
+          <span key={`${place} ${sign}`} class={before.current.at(-place) === sign ? undefined : "new-digit"}>
+            {sign}
+          </span>
+        );
+      })}
+    </>
   );
 }

@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import { answerOf, api } from "../api/client";
 import type { Backend } from "../api/types";
-import { toastFailure } from "../app/toasts";
+import { toastFailure } from "../lib/toasts";
 import { putBackend } from "../state/backends";
 
 interface Action {

@@ -1,13 +1,6 @@
-import type { Backend, BackendLedger, BackendState } from "../api/types";
+// What is said of a server.
 
-export const STATES: Record<BackendState, { word: string; tone: string }> = {
-  connected: { word: "Connected", tone: "ok" },
-  connecting: { word: "Connecting…", tone: "warn" },
-  unreachable: { word: "Not reachable", tone: "bad" },
-  unauthorized: { word: "Login refused", tone: "bad" },
-  unrecognised: { word: "Another InvokeAI?", tone: "bad" },
-  disabled: { word: "Switched off", tone: "" },
-};
+import type { Backend, BackendLedger } from "../api/types";
 
 /** What a server that is not connected means, and what to do. */
 export function absence(server: Backend): string {
@@ -17,7 +10,7 @@ export function absence(server: Backend): string {
     case "unreachable":
       return `${sentence(server.error ?? "It does not answer")} It is tried again by itself; nothing it makes in the meantime is missed.`;
     case "unauthorized":
-      return `${sentence(server.error ?? "This InvokeAI wants a login")} Give its email and password under Edit.`;
+      return sentence(server.error ?? "This InvokeAI wants a login: give it under Edit");
     case "unrecognised":
       return sentence(server.error ?? "Another InvokeAI answers here: nothing is sent there and nothing is concluded from it");
     case "disabled":

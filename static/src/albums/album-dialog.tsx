@@ -1,8 +1,11 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import type { Album } from "../api/types";
-import { toastFailure } from "../app/toasts";
-import { Dialog } from "../shell/dialog";
+import { Dialog } from "../components/dialog";
+import { IconButton } from "../components/icon";
+import { Pencil, Trash2 } from "../components/icons";
+import { toastFailure } from "../lib/toasts";
+import { removeAlbum } from "../state/album-actions";
 import { updateAlbum } from "../state/albums";
 
 const LONGEST_NAME = 200;
@@ -61,7 +64,7 @@ export function AlbumForm({ title, action, name = "", description = null, onSave
   );
 }
 
-export function EditAlbum({ album, onClose }: { album: Album; onClose: () => void }) {
+function EditAlbum({ album, onClose }: { album: Album; onClose: () => void }) {
   async function change(what: Parameters<typeof updateAlbum>[1]) {
     try {
       await updateAlbum(album.id, what);
@@ -88,5 +91,21 @@ export function EditAlbum({ album, onClose }: { album: Album; onClose: () => voi
         </button>
       )}
     </AlbumForm>
+  );
+}
+
+/** Edit and delete. Deleting does not ask: it can be undone. */
+export function AlbumMenu({ album, onDeleted }: { album: Album; onDeleted?: () => void }) {
+  const [editing, edit] = useState(false);
+  const remove = () => {
+    void removeAlbum(album);
+    onDeleted?.();
+  };
+  return (
+    <span class="card-menu">
+      <IconButton icon={Pencil} label={`Edit ${album.name}`} onClick={() => edit(true)} />
+      <IconButton icon={Trash2} label={`Delete ${album.name}`} onClick={remove} />
+      {editing && <EditAlbum album={album} onClose={() => edit(false)} />}
+    </span>
   );
 }

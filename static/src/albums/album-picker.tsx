@@ -1,9 +1,9 @@
 import { useEffect, useState } from "preact/hooks";
 import type { Album } from "../api/types";
-import { count } from "../app/format";
-import { Dialog } from "../shell/dialog";
-import { Icon } from "../shell/icon";
-import { Check, Plus } from "../shell/icons";
+import { Dialog } from "../components/dialog";
+import { Icon } from "../components/icon";
+import { Check, Plus } from "../components/icons";
+import { count } from "../lib/format";
 import { addToAlbum, addToNewAlbum, type Target } from "../state/album-actions";
 import { albums, albumsError, loadAlbums, needAlbums } from "../state/albums";
 import { getPhoto } from "../state/photos";
@@ -14,7 +14,7 @@ const MOST_SHOWN = 100;
 
 interface AlbumPickerProps {
   target: Target;
-  /** How many photos that is; null where nobody knows. */
+  /** How many photos that is; null where that is not known. */
   many: number | null;
   onPicked?: () => void;
   onClose: () => void;

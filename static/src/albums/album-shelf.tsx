@@ -1,24 +1,24 @@
 import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import type { Album } from "../api/types";
-import { count } from "../app/format";
-import { Icon } from "../shell/icon";
-import { Plus } from "../shell/icons";
+import { Icon } from "../components/icon";
+import { Plus } from "../components/icons";
+import { count } from "../lib/format";
+import { dragged, dropTarget } from "../photo/drag";
 import { addToAlbum, addToNewAlbum, type Target } from "../state/album-actions";
 import { albums, needAlbums } from "../state/albums";
 import { AlbumForm } from "./album-dialog";
 import { AlbumPicker } from "./album-picker";
 import { Cover } from "./cover";
-import { dragged, dropTarget } from "./drag";
 
 const MOST_SHOWN = 12;
 
 /** The pointer is on the rail's entry. */
 const onRail = signal(false);
-/** Photos for which an album is asked, over whatever page is open. */
+/** Photos for which an album is asked, over the page that is open. */
 const asked = signal<{ target: Target; many: number | null; onPicked: () => void } | null>(null);
 
-/** Asks which album they are added to. `many`: null where nobody knows how many they are. */
+/** Asks which album they are added to. `many`: null where their number is not known. */
 export function askAlbum(target: Target, many: number | null, onPicked: () => void): void {
   asked.value = { target, many, onPicked };
 }
@@ -40,14 +40,15 @@ export function AlbumShelf() {
     if (what === null) onRail.value = false;
     else needAlbums();
   }, [what === null]);
-  // In an album's own order they are on their way to another place in it, unless they are led here.
-  const isOpen = what !== null && (!what.list.ordered || onRail.value);
+  // In an album's own order they are on their way to another place in it, and in the studio to be a source, unless they
+  // are led here.
+  const isOpen = what !== null && (what.list?.ordered === false || onRail.value);
   const add = (album: Album) =>
     dropTarget((target) => {
       target.onAdded();
       void addToAlbum(target, album);
     });
-  const shown = albums.value?.filter(({ id }) => id !== what?.list.filter.album).slice(0, MOST_SHOWN) ?? [];
+  const shown = albums.value?.filter(({ id }) => id !== what?.list?.filter.album).slice(0, MOST_SHOWN) ?? [];
   return (
     <>
       {isOpen && (

@@ -1,16 +1,15 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import type { Album } from "../api/types";
-import { ago, count } from "../app/format";
-import { useTitle } from "../app/use-title";
-import { Blank } from "../shell/blank";
-import { Icon } from "../shell/icon";
-import { BookImage, CloudOff, Plus } from "../shell/icons";
-import { TopBar } from "../shell/top-bar";
+import { Blank } from "../components/blank";
+import { Icon } from "../components/icon";
+import { BookImage, CloudOff, Plus } from "../components/icons";
+import { TopBar } from "../components/top-bar";
+import { ago, count } from "../lib/format";
+import { useTitle } from "../lib/navigation";
 import { addToNewAlbum } from "../state/album-actions";
 import { albums, albumsError, loadAlbums, needAlbums } from "../state/albums";
-import { AlbumForm } from "./album-dialog";
-import { AlbumMenu } from "./album-menu";
+import { AlbumForm, AlbumMenu } from "./album-dialog";
 import { Cover } from "./cover";
 
 /** So many cards are drawn at once; more as they are scrolled to. */
@@ -80,8 +79,8 @@ function Cards({ all }: { all: readonly Album[] }) {
     return () => observer.disconnect();
   }, [all.length, many]);
   return (
-    <div class="albums-scroll scroll">
-      <ul class="albums">
+    <div class="cards-scroll scroll">
+      <ul class="cards albums">
         {all.slice(0, many).map((album) => (
           <AlbumCard key={album.id} album={album} />
         ))}
@@ -93,7 +92,7 @@ function Cards({ all }: { all: readonly Album[] }) {
 
 function AlbumCard({ album }: { album: Album }) {
   return (
-    <li class="album-card" data-testid="album-card" data-album={album.id}>
+    <li class="picture-card" data-testid="album-card" data-album={album.id}>
       <Link href={`/albums/${album.id}`}>
         <Cover album={album} />
         <strong class="ellipsis">{album.name}</strong>

@@ -1,8 +1,8 @@
 import type { Album } from "../api/types";
-import { Picture } from "../library/picture";
-import { Icon } from "../shell/icon";
-import { BookImage } from "../shell/icons";
-import { usePhoto } from "../viewer/use-photo";
+import { Icon } from "../components/icon";
+import { BookImage } from "../components/icons";
+import { Picture } from "../photo/picture";
+import { usePhoto } from "../photo/use-photo";
 
 /** The picture that stands for an album. */
 export function Cover({ album }: { album: Album }) {

@@ -1,8 +1,8 @@
 import { useState } from "preact/hooks";
 import { Link } from "wouter-preact";
 import type { Photo } from "../api/types";
-import { Icon, IconButton } from "../shell/icon";
-import { Plus, X } from "../shell/icons";
+import { Icon, IconButton } from "../components/icon";
+import { Plus, X } from "../components/icons";
 import { removeFromAlbum } from "../state/album-actions";
 import { albumsOf } from "../state/albums";
 import { AlbumPicker } from "./album-picker";

@@ -1,8 +1,11 @@
+// Requests to the service, typed by its OpenAPI document: a wrong path or body does not compile.
+
 import { signal } from "@preact/signals";
 import createClient from "openapi-fetch";
+import { base } from "../lib/base";
 import type { paths } from "./schema";
 
-/** Why a request was not answered as hoped; `message` is fit to be shown. */
+/** Why a request failed; `message` is fit to be shown. */
 export class ApiError extends Error {
   constructor(
     readonly status: number,
@@ -14,18 +17,18 @@ export class ApiError extends Error {
   }
 }
 
-/** True once any request was refused for want of the owner's password. */
+/** True once a request was refused because it lacked the owner's password. */
 export const signedOut = signal(false);
 
 /** Rises when a request that changes something begins, and when it ends. */
 export const changes = signal(0);
 
 /** Where the feed stood when something was read, "epoch:seq"; null where that is not known, or nothing could be read. */
-type Witness = (position: string | null) => void;
-let witness: Witness = () => undefined;
+type ReadingListener = (position: string | null) => void;
+let onReading: ReadingListener = () => undefined;
 
-export function watchReadings(told: Witness): void {
-  witness = told;
+export function watchReadings(listener: ReadingListener): void {
+  onReading = listener;
 }
 
 const TIMEOUT_MS = 30_000;
@@ -49,7 +52,7 @@ async function refusal(response: Response): Promise<ApiError> {
  * Requests by their path, with types from the service's OpenAPI. They reject with ApiError; code `unreachable` when
  * Darkroom did not answer. Arrays in a query repeat their name; null is left out.
  */
-export const api = createClient<paths>({ baseUrl: location.origin, fetch: within(TIMEOUT_MS) });
+export const api = createClient<paths>({ baseUrl: location.origin + base, fetch: within(TIMEOUT_MS) });
 
 api.use({
   onRequest({ request }) {
@@ -57,7 +60,7 @@ api.use({
   },
   async onResponse({ request, response, schemaPath }) {
     if (request.method !== "GET") changes.value += 1;
-    else if (schemaPath.startsWith("/api/v1/")) witness(response.ok ? response.headers.get("Darkroom-Feed") : null);
+    else if (schemaPath.startsWith("/api/v1/")) onReading(response.ok ? response.headers.get("Darkroom-Feed") : null);
     if (response.ok) return;
     if (response.status === 401 && schemaPath !== "/api/v1/login") signedOut.value = true;
     throw await refusal(response);
@@ -65,7 +68,7 @@ api.use({
   onError({ request, error, schemaPath }) {
     if (request.method !== "GET") changes.value += 1;
     if (request.signal.aborted) return error as Error;
-    if (request.method === "GET" && schemaPath.startsWith("/api/v1/")) witness(null);
+    if (request.method === "GET" && schemaPath.startsWith("/api/v1/")) onReading(null);
     return new ApiError(0, "unreachable", "Darkroom does not answer. It may be stopped, or the network is down.");
   },
 });
@@ -73,9 +76,4 @@ api.use({
 /** What a request of `api` was answered. */
 export async function answerOf<T>(request: Promise<{ data?: T }>): Promise<NonNullable<T>> {
   return (await request).data as NonNullable<T>;
-}
-
-/** The words of any failure, fit to be shown. */
-export function reasonOf(failure: unknown): string {
-  return failure instanceof Error && failure.message ? failure.message : "Something went wrong.";
 }

@@ -13,8 +13,8 @@ export interface paths {
         };
         /**
          * GetFeedSnapshot
-         * @description The feed's `hello`, for a browser whose proxy passes no websockets: poll it. Another `seq` or `epoch` than the
-         *     last one: something has changed, refetch by REST.
+         * @description Get the feed's `hello` message, for a client whose proxy passes no websockets. Poll it: another `seq` or `epoch`
+         *     than in the last answer means that something has changed; read again by REST.
          */
         get: operations["get_feed_snapshot"];
         put?: never;
@@ -34,7 +34,7 @@ export interface paths {
         };
         /**
          * GetPreview
-         * @description The newest preview of a running item; `?v=` only makes its address new.
+         * @description Get the newest preview of a running item. `?v=` only makes the address new.
          */
         get: operations["get_preview"];
         put?: never;
@@ -54,17 +54,17 @@ export interface paths {
         };
         /**
          * GetPhotos
-         * @description A page of the library, or with `trashed` of the trash. Cursors are flat at any depth, and good for the same
-         *     filters and order only.
+         * @description List photos of the library, or of the trash with `trashed`. A cursor is equally fast at any depth, and belongs to
+         *     its filters and order.
          */
         get: operations["list_photos"];
         put?: never;
         /**
          * UploadPhoto
-         * @description Upload a picture, as the only part `file` of a form: PNG, JPEG, WebP, AVIF, GIF or TIFF, told by its content. Its
-         *     bytes are kept as they are. Where a photo with the same bytes is home, that photo is answered with 200 and
-         *     `duplicate`, out of the trash if it was there. 413: more bytes, pixels or frames than are taken. 415: not such a
-         *     picture, or a damaged one. 408: the body came too slowly.
+         * @description Upload an image as the only part `file` of a form: PNG, JPEG, WebP, AVIF, GIF or TIFF, recognised by its content.
+         *     Its bytes are stored unchanged. If a photo with the same bytes is home, that one is answered with 200 and
+         *     `duplicate`; it is taken out of the trash if it was there. 413: more bytes, pixels or frames than allowed. 415:
+         *     another format, or a damaged file. 408: the body came too slowly.
          */
         post: operations["upload_photo"];
         delete?: never;
@@ -82,21 +82,21 @@ export interface paths {
         };
         /**
          * GetPhoto
-         * @description One photo, in the trash or not; its bytes are at `url`.
+         * @description Get one photo with all of its metadata, in the trash or not. Its bytes are at `url`.
          */
         get: operations["get_photo"];
         put?: never;
         post?: never;
         /**
          * TrashPhoto
-         * @description Into the trash, whence it can be restored; there already: fine.
+         * @description Move to trash. Idempotent.
          */
         delete: operations["trash_photo"];
         options?: never;
         head?: never;
         /**
          * UpdatePhoto
-         * @description Change what is given.
+         * @description Change the fields that are given.
          */
         patch: operations["update_photo"];
         trace?: never;
@@ -112,7 +112,7 @@ export interface paths {
         put?: never;
         /**
          * RestorePhoto
-         * @description Out of the trash; not in it: fine.
+         * @description Move out of the trash. Idempotent.
          */
         post: operations["restore_photo"];
         delete?: never;
@@ -133,7 +133,7 @@ export interface paths {
         post?: never;
         /**
          * EmptyTrash
-         * @description Purge what is in the trash: the files go, for good, and none of it is ever retrieved again.
+         * @description Empty the trash: delete the files for good. The images are never retrieved again.
          */
         delete: operations["empty_trash"];
         options?: never;
@@ -152,9 +152,9 @@ export interface paths {
         put?: never;
         /**
          * RetryRetrieval
-         * @description Fetch it now, with all attempts before it again. The file of a photo that is home is read first: where its size
-         *     and checksum are those that came, 409; else it is fetched again. 200 for a photo whose lost file was put back, or
-         *     which had it under another of its names: it is home again. 409 where there is no server to fetch it from.
+         * @description Retrieve a photo now, with all attempts again. The file of a photo that is home is read first: 409 if its size
+         *     and checksum are right, else it is fetched again. 200 if the lost file was put back, or was under another of the
+         *     photo's names: it is home again. 409 if there is no server to fetch it from.
          */
         post: operations["retry_retrieval"];
         delete?: never;
@@ -174,9 +174,9 @@ export interface paths {
         put?: never;
         /**
          * ChangePhotos
-         * @description Change many photos at once. What is so already is left as it is, so the same call can be sent again. A call goes
-         *     on when its client has gone. `purge` deletes only what is in the trash; `retry` fetches what is not home again, with
-         *     all attempts before it.
+         * @description Change many photos at once. Photos that are so already are left alone, so the same call can be sent again. The
+         *     call goes on if its client disconnects. `purge` deletes only photos in the trash. `retry` fetches photos that are
+         *     not home again, with all attempts again.
          */
         post: operations["change_photos"];
         delete?: never;
@@ -196,8 +196,8 @@ export interface paths {
         put?: never;
         /**
          * UndoChange
-         * @description Change photos back to what they were before a bulk change, where nothing has changed that since. For a day, and
-         *     once: 404 after that.
+         * @description Undo a bulk change, or the deletion of an album. A photo that was changed again since keeps its new value. Valid
+         *     for a day and once; 404 after that.
          */
         post: operations["undo_change"];
         delete?: never;
@@ -215,13 +215,13 @@ export interface paths {
         };
         /**
          * ListAlbums
-         * @description The latest changed first.
+         * @description List albums, the latest changed first.
          */
         get: operations["list_albums"];
         put?: never;
         /**
          * CreateAlbum
-         * @description An empty album. Several may have the same name.
+         * @description Create an empty album. Several albums may have the same name.
          */
         post: operations["create_album"];
         delete?: never;
@@ -239,21 +239,21 @@ export interface paths {
         };
         /**
          * GetAlbum
-         * @description One album. Its photos: `GET /photos?album_id=…&order=position`.
+         * @description Get one album. Its photos: `GET /photos?album_id=…&order=position`.
          */
         get: operations["get_album"];
         put?: never;
         post?: never;
         /**
          * DeleteAlbum
-         * @description Delete the album. Its photos stay in the library. It can be undone for a day.
+         * @description Delete an album. Its photos stay in the library. Undoable for a day.
          */
         delete: operations["delete_album"];
         options?: never;
         head?: never;
         /**
          * UpdateAlbum
-         * @description Change what is given.
+         * @description Change the fields that are given.
          */
         patch: operations["update_album"];
         trace?: never;
@@ -268,25 +268,25 @@ export interface paths {
         get?: never;
         /**
          * ReplacePhotos
-         * @description Show these photos in this order, and no others. Photos of the album that are in the trash stay in it, behind
-         *     those that they stood behind. With `seen_at`, so do photos that were added since, at the end.
+         * @description Replace the photos of an album: it shows these, in this order, and no others. Photos in the trash stay in it,
+         *     after the photos that they followed. With `seen_at`, photos that were added after it stay too, at the end.
          */
         put: operations["replace_album_photos"];
         /**
          * AddPhotos
-         * @description Append photos in this order. Those that are in the album already stay where they are.
+         * @description Append photos in this order. Photos that are in the album already keep their place.
          */
         post: operations["add_to_album"];
         /**
          * RemovePhotos
-         * @description Take photos out of the album; they stay in the library. Those that are not in it are left alone.
+         * @description Remove photos from an album. They stay in the library. Photos that are not in it are ignored.
          */
         delete: operations["remove_from_album"];
         options?: never;
         head?: never;
         /**
          * MovePhotos
-         * @description Move photos of the album before another one of it, or to its end. Those that are not in it are left alone.
+         * @description Move photos of an album before another one, or to the end. Photos that are not in it are ignored.
          */
         patch: operations["move_album_photos"];
         trace?: never;
@@ -300,8 +300,8 @@ export interface paths {
         };
         /**
          * GetPhotoFile
-         * @description The original, byte for byte. While it waits for retrieval: 202, and it becomes the next in line. So does a photo
-         *     whose file is missing, or longer or shorter than it was; 404 when no server can be asked for it again.
+         * @description Get the original file, byte for byte. 202 while it waits for retrieval; it becomes the next in line. A photo
+         *     whose file is missing or has another length waits again in the same way; 404 if no server can be asked for it.
          */
         get: operations["get_photo_file"];
         put?: never;
@@ -310,8 +310,8 @@ export interface paths {
         options?: never;
         /**
          * GetPhotoFile
-         * @description The original, byte for byte. While it waits for retrieval: 202, and it becomes the next in line. So does a photo
-         *     whose file is missing, or longer or shorter than it was; 404 when no server can be asked for it again.
+         * @description Get the original file, byte for byte. 202 while it waits for retrieval; it becomes the next in line. A photo
+         *     whose file is missing or has another length waits again in the same way; 404 if no server can be asked for it.
          */
         head: operations["head_get_photo_file"];
         patch?: never;
@@ -326,10 +326,10 @@ export interface paths {
         };
         /**
          * GetPhotoThumbnail
-         * @description WebP: `small` has 360 pixels at its long side (300 in photos of the first release), `large` 1080; nothing is
-         *     enlarged, and of a photo that is no larger the small one is sent. `?v=` only makes its address new. One that is
-         *     missing is made. 202 while the photo waits for retrieval, or the rendition for its turn; 404 with reason
-         *     `no_thumbnail` for one that could not be decoded and of which InvokeAI had none either.
+         * @description Get a rendition as WebP. `small` has 360 pixels at its long side (300 in photos of the first release), `large`
+         *     1080. Nothing is enlarged: for a photo without a large one, the small one is sent. `?v=` only makes the address new.
+         *     A missing rendition is made. 202 while the photo waits for retrieval, or the rendition for its turn. 404 with reason
+         *     `no_thumbnail` if the photo could not be decoded and InvokeAI had no thumbnail either.
          */
         get: operations["get_photo_thumbnail"];
         put?: never;
@@ -338,12 +338,33 @@ export interface paths {
         options?: never;
         /**
          * GetPhotoThumbnail
-         * @description WebP: `small` has 360 pixels at its long side (300 in photos of the first release), `large` 1080; nothing is
-         *     enlarged, and of a photo that is no larger the small one is sent. `?v=` only makes its address new. One that is
-         *     missing is made. 202 while the photo waits for retrieval, or the rendition for its turn; 404 with reason
-         *     `no_thumbnail` for one that could not be decoded and of which InvokeAI had none either.
+         * @description Get a rendition as WebP. `small` has 360 pixels at its long side (300 in photos of the first release), `large`
+         *     1080. Nothing is enlarged: for a photo without a large one, the small one is sent. `?v=` only makes the address new.
+         *     A missing rendition is made. 202 while the photo waits for retrieval, or the rendition for its turn. 404 with reason
+         *     `no_thumbnail` if the photo could not be decoded and InvokeAI had no thumbnail either.
          */
         head: operations["head_get_photo_thumbnail"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/photos/{photo_id}/lineage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * GetLineage
+         * @description Get the photos that a photo was made from, those made from it, and so on both ways. It works for a photo in the
+         *     trash.
+         */
+        get: operations["get_lineage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
         patch?: never;
         trace?: never;
     };
@@ -356,14 +377,14 @@ export interface paths {
         };
         /**
          * ListSessions
-         * @description The latest changed first.
+         * @description List sessions, the latest changed first.
          */
         get: operations["list_sessions"];
         put?: never;
         /**
          * CreateSession
-         * @description With `first_step`: session and step, or neither. The same correlation_id again: 200 with the session that its
-         *     step is in.
+         * @description Create a session. With `first_step` both session and step are created, or neither. The same correlation_id again
+         *     answers 200 with the session that has the step.
          */
         post: operations["create_session"];
         delete?: never;
@@ -381,19 +402,22 @@ export interface paths {
         };
         /**
          * GetSession
-         * @description With its steps, each with its alternatives in position order and its queue items.
+         * @description Get a session with its steps, each with its alternatives in the order of their positions and its queue items.
          */
         get: operations["get_session"];
         put?: never;
         post?: never;
         /**
          * DeleteSession
-         * @description Cancels what is live of it; its pictures stay in the library.
+         * @description Delete a session. Its live steps are canceled; its pictures stay in the library.
          */
         delete: operations["delete_session"];
         options?: never;
         head?: never;
-        /** UpdateSession */
+        /**
+         * UpdateSession
+         * @description Rename a session.
+         */
         patch: operations["update_session"];
         trace?: never;
     };
@@ -408,8 +432,8 @@ export interface paths {
         put?: never;
         /**
          * CreateStep
-         * @description Pending at once, whatever InvokeAI's state; a refusal shows later as `failed`. The same correlation_id again: 200
-         *     with the step that is there.
+         * @description Create a step. It is `pending` at once, also while InvokeAI cannot be reached; a refusal shows later as `failed`.
+         *     The same correlation_id again answers 200 with the existing step.
          */
         post: operations["create_step"];
         delete?: never;
@@ -425,13 +449,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetStep */
+        /**
+         * GetStep
+         * @description Get a step with its alternatives and its queue items.
+         */
         get: operations["get_step"];
         put?: never;
         post?: never;
         /**
          * DeleteStep
-         * @description Cancels what is live of it; its pictures stay in the library.
+         * @description Delete a step. What is live of it is canceled; its pictures stay in the library.
          */
         delete: operations["delete_step"];
         options?: never;
@@ -450,7 +477,7 @@ export interface paths {
         put?: never;
         /**
          * CancelStep
-         * @description At any moment until it has ended; what was saved by then is kept.
+         * @description Cancel a step. Possible until it has ended; images that are saved by then are kept.
          */
         post: operations["cancel_step"];
         delete?: never;
@@ -470,8 +497,8 @@ export interface paths {
         put?: never;
         /**
          * CancelItem
-         * @description Cancel one item of a step; the others go on. InvokeAI has taken it when this is answered; the item's new state
-         *     comes by the feed. Other people's items: 404. An item that has ended: 409; canceled already: 202.
+         * @description Cancel one item of a step; the others go on. InvokeAI has taken the cancel when this answers; the item's new
+         *     state comes by the feed. 404 for an item that is not Darkroom's, 409 for one that has ended. Idempotent.
          */
         post: operations["cancel_item"];
         delete?: never;
@@ -491,7 +518,7 @@ export interface paths {
         put?: never;
         /**
          * RetryStep
-         * @description Makes what is missing, with the seeds it was to have.
+         * @description Retry a step that has ended: what is missing is made, with the seeds that it was to have.
          */
         post: operations["retry_step"];
         delete?: never;
@@ -510,8 +537,8 @@ export interface paths {
         get?: never;
         /**
          * SelectAlternative
-         * @description Choose one of the step's alternatives, or none. Its files move to the step's `selected` folder, those of the
-         *     former choice back; what is not home yet moves once it is. The same again changes nothing.
+         * @description Select one of the step's alternatives, or none. Its files move to the step's `selected` folder, those of the
+         *     former selection back; a photo that is not home yet moves once it is. Idempotent.
          */
         put: operations["select_alternative"];
         post?: never;
@@ -530,7 +557,7 @@ export interface paths {
         };
         /**
          * ListModels
-         * @description What each backend last said it has; `type` is `main` unless given. Always the whole list.
+         * @description List the models that each backend last said it has. `type` is `main` unless given. The list is always whole.
          */
         get: operations["list_models"];
         put?: never;
@@ -550,8 +577,8 @@ export interface paths {
         };
         /**
          * GetModel
-         * @description A model by its key at any backend, which backends have it, and what was made with it, newest first. One that has
-         *     left is found by the key or the name that photos and steps tell.
+         * @description Get a model by its key at any backend: which backends have it, and what was made with it, newest first. A model
+         *     that no backend has any more is found by the key or the name that photos and steps have of it.
          */
         get: operations["get_model"];
         put?: never;
@@ -573,7 +600,7 @@ export interface paths {
         put?: never;
         /**
          * RefreshModels
-         * @description Reads the models of one backend, or of every enabled one, now.
+         * @description Read the models of one backend, or of every enabled one, from InvokeAI now.
          */
         post: operations["refresh_models"];
         delete?: never;
@@ -591,13 +618,18 @@ export interface paths {
         };
         /**
          * ListBackends
-         * @description Every backend with its connection, queue and ledger, oldest first.
+         * @description List all backends with connection, queue and ledger, oldest first.
          */
         get: operations["list_backends"];
         put?: never;
         /**
          * CreateBackend
-         * @description Watch one more server; whether it can be reached shows in its `state`. Known already: 409.
+         * @description Add a server. Its `state` shows whether it can be reached. 409 if the server is known already.
+         *
+         *     A RunPod pod is first read at its provider, and added only if it can be used. 400: wrong key, or unknown pod. 409:
+         *     InvokeAI's port is not declared, or InvokeAI's root folder would be lost at a stop. 502: the provider does not
+         *     answer. A pod of kind `command` names programs: 403 unless the request comes with the owner's password or from this
+         *     machine.
          */
         post: operations["create_backend"];
         delete?: never;
@@ -615,23 +647,32 @@ export interface paths {
         };
         /**
          * GetBackend
-         * @description One backend.
+         * @description Get one backend.
          */
         get: operations["get_backend"];
         put?: never;
         post?: never;
         /**
          * DeleteBackend
-         * @description Forget the server; its photos stay. With photos waiting or steps running there: 409 without `confirm`.
+         * @description Remove a server. Its photos stay.
+         *
+         *     409 without `confirm` if photos wait or steps run there, or if its rented machine is not known to be stopped.
+         *     Removing a server leaves its rented machine as it is; the provider goes on billing it.
          */
         delete: operations["delete_backend"];
         options?: never;
         head?: never;
         /**
          * UpdateBackend
-         * @description Change what is given. A login is kept with the origin (scheme, host, port) of the address it is given with, and
-         *     sent nowhere else: for another origin give another. Disabled, it has no socket, reading, submission or claim;
-         *     enabling it is a reconnect.
+         * @description Change the fields that are given.
+         *
+         *     A login, of InvokeAI or of a gateway, is kept with the origin (scheme, host, port) of the address that it is given
+         *     with. It is sent to no other origin: give another login for another origin. A disabled server has no socket,
+         *     reading, submission or download; enabling it reconnects.
+         *
+         *     Fields of `provider` that are left out stay as they are. New values for a RunPod pod are tried at the provider
+         *     first, with the same answers as when it is added. If the address is the pod's proxy address, it follows `pod_id` and
+         *     `port`. 409: another pod is named while the former one may run.
          */
         patch: operations["update_backend"];
         trace?: never;
@@ -647,11 +688,11 @@ export interface paths {
         put?: never;
         /**
          * IdentifyBackend
-         * @description Say what answers at the address of an `unrecognised` server. Answers with the server that has that address then.
+         * @description Say what an `unrecognised` server is. Answers with the server that has the address then.
          *
-         *     `same: true`: the same server, moved or emptied; it is connected though it lacks what was recorded of it.
-         *     `same: false`: a new server gets the address and its login; this one keeps its photos and is disabled. In any other
-         *     state: 409.
+         *     `same: true`: it is the same server, moved or emptied. Darkroom connects although records of it are missing there.
+         *     `same: false`: it is a new server, which gets the address, its login and its gateway. The former one keeps its
+         *     photos and is disabled. 409 in any other state.
          */
         post: operations["identify_backend"];
         delete?: never;
@@ -669,7 +710,7 @@ export interface paths {
         };
         /**
          * GetBackendLedger
-         * @description What it made, where that is now, and what is still expected of it.
+         * @description Get the ledger of a server: what it made, where that is now, and what is still expected.
          */
         get: operations["get_backend_ledger"];
         put?: never;
@@ -689,7 +730,7 @@ export interface paths {
         };
         /**
          * GetBackendQueue
-         * @description Its queue as last seen, from memory.
+         * @description Get the queue of a server as last seen. InvokeAI is not asked.
          */
         get: operations["get_backend_queue"];
         put?: never;
@@ -711,8 +752,10 @@ export interface paths {
         put?: never;
         /**
          * TestAddress
-         * @description Ask who answers at an address before it is added. Nothing is stored, and no stored login is sent. No InvokeAI, or
-         *     not let in: 502, with `details.reason`: `no_answer`, `not_invokeai`, `login` or `failing`.
+         * @description Test an address before a server is added. Nothing is stored, and no stored login is sent.
+         *
+         *     502 if no InvokeAI answers there or it refuses the login. `details.reason` is `no_answer`, `not_invokeai`, `login`,
+         *     `gateway` or `failing`.
          */
         post: operations["test_address"];
         delete?: never;
@@ -732,8 +775,7 @@ export interface paths {
         put?: never;
         /**
          * TestBackend
-         * @description Ask the server who it is, now, over a connection of its own. Not reached, or not let in: 502, as for an
-         *     address.
+         * @description Test a server now, over a new connection. 502 as for an address.
          */
         post: operations["test_backend"];
         delete?: never;
@@ -753,8 +795,8 @@ export interface paths {
         put?: never;
         /**
          * ConfirmGone
-         * @description Say that images were deleted there: photos that are not home, and that this InvokeAI does not know now, are gone.
-         *     While it cannot be asked, or is not recognised: 409. Idempotent.
+         * @description Confirm that images were deleted at InvokeAI. Photos that are not home and that this InvokeAI does not know
+         *     become `gone`. Idempotent. 409 if the server cannot be asked or is not recognised.
          */
         post: operations["confirm_gone"];
         delete?: never;
@@ -774,7 +816,7 @@ export interface paths {
         put?: never;
         /**
          * SeeGone
-         * @description Say that you have seen which images are gone: they are no longer among its troubles. Idempotent.
+         * @description Mark the `gone` images of a server as seen. They are no longer among its troubles. Idempotent.
          */
         post: operations["see_gone"];
         delete?: never;
@@ -794,10 +836,52 @@ export interface paths {
         put?: never;
         /**
          * LookAtBackend
-         * @description Read its queue and its gallery now, and whatever else is read now and then; one that is away is tried now. What
-         *     is found comes by the feed. Disabled: 409.
+         * @description Read the queue and the gallery of a server now. A server that is unreachable is tried now. The feed brings what
+         *     is found. 409 if the server is disabled.
          */
         post: operations["look_at_backend"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backends/{backend_id}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * StartBackend
+         * @description Start the pod of a server. The feed shows the progress. A start that is refused because no GPU is free is
+         *     repeated for 30 minutes. Idempotent. 409 if the server has no pod or is switched off.
+         */
+        post: operations["start_backend"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backends/{backend_id}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * StopBackend
+         * @description Stop the pod of a server, or give up its start. The feed shows the progress. Idempotent. 409 without `confirm` if
+         *     not all is home (`details` has the ledger), and if the server has no pod.
+         */
+        post: operations["stop_backend"];
         delete?: never;
         options?: never;
         head?: never;
@@ -813,7 +897,7 @@ export interface paths {
         };
         /**
          * GetSettings
-         * @description What the owner may change while Darkroom runs.
+         * @description Get the settings that can be changed while Darkroom runs.
          */
         get: operations["get_settings"];
         put?: never;
@@ -823,7 +907,7 @@ export interface paths {
         head?: never;
         /**
          * UpdateSettings
-         * @description Change what is given; it holds from the next use on.
+         * @description Change the fields that are given. They apply from the next use on.
          */
         patch: operations["update_settings"];
         trace?: never;
@@ -837,8 +921,8 @@ export interface paths {
         };
         /**
          * DescribeSettings
-         * @description Each setting with its value, default, bounds and help; and the options that environment variables decide, without
-         *     the values of those that are secret.
+         * @description Describe all settings: value, default, bounds and help of each; and the environment variables, without secret
+         *     values.
          */
         get: operations["describe_settings"];
         put?: never;
@@ -858,8 +942,8 @@ export interface paths {
         };
         /**
          * GetStatus
-         * @description Version, tasks with their last run and result, backends, the ledger of all of them, troubles, and how far the
-         *     background pass over photos and the index of the search have come.
+         * @description Get version, tasks with their last run and result, backends, the ledger of all backends, troubles, and the
+         *     progress of the background pass and of the search index.
          */
         get: operations["get_status"];
         put?: never;
@@ -881,7 +965,7 @@ export interface paths {
         put?: never;
         /**
          * Login
-         * @description Begin a browser session. Without a password configured there is nothing to sign in to: 204, and no cookie.
+         * @description Sign in with the owner's password and get a session cookie. 204 without a cookie if no password is configured.
          */
         post: operations["login"];
         delete?: never;
@@ -901,7 +985,7 @@ export interface paths {
         put?: never;
         /**
          * Logout
-         * @description End this browser's session, and every feed opened in it (4401).
+         * @description Sign out. Feeds of this web session are closed (4401), and the browser clears its cached pictures.
          */
         post: operations["logout"];
         delete?: never;
@@ -919,7 +1003,7 @@ export interface paths {
         };
         /**
          * Live
-         * @description 200 as long as the process answers.
+         * @description 200 while the process answers.
          */
         get: operations["health_live"];
         put?: never;
@@ -928,7 +1012,7 @@ export interface paths {
         options?: never;
         /**
          * Live
-         * @description 200 as long as the process answers.
+         * @description 200 while the process answers.
          */
         head: operations["head_health_live"];
         patch?: never;
@@ -943,7 +1027,7 @@ export interface paths {
         };
         /**
          * Ready
-         * @description Whether the database answers and pictures can be kept in the data folder: 200, else 503 and what is wrong.
+         * @description 200 if the database answers and the data folder can be written; else 503 with codes that say what is wrong.
          */
         get: operations["health_ready"];
         put?: never;
@@ -952,7 +1036,7 @@ export interface paths {
         options?: never;
         /**
          * Ready
-         * @description Whether the database answers and pictures can be kept in the data folder: 200, else 503 and what is wrong.
+         * @description 200 if the database answers and the data folder can be written; else 503 with codes that say what is wrong.
          */
         head: operations["head_health_ready"];
         patch?: never;
@@ -968,6 +1052,7 @@ export interface components {
             /** @default default */
             queue_id?: string;
             credentials?: components["schemas"]["ServerLogin"] | null;
+            gateway?: components["schemas"]["GatewayGiven"] | null;
         };
         /** Album */
         Album: {
@@ -1021,6 +1106,7 @@ export interface components {
             kind: "server" | "demo" | "runpod" | "command";
             url: string;
             queue_id: string;
+            has_gateway: boolean;
             enabled: boolean;
             /** @enum {string} */
             mirror: "all" | "own";
@@ -1039,14 +1125,26 @@ export interface components {
             older_images: number;
             error: string | null;
             troubles: components["schemas"]["Trouble"][];
+            pod: components["schemas"]["Pod"] | null;
         };
         /** BackendCreate */
         BackendCreate: {
-            url: string;
+            url?: string | null;
+            /**
+             * @default server
+             * @enum {string}
+             */
+            kind?: "server" | "runpod" | "command";
+            provider?: components["schemas"]["ProviderGiven"] | null;
+            /** @default 15 */
+            idle_minutes?: number;
+            /** @default true */
+            autostart?: boolean;
             name?: string | null;
             /** @default default */
             queue_id?: string;
             credentials?: components["schemas"]["ServerLogin"] | null;
+            gateway?: components["schemas"]["GatewayGiven"] | null;
             /** @default true */
             enabled?: boolean;
             /**
@@ -1076,9 +1174,15 @@ export interface components {
         /** BackendPatch */
         BackendPatch: {
             url?: string;
+            kind?: "server" | "demo" | "runpod" | "command";
+            provider?: components["schemas"]["ProviderGiven"];
+            idle_minutes?: number;
+            autostart?: boolean;
+            root_confirmed?: boolean;
             name?: string;
             queue_id?: string;
             credentials?: components["schemas"]["ServerLogin"] | null;
+            gateway?: components["schemas"]["GatewayGiven"] | null;
             enabled?: boolean;
             mirror?: "all" | "own";
         };
@@ -1125,7 +1229,7 @@ export interface components {
             favorite?: boolean | null;
             /** @description `none`: neither picked nor rejected */
             pick?: ("pick" | "reject" | "none")[] | null;
-            /** @description Stars */
+            /** @description Least stars */
             rating_min?: number | null;
             /** @description May be repeated: any of them */
             source?: ("uploaded" | "generated" | "mirrored" | "imported")[] | null;
@@ -1137,17 +1241,17 @@ export interface components {
             height_min?: number | null;
             /** @description Pixels */
             height_max?: number | null;
-            /** @description From this moment, or the start of this day (UTC), on */
+            /** @description From this time on, or the start of this day (UTC) */
             created_from?: string | null;
-            /** @description Up to this moment, or the end of this day (UTC) */
+            /** @description Up to this time, or the end of this day (UTC) */
             created_to?: string | null;
             /**
-             * @description True: only the trash. False: only what is not in it
+             * @description True: only photos in the trash. False: only others
              * @default false
              */
             trashed?: boolean;
             /**
-             * @description `position`: the order of the one album asked for by `album_id`
+             * @description `position`: the order of the album in `album_id`, given once
              * @default newest
              * @enum {string}
              */
@@ -1156,6 +1260,21 @@ export interface components {
         /** Changed */
         Changed: {
             changed: number;
+        };
+        /** Changes */
+        Changes: {
+            prompt: components["schemas"]["WordChange"];
+            negative_prompt: components["schemas"]["WordChange"];
+            parameters: components["schemas"]["ParameterChange"][];
+        };
+        /** CommandProvider */
+        CommandProvider: {
+            start: string[];
+            stop: string[];
+            status: string[];
+            cost_per_hour: number | null;
+            /** @constant */
+            kind: "command";
         };
         /** Deleted */
         Deleted: {
@@ -1171,6 +1290,15 @@ export interface components {
         /** ErrorBody */
         ErrorBody: {
             error: components["schemas"]["Error"];
+        };
+        /** GatewayGiven */
+        GatewayGiven: {
+            username?: string | null;
+            password?: string | null;
+            headers?: {
+                [key: string]: string;
+            } | null;
+            ca_pem?: string | null;
         };
         /** Hello */
         Hello: {
@@ -1213,6 +1341,7 @@ export interface components {
             started_at: string | null;
             completed_at: string | null;
             progress: components["schemas"]["Progress"] | null;
+            photo_ids: string[];
         };
         /** KnownServer */
         KnownServer: {
@@ -1232,6 +1361,24 @@ export interface components {
             backends: {
                 [key: string]: components["schemas"]["BackendLedger"];
             };
+        };
+        /** Lineage */
+        Lineage: {
+            nodes: components["schemas"]["Photo"][];
+            edges: components["schemas"]["LineageEdge"][];
+            missing: components["schemas"]["MissingSource"][];
+            truncated: boolean;
+        };
+        /** LineageEdge */
+        LineageEdge: {
+            /** Format: uuid */
+            from: string;
+            /** Format: uuid */
+            to: string;
+            step_id: string | null;
+            /** @enum {string} */
+            role: "init image" | "control" | "reference" | "mask" | "canvas" | "image";
+            changes: components["schemas"]["Changes"] | null;
         };
         /** Live */
         Live: {
@@ -1262,6 +1409,14 @@ export interface components {
             name: string;
             base: string | null;
             type: string;
+        };
+        /** MissingSource */
+        MissingSource: {
+            /** Format: uuid */
+            to: string;
+            image_name: string | null;
+            /** @enum {string} */
+            role: "init image" | "control" | "reference" | "mask" | "canvas" | "image";
         };
         /** Model */
         Model: {
@@ -1349,6 +1504,12 @@ export interface components {
             is_set: boolean;
             value: string | null;
         };
+        /** ParameterChange */
+        ParameterChange: {
+            name: string;
+            before: number | string | null;
+            after: number | string | null;
+        };
         /**
          * Parameters
          * @default {}
@@ -1364,6 +1525,13 @@ export interface components {
             seed?: number;
             strength?: number;
             loras?: components["schemas"]["Lora"][];
+        };
+        /** ParamsSummary */
+        ParamsSummary: {
+            steps: number | null;
+            cfg_scale: number | null;
+            scheduler: string | null;
+            strength: number | null;
         };
         /** PassReport */
         PassReport: {
@@ -1404,6 +1572,11 @@ export interface components {
              * @description Every original is read once in that time and compared with what came. A damaged or missing one is fetched again from its server.
              */
             patrol_days?: number;
+            /**
+             * Idle machines are checked every
+             * @description How often Darkroom looks whether a rented machine that has been idle for long enough can be stopped, because everything that it made is here.
+             */
+            idle_check_seconds?: number;
         };
         /** Photo */
         Photo: {
@@ -1419,6 +1592,7 @@ export interface components {
             is_generated: boolean;
             generation_prompt: string | null;
             generation_negative_prompt: string | null;
+            params_summary: components["schemas"]["ParamsSummary"] | null;
             generation_params: {
                 [key: string]: unknown;
             } | null;
@@ -1480,6 +1654,28 @@ export interface components {
             model: string[] | null;
             lora: string[] | null;
         };
+        /** Pod */
+        Pod: {
+            /** @enum {string} */
+            state: "stopped" | "starting" | "running" | "stopping" | "failed" | "unknown";
+            since: string | null;
+            words: string | null;
+            /** @enum {null|string} */
+            wanted: "running" | "stopped" | null;
+            cost_per_hour: number | null;
+            cost_run: number | null;
+            saved: number;
+            stop_refused: string | null;
+            alarm: string | null;
+            autostart: boolean;
+            idle_minutes: number;
+            idle_since: string | null;
+            next_try_at: string | null;
+            give_up_at: string | null;
+            asks_root: boolean;
+            stopped_costs: string | null;
+            provider: components["schemas"]["RunpodProvider"] | components["schemas"]["CommandProvider"];
+        };
         /** Progress */
         Progress: {
             percentage: number | null;
@@ -1489,6 +1685,17 @@ export interface components {
             preview_url: string | null;
             width: number | null;
             height: number | null;
+        };
+        /** ProviderGiven */
+        ProviderGiven: {
+            api_key?: string;
+            pod_id?: string;
+            port?: number;
+            api_url?: string;
+            start?: string[];
+            stop?: string[];
+            status?: string[];
+            cost_per_hour?: number | null;
         };
         /** Queue */
         Queue: {
@@ -1519,6 +1726,14 @@ export interface components {
             /** @enum {string} */
             data: "ok" | "failing";
             details: string[];
+        };
+        /** RunpodProvider */
+        RunpodProvider: {
+            pod_id: string;
+            port: number;
+            api_url: string;
+            /** @constant */
+            kind: "runpod";
         };
         /** SearchReport */
         SearchReport: {
@@ -1620,6 +1835,8 @@ export interface components {
             session_id: string;
             parent_id: string | null;
             source_photo_id: string | null;
+            /** @enum {null|string} */
+            waiting_for: "source_file" | "source_upload" | null;
             prompt: string;
             negative_prompt: string;
             parameters: unknown;
@@ -1697,6 +1914,7 @@ export interface components {
             is_generated: boolean;
             generation_prompt: string | null;
             generation_negative_prompt: string | null;
+            params_summary: components["schemas"]["ParamsSummary"] | null;
             generation_params: {
                 [key: string]: unknown;
             } | null;
@@ -1769,11 +1987,22 @@ export interface components {
              * @default 30
              */
             patrol_days?: number;
+            /**
+             * Idle machines are checked every
+             * @description How often Darkroom looks whether a rented machine that has been idle for long enough can be stopped, because everything that it made is here.
+             * @default 300
+             */
+            idle_check_seconds?: number;
         };
         /** Waiting */
         Waiting: {
             retrieval_status: string;
             retrieval_attempts: number;
+        };
+        /** WordChange */
+        WordChange: {
+            added: string[];
+            removed: string[];
         };
     };
     responses: never;
@@ -1964,7 +2193,7 @@ export interface operations {
                 favorite?: boolean | null;
                 /** @description `none`: neither picked nor rejected */
                 pick?: ("pick" | "reject" | "none")[] | null;
-                /** @description Stars */
+                /** @description Least stars */
                 rating_min?: number | null;
                 /** @description May be repeated: any of them */
                 source?: ("uploaded" | "generated" | "mirrored" | "imported")[] | null;
@@ -1976,20 +2205,20 @@ export interface operations {
                 height_min?: number | null;
                 /** @description Pixels */
                 height_max?: number | null;
-                /** @description From this moment, or the start of this day (UTC), on */
+                /** @description From this time on, or the start of this day (UTC) */
                 created_from?: string | null;
-                /** @description Up to this moment, or the end of this day (UTC) */
+                /** @description Up to this time, or the end of this day (UTC) */
                 created_to?: string | null;
-                /** @description True: only the trash. False: only what is not in it */
+                /** @description True: only photos in the trash. False: only others */
                 trashed?: boolean;
-                /** @description `position`: the order of the one album asked for by `album_id` */
+                /** @description `position`: the order of the album in `album_id`, given once */
                 order?: "newest" | "oldest" | "rating" | "name" | "position";
                 limit?: number;
-                /** @description Works at a cost */
+                /** @description Slow when it is large */
                 offset?: number | null;
                 /** @description `next_cursor` of the page before */
                 cursor?: string | null;
-                /** @description False: spare the exact total */
+                /** @description False: do not count the total */
                 count?: boolean;
             };
             header?: never;
@@ -2079,7 +2308,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A photo with these bytes is here already: this one */
+            /** @description A photo with these bytes exists already: it is the answer */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2417,6 +2646,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Too Many Requests */
             429: {
                 headers: {
@@ -2607,7 +2845,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Home again: its lost file was put back */
+            /** @description Home again: the lost file was put back */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2750,6 +2988,15 @@ export interface operations {
             };
             /** @description Request Entity Too Large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3001,6 +3248,15 @@ export interface operations {
             };
             /** @description Request Entity Too Large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3276,6 +3532,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Too Many Requests */
             429: {
                 headers: {
@@ -3367,6 +3632,15 @@ export interface operations {
             };
             /** @description Request Entity Too Large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3472,6 +3746,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Too Many Requests */
             429: {
                 headers: {
@@ -3563,6 +3846,15 @@ export interface operations {
             };
             /** @description Request Entity Too Large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3668,6 +3960,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Too Many Requests */
             429: {
                 headers: {
@@ -3700,7 +4001,7 @@ export interface operations {
     get_photo_file: {
         parameters: {
             query?: {
-                /** @description Present: as an attachment */
+                /** @description If present, the file is sent as an attachment */
                 download?: string | null;
             };
             header?: never;
@@ -3717,7 +4018,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "image/png": unknown;
+                    "image/*": unknown;
                 };
             };
             /** @description Not home yet; see Retry-After */
@@ -3729,16 +4030,16 @@ export interface operations {
                     "application/json": components["schemas"]["Waiting"];
                 };
             };
-            /** @description The range that was asked for */
+            /** @description The requested range */
             206: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "image/png": unknown;
+                    "image/*": unknown;
                 };
             };
-            /** @description What If-None-Match names is still what there is */
+            /** @description Not modified: If-None-Match names the present bytes */
             304: {
                 headers: {
                     [name: string]: unknown;
@@ -3822,7 +4123,7 @@ export interface operations {
     head_get_photo_file: {
         parameters: {
             query?: {
-                /** @description Present: as an attachment */
+                /** @description If present, the file is sent as an attachment */
                 download?: string | null;
             };
             header?: never;
@@ -3839,7 +4140,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "image/png": unknown;
+                    "image/*": unknown;
                 };
             };
             /** @description Not home yet; see Retry-After */
@@ -3851,16 +4152,16 @@ export interface operations {
                     "application/json": components["schemas"]["Waiting"];
                 };
             };
-            /** @description The range that was asked for */
+            /** @description The requested range */
             206: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "image/png": unknown;
+                    "image/*": unknown;
                 };
             };
-            /** @description What If-None-Match names is still what there is */
+            /** @description Not modified: If-None-Match names the present bytes */
             304: {
                 headers: {
                     [name: string]: unknown;
@@ -3973,7 +4274,7 @@ export interface operations {
                     "application/json": components["schemas"]["Waiting"];
                 };
             };
-            /** @description What If-None-Match names is still what there is */
+            /** @description Not modified: If-None-Match names the present bytes */
             304: {
                 headers: {
                     [name: string]: unknown;
@@ -4077,12 +4378,100 @@ export interface operations {
                     "application/json": components["schemas"]["Waiting"];
                 };
             };
-            /** @description What If-None-Match names is still what there is */
+            /** @description Not modified: If-None-Match names the present bytes */
             304: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_lineage: {
+        parameters: {
+            query?: {
+                /** @description Most nodes in the answer */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                photo_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lineage"];
+                };
             };
             /** @description Bad Request */
             400: {
@@ -4241,7 +4630,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description There already, by the correlation_id of its first step */
+            /** @description The existing session, by its first step's correlation_id */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4297,6 +4686,15 @@ export interface operations {
             };
             /** @description Request Entity Too Large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4570,6 +4968,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Too Many Requests */
             429: {
                 headers: {
@@ -4614,7 +5021,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description There already, by its correlation_id */
+            /** @description The existing step, by its correlation_id */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4679,6 +5086,15 @@ export interface operations {
             };
             /** @description Request Entity Too Large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5242,6 +5658,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Too Many Requests */
             429: {
                 headers: {
@@ -5280,7 +5705,7 @@ export interface operations {
                 base?: string[] | null;
                 /** @description May be repeated: any of them; `any` is every type */
                 type?: string[] | null;
-                /** @description Also those that photos or steps name and no backend has */
+                /** @description Also list models that photos or steps name and no backend has */
                 missing?: boolean;
             };
             header?: never;
@@ -5357,7 +5782,7 @@ export interface operations {
     get_model: {
         parameters: {
             query?: {
-                /** @description So many of the newest photos */
+                /** @description How many of the newest photos to show */
                 limit?: number;
             };
             header?: never;
@@ -5659,6 +6084,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Too Many Requests */
             429: {
                 headers: {
@@ -5670,6 +6104,15 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5776,7 +6219,7 @@ export interface operations {
     delete_backend: {
         parameters: {
             query?: {
-                /** @description Give up what still waits or runs there */
+                /** @description Remove it although photos wait or steps run there */
                 confirm?: boolean;
             };
             header?: never;
@@ -5946,6 +6389,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Too Many Requests */
             429: {
                 headers: {
@@ -5957,6 +6409,15 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6046,6 +6507,15 @@ export interface operations {
             };
             /** @description Request Entity Too Large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6303,6 +6773,15 @@ export interface operations {
             };
             /** @description Request Entity Too Large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6713,6 +7192,197 @@ export interface operations {
             };
         };
     };
+    start_backend: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                backend_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request accepted, processing continues off-line */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backend"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    stop_backend: {
+        parameters: {
+            query?: {
+                /** @description Stop it although not all is home */
+                confirm?: boolean;
+            };
+            header?: never;
+            path: {
+                backend_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request accepted, processing continues off-line */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backend"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     get_settings: {
         parameters: {
             query?: never;
@@ -6829,6 +7499,15 @@ export interface operations {
             };
             /** @description Request Entity Too Large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7008,7 +7687,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Done; there is nothing to say */
+            /** @description Done */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -7044,6 +7723,15 @@ export interface operations {
             };
             /** @description Request Entity Too Large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7089,7 +7777,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done; there is nothing to say */
+            /** @description Done */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -7273,7 +7961,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Something is failing */
+            /** @description Something fails */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7320,7 +8008,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Something is failing */
+            /** @description Something fails */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -8,6 +8,10 @@ export type PhotoSource = Photo["source"];
 export type UploadedPhoto = Schemas["UploadedPhoto"];
 export type PhotoFlag = Photo["pick"];
 
+export type LineageEdge = Schemas["LineageEdge"];
+export type LineageChanges = NonNullable<LineageEdge["changes"]>;
+export type MissingSource = Schemas["MissingSource"];
+
 export type BulkFilter = Schemas["BulkFilter"];
 export type BulkAction = Schemas["BulkChange"]["action"];
 export type BulkValue = Schemas["BulkChange"]["value"];
@@ -22,7 +26,6 @@ export interface BulkProgress {
 
 export type Progress = Schemas["Progress"];
 export type Item = Schemas["Item"];
-export type ItemStatus = Item["status"];
 
 export type StepParameters = Schemas["Parameters"];
 export type Step = Schemas["Step"];
@@ -33,7 +36,13 @@ export type Session = Schemas["Session"];
 export type Album = Schemas["Album"];
 
 export type Backend = Schemas["Backend"];
+export type BackendKind = Backend["kind"];
 export type BackendState = Backend["state"];
+export type Pod = Schemas["Pod"];
+export type PodProvider = Pod["provider"];
+export type ProviderGiven = Schemas["ProviderGiven"];
+export type GatewayGiven = Schemas["GatewayGiven"];
+export type PodState = Pod["state"];
 export type BackendLedger = Schemas["BackendLedger"];
 export type Ledger = Schemas["Ledger"];
 export type Reached = Schemas["Reached"];

@@ -1,24 +1,33 @@
 import { useRef } from "preact/hooks";
-import { Redirect, Route, Switch, useLocation } from "wouter-preact";
+import { Redirect, Route, Router, Switch, useLocation } from "wouter-preact";
 import { ActivityPage } from "../activity/activity-page";
 import { AlbumsPage } from "../albums/albums-page";
 import { signedOut } from "../api/client";
+import { FamilyPage } from "../family/family-page";
+import { base } from "../lib/base";
+import { type KeyMap, useKeys } from "../lib/keys";
 import { LibraryPage } from "../library/library-page";
 import { ModelsPage } from "../models/models-page";
 import { SettingsPage } from "../settings/settings-page";
-import { Frame } from "../shell/frame";
-import { Login } from "../shell/login";
 import { undoLast } from "../state/undo";
-import { StudioPage } from "../studio/studio-page";
+import { StudioPage } from "../studio/sessions-page";
 import { Uploads, WaitingUploads } from "../upload/uploads-panel";
-import { type KeyMap, useKeys } from "./keys";
+import { Frame } from "./frame";
+import { Login } from "./login";
 
 export function App() {
-  if (!signedOut.value) return <SignedIn />;
+  if (!signedOut.value)
+    return (
+      <Router base={base}>
+        <SignedIn />
+      </Router>
+    );
   return (
-    <Login>
-      <WaitingUploads />
-    </Login>
+    <Router base={base}>
+      <Login>
+        <WaitingUploads />
+      </Login>
+    </Router>
   );
 }
 
@@ -35,6 +44,7 @@ function SignedIn() {
         <Route path="/studio/:session?/:step?">
           {(at) => <StudioPage sessionId={at.session ?? null} stepId={at.step ?? null} />}
         </Route>
+        <Route path="/photo/:photo/family">{({ photo }) => <FamilyPage id={photo} />}</Route>
         <Route path="/activity" component={ActivityPage} />
         <Route path="/models" component={ModelsPage} />
         <Route path="/settings" component={SettingsPage} />

@@ -1,5 +1,8 @@
+// The connection to Darkroom's feed: a websocket, and polling while none is open.
+
 import { computed, signal } from "@preact/signals";
 import { signedOut, watchReadings } from "../api/client";
+import { below } from "../lib/base";
 import { FirstReadings } from "./first-readings";
 import { type HelloMessage, isPassing, type Message } from "./messages";
 import { Polling } from "./polling";
@@ -53,7 +56,7 @@ let isSlow = false;
 
 function address(): string {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-  return `${scheme}//${location.host}/api/v1/feed`;
+  return `${scheme}//${location.host}${below("/api/v1/feed")}`;
 }
 
 /** Opens the feed and keeps it open until `closeFeed`; then it can be opened again. */

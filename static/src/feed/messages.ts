@@ -1,3 +1,5 @@
+// The messages of the feed (docs/api.md).
+
 import type { Album, Backend, BulkProgress, Item, Ledger, Photo, Progress, QueueCounts, Session, Step } from "../api/types";
 
 export interface Hello {

@@ -1,3 +1,5 @@
+// Asks for the feed's snapshot by HTTP while no websocket is open.
+
 import { answerOf, api, changes } from "../api/client";
 import type { HelloMessage } from "./messages";
 

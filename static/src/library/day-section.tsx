@@ -1,12 +1,12 @@
-import type { DropMark } from "../albums/use-arrange";
-import { count as countOf, dayName } from "../app/format";
-import { useNow } from "../app/use-now";
+import { count as countOf, dayName } from "../lib/format";
+import { useNow } from "../lib/use-now";
 import { getPhoto } from "../state/photos";
 import { type Day, WHOLE } from "./days";
 import type { Slot } from "./developing";
 import type { Selection } from "./selection";
 import { SlotTile } from "./slot-tile";
 import { Tile } from "./tile";
+import type { DropMark } from "./use-arrange";
 
 interface DaySectionProps {
   day: Day;

@@ -1,4 +1,6 @@
-import { dayKey } from "../app/format";
+// The days of the library: their photos, rows and lines, and where the arrow keys lead.
+
+import { dayKey } from "../lib/format";
 import { sameIds } from "../state/photo-list";
 import { getPhoto } from "../state/photos";
 import { type Entry, GAP, isSlot, layOutAgain, layOutDay, type Row } from "./layout";
@@ -61,7 +63,7 @@ function ratioOf(id: string): number {
 }
 
 /** What is being made for a list: its slots, newest first, and the slot that a photo took the place of. */
-export interface InTheMaking {
+interface InTheMaking {
   slots: readonly { id: string; ratio: number }[];
   slotOf: (photo: string) => string | null;
 }

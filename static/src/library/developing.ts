@@ -1,7 +1,10 @@
+// Places in the grid for photos that are being made.
+
 import { effect, signal } from "@preact/signals";
-import type { Item, Photo } from "../api/types";
-import { isLive, type LiveItem, liveItems, ranDuring } from "../state/items";
-import type { PhotoFilter, PhotoList } from "../state/photo-list";
+import type { Item } from "../api/types";
+import { hasMade, isLive, type LiveItem, liveItems } from "../state/items";
+import type { PhotoFilter } from "../state/photo-filter";
+import type { PhotoList } from "../state/photo-list";
 import { getPhoto } from "../state/photos";
 import { getStep } from "../state/steps";
 import { slotId } from "./layout";
@@ -46,7 +49,7 @@ export class Developing {
     if (known !== undefined) return known;
     const photo = getPhoto(id)?.peek();
     const taken = new Set(this.#stands.values());
-    const slot = photo && this.slots.peek().findLast((one) => !taken.has(one.id) && made(one.live.item.peek(), photo));
+    const slot = photo && this.slots.peek().findLast((one) => !taken.has(one.id) && hasMade(one.live, photo));
     if (!slot) return null;
     this.#stands.set(id, slot.id);
     return slot.id;
@@ -61,13 +64,17 @@ export class Developing {
 
   #put(live: readonly LiveItem[], holding: boolean): void {
     const before = this.slots.peek();
-    for (const slot of before) if (!isLive(slot.live.item.value)) this.#end(slot.id);
+    const present = new Set(live);
+    for (const slot of before) {
+      if (isLive(slot.live.item.value) && present.has(slot.live)) this.#goOn(slot.id);
+      else this.#end(slot.id);
+    }
     const after = holding ? [...before] : before.filter(({ id }) => !this.#over.has(id));
     if (!holding) {
       const known = new Set(before.map(({ id }) => id));
       const waiting = after.filter((slot) => isLive(slot.live.item.peek())).length;
       const next = live
-        .filter(({ key, item }) => !known.has(slotId(key)) && willBeIn(this.list.filter, item.peek()))
+        .filter(({ key, item }) => !known.has(slotId(key)) && willBeIn(this.list.filter, item.value))
         .slice(0, Math.max(0, this.most - waiting));
       for (const one of next) after.unshift({ id: slotId(one.key), live: one, ratio: ratioOf(one.item.peek()) });
     }
@@ -83,13 +90,16 @@ export class Developing {
     };
     this.#timers.set(id, setTimeout(drop, GRACE_MS));
   }
+
+  /** Its item is live again after a snapshot that lacked it. */
+  #goOn(id: string): void {
+    clearTimeout(this.#timers.get(id));
+    this.#timers.delete(id);
+    this.#over.delete(id);
+  }
 }
 
-function made(item: Item, photo: Photo): boolean {
-  return item.backend_id === photo.backend_id && item.step_id === photo.step_id && ranDuring(item, photo.created_at);
-}
-
-/** Will the photo that this item makes be in such a list? Of what is not ours, nobody knows the size. */
+/** Will the photo that this item makes be in such a list? Of an item that is not ours the size is not known. */
 function willBeIn(filter: PhotoFilter, item: Item): boolean {
   const step = getStep(item.step_id)?.value;
   if (!step?.parameters.width || !step.parameters.height) return false;

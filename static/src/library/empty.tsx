@@ -1,14 +1,15 @@
 import { Link } from "wouter-preact";
-import { AlbumEmpty } from "../albums/album-states";
-import { olderImages } from "../app/format";
-import { isPhone } from "../app/responsive";
-import { Blank } from "../shell/blank";
-import { CloudOff, Images, Search, Trash2 } from "../shell/icons";
+import { Blank } from "../components/blank";
+import { CloudOff, Images, Search, Trash2 } from "../components/icons";
+import { olderImages } from "../lib/format";
+import { isPhone } from "../lib/responsive";
+import { trashRule } from "../photo/trash";
 import { backends, backendsKnown } from "../state/backends";
-import { isNarrowed, type PhotoFilter } from "../state/photo-list";
+import { isNarrowed, type PhotoFilter } from "../state/photo-filter";
+import { isAtRest } from "../state/pods";
 import { trashDays } from "../state/settings";
 import { pickFiles } from "../upload/pick";
-import { trashRule } from "../viewer/trash-words";
+import { AlbumEmpty } from "./album-states";
 
 /** An empty library says what happens next; an empty filter, how to leave it. */
 export function Empty({ filter, onShowAll }: { filter: PhotoFilter; onShowAll: () => void }) {
@@ -34,6 +35,18 @@ export function Empty({ filter, onShowAll }: { filter: PhotoFilter; onShowAll: (
     );
   }
   const connected = backends.value.find((backend) => backend.state === "connected");
+  const pod = connected ? undefined : backends.value.find((backend) => backend.enabled && isAtRest(backend));
+  if (pod) {
+    return (
+      <Blank icon={Images} title="Your library is ready">
+        <p>{`${pod.name} is ${pod.pod?.state}. While it runs, every image finished there appears here by itself.`}</p>
+        <Link href="/activity" class="button">
+          See the servers
+        </Link>
+        <DropHint />
+      </Blank>
+    );
+  }
   if (backendsKnown.value && !connected) {
     return (
       <Blank icon={CloudOff} title="Waiting for InvokeAI">

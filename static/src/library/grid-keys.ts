@@ -1,11 +1,15 @@
+// The keys of the grid.
+
 import type { Virtualizer } from "@tanstack/virtual-core";
 import { useRef } from "preact/hooks";
-import { moveWithin, type Where } from "../albums/arrange";
-import { type KeyMap, useKeys } from "../app/keys";
+import { type KeyMap, useKeys } from "../lib/keys";
+import { openAsSource } from "../photo/source-address";
 import { movePhotos } from "../state/album-actions";
 import { flag, markKeys, rate, toggleFavorite } from "../state/marks";
 import { onlyPhoto, restorePhotos, type ToPurge, trashPhotos } from "../state/photo-actions";
 import type { PhotoList } from "../state/photo-list";
+import { getPhoto } from "../state/photos";
+import { moveWithin, type Where } from "./arrange";
 import { aViewAway, type Day, type Direction, firstOf, HEADER, type Line, lastOf, neighbour } from "./days";
 import { nearest, type Selection } from "./selection";
 
@@ -26,9 +30,11 @@ interface GridKeys {
   showNew: () => void;
 }
 
-/** Does nothing while the photo is too far away to be drawn. */
-export function focusTile(grid: HTMLElement | null, id: string): void {
-  grid?.querySelector<HTMLElement>(`[data-photo="${id}"] > a`)?.focus({ preventScroll: true });
+/** False while the photo is too far away to be drawn. */
+export function focusTile(grid: HTMLElement | null, id: string): boolean {
+  const link = grid?.querySelector<HTMLElement>(`[data-photo="${id}"] > a`);
+  link?.focus({ preventScroll: true });
+  return link != null;
 }
 
 /** Arrows, view, choose, trash: the grid by keyboard; what is chosen has its keys in the selection bar. Returns what brings a photo into view and focuses it. */
@@ -60,9 +66,10 @@ export function useGridKeys(options: GridKeys): (id: string) => void {
     if (line < 0) return;
     // The first row comes with its day's header.
     virtual.scrollToIndex(lines[line]!.row === 0 ? line - 1 : line, { align: "auto" });
-    // At once, so that the next key finds it there; what is not drawn yet is so in the next frame.
-    focusTile(scroller.current, id);
-    requestAnimationFrame(() => focusTile(scroller.current, id));
+    // At once, so that the next key finds it there. What is not drawn yet is so in the next frame; the focus is not called back by a frame that comes late.
+    if (!focusTile(scroller.current, id)) {
+      requestAnimationFrame(() => selection.active.peek() === id && focusTile(scroller.current, id));
+    }
   };
 
   /** To the newest, also to what has waited behind the pill: that is laid out by the next frame. */
@@ -147,6 +154,10 @@ export function useGridKeys(options: GridKeys): (id: string) => void {
           rate: (rating) => withActive((id) => void rate(rating, [id]))(),
           flag: (pick) => withActive((id) => void flag(pick, [id]))(),
         })),
+    e: withActive((id) => {
+      const photo = getPhoto(id)?.peek();
+      if (photo && !trashed) openAsSource(photo);
+    }),
     "ctrl+a": selection.chooseAll,
     Escape: selection.clear,
     Delete: withActive((id) => {

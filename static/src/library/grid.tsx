@@ -1,16 +1,13 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { beginDrag, canDrag } from "../albums/drag";
-import { useArrange } from "../albums/use-arrange";
-import { count } from "../app/format";
-import { rowHeight } from "../app/preferences";
-import { isPhone } from "../app/responsive";
-import { defaultRangeExtractor, type Range, useVirtual } from "../app/virtual";
+import { count } from "../lib/format";
+import { rowHeight } from "../lib/preferences";
+import { isPhone } from "../lib/responsive";
+import { defaultRangeExtractor, type Range, useVirtual } from "../lib/virtual";
+import { beginDrag, canDrag } from "../photo/drag";
 import { movedTo } from "../state/album-actions";
 import { shownInPlace } from "../state/items";
 import type { ToPurge } from "../state/photo-actions";
 import type { PhotoList } from "../state/photo-list";
-import { chooseDay } from "./choose-day";
-import { useDayCount } from "./day-count";
 import { DaySection } from "./day-section";
 import { type Day, HEADER, type Line, layOutDays, linesOf } from "./days";
 import { Developing, type Slot } from "./developing";
@@ -18,8 +15,10 @@ import { focusTile, useGridKeys } from "./grid-keys";
 import { useHold } from "./hold";
 import { isSlot } from "./layout";
 import { useReadingPlace } from "./reading-place";
-import type { Selection } from "./selection";
+import { chooseDay, type Selection } from "./selection";
+import { useArrange } from "./use-arrange";
 import { targetOf } from "./use-chosen";
+import { useDayCount } from "./use-list";
 
 interface GridProps {
   list: PhotoList;

@@ -1,9 +1,11 @@
+// When newer photos are held back.
+
 import { useEffect, useRef } from "preact/hooks";
 import type { PhotoList } from "../state/photo-list";
 import { AT_TOP } from "./reading-place";
 import type { Selection } from "./selection";
 
-/** Whoever comes back so soon has not left. */
+/** Leaving and coming back within this time is not leaving. */
 const AWAY_MS = 600;
 
 /**

@@ -9,7 +9,7 @@ const photo = (number: number, ratio = 1.5): Entry => ({ id: String(number).padS
 const photos = (from: number, to: number, ratio?: number) =>
   Array.from({ length: to - from + 1 }, (_, index) => photo(to - index, ratio));
 
-function laid(entries: readonly Entry[]) {
+function rowsOf(entries: readonly Entry[]) {
   return { rows: layOutRows(entries, WIDTH, TARGET), newest: entries[0]!.id };
 }
 
@@ -25,8 +25,8 @@ function boxes(rows: readonly Row[]): Map<string, string> {
 const ids = (row: Row) => row.boxes.map(({ id }) => id);
 
 describe("what arrives at the top", () => {
-  test("moves and resizes nothing that stands, in whatever number and shape it comes", () => {
-    let now = laid(photos(1, 10));
+  test("moves and resizes nothing that stands, however many come, and in any shape", () => {
+    let now = rowsOf(photos(1, 10));
     let entries = photos(1, 10);
     for (const [index, ratio] of [1.5, 0.66, 1, 1.78, 4, 0.25, 1, 1, 1.5, 0.66, 1.5].entries()) {
       const before = boxes(now.rows);
@@ -39,7 +39,7 @@ describe("what arrives at the top", () => {
   });
 
   test("fills a row of its own exactly where all are of one shape, and the next row stands above it", () => {
-    const before = laid(photos(1, 8));
+    const before = rowsOf(photos(1, 8));
     const { rows } = again(before, photos(1, 13));
     expect(ids(rows[0]!)).toEqual(["0013", "0012"]);
     expect(ids(rows[1]!)).toEqual(["0011", "0010", "0009"]);
@@ -50,7 +50,7 @@ describe("what arrives at the top", () => {
   });
 
   test("stays within the width and near the wanted height", () => {
-    let now = laid(photos(1, 3));
+    let now = rowsOf(photos(1, 3));
     let entries = photos(1, 3);
     for (const [index, ratio] of [4, 4, 0.25, 3, 0.25, 0.25, 2, 1].entries()) {
       entries = [photo(10 + index, ratio), ...entries];
@@ -66,7 +66,7 @@ describe("what arrives at the top", () => {
 
 describe("what else changes a day", () => {
   test("older photos below leave all rows but the last as they were", () => {
-    const grown = again(laid(photos(20, 26)), photos(20, 30));
+    const grown = again(rowsOf(photos(20, 26)), photos(20, 30));
     const { rows } = again(grown, photos(1, 30));
     expect(rows.slice(0, 3).map(ids)).toEqual(grown.rows.slice(0, 3).map(ids));
     expect(rows.slice(2).map(({ height, boxes }) => ({ height, boxes }))).toEqual(
@@ -75,7 +75,7 @@ describe("what else changes a day", () => {
   });
 
   test("a photo that leaves is closed up, and one that returns to its place finds it", () => {
-    const before = laid(photos(1, 12));
+    const before = rowsOf(photos(1, 12));
     const without = photos(1, 12).filter(({ id }) => id !== "0012");
     const gone = again(before, without);
     expect(gone.rows).toEqual(layOutRows(without, WIDTH, TARGET));
@@ -83,7 +83,7 @@ describe("what else changes a day", () => {
   });
 
   test("a photo that leaves a row that grew has the day laid out anew", () => {
-    const grown = again(laid(photos(1, 6)), photos(1, 9));
+    const grown = again(rowsOf(photos(1, 6)), photos(1, 9));
     const without = photos(1, 9).filter(({ id }) => id !== "0008");
     expect(again(grown, without).rows).toEqual(layOutRows(without, WIDTH, TARGET));
   });
@@ -92,8 +92,8 @@ describe("what else changes a day", () => {
 describe("a slot", () => {
   const slot = (number: number): Entry => ({ id: slotId(String(number)), ratio: 1.5 });
 
-  test("becomes its photo where it stands, in whatever order they are made", () => {
-    const queued = again(laid(photos(1, 6)), [slot(3), slot(2), slot(1), ...photos(1, 6)]);
+  test("becomes its photo where it stands, in any order of making", () => {
+    const queued = again(rowsOf(photos(1, 6)), [slot(3), slot(2), slot(1), ...photos(1, 6)]);
     expect(ids(queued.rows[0]!)).toEqual([slotId("3"), slotId("2"), slotId("1")]);
     const made = again(queued, [slot(3), slot(1), { ...photo(7), slot: slotId("2") }, ...photos(1, 6)]);
     expect(ids(made.rows[0]!)).toEqual([slotId("3"), "0007", slotId("1")]);
@@ -110,10 +110,10 @@ describe("a slot", () => {
   });
 
   test("that becomes nothing leaves its place empty, and an empty row goes", () => {
-    const queued = again(laid(photos(1, 6)), [slot(4), slot(3), slot(2), slot(1), ...photos(1, 6)]);
+    const queued = again(rowsOf(photos(1, 6)), [slot(4), slot(3), slot(2), slot(1), ...photos(1, 6)]);
     const { rows } = again(queued, [slot(3), slot(1), ...photos(1, 6)]);
     expect(ids(rows[0]!)).toEqual([slotId("3"), slotId("1")]);
     expect(boxes(rows).get(slotId("3"))).toBe(boxes(queued.rows).get(slotId("3")));
-    expect(again({ rows, newest: "0006" }, photos(1, 6)).rows.map(ids)).toEqual(laid(photos(1, 6)).rows.map(ids));
+    expect(again({ rows, newest: "0006" }, photos(1, 6)).rows.map(ids)).toEqual(rowsOf(photos(1, 6)).rows.map(ids));
   });
 });

@@ -1,3 +1,5 @@
+// Rows of photos, and how rows on show stay where they are when others come.
+
 import justifiedLayout from "justified-layout";
 
 interface Placed {

@@ -1,33 +1,30 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { useLocation, useSearch } from "wouter-preact";
-import { AlbumBar } from "../albums/album-bar";
-import { AlbumMissing, AlbumUnread } from "../albums/album-states";
-import { useAlbum } from "../albums/use-album";
 import type { Album, Photo, PhotoSource } from "../api/types";
-import { goBack } from "../app/go-back";
-import { useKeys } from "../app/keys";
-import { usePhotoAddress } from "../app/photo-address";
-import { inspectorOpen } from "../app/preferences";
-import { useTitle } from "../app/use-title";
+import { Confirm } from "../components/dialog";
+import { TopBar } from "../components/top-bar";
 import { connection } from "../feed/connection";
-import { Confirm } from "../shell/dialog";
-import { TopBar } from "../shell/top-bar";
+import { useKeys } from "../lib/keys";
+import { goBack, usePhotoAddress, useTitle } from "../lib/navigation";
+import { inspectorOpen } from "../lib/preferences";
+import { appendMadeWith, madeWithIn } from "../photo/made-with";
+import { PurgeQuestion, trashRule } from "../photo/trash";
 import { appendToAlbum, isAlbumRemoved } from "../state/albums";
 import { emptyTrash, type ToPurge } from "../state/photo-actions";
-import type { FlagFilter, PhotoFilter } from "../state/photo-list";
+import { type FlagFilter, type PhotoFilter, UNNARROWED } from "../state/photo-filter";
 import { loadSessions } from "../state/sessions";
 import { loadSettings, trashDays } from "../state/settings";
 import { useUploadDestination } from "../upload/uploads";
 import { InspectorPanel } from "../viewer/inspector-panel";
-import { PurgeQuestion } from "../viewer/purge-question";
-import { trashRule } from "../viewer/trash-words";
 import { Viewer } from "../viewer/viewer";
+import { AlbumBar } from "./album-bar";
+import { AlbumMissing, AlbumUnread } from "./album-states";
 import { Changing, Empty, Failed, Loading } from "./empty";
 import { Grid } from "./grid";
-import { appendMadeWith, madeWithIn } from "./made-with";
 import { createSelection } from "./selection";
 import { SelectionBar } from "./selection-bar";
 import { Toolbar, ViewControls } from "./toolbar";
+import { useAlbum } from "./use-album";
 import { useList } from "./use-list";
 
 /** The filter stands in the address, so that it can be linked to and survives a reload. */
@@ -120,8 +117,7 @@ function Photos({ trashed, albumId, album }: { trashed: boolean; albumId: string
     address.open(id);
   };
 
-  const showAll = () =>
-    change({ source: null, session: null, favorite: false, ratingMin: null, flags: null, tag: null, madeWith: null, q: null });
+  const showAll = () => change(UNNARROWED);
   const empty = list.ids.value.length === 0;
   const known = list.loaded.value && !list.more.value;
   return (
@@ -176,7 +172,7 @@ function Photos({ trashed, albumId, album }: { trashed: boolean; albumId: string
             </p>
           )}
         </div>
-        {!address.shown && <InspectorPanel id={selection.active.value} />}
+        {!address.shown && <InspectorPanel id={selection.active.value} onOpen={open} />}
       </div>
       {address.shown && (
         <Viewer

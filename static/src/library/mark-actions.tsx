@@ -1,10 +1,10 @@
 import type { Photo } from "../api/types";
-import { Flags } from "../marks/flags";
-import { Stars } from "../marks/stars";
-import { Tags } from "../marks/tag-field";
-import { TagInput } from "../marks/tag-input";
-import { Flag, Star, Tag } from "../shell/icons";
-import { Popup } from "../shell/popup";
+import { Flag, Star, Tag } from "../components/icons";
+import { Popup } from "../components/popup";
+import { Flags } from "../photo/photo-marks";
+import { Stars } from "../photo/stars";
+import { Tags } from "../photo/tag-field";
+import { TagInput } from "../photo/tag-input";
 import type { All } from "../state/bulk";
 import { flag, rate, tag, untag } from "../state/marks";
 import { getPhoto } from "../state/photos";

@@ -1,8 +1,8 @@
-import { starsWords } from "../app/format";
-import { Stars } from "../marks/stars";
-import { Star } from "../shell/icons";
-import { Popup } from "../shell/popup";
-import type { FlagFilter, PhotoFilter } from "../state/photo-list";
+import { Star } from "../components/icons";
+import { Popup } from "../components/popup";
+import { starsWords } from "../lib/format";
+import { Stars } from "../photo/stars";
+import type { FlagFilter, PhotoFilter } from "../state/photo-filter";
 
 interface MarkFilterProps {
   filter: PhotoFilter;
@@ -20,7 +20,7 @@ export function MarkFilter({ filter, onFilter }: MarkFilterProps) {
   const { ratingMin, flags } = filter;
   const toggle = (value: FlagFilter) => {
     const wanted = FLAGS.map((one) => one.value).filter((one) => (flags?.includes(one) ?? false) !== (one === value));
-    // All of them, or none: whatever the flag.
+    // All of them or none: any flag, or no flag.
     onFilter({ flags: wanted.length % FLAGS.length === 0 ? null : wanted });
   };
   return (

@@ -1,6 +1,8 @@
+// Where a reader is in a list, kept over changes, pages and reloads.
+
 import { type Signal, signal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
-import { isStill } from "../app/responsive";
+import { isStill } from "../lib/responsive";
 import type { PhotoList } from "../state/photo-list";
 import { type Day, HEADER, type Line } from "./days";
 
@@ -9,7 +11,8 @@ export const AT_TOP = 24;
 
 const ROWS_MARKED = 8;
 
-export interface Laid {
+/** The grid as it is laid out: its days, and the lines of the virtual list. */
+interface GridLayout {
   days: readonly Day[];
   lines: readonly Line[];
   /** The sizes that it was laid out for. */
@@ -54,7 +57,7 @@ function remembered(): [string, readonly Mark[]][] {
 }
 
 /** The photos in view, from the top on. */
-function marksAt({ days, lines }: Pick<Laid, "days" | "lines">, scrolled: number): Mark[] {
+function marksAt({ days, lines }: Pick<GridLayout, "days" | "lines">, scrolled: number): Mark[] {
   const marks: Mark[] = [];
   let rows = 0;
   let top = 0;
@@ -81,7 +84,7 @@ function isFurtherOn(marks: readonly Mark[], list: PhotoList): boolean {
 }
 
 /** How far to scroll for the first of them that is still there to stand where it stood. */
-function scrollFor({ days, lines }: Pick<Laid, "days" | "lines">, marks: readonly Mark[]): number | null {
+function scrollFor({ days, lines }: Pick<GridLayout, "days" | "lines">, marks: readonly Mark[]): number | null {
   const places = new Map<string, { top: number; height: number }>();
   let top = 0;
   for (const { day, row, size } of lines) {
@@ -109,12 +112,12 @@ function slideUp(scroller: HTMLElement, by: number): void {
 }
 
 /**
- * Keeps what the reader looks at in place, whatever is laid out anew around it, and until they come back to this list. Who is at
- * the top is brought to rows that came above, as by scrolling: nothing moves by itself within the grid.
+ * Keeps what the reader looks at in place while rows around it are laid out anew, and until they come back to this list. A reader
+ * at the top is brought to rows that came above, as by scrolling: nothing moves by itself within the grid.
  */
-export function useReadingPlace(scroller: { current: HTMLElement | null }, laid: Laid, list: PhotoList): Climb {
+export function useReadingPlace(scroller: { current: HTMLElement | null }, layout: GridLayout, list: PhotoList): Climb {
   const name = JSON.stringify(list.filter);
-  const before = useRef<Laid>({ days: [], lines: [], width: 0, target: 0 });
+  const before = useRef<GridLayout>({ days: [], lines: [], width: 0, target: 0 });
   const marks = useRef<readonly Mark[]>(left.get(name) ?? []);
   /** Where they were put by those marks: who has not scrolled since is still at them. */
   const put = useRef<number | null>(0);
@@ -150,19 +153,19 @@ export function useReadingPlace(scroller: { current: HTMLElement | null }, laid:
     const atEnd = element.scrollTop >= element.scrollHeight - element.clientHeight - 1;
     const scrolled = atEnd ? seen.current : element.scrollTop;
     look(scrolled);
-    if (laid.lines.length === 0) return;
-    const same = before.current.width === laid.width && before.current.target === laid.target;
+    if (layout.lines.length === 0) return;
+    const same = before.current.width === layout.width && before.current.target === layout.target;
     // Marks at the top are those of a place that is still to be found again.
     const atTop = same && (climb.under.peek() || (scrolled <= AT_TOP && marks.current.length === 0));
     const now = atTop ? marksAt(before.current, scrolled) : marks.current;
-    before.current = laid;
+    before.current = layout;
     const found = scrollFor(
-      laid,
+      layout,
       now.filter(({ id }) => !list.moved.has(id)),
     );
     const wanted = found === null || atTop ? found : Math.max(0, found);
     if (wanted === null && isFurtherOn(marks.current, list)) {
-      // Whoever scrolls until it is there stays where they are.
+      // A reader who scrolls before it is there stays where they are.
       put.current = seen.current = element.scrollTop;
       return void list.loadMore();
     }
@@ -174,7 +177,7 @@ export function useReadingPlace(scroller: { current: HTMLElement | null }, laid:
     // A scroll under way would be stopped by being told where it is.
     else if (!atTop && Math.abs(wanted - element.scrollTop) >= 1) element.scrollTop = wanted;
     put.current = seen.current = element.scrollTop;
-  }, [laid.lines]);
+  }, [layout.lines]);
 
   return climb;
 }
@@ -183,7 +186,7 @@ export function useReadingPlace(scroller: { current: HTMLElement | null }, laid:
 const LEAVING = ["wheel", "pointerdown", "touchstart", "keydown"];
 
 /** The way up to rows that came above the top: by scrolling, until it is over or the reader scrolls. */
-export class Climb {
+class Climb {
   readonly under: Signal<boolean> = signal(false);
 
   constructor(readonly scroller: { current: HTMLElement | null }) {}

@@ -1,9 +1,6 @@
 import { signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { useKeys } from "../app/keys";
-import { isPhone } from "../app/responsive";
-import { Icon } from "../shell/icon";
-import { Search } from "../shell/icons";
+import { SearchBox } from "../components/search-box";
 
 const PAUSE_MS = 250;
 const STILL_TYPING_MS = 1_000;
@@ -21,7 +18,6 @@ interface SearchFieldProps {
 /** Searches as one types, after a short pause. */
 export function SearchField({ q, onSearch }: SearchFieldProps) {
   const [text, setText] = useState(q ?? "");
-  const box = useRef<HTMLInputElement>(null);
   const search = useRef(onSearch);
   search.current = onSearch;
   const isNew = useRef(true);
@@ -57,42 +53,33 @@ export function SearchField({ q, onSearch }: SearchFieldProps) {
     };
   }, [text]);
   useEffect(() => end, []);
-  useKeys({ "/": () => box.current?.focus() });
 
   return (
-    <label class="search">
-      <Icon of={Search} />
-      <input
-        ref={box}
-        class="input"
-        type="search"
-        aria-label="Search"
-        placeholder={isPhone.value ? "Search" : "Search prompts, models, files"}
-        title={GRAMMAR}
-        maxLength={500}
-        value={text}
-        onCompositionStart={() => (composing.current = true)}
-        onCompositionEnd={(event) => {
-          composing.current = false;
-          setText(event.currentTarget.value);
-        }}
-        onInput={(event) => {
-          typing.value = true;
-          setText(event.currentTarget.value);
-        }}
-        onBlur={end}
-        onKeyDown={(event) => {
-          if (event.isComposing) return;
-          if (event.key === "Enter") {
-            searchNow(text.trim() || null);
-            end();
-          }
-          if (event.key !== "Escape") return;
-          setText("");
-          searchNow(null);
-          box.current?.blur();
-        }}
-      />
-    </label>
+    <SearchBox
+      aria-label="Search"
+      placeholder="Search prompts, models, files"
+      title={GRAMMAR}
+      maxLength={500}
+      value={text}
+      onCompositionStart={() => (composing.current = true)}
+      onCompositionEnd={(event) => {
+        composing.current = false;
+        setText(event.currentTarget.value);
+      }}
+      onInput={(event) => {
+        typing.value = true;
+        setText(event.currentTarget.value);
+      }}
+      onBlur={end}
+      onKey={({ key }) => {
+        if (key !== "Enter") return;
+        searchNow(text.trim() || null);
+        end();
+      }}
+      onClear={() => {
+        setText("");
+        searchNow(null);
+      }}
+    />
   );
 }

@@ -1,13 +1,15 @@
-import { SelectionActions } from "../albums/selection-actions";
-import { count } from "../app/format";
-import { useKeys } from "../app/keys";
-import { Icon, IconButton } from "../shell/icon";
-import { Heart, Trash2, Undo2, X } from "../shell/icons";
+import { Icon, IconButton } from "../components/icon";
+import { Heart, ImagePlay, Trash2, Undo2, X } from "../components/icons";
+import { count } from "../lib/format";
+import { useKeys } from "../lib/keys";
+import { canBeSource, openAsSource } from "../photo/source-address";
 import { flag, markKeys, rate, setFavorite } from "../state/marks";
 import { type Act, restorePhotos, type ToPurge, trashPhotos } from "../state/photo-actions";
 import type { PhotoList } from "../state/photo-list";
+import { getPhoto } from "../state/photos";
 import { MarkActions } from "./mark-actions";
 import type { Selection } from "./selection";
+import { SelectionActions } from "./selection-actions";
 import { type Share, useChosen } from "./use-chosen";
 
 interface SelectionBarProps {
@@ -28,13 +30,18 @@ export function SelectionBar({ list, selection, onPurge }: SelectionBarProps) {
   };
   const favor = () => favorites !== null && void setFavorite(favorites !== "all", ids, all);
   const { trashed } = list.filter;
+  const first = all === null && ids.length === 1 ? getPhoto(ids[0]!)?.value : undefined;
+  const only = first && canBeSource(first) ? first : null;
+  const use = () => only && openAsSource(only);
   // Asked before the grid's own keys, which are for the one photo that they stand on.
   const marks = markKeys({
     favorite: favor,
     rate: (rating) => void rate(rating, ids, all),
     flag: (pick) => void flag(pick, ids, all),
   });
-  useKeys(trashed ? { r: act(restorePhotos), Delete: () => onPurge({ ids, all, many }) } : { ...marks, Delete: act(trashPhotos) });
+  useKeys(
+    trashed ? { r: act(restorePhotos), Delete: () => onPurge({ ids, all, many }) } : { ...marks, e: use, Delete: act(trashPhotos) },
+  );
   const isAll = selection.everything.value?.except.size === 0 || (!list.more.value && ids.length === list.ids.value.length);
   return (
     <div class="selection-bar" data-testid="selection-bar">
@@ -74,6 +81,16 @@ export function SelectionBar({ list, selection, onPurge }: SelectionBarProps) {
             <span>Favourite</span>
           </button>
           <MarkActions ids={ids} all={all} />
+          <button
+            type="button"
+            class="button"
+            title={only ? "Use as source (e)" : "Use as source: one photo that is home"}
+            disabled={only === null}
+            onClick={use}
+          >
+            <Icon of={ImagePlay} />
+            <span>Use as source</span>
+          </button>
           <button type="button" class="button" title="Move to the trash (Del)" onClick={act(trashPhotos)}>
             <Icon of={Trash2} />
             <span>Trash</span>

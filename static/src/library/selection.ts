@@ -1,11 +1,17 @@
+// Which photos of a list are selected.
+
 import { computed, effect, type ReadonlySignal, signal } from "@preact/signals";
+import { dayKey } from "../lib/format";
+import { toast } from "../lib/toasts";
+import type { PhotoList } from "../state/photo-list";
+import { getPhoto } from "../state/photos";
 
 /** All that a list shows up to the newest photo, loaded or not, but some. */
 export interface Everything {
   newest: string;
   /** Those taken out by hand. */
   except: ReadonlySet<string>;
-  /** Those that came among the others since: nobody has chosen them. */
+  /** Those that came among the others since: they are not chosen. */
   late: ReadonlySet<string>;
   /** How many the list has lost since, less those that were added. */
   left: number;
@@ -187,4 +193,23 @@ export function createSelection(list: Listed): Selection {
       });
     },
   };
+}
+
+/** Chooses or drops the whole day, and reads on for what of it is not loaded yet. */
+export async function chooseDay(list: PhotoList, selection: Selection, key: string, wanted: boolean): Promise<void> {
+  const isOf = (id: string | undefined) => {
+    const photo = id === undefined ? undefined : getPhoto(id)?.peek();
+    return photo !== undefined && dayKey(photo.created_at) === key;
+  };
+  const take = () => (wanted ? selection.choose : selection.drop)(list.ids.peek().filter(isOf));
+  take();
+  while (list.more.peek() && isOf(list.ids.peek().at(-1))) {
+    const before = list.ids.peek().length;
+    await list.loadMore();
+    if (list.error.peek() !== null || list.ids.peek().length === before)
+      return void toast("The rest of this day could not be read.", { tone: "bad" });
+    // Let go of meanwhile.
+    if (!selection.choosing.peek()) return;
+    take();
+  }
 }

@@ -1,9 +1,10 @@
-import { ProgressBar } from "../shell/progress-bar";
+import { ProgressBar } from "../components/progress";
+import { Waiting } from "../photo/picture";
+import { podWaitAt } from "../state/pods";
 import { previewOf } from "../state/previews";
 import { isAway } from "../state/server-alarm";
 import { getStep } from "../state/steps";
 import type { Slot } from "./developing";
-import { Waiting } from "./picture";
 
 interface SlotTileProps {
   slot: Slot;
@@ -29,14 +30,14 @@ export function SlotTile({ slot, box }: SlotTileProps) {
         {frame && <img class="behind" src={frame} alt="" />}
         {runs && away && <Waiting />}
       </span>
-      <span class="hidden-text">{`${words(item.status, away)}: ${getStep(item.step_id)?.value.prompt ?? ""}`}</span>
+      <span class="hidden-text">{`${words(item.status, away ? (podWaitAt(item.backend_id) ?? "Waiting for the server") : null)}: ${getStep(item.step_id)?.value.prompt ?? ""}`}</span>
       {runs && !away && <ProgressBar portion={portion} label="Being made" />}
     </div>
   );
 }
 
-function words(status: string, away: boolean): string {
-  if (away) return "Waiting for the server";
+function words(status: string, wait: string | null): string {
+  if (wait !== null) return wait;
   if (status === "in_progress") return "Being made";
   if (status === "pending" || status === "waiting") return "In the queue";
   return status === "completed" ? "Saving" : "Not made";

@@ -1,13 +1,14 @@
 import type { Signal } from "@preact/signals";
 import { useRef, useState } from "preact/hooks";
 import type { Photo } from "../api/types";
-import { Stars } from "../marks/stars";
-import { Icon } from "../shell/icon";
-import { Check, Flag, FlagOff, Heart } from "../shell/icons";
+import { Icon } from "../components/icon";
+import { Check, Flag, FlagOff, Heart } from "../components/icons";
+import { below } from "../lib/base";
+import { Picture, RetryRetrieval } from "../photo/picture";
+import { Stars } from "../photo/stars";
+import { TimeLeft } from "../photo/trash";
 import { rate, toggleFavorite } from "../state/marks";
 import { canRetry, isLost, spokenName, spokenState } from "../state/photos";
-import { TimeLeft } from "../viewer/time-left";
-import { Picture, RetryRetrieval } from "./picture";
 
 const LONG_PRESS_MS = 450;
 
@@ -73,7 +74,7 @@ export function Tile({ photo, href, chosen, active, isStop, choosing, box, onOpe
       onDragStart={(event) => onDrag?.(event, id)}
     >
       <a
-        href={href}
+        href={below(href)}
         aria-label={spokenState(photo.value)}
         tabIndex={stop}
         data-keys="page"

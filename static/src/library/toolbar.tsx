@@ -1,13 +1,13 @@
-import { useState } from "preact/hooks";
-import type { PhotoSource } from "../api/types";
-import { inspectorOpen, rowHeight } from "../app/preferences";
-import { isRoomy, isWide } from "../app/responsive";
-import { Icon, IconButton } from "../shell/icon";
-import { Heart, PanelRight, SlidersHorizontal, X } from "../shell/icons";
-import { isNarrowed, type PhotoFilter } from "../state/photo-list";
+import { useEffect, useState } from "preact/hooks";
+import type { PhotoSource, PhotosOfModel } from "../api/types";
+import { Icon, IconButton } from "../components/icon";
+import { Heart, PanelRight, SlidersHorizontal, X } from "../components/icons";
+import { inspectorOpen, rowHeight } from "../lib/preferences";
+import { isRoomy, isWide } from "../lib/responsive";
+import { catalogue, loadCatalogue } from "../state/models";
+import { isNarrowed, type PhotoFilter } from "../state/photo-filter";
 import { sessions } from "../state/sessions";
-import { UploadButtons } from "../upload/upload-button";
-import { MadeWithChip } from "./made-with-chip";
+import { UploadButtons } from "../upload/pick";
 import { MarkFilter } from "./mark-filter";
 import { SearchField } from "./search-field";
 
@@ -148,4 +148,25 @@ function SourceFilter({ source, onSource }: { source: PhotoSource | null; onSour
       ))}
     </div>
   );
+}
+
+/** Which model the photos are of; a press shows all again. */
+function MadeWithChip({ madeWith, onClear }: { madeWith: PhotosOfModel; onClear: () => void }) {
+  useEffect(() => {
+    if (catalogue.peek() === null) void loadCatalogue();
+  }, []);
+  const name = nameOf(madeWith);
+  return (
+    <button type="button" class="chip" aria-label={`Only photos made with ${name}: show all`} title="Show all" onClick={onClear}>
+      <span class="ellipsis">{name}</span>
+      <Icon of={X} />
+    </button>
+  );
+}
+
+/** Its keys come first, and last its name, unless another model has it too. */
+function nameOf({ model, lora }: PhotosOfModel): string {
+  const values = [...(model ?? []), ...(lora ?? [])];
+  const known = [...(catalogue.value?.items ?? []), ...(catalogue.value?.missing ?? [])];
+  return known.find((one) => values.includes(one.key))?.name ?? values.at(-1)!;
 }

@@ -1,18 +1,20 @@
+// How many photos are selected, and how many of them are favourites.
+
 import { useEffect, useState } from "preact/hooks";
 import { answerOf, api } from "../api/client";
 import type { All } from "../state/bulk";
-import { queryOf } from "../state/bulk";
+import { queryOf } from "../state/photo-filter";
 import type { PhotoList } from "../state/photo-list";
 import { getPhoto } from "../state/photos";
 import type { Everything, Selection } from "./selection";
 
 export type Share = "all" | "some" | "none";
 
-export interface Chosen {
+interface Chosen {
   /** Those that the page has. */
   ids: readonly string[];
   all: All | null;
-  /** Null while it is not known, or nobody counts: as of a search. */
+  /** Null while it is not known, and where it is not counted: as of a search. */
   count: number | null;
   /** How many of them are favourites; null while it is not known. */
   favorites: Share | null;
@@ -55,7 +57,7 @@ function useTotal(list: PhotoList, all: Everything | null): number | null {
   return useAnswer(all ? () => ask(all) : null, [list, all !== null]);
 }
 
-/** What was answered, once it is; a question that nobody answers stays open. Asked anew when `on` changes. */
+/** What was answered, once it is; a question without an answer stays open. Asked anew when `on` changes. */
 function useAnswer<T>(ask: (() => Promise<T>) | null, on: unknown[]): T | null {
   const [answer, setAnswer] = useState<T | null>(null);
   useEffect(() => {
@@ -74,7 +76,7 @@ function useAnswer<T>(ask: (() => Promise<T>) | null, on: unknown[]): T | null {
   return answer;
 }
 
-/** Null where nobody counts, or more is newer than one page shows. */
+/** Null where it is not counted, or more is newer than one page shows. */
 async function countUpTo(list: PhotoList, newest: string): Promise<number | null> {
   const query = { ...queryOf(list.filter), limit: SAMPLE };
   const { items, total } = await answerOf(api.GET("/api/v1/photos", { params: { query } }));

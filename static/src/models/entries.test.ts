@@ -27,7 +27,7 @@ describe("entries", () => {
     ]);
   });
 
-  it("keeps models apart whose hash nobody tells, and those of another type", () => {
+  it("keeps models apart whose hash is not known, and those of another type", () => {
     const items = [
       model("a", "Hills", { hash: "" }),
       model("b", "Hills", { hash: "" }),
@@ -43,7 +43,7 @@ describe("the search", () => {
   const dunes = model("b", "Dünes", { base: "sd-1", backend_id: "two" });
   const mist = model("c", "Mist", { type: "lora" });
 
-  it("finds by name, base, type and server, whatever the case", () => {
+  it("finds by name, base, type and server, in upper and lower case", () => {
     expect(found("HILLS", hills, dunes, mist)).toEqual(["Hills"]);
     expect(found("sd 1", hills, dunes, mist)).toEqual(["Dünes"]);
     expect(found("sd-1", hills, dunes, mist)).toEqual(["Dünes"]);

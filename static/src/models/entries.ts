@@ -1,6 +1,8 @@
+// The models of all servers as one list: each once, grouped, and searched.
+
 import type { Model } from "../api/types";
-import { baseName } from "../app/format";
-import type { Catalogue } from "../state/catalogue";
+import { baseName } from "../lib/format";
+import type { Catalogue } from "../state/models";
 
 /** A model, once, however many servers have it. */
 export interface Entry {
@@ -122,7 +124,7 @@ function byName(a: Entry, b: Entry): number {
   return a.name.localeCompare(b.name, undefined, { numeric: true }) || (a.key < b.key ? -1 : 1);
 }
 
-/** Those whose base nobody tells come last. */
+/** Those whose base is not known come last. */
 function compareBases(a: string | null, b: string | null): number {
   if (a === null || b === null) return Number(a === null) - Number(b === null);
   return baseName(a).localeCompare(baseName(b));

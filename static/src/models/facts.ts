@@ -1,9 +1,7 @@
-import type { ModelDetail } from "../api/types";
-import type { Fact } from "../viewer/facts";
+// What is known of a model, as names and values.
 
-function fact(name: string, value: string | null | undefined, options: Partial<Fact> = {}): Fact[] {
-  return value ? [{ name, value, ...options }] : [];
-}
+import type { ModelDetail } from "../api/types";
+import { type Fact, fact } from "../photo/facts";
 
 /** What InvokeAI tells of a model. */
 export function modelFacts(model: ModelDetail): Fact[] {

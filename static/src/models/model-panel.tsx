@@ -1,27 +1,28 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
-import { STATES } from "../activity/words";
 import type { Model, ModelDetail } from "../api/types";
-import { ago, baseName } from "../app/format";
-import { useKeys } from "../app/keys";
-import { usePhotoAddress } from "../app/photo-address";
-import { libraryOf } from "../library/made-with";
-import { Picture } from "../library/picture";
-import { IconButton } from "../shell/icon";
-import { X } from "../shell/icons";
-import { backendName, backends } from "../state/backends";
+import { IconButton } from "../components/icon";
+import { X } from "../components/icons";
+import { below } from "../lib/base";
+import { ago, baseName } from "../lib/format";
+import { useKeys } from "../lib/keys";
+import { usePhotoAddress } from "../lib/navigation";
+import { libraryOf } from "../photo/made-with";
+import { Picture } from "../photo/picture";
+import { backendName, backends, STATE_WORDS } from "../state/backends";
+import { models } from "../state/models";
 import { getPhoto, spokenState } from "../state/photos";
+import { findModel, modelId } from "../studio/draft";
+import { chooseModel, draftOf, NEW, startWithModel } from "../studio/kept-drafts";
 import { canGenerate } from "../studio/model-field";
 import { Facts } from "../viewer/inspector";
 import { Viewer } from "../viewer/viewer";
 import { photosWords, typeName } from "./entries";
 import { defaultFacts, modelFacts } from "./facts";
-import { generateWith } from "./generate-with";
 import { MissingTag } from "./model-row";
 import { bestServer } from "./servers";
-import { useHeld } from "./use-held";
-import { type MadeWith, useMadeWith } from "./use-made-with";
+import { type MadeWith, useHeld, useMadeWith } from "./use-made-with";
 
 const MOST = 12;
 
@@ -131,7 +132,7 @@ function Details({ detail }: { detail: ModelDetail }) {
 
 function ServerOf({ model }: { model: Model }) {
   const server = backends.value.find((one) => one.id === model.backend_id);
-  const state = server && STATES[server.state];
+  const state = server && STATE_WORDS[server.state];
   return (
     <li>
       <span class={`dot ${state?.tone ?? ""}`} />
@@ -192,7 +193,7 @@ function Photos({ detail, made, onOpen, addressOf }: PhotosProps) {
             photo && (
               <li key={id}>
                 <a
-                  href={addressOf(id)}
+                  href={below(addressOf(id))}
                   aria-label={spokenState(photo.value)}
                   data-testid="panel-photo"
                   data-photo={id}
@@ -210,4 +211,12 @@ function Photos({ detail, made, onOpen, addressOf }: PhotosProps) {
       </ul>
     </section>
   );
+}
+
+/** Chooses the model in the draft of a new session, which keeps its words. */
+function generateWith(model: Model): void {
+  const { model: before } = draftOf(NEW).peek();
+  if (before === modelId(model)) return;
+  if (before === null) startWithModel(NEW, model);
+  else chooseModel(NEW, findModel(models.peek(), before), model);
 }

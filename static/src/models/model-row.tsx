@@ -1,17 +1,17 @@
-import { useRef } from "preact/hooks";
+import type { RefObject } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { Link } from "wouter-preact";
-import { isPhone } from "../app/responsive";
-import { libraryOf } from "../library/made-with";
-import { Picture } from "../library/picture";
-import { Icon } from "../shell/icon";
-import { Unplug } from "../shell/icons";
+import { Icon } from "../components/icon";
+import { Unplug } from "../components/icons";
+import { below } from "../lib/base";
+import { isPhone } from "../lib/responsive";
+import { libraryOf } from "../photo/made-with";
+import { Picture } from "../photo/picture";
 import { getPhoto, spokenState } from "../state/photos";
 import { type Entry, photosWords } from "./entries";
 import { serversWords } from "./servers";
-import { useHeld } from "./use-held";
-import { type MadeWith, useMadeWith } from "./use-made-with";
+import { type MadeWith, useHeld, useMadeWith } from "./use-made-with";
 import type { ModelAddress } from "./use-model-address";
-import { useSeen } from "./use-seen";
 
 /** As many as there is room for on a wide screen (models.css). */
 const MOST = 8;
@@ -73,7 +73,7 @@ function Strip({ made, entry, address }: { made: MadeWith; entry: Entry; address
           photo && (
             <a
               key={id}
-              href={address.addressOf({ model: entry.key, photo: id })}
+              href={below(address.addressOf({ model: entry.key, photo: id }))}
               tabIndex={-1}
               aria-label={spokenState(photo.value)}
               data-testid="model-photo"
@@ -109,11 +109,39 @@ function Count({ made: { detail, error }, name }: { made: MadeWith; name: string
   );
 }
 
-/** Arrows lead from name to name, whatever group they are in. */
+/** Arrows lead from name to name, across groups. */
 function walk(event: KeyboardEvent): void {
   const to = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity }[event.key];
   if (to === undefined) return;
   const names = [...document.querySelectorAll<HTMLElement>(".model-name")];
   event.preventDefault();
   names[Math.min(names.length - 1, Math.max(0, names.indexOf(document.activeElement as HTMLElement) + to))]!.focus();
+}
+
+/** A row that comes into view soon is ready then. */
+const AHEAD = "200px";
+
+const told = new WeakMap<Element, (isSeen: boolean) => void>();
+let observer: IntersectionObserver | undefined;
+
+function observe(element: Element, tell: (isSeen: boolean) => void): () => void {
+  observer ??= new IntersectionObserver(
+    (entries) => {
+      for (const { target, isIntersecting } of entries) told.get(target)?.(isIntersecting);
+    },
+    { rootMargin: AHEAD },
+  );
+  told.set(element, tell);
+  observer.observe(element);
+  return () => {
+    observer!.unobserve(element);
+    told.delete(element);
+  };
+}
+
+/** Whether an element is in view, or nearly. */
+function useSeen(element: RefObject<HTMLElement>): boolean {
+  const [isSeen, setSeen] = useState(false);
+  useEffect(() => observe(element.current!, setSeen), []);
+  return isSeen;
 }

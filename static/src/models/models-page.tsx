@@ -1,17 +1,15 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Link } from "wouter-preact";
-import { baseName, count } from "../app/format";
-import { useKeys } from "../app/keys";
-import { isPhone } from "../app/responsive";
-import { toast, toastFailure } from "../app/toasts";
-import { useTitle } from "../app/use-title";
-import { Blank } from "../shell/blank";
-import { Icon, IconButton } from "../shell/icon";
-import { Boxes, CloudOff, RefreshCw, Search, Server } from "../shell/icons";
-import { TopBar } from "../shell/top-bar";
+import { Blank } from "../components/blank";
+import { IconButton } from "../components/icon";
+import { Boxes, CloudOff, RefreshCw, Search, Server } from "../components/icons";
+import { SearchBox } from "../components/search-box";
+import { TopBar } from "../components/top-bar";
+import { baseName, count } from "../lib/format";
+import { useTitle } from "../lib/navigation";
+import { toast, toastFailure } from "../lib/toasts";
 import { backendName, backends, backendsKnown } from "../state/backends";
-import { type Catalogue, catalogue, catalogueError, loadCatalogue } from "../state/catalogue";
-import { loadModels, refreshModels } from "../state/models";
+import { type Catalogue, catalogue, catalogueError, loadCatalogue, loadModels, refreshModels } from "../state/models";
 import { type Entry, entriesOf, type Group, groupsOf, searchEntries, typesName, typesOf } from "./entries";
 import { ModelPanel } from "./model-panel";
 import { ModelRow } from "./model-row";
@@ -34,7 +32,15 @@ export function ModelsPage() {
     <>
       <TopBar>
         <h1>Models</h1>
-        <SearchModels text={text} onType={search} />
+        <SearchBox
+          aria-label="Search models"
+          placeholder="Search names, bases, types, servers"
+          maxLength={200}
+          value={text}
+          onInput={(event) => search(event.currentTarget.value)}
+          onClear={() => search("")}
+          onKey={goToList}
+        />
         <Refresh />
       </TopBar>
       <div class={`models ${open === null ? "" : "with-panel"}`}>
@@ -54,6 +60,13 @@ export function ModelsPage() {
       </div>
     </>
   );
+}
+
+/** From the search, an arrow down leads to the first model. */
+function goToList(event: KeyboardEvent): void {
+  if (event.key !== "ArrowDown") return;
+  event.preventDefault();
+  document.querySelector<HTMLElement>(".model-name")?.focus();
 }
 
 const PAUSE_MS = 200;
@@ -76,35 +89,6 @@ function useSearchText(address: ModelAddress): [string, (text: string) => void] 
     return () => clearTimeout(timer);
   }, [text]);
   return [text, setText];
-}
-
-function SearchModels({ text, onType }: { text: string; onType: (text: string) => void }) {
-  const box = useRef<HTMLInputElement>(null);
-  useKeys({ "/": () => box.current?.focus() });
-  return (
-    <label class="search">
-      <Icon of={Search} />
-      <input
-        ref={box}
-        class="input"
-        type="search"
-        aria-label="Search models"
-        placeholder={isPhone.value ? "Search" : "Search names, bases, types, servers"}
-        maxLength={200}
-        value={text}
-        onInput={(event) => onType(event.currentTarget.value)}
-        onKeyDown={(event) => {
-          if (event.key === "ArrowDown") {
-            event.preventDefault();
-            document.querySelector<HTMLElement>(".model-name")?.focus();
-          }
-          if (event.key !== "Escape") return;
-          onType("");
-          box.current?.blur();
-        }}
-      />
-    </label>
-  );
 }
 
 function Refresh() {

@@ -1,6 +1,9 @@
+// Which servers have a model.
+
 import type { Backend, Model } from "../api/types";
-import { ago } from "../app/format";
+import { ago } from "../lib/format";
 import { backendName, backends } from "../state/backends";
+import { isAtRest } from "../state/pods";
 import type { Entry } from "./entries";
 
 function backendOf({ backend_id }: Model): Backend | undefined {
@@ -8,8 +11,13 @@ function backendOf({ backend_id }: Model): Backend | undefined {
 }
 
 /** Whether a server can be asked for its models just now. */
-export function isReached(model: Model): boolean {
+function isReached(model: Model): boolean {
   return backendOf(model)?.state === "connected";
+}
+
+function awayWord(model: Model): string {
+  const server = backendOf(model);
+  return server && isAtRest(server) ? server.pod!.state : "away";
 }
 
 /** What a row says below the name: its form, and where there are several servers, which of them have it. */
@@ -17,7 +25,7 @@ export function serversWords({ servers }: Entry): string {
   const [first] = servers;
   if (first === undefined) return "Named by photos or steps alone";
   const variant = first.variant === "normal" ? null : first.variant;
-  const names = new Set(servers.map((model) => backendName(model.backend_id) + (isReached(model) ? "" : " (away)")));
+  const names = new Set(servers.map((model) => backendName(model.backend_id) + (isReached(model) ? "" : ` (${awayWord(model)})`)));
   const where = backends.value.length > 1 ? `on ${[...names].join(", ")}` : null;
   return [first.format, variant, first.provider_id, where].filter(Boolean).join(" · ");
 }
@@ -32,8 +40,13 @@ export function staleWords(items: readonly Model[]): string[] {
   return backends.value
     .filter((server) => server.state !== "connected" && newest.has(server.id))
     .map((server) => {
-      const state =
-        server.state === "disabled" ? "is switched off" : server.state === "connecting" ? "is being reached" : "is away";
+      const state = isAtRest(server)
+        ? `is ${server.pod!.state}`
+        : server.state === "disabled"
+          ? "is switched off"
+          : server.state === "connecting"
+            ? "is being reached"
+            : "is away";
       return `${server.name} ${state}: its models are shown as it told them ${ago(newest.get(server.id)!)}.`;
     });
 }

@@ -1,10 +1,7 @@
-import { expect, it, vi } from "vitest";
-
-vi.stubGlobal("location", { origin: "http://darkroom.test" });
-const { withPhoto } = await import("./use-made-with");
-const { wasMadeWith } = await import("../state/photo-list");
-
-type Photo = Parameters<typeof wasMadeWith>[0];
+import { expect, it } from "vitest";
+import type { Photo } from "../api/types";
+import { wasMadeWith } from "../state/photo-filter";
+import { withPhoto } from "./use-made-with";
 
 it("puts a new photo where its time is, and drops what there is no room for", () => {
   expect(withPhoto(["c", "a"], "b", true, 3)).toEqual(["c", "b", "a"]);

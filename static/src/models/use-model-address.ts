@@ -1,5 +1,5 @@
 import { useLocation, useSearch } from "wouter-preact";
-import { goBack, goOn } from "../app/go-back";
+import { goBack, goOn } from "../lib/navigation";
 
 /** What the page shows stands in its address: the model that is open, what is searched for, and the type. */
 export function useModelAddress() {

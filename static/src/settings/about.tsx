@@ -1,8 +1,9 @@
 import { useEffect, useState } from "preact/hooks";
-import { type Column, Table } from "../activity/table";
-import { answerOf, api, reasonOf } from "../api/client";
+import { answerOf, api } from "../api/client";
 import type { Status, TaskReport } from "../api/types";
-import { ago, count } from "../app/format";
+import { type Column, Table } from "../components/table";
+import { below } from "../lib/base";
+import { ago, count, reasonOf } from "../lib/format";
 
 const COLUMNS: Column<TaskReport>[] = [
   { name: "Task", by: (task) => task.name, cell: (task) => task.name },
@@ -55,7 +56,7 @@ export function About() {
       {status && (
         <>
           <p>
-            Darkroom {status.version} · <a href="/api/docs">API</a>
+            Darkroom {status.version} · <a href={below("/api/docs")}>API</a>
           </p>
           <p class="small muted" data-testid="photo-pass">
             {checked(status.photo_pass)}

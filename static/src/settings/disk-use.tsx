@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { answerOf, api } from "../api/client";
 import type { Status } from "../api/types";
-import { bytes, count } from "../app/format";
+import { bytes, count } from "../lib/format";
 
 type Kept = Status["large_renditions"];
 

@@ -1,7 +1,7 @@
 import { useSignal } from "@preact/signals";
 import { useId, useRef, useState } from "preact/hooks";
-import { reasonOf } from "../api/client";
 import type { Setting } from "../api/types";
+import { reasonOf } from "../lib/format";
 import { saveSetting } from "../state/settings";
 import { boundsWords, numberOf } from "./bounds";
 import { describedBy, SettingFrame } from "./setting-frame";
@@ -13,7 +13,7 @@ interface Outcome {
 
 const CALM: Outcome = { saved: false, wrong: null };
 
-/** What is being typed stands, whatever is saved meanwhile, and stays to be mended when it is refused. */
+/** What is being typed stays while other values are saved, and stays to be corrected when it is refused. */
 export function NumberSetting({ setting }: { setting: Setting }) {
   const id = useId();
   const typed = useSignal<string | null>(null);

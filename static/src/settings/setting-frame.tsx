@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import type { Setting } from "../api/types";
-import { IconButton } from "../shell/icon";
-import { RotateCcw } from "../shell/icons";
+import { IconButton } from "../components/icon";
+import { RotateCcw } from "../components/icons";
 import { defaultWords } from "./bounds";
 
 interface SettingFrameProps {

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useId, useState } from "preact/hooks";
-import { reasonOf } from "../api/client";
 import type { Setting } from "../api/types";
+import { reasonOf } from "../lib/format";
 import { saveSetting } from "../state/settings";
 import { DiskUse } from "./disk-use";
 import { describedBy, SettingFrame } from "./setting-frame";

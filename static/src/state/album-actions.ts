@@ -1,7 +1,9 @@
+// What is done with albums and their photos; most of it can be undone.
+
 import { signal } from "@preact/signals";
 import type { Album } from "../api/types";
-import { count } from "../app/format";
-import { toastFailure } from "../app/toasts";
+import { count } from "../lib/format";
+import { toastFailure } from "../lib/toasts";
 import { createAlbum, deleteAlbum, getAlbum, moveInAlbum } from "./albums";
 import { type All, undoMany } from "./bulk";
 import { changePhotos } from "./photo-actions";

@@ -1,6 +1,9 @@
+// All albums that the page knows.
+
 import { batch, computed, signal } from "@preact/signals";
-import { answerOf, api, reasonOf } from "../api/client";
+import { answerOf, api } from "../api/client";
 import type { Album, Photo } from "../api/types";
+import { reasonOf } from "../lib/format";
 import { moment, tell, toldSince } from "./freshness";
 
 /** Those that are known, by id: all of them once they were read. */

@@ -1,7 +1,10 @@
+// The InvokeAI servers, with their queues and ledgers.
+
 import { computed, signal } from "@preact/signals";
 import { answerOf, api } from "../api/client";
-import type { Backend, Ledger, QueueCounts } from "../api/types";
-import { toastFailure } from "../app/toasts";
+import type { Backend, BackendState, Ledger, QueueCounts } from "../api/types";
+import { ago, duration } from "../lib/format";
+import { toastFailure } from "../lib/toasts";
 
 export const backends = signal<readonly Backend[]>([]);
 
@@ -16,6 +19,21 @@ async function loadBackends(): Promise<void> {
     putBackends((await answerOf(api.GET("/api/v1/backends"))).items);
   } catch {
     // A lost connection: the next hello brings them all.
+  }
+}
+
+/** What pods cost and saved by now. How they stand is told by the feed, which may be ahead of this. */
+export async function countMoney(): Promise<void> {
+  try {
+    const { items } = await answerOf(api.GET("/api/v1/backends"));
+    backends.value = backends.value.map((one) => {
+      const counted = items.find(({ id }) => id === one.id)?.pod;
+      if (!counted || !one.pod || counted.state !== one.pod.state) return one;
+      const { cost_run, saved } = counted;
+      return { ...one, pod: { ...one.pod, cost_run, saved } };
+    });
+  } catch {
+    // Counted again soon.
   }
 }
 
@@ -64,4 +82,25 @@ export async function lookAt({ id, name }: Backend): Promise<boolean> {
 
 export function backendName(id: string | null): string {
   return backends.value.find((one) => one.id === id)?.name ?? "a removed server";
+}
+
+/** The state of a server in a word. */
+export const STATE_WORDS: Record<BackendState, { word: string; tone: string }> = {
+  connected: { word: "Connected", tone: "ok" },
+  connecting: { word: "Connecting…", tone: "warn" },
+  unreachable: { word: "Not reachable", tone: "bad" },
+  unauthorized: { word: "Login refused", tone: "bad" },
+  unrecognised: { word: "Another InvokeAI?", tone: "bad" },
+  disabled: { word: "Switched off", tone: "" },
+};
+
+/** When a server that is away answered last. */
+export function lastSeen({ last_seen_at }: Pick<Backend, "last_seen_at">, now: number): string {
+  return last_seen_at === null ? "Never reached so far." : `Last seen ${ago(last_seen_at, now)}.`;
+}
+
+/** When a server that is away is tried next, by itself. */
+export function nextAttempt({ next_attempt_at }: Pick<Backend, "next_attempt_at">, now: number): string {
+  const seconds = next_attempt_at === null ? 0 : (Date.parse(next_attempt_at) - now) / 1000;
+  return seconds > 0 ? `Tried again in ${duration(seconds)}.` : "Trying now…";
 }

@@ -13,7 +13,7 @@ function made(seconds: number): Item {
 describe("one item takes", () => {
   test("as long as those that are done", () => expect(secondsEach([made(8), made(12)], [{ portion: 0.5, left: 1 }])).toBe(10));
   test("as long as the one that runs will have taken", () => expect(secondsEach([], [{ portion: 0.25, left: 9 }])).toBe(12));
-  test("nobody knows how long", () => expect(secondsEach([], [{ portion: null, left: null }])).toBeNull());
+  test("that is not known", () => expect(secondsEach([], [{ portion: null, left: null }])).toBeNull());
 });
 
 describe("all of them take", () => {
@@ -22,7 +22,7 @@ describe("all of them take", () => {
   test("half of it where two run at a time", () => expect(secondsForAll([running, running], [10, 10])).toBe(14));
   test("the rest of a usual one, where the running one does not say", () =>
     expect(secondsForAll([{ portion: 1, left: null, each: 10 }], [10])).toBe(10));
-  test("nobody knows how long, where one of them is unknown", () => {
+  test("that is not known where one of them is unknown", () => {
     expect(secondsForAll([running], [10, null])).toBeNull();
     expect(secondsForAll([{ portion: null, left: null, each: null }], [])).toBeNull();
     expect(secondsForAll([], [10])).toBeNull();

@@ -1,7 +1,7 @@
 import type { Item } from "../api/types";
 
 /** An item that runs: how much of it is done, and what InvokeAI says it still takes. */
-export interface Running {
+interface Running {
   portion: number | null;
   left: number | null;
 }

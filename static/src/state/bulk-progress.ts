@@ -1,7 +1,7 @@
 import { signal } from "@preact/signals";
 import type { BulkProgress } from "../api/types";
 
-/** Changes to many photos that are under way, whoever began them. */
+/** Changes to many photos that are under way, of this browser and of others. */
 export const bulkProgress = signal<readonly BulkProgress[]>([]);
 
 /** One of which nothing is heard for so long has ended without a word. */

@@ -1,6 +1,9 @@
+// Changes to many photos, by ids or by a list's filter.
+
 import { answerOf, api, within } from "../api/client";
 import type { BulkAction, BulkFilter, BulkValue } from "../api/types";
-import type { PhotoFilter, PhotoList } from "./photo-list";
+import { queryOf } from "./photo-filter";
+import type { PhotoList } from "./photo-list";
 
 /** As many as one request may name. */
 const MOST_IDS = 10_000;
@@ -18,24 +21,6 @@ export interface Outcome {
   changed: number;
   /** Undoes it, and says how many photos are again as they were; null where nothing can be undone. */
   undo: (() => Promise<number>) | null;
-}
-
-/** A list's filter, in the words of the service. */
-export function queryOf(filter: PhotoFilter): BulkFilter {
-  const { trashed, source, session, album, order, favorite, ratingMin, flags, tag, madeWith, q } = filter;
-  return {
-    trashed,
-    source: source && [source],
-    session_id: session === null ? null : [session],
-    album_id: album === null ? null : [album],
-    favorite: favorite || null,
-    rating_min: ratingMin,
-    pick: flags && [...flags],
-    tag: tag === null ? null : [tag],
-    ...madeWith,
-    q,
-    order,
-  };
 }
 
 function send(

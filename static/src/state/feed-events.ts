@@ -1,4 +1,4 @@
-/** What happened, passed on to whoever shows it. */
+// Events of the feed, for the components that show them.
 
 export interface PhotoEvent {
   id: string;

@@ -1,4 +1,4 @@
-/** An answer of REST may be older than what the feed told while it was on its way. */
+// An answer of REST may be older than what the feed told while it was on its way: this tells which.
 
 const told = new Map<string, number>();
 let turn = 0;
@@ -7,6 +7,17 @@ let turn = 0;
 export function tell(id: string): void {
   turn += 1;
   told.set(id, turn);
+}
+
+/** For what is read whole, again and again. Call the result before each request; what that returns tells, at the answer,
+ * whether no later request has been sent. */
+export function latestOnly(): () => () => boolean {
+  let latest = 0;
+  return () => {
+    latest += 1;
+    const request = latest;
+    return () => request === latest;
+  };
 }
 
 /** To be taken before asking, and handed on with the answer. */

@@ -1,3 +1,5 @@
+// Queue items that have not ended, and those that ended a moment ago.
+
 import { computed, type Signal, signal } from "@preact/signals";
 import type { Backend, Item, Photo, Progress } from "../api/types";
 import type { ItemProgress } from "../feed/messages";
@@ -25,8 +27,8 @@ export function secondsOfLast(backendId: string): number | null {
   return lastTook.get(backendId) ?? null;
 }
 
-/** Items that ended a moment ago: a photo may be recorded after its item's end. */
-const ended = new Map<string, Item>();
+/** Items that ended a moment ago: which photo an item made may be told after its end. */
+const ended = new Map<string, LiveItem>();
 
 export function itemKey(item: { backend_id: string; item_id: number }): string {
   return `${item.backend_id}/${item.item_id}`;
@@ -40,7 +42,7 @@ export function getItem(key: string): LiveItem | undefined {
   return items.get(key);
 }
 
-/** The snapshot of the feed: whatever it lacks has ended. */
+/** The snapshot of the feed: an item that it lacks has ended. */
 export function replaceItems(snapshot: readonly Item[]): void {
   const known = new Set(snapshot.map(itemKey));
   for (const key of items.keys()) if (!known.has(key)) end(key);
@@ -60,9 +62,12 @@ export function putItem(item: Item): void {
 
 function put(item: Item): void {
   const key = itemKey(item);
-  const known = items.get(key);
+  const known = items.get(key) ?? ended.get(key);
   if (known) known.item.value = item;
-  else if (isLive(item)) items.set(key, { key, item: signal(item), progress: signal(item.progress) });
+  if (isLive(item) && !items.has(key)) {
+    items.set(key, known ?? { key, item: signal(item), progress: signal(item.progress) });
+    ended.delete(key);
+  }
   if (item.progress?.preview_url) followPreview(key, item.progress.preview_url);
   if (isLive(item)) return;
   if (item.status === "completed" && item.started_at !== null && item.completed_at !== null) {
@@ -76,7 +81,7 @@ function end(key: string): void {
   if (!known) return;
   items.delete(key);
   forgetPreview(key);
-  ended.set(key, known.item.peek());
+  ended.set(key, known);
   for (const old of [...ended.keys()].slice(0, Math.max(0, ended.size - KEPT_AFTER_END))) ended.delete(old);
 }
 
@@ -119,18 +124,17 @@ function turn(item: Item): number {
   return item.status === "in_progress" ? 0 : 1;
 }
 
-/** The item whose run saved this photo, by InvokeAI's own times; its last preview stands in until the photo is home. */
+/** The item that made a photo, live or ended a moment ago; its last preview stands in until the photo is home. */
 export function itemOfPhoto(photo: Photo): string | undefined {
-  const candidates = [...[...items.values()].map((live) => live.item.peek()), ...ended.values()];
-  const maker = candidates.find(
-    (item) => item.backend_id === photo.backend_id && item.step_id === photo.step_id && ranDuring(item, photo.created_at),
-  );
-  return maker && itemKey(maker);
+  return [...items.values(), ...ended.values()].find((live) => hasMade(live, photo))?.key;
 }
 
-/** Was the item running at that time? InvokeAI stamps photos and items by one clock. */
-export function ranDuring(item: Item, time: string): boolean {
-  if (item.started_at === null) return false;
-  const at = Date.parse(time);
-  return Date.parse(item.started_at) <= at && (item.completed_at === null || at <= Date.parse(item.completed_at));
+/** Whether an item made a photo: the service tells it of each item. */
+export function hasMade({ key, item }: LiveItem, photo: Photo): boolean {
+  const { backend_id, step_id, started_at, photo_ids } = item.peek();
+  if (photo_ids.includes(photo.id)) return true;
+  // It ended while the feed was away, and its last version here is of before: InvokeAI stamps photos and items by one clock.
+  const isUnheard = ended.has(key) && isLive(item.peek());
+  const isAfterStart = started_at !== null && Date.parse(started_at) <= Date.parse(photo.created_at);
+  return isUnheard && isAfterStart && backend_id === photo.backend_id && step_id === photo.step_id;
 }

@@ -1,5 +1,5 @@
 import type { PhotoFlag } from "../api/types";
-import { count, starsWords } from "../app/format";
+import { count, starsWords } from "../lib/format";
 
 /** What was done to so many photos, in words; null where nothing was. */
 type Words = string | null;

@@ -1,5 +1,7 @@
+// Favourites, ratings, flags and tags of photos.
+
 import type { PhotoFlag } from "../api/types";
-import { toast } from "../app/toasts";
+import { toast } from "../lib/toasts";
 import type { All } from "./bulk";
 import { favoriteWords, flagWords, ratingWords, tagWords, untagWords } from "./mark-words";
 import { changePhotos } from "./photo-actions";

@@ -1,7 +1,9 @@
+// Trash, restore, delete for good, and retrieve again.
+
 import { answerOf, api, within } from "../api/client";
 import type { BulkAction, BulkFilter, BulkValue } from "../api/types";
-import { count } from "../app/format";
-import { toast, toastFailure } from "../app/toasts";
+import { count } from "../lib/format";
+import { toast, toastFailure } from "../lib/toasts";
 import { type All, changeMany, inTurn, type Outcome } from "./bulk";
 import { photoEvents, resyncEvents } from "./feed-events";
 import { tell } from "./freshness";
@@ -74,7 +76,7 @@ export const restorePhotos: Act = (ids, all = null) => {
 export interface ToPurge {
   ids: readonly string[];
   all: All | null;
-  /** Null where nobody knows how many they are. */
+  /** Null where their number is not known. */
   many: number | null;
 }
 

@@ -1,36 +1,21 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { PhotoFilter } from "./photo-list";
+import type { Photo } from "../api/types";
+import { photoEvents } from "./feed-events";
+import { type PhotoFilter, UNNARROWED } from "./photo-filter";
+import { PhotoList } from "./photo-list";
+import { putPhoto } from "./photos";
 
-vi.stubGlobal("location", { origin: "http://darkroom.test" });
 const asked = vi.fn<(request: Request) => Promise<Response>>();
 vi.stubGlobal("fetch", asked);
-const { photoEvents } = await import("./feed-events");
-const { PhotoList } = await import("./photo-list");
-const { putPhoto } = await import("./photos");
 
-type Photo = Parameters<typeof putPhoto>[0];
-type Filter = ConstructorParameters<typeof PhotoList>[0];
-
-const everything: PhotoFilter = {
-  trashed: false,
-  source: null,
-  session: null,
-  album: null,
-  order: "newest",
-  favorite: false,
-  ratingMin: null,
-  flags: null,
-  tag: null,
-  madeWith: null,
-  q: null,
-};
+const everything: PhotoFilter = { trashed: false, album: null, order: "newest", ...UNNARROWED };
 
 function photo(id: string, values: Partial<Photo> = {}): Photo {
   const plain = { id, deleted_at: null, source: "mirrored", session_id: null, favorite: false, rating: 0, pick: null, tags: [] };
   return { ...plain, ...values } as Photo;
 }
 
-async function listOf(filter: Filter, ...ids: string[]) {
+async function listOf(filter: PhotoFilter, ...ids: string[]) {
   const page = { items: ids.map((id) => photo(id)), next_cursor: null };
   asked.mockResolvedValue(new Response(JSON.stringify(page), { headers: { "Content-Type": "application/json" } }));
   const list = new PhotoList(filter);

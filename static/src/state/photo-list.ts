@@ -1,62 +1,18 @@
+// A list of photos that is read page by page and kept up to date by the feed.
+
 import { batch, computed, signal } from "@preact/signals";
-import { answerOf, api, reasonOf } from "../api/client";
-import type { Photo, PhotoSource, PhotosOfModel } from "../api/types";
-import { queryOf } from "./bulk";
+import { answerOf, api } from "../api/client";
+import type { Photo } from "../api/types";
+import { reasonOf } from "../lib/format";
 import { albumEvents, type PhotoEvent, photoEvents, resyncEvents } from "./feed-events";
 import { moment } from "./freshness";
+import { matches, type PhotoFilter, queryOf } from "./photo-filter";
 import { getPhoto, putPhoto } from "./photos";
-
-export interface PhotoFilter {
-  trashed: boolean;
-  source: PhotoSource | null;
-  session: string | null;
-  album: string | null;
-  /** `position`: the album's own. */
-  order: "newest" | "position";
-  favorite: boolean;
-  /** At least so many stars. */
-  ratingMin: number | null;
-  /** Any of these. */
-  flags: readonly FlagFilter[] | null;
-  tag: string | null;
-  /** Only what was made with a model or LoRA, by its keys and name. */
-  madeWith: PhotosOfModel | null;
-  /** Words to search for; only the service can tell what they match. */
-  q: string | null;
-}
-
-/** Whether it leaves photos of its place out, but for a search. */
-export function isNarrowed({ source, session, favorite, ratingMin, flags, tag, madeWith }: PhotoFilter): boolean {
-  return favorite || [source, session, ratingMin, flags, tag, madeWith].some((one) => one !== null);
-}
-
-export type FlagFilter = NonNullable<Photo["pick"]> | "none";
 
 const PAGE = 200;
 const BATCH_MS = 150;
 const SEARCH_AGAIN_MS = 1_000;
 const ORDER_AGAIN_MS = 150;
-
-/** As the service finds them. */
-export function wasMadeWith(photo: Photo, { model, lora }: PhotosOfModel): boolean {
-  const has = (values: readonly string[] | null, named: readonly (string | null)[]) =>
-    values === null || named.some((name) => name !== null && values.includes(name));
-  return has(model, [photo.model_key, photo.model_name]) && has(lora, photo.loras ?? []);
-}
-
-function matches(photo: Photo, filter: PhotoFilter): boolean {
-  return (
-    (photo.deleted_at !== null) === filter.trashed &&
-    (filter.source === null || photo.source === filter.source) &&
-    (filter.session === null || photo.session_id === filter.session) &&
-    (filter.album === null || photo.albums.some(({ id }) => id === filter.album)) &&
-    (!filter.favorite || photo.favorite) &&
-    photo.rating >= (filter.ratingMin ?? 0) &&
-    (filter.flags === null || filter.flags.includes(photo.pick ?? "none")) &&
-    (filter.tag === null || photo.tags.includes(filter.tag)) &&
-    (filter.madeWith === null || wasMadeWith(photo, filter.madeWith))
-  );
-}
 
 /** Ids are time-ordered: newest first is descending by id. */
 function mergeNewestFirst(ids: readonly string[], fresh: Iterable<string>): readonly string[] {

@@ -4,7 +4,7 @@ const asked = vi.fn<(request: Request) => Promise<Response>>();
 vi.stubGlobal("fetch", asked);
 const { draftOf, dropText, saveText, showText, typeText } = await import("./photo-texts");
 const { getPhoto, putPhoto } = await import("./photos");
-const { toasts } = await import("../app/toasts");
+const { toasts } = await import("../lib/toasts");
 
 type Photo = Parameters<typeof putPhoto>[0];
 

@@ -1,7 +1,10 @@
+// Captions and file names: what is typed is kept until it is saved.
+
 import { signal } from "@preact/signals";
-import { answerOf, api, reasonOf } from "../api/client";
+import { answerOf, api } from "../api/client";
 import type { Photo } from "../api/types";
-import { toast } from "../app/toasts";
+import { reasonOf } from "../lib/format";
+import { toast } from "../lib/toasts";
 import { inTurn, type Outcome } from "./bulk";
 import { photoEvents } from "./feed-events";
 import { moment, tell } from "./freshness";

@@ -20,7 +20,7 @@ describe("a change that is not answered yet", () => {
     putPhoto(photo());
   });
 
-  test("stays on show whatever the service tells meanwhile", () => {
+  test("stays on show on top of what the service tells", () => {
     beginChange("a", pick);
     putPhoto(photo({ rating: 3 }));
     expect(shown()).toMatchObject({ rating: 3, pick: "pick" });

@@ -1,12 +1,14 @@
+// All photos that the page knows.
+
 import { type Signal, signal } from "@preact/signals";
 import type { Photo } from "../api/types";
-import { clockTime, starsWords } from "../app/format";
+import { clockTime, starsWords } from "../lib/format";
 import { toldSince } from "./freshness";
 import { isAway } from "./server-alarm";
 
 const photos = new Map<string, Signal<Photo>>();
 
-/** What somebody on this page does to a photo; done twice, it changes no more than once. */
+/** What is done to a photo on this page; done twice, it changes no more than once. */
 export type Change = (photo: Photo) => Photo;
 
 /** A photo as the service told of it last, and the changes that are shown on top of it until they are answered. */
@@ -18,7 +20,7 @@ interface Unanswered {
 const unanswered = new Map<string, Unanswered>();
 
 /**
- * Remembers the newest version of a photo; whoever shows it redraws alone. `asked` is the moment of the request that
+ * Remembers the newest version of a photo; only what shows it redraws. `asked` is the moment of the request that
  * brought it. False for one that was purged since.
  */
 export function putPhoto(photo: Photo, asked = Infinity): boolean {
@@ -39,7 +41,7 @@ function shown({ told, changes }: Unanswered): Photo {
   return changes.reduce((photo, { change }) => change(photo), told);
 }
 
-/** Shows a change at once, whatever the service tells meanwhile, until `endChange`. */
+/** Shows a change at once and on top of what the service tells, until `endChange`. */
 export function beginChange(id: string, change: Change): void {
   const known = photos.get(id);
   if (!known) return;

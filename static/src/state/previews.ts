@@ -1,3 +1,5 @@
+// Preview frames of items that run.
+
 import { type Signal, signal } from "@preact/signals";
 
 /** The last whole preview frame of an item, as an object URL, or null before the first. */

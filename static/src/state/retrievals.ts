@@ -1,6 +1,9 @@
+// Photos whose retrieval went wrong.
+
 import { signal } from "@preact/signals";
-import { answerOf, api, reasonOf } from "../api/client";
+import { answerOf, api } from "../api/client";
 import type { Photo } from "../api/types";
+import { reasonOf } from "../lib/format";
 import { photoEvents, resyncEvents } from "./feed-events";
 import { moment, toldSince } from "./freshness";
 import { getPhoto, isTriedAgain, putPhoto } from "./photos";

@@ -1,6 +1,9 @@
+// The studio's sessions.
+
 import { batch, signal } from "@preact/signals";
-import { answerOf, api, reasonOf } from "../api/client";
+import { answerOf, api } from "../api/client";
 import type { NewStep, Session } from "../api/types";
+import { reasonOf } from "../lib/format";
 import { moment } from "./freshness";
 import { putSessionSteps } from "./steps";
 

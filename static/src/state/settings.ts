@@ -1,6 +1,8 @@
 import { computed, signal } from "@preact/signals";
-import { answerOf, api, reasonOf } from "../api/client";
+import { answerOf, api } from "../api/client";
 import type { EnvironmentOption, RuntimeSettings, Setting } from "../api/types";
+import { reasonOf } from "../lib/format";
+import { latestOnly } from "./freshness";
 
 /** What the owner changes while Darkroom runs, as the service describes it; null before the first answer. */
 export const describedSettings = signal<readonly Setting[] | null>(null);
@@ -19,18 +21,21 @@ export const settings = computed(() =>
 export const trashDays = computed(() => settings.value?.trash_days ?? null);
 
 let saved = 0;
+const request = latestOnly();
 
 export async function loadSettings(): Promise<void> {
   const before = saved;
+  const isLatest = request();
   try {
     const described = await answerOf(api.GET("/api/v1/settings/described"));
+    if (!isLatest()) return;
     settingsError.value = null;
     // What was saved meanwhile may be newer.
     if (saved !== before && describedSettings.peek() !== null) return loadSettings();
     describedSettings.value = described.settings;
     environment.value = described.environment;
   } catch (failure) {
-    settingsError.value = reasonOf(failure);
+    if (isLatest()) settingsError.value = reasonOf(failure);
   }
 }
 

@@ -1,3 +1,5 @@
+// All steps that the page knows.
+
 import { type Signal, signal } from "@preact/signals";
 import type { Item, Photo, Step, StepParameters } from "../api/types";
 import { toldSince } from "./freshness";
@@ -11,10 +13,15 @@ export interface StepState extends Omit<Step, "alternatives" | "parameters"> {
 }
 
 const steps = new Map<string, Signal<StepState>>();
+const knownCount = signal(0);
 const bySession = new Map<string, Signal<readonly string[] | null>>();
 
+/** Read where signals are followed, an unknown step is looked for again when another one becomes known. */
 export function getStep(id: string | null | undefined): Signal<StepState> | undefined {
-  return id ? steps.get(id) : undefined;
+  if (!id) return undefined;
+  const step = steps.get(id);
+  if (!step) knownCount.value;
+  return step;
 }
 
 /** The ids of a session's steps, oldest first; null before it was read. */
@@ -45,7 +52,10 @@ export function putStep(step: Step, asked = Infinity): StepState {
     alternatives: step.alternatives.filter((photo) => putPhoto(photo, asked)).map((photo) => photo.id),
   };
   if (known) known.value = next;
-  else steps.set(step.id, signal(next));
+  else {
+    steps.set(step.id, signal(next));
+    knownCount.value = steps.size;
+  }
   placeInSession(next);
   return next;
 }

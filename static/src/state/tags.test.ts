@@ -30,7 +30,7 @@ test("the most frequent tags come first", () => {
 
 describe("what is typed", () => {
   const known = ["Hills", "blue hour", "hill country", "seahill"];
-  test("is completed by tags that begin with it, whatever the case, then by those of which a word does", () => {
+  test("is completed by tags that begin with it, in upper and lower case, then by those of which a word does", () => {
     expect(completions("hi", known, [], 6)).toEqual(["Hills", "hill country"]);
     expect(completions("HO", known, [], 6)).toEqual(["blue hour"]);
   });

@@ -1,3 +1,5 @@
+// Tags: as they are typed, counted and completed.
+
 import type { Photo } from "../api/types";
 import { everyPhoto } from "./photos";
 

@@ -1,3 +1,5 @@
+// How long items, steps and servers still take.
+
 import { isHeard } from "../feed/connection";
 import { backends } from "./backends";
 import { secondsEach, secondsForAll } from "./batch-time";
@@ -38,14 +40,14 @@ function secondsUntil(backendId: string, lastItem: number): number | null {
       portion: live.progress.value?.percentage ?? null,
       left: live.progress.value?.eta_seconds ?? null,
     }));
-  const paces = new Map<string | null, number | null>();
+  const secondsByStep = new Map<string | null, number | null>();
   const eachOf = (step: string | null): number | null => {
-    if (!paces.has(step)) {
+    if (!secondsByStep.has(step)) {
       const items = getStep(step)?.value.items ?? [];
       const ownRunning = running.filter((one) => one.step === step);
-      paces.set(step, secondsEach(items, ownRunning) ?? secondsEach([], running) ?? secondsOfLast(backendId));
+      secondsByStep.set(step, secondsEach(items, ownRunning) ?? secondsEach([], running) ?? secondsOfLast(backendId));
     }
-    return paces.get(step)!;
+    return secondsByStep.get(step)!;
   };
   const waiting = all.filter(({ item: { value: item } }) => item.status !== "in_progress" && item.item_id <= lastItem);
   return secondsForAll(

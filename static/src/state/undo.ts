@@ -1,5 +1,7 @@
-import { count } from "../app/format";
-import { dismiss, toast, toastFailure } from "../app/toasts";
+// Messages with Undo.
+
+import { count } from "../lib/format";
+import { dismiss, toast, toastFailure } from "../lib/toasts";
 import type { Outcome } from "./bulk";
 
 interface Undoable {

@@ -1,10 +1,12 @@
 import type { Signal } from "@preact/signals";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { useKeys } from "../app/keys";
-import { usePhotoAddress } from "../app/photo-address";
-import { isPhone } from "../app/responsive";
-import { selectionOf, toggleSelection } from "../state/choice";
+import { useKeys } from "../lib/keys";
+import { usePhotoAddress } from "../lib/navigation";
+import { isPhone } from "../lib/responsive";
+import { openAsSource } from "../photo/source-address";
 import { getPhoto } from "../state/photos";
+import { podWaitAt } from "../state/pods";
+import { selectionOf, toggleSelection } from "../state/step-selection";
 import { type StepState, shownAlternatives } from "../state/steps";
 import { Viewer } from "../viewer/viewer";
 import { fitBoxes, stackBoxes } from "./fit";
@@ -14,17 +16,14 @@ import { StepHeader } from "./step-header";
 
 const nothingMore = async () => undefined;
 
-/** The chosen step, large: its pictures and whatever is still becoming one. */
+/** The chosen step, large: its pictures, and the work that is still becoming one. */
 export function Alternatives({ step, onRemove }: { step: Signal<StepState>; onRemove: (() => Promise<void>) | null }) {
   const area = useRef<HTMLDivElement>(null);
   const size = useSize(area);
   const address = usePhotoAddress();
   const now = step.value;
   const ids = shownAlternatives(now);
-  const slots = slotsOf(
-    now,
-    ids.map((id) => getPhoto(id)!.value),
-  );
+  const slots = slotsOf(now, ids);
   const { width, height } = shapeOf(now, ids);
   const ratio = width / height;
   const selected = selectionOf(now);
@@ -40,11 +39,15 @@ export function Alternatives({ step, onRemove }: { step: Signal<StepState>; onRe
       const id = aimedAt(area.current);
       if (id !== undefined) address.open(id);
     },
+    e: () => {
+      const id = aimedAt(area.current);
+      if (id !== undefined) openAsSource(getPhoto(id)!.peek());
+    },
   });
   const fit = isPhone.value ? stackBoxes(slots.length, ratio, size.width) : fitBoxes(slots.length, ratio, size.width, size.height);
   return (
     <>
-      <StepHeader step={step} made={ids.length} onRemove={ids.length === 0 ? onRemove : null} />
+      <StepHeader step={step} made={ids.length} address={address} onRemove={ids.length === 0 ? onRemove : null} />
       <div class="alternatives scroll" ref={area}>
         {size.width > 0 && (
           <ul style={{ gridTemplateColumns: `repeat(${fit.columns}, ${fit.width}px)`, gridAutoRows: `${fit.height}px` }}>
@@ -53,6 +56,7 @@ export function Alternatives({ step, onRemove }: { step: Signal<StepState>; onRe
                 key={slot.key}
                 slot={slot}
                 trouble={now.error_message}
+                wait={podWaitAt(now.backend_id)}
                 several={now.batch_size > 1}
                 selected={slot.photo !== null && slot.photo === selected}
                 box={fit}

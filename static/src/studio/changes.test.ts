@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { shorten } from "../lib/format";
 import type { StepState } from "../state/steps";
-import { sessionName, shorten, stepTitle, whatChanged } from "./changes";
+import { sessionName, stepTitle, whatChanged } from "./changes";
 
 let position = 0;
 function step(change: Partial<StepState> = {}): StepState {

@@ -1,8 +1,10 @@
+// What a step does differently from another, in words; and names of sessions.
+
 import type { StepParameters } from "../api/types";
+import { shorten } from "../lib/format";
 import type { StepState } from "../state/steps";
 import { SCHEDULERS } from "./schedulers";
 
-const LONGEST = 48;
 const LONGEST_NAME = 40;
 
 /** Parts between commas, or lines. */
@@ -11,16 +13,6 @@ function phrases(prompt: string): string[] {
     .split(/[,\n]/)
     .map((phrase) => phrase.trim())
     .filter(Boolean);
-}
-
-/** Cut between words, if there is one to cut before the last third. */
-export function shorten(text: string, longest = LONGEST): string {
-  const letters = [...text];
-  if (letters.length <= longest) return text;
-  const cut = letters.slice(0, longest - 1).join("");
-  const words = /[\s,.;:]/.test(letters[longest - 1]!) ? cut : cut.replace(/\s+\S*$/, "");
-  const whole = words.length >= cut.length * 0.6 ? words : cut;
-  return `${whole.replace(/[\s,.;:–-]+$/, "")}…`;
 }
 
 function capital(text: string): string {
@@ -81,11 +73,18 @@ function parameterChanges(now: StepParameters, before: StepParameters): string[]
   return changes;
 }
 
+function sourceChange(now: string | null, before: string | null): string | null {
+  if (now === before) return null;
+  if (now === null) return "from no source";
+  return before === null ? "from a source" : "from another source";
+}
+
 /** What a step does differently from another, seed aside. Numbers follow the model, so with another model they go unsaid. */
 function changesOf(step: StepState, other: StepState): string[] {
   const words = [
     promptChange(step.prompt, other.prompt),
     negativeChange(step.negative_prompt, other.negative_prompt),
+    sourceChange(step.source_photo_id, other.source_photo_id),
     step.model_key === other.model_key ? null : `model ${step.model_name ?? step.model_key}`,
   ].filter((change) => change !== null);
   return step.model_key === other.model_key ? [...words, ...parameterChanges(step.parameters, other.parameters)] : words;

@@ -1,18 +1,25 @@
+import type { Signal } from "@preact/signals";
 import { useId } from "preact/hooks";
-import { toast } from "../app/toasts";
-import { IconButton } from "../shell/icon";
-import { X } from "../shell/icons";
+import type { Model, Photo } from "../api/types";
+import { IconButton } from "../components/icon";
+import { X } from "../components/icons";
+import { toast } from "../lib/toasts";
+import { usePhoto } from "../photo/use-photo";
 import { models } from "../state/models";
+import { isHome } from "../state/photos";
 import { getStep, type StepState } from "../state/steps";
 import { stepTitle } from "./changes";
 import { FLAW_ID } from "./compose-foot";
 import { type Draft, type Flaw, findModel } from "./draft";
 import { GrowingText } from "./growing-text";
-import { chooseModel, draftOf, isEdited, loadFromStep } from "./kept-drafts";
+import { chooseModel, draftOf, isEdited, loadFromStep, takeSource } from "./kept-drafts";
+import { LoraField } from "./lora-field";
 import { ModelField } from "./model-field";
 import { NumberField, SchedulerField, SeedField } from "./parameter-fields";
 import type { Branch } from "./parent";
 import { SizeField } from "./size-field";
+import { SourceField } from "./source-field";
+import { cropOf, sizeFromSource } from "./source-size";
 
 interface ComposeFieldsProps {
   session: string;
@@ -29,11 +36,20 @@ export function ComposeFields({ session, step, branch, flaw, fresh, onFresh, onC
   const draft = draftOf(session);
   const now = draft.value;
   const model = findModel(models.value, now.model);
+  const { photo, error } = usePhoto(now.source);
   const change = (next: Partial<Draft>) => (draft.value = { ...draft.peek(), ...next });
   const flawOf = (field: keyof Draft) => (flaw?.field === field ? FLAW_ID : undefined);
   return (
     <div class="compose-fields scroll">
       <IconButton class="sheet-close" icon={X} label="Close" onClick={onClose} />
+      <SourceField
+        draft={draft}
+        model={model}
+        photo={photo}
+        error={error}
+        flaw={flawOf("source")}
+        strengthFlaw={flawOf("strength")}
+      />
       <GrowingText
         label="Prompt"
         name="prompt"
@@ -50,7 +66,16 @@ export function ComposeFields({ session, step, branch, flaw, fresh, onFresh, onC
         onInput={(negative) => change({ negative })}
       />
       <ModelField chosen={model} flaw={flawOf("model")} onChoose={(next) => chooseModel(session, model, next)} />
-      <SizeField width={now.width} height={now.height} base={model?.base} onChange={change} />
+      <LoraField draft={draft} model={model} />
+      <div class="field">
+        <SizeField
+          width={now.width}
+          height={now.height}
+          base={model?.base}
+          onChange={(size) => change({ ...size, ownSize: true })}
+        />
+        {photo && <SourceCrop draft={draft} model={model} photo={photo.value} />}
+      </div>
       <div class="pair">
         <NumberField
           label="Batch"
@@ -120,5 +145,24 @@ function From({ branch: { parent, why }, fresh, onFresh }: { branch: Branch; fre
       </div>
       <p class="small muted from-why">{(!fresh && why) || "\u00a0"}</p>
     </div>
+  );
+}
+
+/** Says that size and source differ in aspect, and offers the source's. */
+function SourceCrop({ draft, model, photo }: { draft: Signal<Draft>; model: Model | undefined; photo: Photo }) {
+  const crop = isHome(photo) ? cropOf(photo, draft.value) : null;
+  if (crop === null) return null;
+  const follow = () => {
+    draft.value = { ...draft.peek(), ownSize: false };
+    takeSource(draft, photo);
+  };
+  const { width, height } = sizeFromSource(photo, model);
+  return (
+    <p class="small muted source-crop" data-testid="source-crop">
+      {`The source is cropped to ${crop.width} × ${crop.height}, its middle.`}
+      <button type="button" class="button quiet compact" onClick={follow}>
+        {`Make ${width} × ${height}`}
+      </button>
+    </p>
   );
 }

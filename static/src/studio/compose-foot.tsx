@@ -1,8 +1,9 @@
 import type { Backend, Model } from "../api/types";
-import { duration } from "../app/format";
 import { isHeard } from "../feed/connection";
+import { duration, hourly } from "../lib/format";
 import { backends } from "../state/backends";
 import { queueOn } from "../state/items";
+import { isAtRest, podWait } from "../state/pods";
 import { secondsLeftOfServer } from "../state/time-left";
 import type { Flaw } from "./draft";
 
@@ -33,8 +34,8 @@ function ServerLine({ backendId }: { backendId: string | null }) {
   const trouble = troubleOf(server);
   if (trouble !== null) {
     return (
-      <p class="small muted server-line">
-        <span class="dot bad" />
+      <p class="small muted server-line" data-testid="server-line">
+        <span class={`dot ${isHeard.value && isAtRest(server) ? "" : "bad"}`} />
         <span>{trouble}</span>
       </p>
     );
@@ -55,7 +56,11 @@ function ServerLine({ backendId }: { backendId: string | null }) {
 
 function troubleOf(server: Backend): string | null {
   if (!isHeard.value) return "Darkroom does not answer just now";
-  return server.state === "connected" ? null : `${server.name} is not connected: this waits until it is`;
+  if (server.state === "connected") return null;
+  const wait = podWait(server);
+  if (wait === null) return `${server.name} is not connected: this waits until it is`;
+  const price = server.pod?.cost_per_hour;
+  return price && server.pod?.autostart && server.pod.state !== "failed" ? `${wait} (${hourly(price)})` : wait;
 }
 
 /** Only this redraws when a progress frame comes. */

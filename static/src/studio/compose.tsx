@@ -1,10 +1,10 @@
 import { type Signal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Model } from "../api/types";
-import { isPhone } from "../app/responsive";
-import { toast } from "../app/toasts";
+import { isPhone } from "../lib/responsive";
+import { toast } from "../lib/toasts";
 import { backends, backendsKnown } from "../state/backends";
-import { models } from "../state/models";
+import { loras, models } from "../state/models";
 import { getStep, type StepState } from "../state/steps";
 import { ComposeFields } from "./compose-fields";
 import { ComposeFoot } from "./compose-foot";
@@ -12,6 +12,8 @@ import { type Draft, type Flaw, findModel, flawOf } from "./draft";
 import { draftOf, markSent, moveDraft, NEW, startWithModel } from "./kept-drafts";
 import { canGenerate } from "./model-field";
 import { type Branch, branchOf } from "./parent";
+import { sourcePlace } from "./source-drop";
+import { sourceFlaw } from "./source-field";
 import { generate } from "./step-actions";
 
 export interface ComposeProps {
@@ -51,7 +53,7 @@ export function Compose({ session, step, shown, onMade, onClose }: ComposeProps)
 
   function make() {
     const wanted = draft.peek();
-    const wrong = flawOf(wanted, model);
+    const wrong = flawOf(wanted, model) ?? sourceFlaw(draft, model);
     setFound({ flaw: wrong, of: wanted });
     if (wrong !== null) focus(wrong.field);
     if (wrong !== null || !model) return;
@@ -65,6 +67,9 @@ export function Compose({ session, step, shown, onMade, onClose }: ComposeProps)
       ref={form}
       class="compose"
       aria-label="Compose"
+      // What is wrong is said in its words, below.
+      noValidate
+      {...sourcePlace(draft)}
       onSubmit={(event) => {
         event.preventDefault();
         make();
@@ -108,7 +113,7 @@ export function Compose({ session, step, shown, onMade, onClose }: ComposeProps)
 }
 
 function branchFrom(chosen: StepState, draft: Draft, model: Model | undefined): Branch {
-  return branchOf(draft, model, chosen, (id) => getStep(id)?.value);
+  return branchOf(draft, model, chosen, (id) => getStep(id)?.value, loras.value);
 }
 
 /** Sends drafts one after the other, as they were pressed: the first creates the session that the next go to. */

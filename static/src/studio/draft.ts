@@ -1,5 +1,8 @@
+// What becomes the next step.
+
 import type { Model, NewStep } from "../api/types";
 import type { StepState } from "../state/steps";
+import { type ChosenLora, lorasOfStep, sentLoras } from "./loras";
 
 /** What the compose panel holds before it becomes a step. Empty numbers mean: as the model has it. */
 export interface Draft {
@@ -15,7 +18,16 @@ export interface Draft {
   scheduler: string | null;
   /** Null: a random one each time. */
   seed: number | null;
+  /** The photo that it is made from, if it is made from one. */
+  source: string | null;
+  /** How much of the source changes, from 0 to 1. */
+  strength: number;
+  loras: readonly ChosenLora[];
+  /** Its owner set width or height: they follow no source. */
+  ownSize: boolean;
 }
+
+export const USUAL_STRENGTH = 0.75;
 
 const LARGEST_SEED = 2 ** 32 - 1;
 
@@ -30,6 +42,10 @@ export const BLANK: Draft = {
   cfg: null,
   scheduler: null,
   seed: null,
+  source: null,
+  strength: USUAL_STRENGTH,
+  loras: [],
+  ownSize: false,
 };
 
 export function modelId(model: { backend_id: string; key: string }): string {
@@ -41,8 +57,8 @@ export function findModel(models: readonly Model[] | null, id: string | null): M
 }
 
 /** A step's words and numbers as a draft; not its seed, for another try shall be another picture. */
-export function fromStep(step: StepState, before: Draft): Draft {
-  const { width, height, steps, cfg_scale, scheduler } = step.parameters;
+export function fromStep(step: StepState, before: Draft, loras: readonly Model[]): Draft {
+  const { width, height, steps, cfg_scale, scheduler, strength } = step.parameters;
   return {
     prompt: step.prompt,
     negative: step.negative_prompt,
@@ -54,6 +70,10 @@ export function fromStep(step: StepState, before: Draft): Draft {
     cfg: cfg_scale ?? null,
     scheduler: scheduler ?? null,
     seed: null,
+    source: step.source_photo_id,
+    strength: strength ?? USUAL_STRENGTH,
+    loras: lorasOfStep(step.parameters, loras),
+    ownSize: false,
   };
 }
 
@@ -81,11 +101,16 @@ export function flawOf(draft: Draft, model: Model | undefined): Flaw | null {
   if (draft.seed !== null && !(Number.isInteger(draft.seed) && draft.seed >= 0 && draft.seed <= LARGEST_SEED)) {
     return { field: "seed", words: `A seed is a whole number from 0 to ${LARGEST_SEED}.` };
   }
+  if (draft.source !== null && !(draft.strength >= 0 && draft.strength <= 1)) {
+    return { field: "strength", words: "Strength is a number from 0 to 1." };
+  }
   return null;
 }
 
-export function toNewStep(draft: Draft, model: Model, parent: string | null): NewStep {
-  const { width, height, steps, cfg, scheduler, seed } = draft;
+/** `loras`: those of every server. What does not fit the model is not sent. */
+export function toNewStep(draft: Draft, model: Model, parent: string | null, loras: readonly Model[]): NewStep {
+  const { width, height, steps, cfg, scheduler, seed, source, strength } = draft;
+  const sent = sentLoras(draft.loras, model, loras);
   return {
     prompt: draft.prompt.trim(),
     negative_prompt: draft.negative.trim(),
@@ -95,6 +120,7 @@ export function toNewStep(draft: Draft, model: Model, parent: string | null): Ne
     backend_id: model.backend_id,
     batch_size: draft.batch,
     parent_id: parent,
+    ...(source === null ? {} : { source_photo_id: source }),
     parameters: {
       width,
       height,
@@ -102,6 +128,8 @@ export function toNewStep(draft: Draft, model: Model, parent: string | null): Ne
       ...(cfg === null ? {} : { cfg_scale: cfg }),
       ...(scheduler === null ? {} : { scheduler }),
       ...(seed === null ? {} : { seed }),
+      ...(source === null ? {} : { strength }),
+      ...(sent.length === 0 ? {} : { loras: sent }),
     },
   };
 }

@@ -1,3 +1,6 @@
+import { toast } from "../lib/toasts";
+import { draftOf } from "./kept-drafts";
+
 /** Prompts to begin with, good on any base model. */
 const EXAMPLES = [
   "a valley of layered hills at first light, low sun, mist between the ridges",
@@ -17,4 +20,15 @@ export function Examples({ onTake }: { onTake: (prompt: string) => void }) {
       ))}
     </ul>
   );
+}
+
+/** Puts an example into the prompt; what was written there can be had back. */
+export function takeExample(session: string, prompt: string): void {
+  const draft = draftOf(session);
+  const before = draft.peek();
+  draft.value = { ...before, prompt };
+  if (before.prompt.trim() === "" || before.prompt === prompt) return;
+  toast("The example took the place of your prompt", {
+    action: { label: "Undo", run: () => (draft.value = { ...draft.peek(), prompt: before.prompt }) },
+  });
 }

@@ -1,3 +1,5 @@
+// How large the boxes of a step's pictures are.
+
 interface Fit {
   columns: number;
   width: number;
@@ -9,7 +11,7 @@ const IN_ONE_VIEW = 4;
 const SMALLEST = 200;
 /** Room for what a box says while its picture is being made. */
 const LOWEST = 44;
-/** Of a phone's width: about what is in view of its height, whatever stands below the pictures. */
+/** Of a phone's width: about what is in view of its height, also where something stands below the pictures. */
 const PHONE_VIEW = 1.6;
 
 /** Boxes on a phone: as wide as they can be, and the page scrolls. */

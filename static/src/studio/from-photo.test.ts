@@ -4,7 +4,14 @@ import { BLANK } from "./draft";
 import { fromPhoto, modelOf } from "./from-photo";
 
 function photo(known: Partial<Photo>): Photo {
-  const nothing = { model_key: null, model_hash: null, model_name: null, backend_id: null, generation_params: null };
+  const nothing = {
+    model_key: null,
+    model_hash: null,
+    model_name: null,
+    backend_id: null,
+    generation_params: null,
+    source_image_id: null,
+  };
   return { ...nothing, generation_prompt: "a cat", generation_negative_prompt: null, width: 512, height: 768, ...known } as Photo;
 }
 

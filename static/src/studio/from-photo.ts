@@ -1,5 +1,8 @@
+// A draft that begins with the words and numbers of a photo.
+
 import type { Model, Photo } from "../api/types";
-import { type Draft, modelId } from "./draft";
+import { type Draft, modelId, USUAL_STRENGTH } from "./draft";
+import { lorasTold, MOST_LORAS } from "./loras";
 import { SCHEDULERS } from "./schedulers";
 
 const EXTENSION = /\.(?:safetensors|ckpt|pth?|bin|gguf|sft)$/;
@@ -9,7 +12,7 @@ const LORAS_IN_PROMPT = new Set<unknown>(["automatic1111", "fooocus"]);
 /** Digits of a checksum that is not written whole, at least. */
 const SHORTEST_HASH = 8;
 
-/** A photo's words and numbers as a draft; not its seed, for another try shall be another picture. */
+/** Words and numbers of a photo with all that is known of its making, as a draft; not its seed, for another try shall be another picture. */
 export function fromPhoto(photo: Photo, before: Draft, model: Model | undefined): Draft {
   const told = photo.generation_params ?? {};
   const size = sizeOf(told.width, told.height) ?? sizeOf(photo.width, photo.height);
@@ -23,6 +26,10 @@ export function fromPhoto(photo: Photo, before: Draft, model: Model | undefined)
     cfg: typeof told.cfg_scale === "number" && told.cfg_scale >= 1 ? told.cfg_scale : null,
     scheduler: SCHEDULERS.find(([value]) => value === told.scheduler)?.[0] ?? null,
     seed: null,
+    source: photo.source_image_id,
+    strength: isPortion(told.strength) ? told.strength : USUAL_STRENGTH,
+    loras: lorasTold(told.loras).slice(0, MOST_LORAS),
+    ownSize: false,
   };
 }
 
@@ -56,6 +63,10 @@ function sizeOf(width: unknown, height: unknown): { width: number; height: numbe
 
 function isSide(value: unknown): value is number {
   return isWhole(value) && value >= 64 && value <= 4096 && value % 8 === 0;
+}
+
+function isPortion(value: unknown): value is number {
+  return typeof value === "number" && value >= 0 && value <= 1;
 }
 
 function isWhole(value: unknown): value is number {

@@ -1,8 +1,13 @@
+// The drafts of all sessions.
+
 import { effect, type Signal, signal } from "@preact/signals";
-import type { Model } from "../api/types";
+import type { Model, Photo } from "../api/types";
+import { loras, models } from "../state/models";
+import { getPhoto } from "../state/photos";
 import type { StepState } from "../state/steps";
-import { BLANK, type Draft, fromStep } from "./draft";
+import { BLANK, type Draft, findModel, fromStep } from "./draft";
 import { changeModel, NO_MEMORY, withModel } from "./model-change";
+import { sizeFromSource } from "./source-size";
 import { forget, type Origin, recall, remember } from "./stored-drafts";
 
 /** Stands for a session that is not created before its first step. */
@@ -23,7 +28,8 @@ function keptOf(session: string): Kept {
   const known = drafts.get(session);
   if (known) return known;
   const latest = [...drafts.values()].at(-1)?.draft.peek();
-  const fresh: Draft = latest ? { ...latest, prompt: "", negative: "", seed: null } : BLANK;
+  const { prompt, negative, seed, source, strength, ownSize } = BLANK;
+  const fresh: Draft = latest ? { ...latest, prompt, negative, seed, source, strength, ownSize, loras: [] } : BLANK;
   const { draft, ...origin } = recall(session) ?? { draft: fresh, loaded: fresh, step: null, memory: NO_MEMORY };
   const kept: Kept = { number: ++count, session: signal(session), draft: signal(draft), origin: signal(origin) };
   drafts.set(session, kept);
@@ -39,7 +45,7 @@ export function draftOf(session: string): Signal<Draft> {
   return keptOf(session).draft;
 }
 
-/** The same draft has the same number, whatever session it is of. */
+/** The same draft has the same number, also in another session. */
 export function draftNumber(session: string): number {
   return keptOf(session).number;
 }
@@ -60,7 +66,12 @@ export function isEdited(session: string): boolean {
 }
 
 function isSame(one: Draft, other: Draft): boolean {
-  return (Object.keys(one) as (keyof Draft)[]).every((name) => one[name] === other[name]);
+  return (Object.keys(one) as (keyof Draft)[]).every((name) => isSameValue(one[name], other[name]));
+}
+
+/** LoRAs are a list. */
+function isSameValue(one: Draft[keyof Draft], other: Draft[keyof Draft]): boolean {
+  return one === other || (typeof one === "object" && JSON.stringify(one) === JSON.stringify(other));
 }
 
 /** This draft was sent and became this step; what was typed since is an edit. */
@@ -76,7 +87,7 @@ export function followStep(session: string, step: StepState): void {
 
 /** Returns what brings back the draft that was there. */
 export function loadFromStep(session: string, step: StepState): () => void {
-  return loadDraft(session, fromStep(step, keptOf(session).draft.peek()), step.id);
+  return loadDraft(session, fromStep(step, keptOf(session).draft.peek(), loras.peek()), step.id);
 }
 
 /** Another draft, which is not an edit. Returns what brings back the one that was there. */
@@ -109,6 +120,17 @@ export function startWithModel(session: string, model: Model): void {
 export function chooseModel(session: string, from: Model | undefined, to: Model): void {
   const { draft, origin } = keptOf(session);
   const changed = changeModel(draft.peek(), from, to, origin.peek().memory);
-  draft.value = changed.draft;
-  origin.value = { ...origin.peek(), memory: changed.memory };
+  const { source, ownSize } = changed.draft;
+  const photo = source === null || ownSize ? undefined : getPhoto(source)?.peek();
+  const size = photo && sizeFromSource(photo, to);
+  const { given } = changed.memory;
+  draft.value = { ...changed.draft, ...size };
+  origin.value = { ...origin.peek(), memory: { ...changed.memory, given: given && { ...given, ...size } } };
+}
+
+/** The draft makes its pictures from this photo; its size follows the photo's, unless the owner set it. */
+export function takeSource(draft: Signal<Draft>, photo: Photo): void {
+  const now = draft.peek();
+  const model = findModel(models.peek(), now.model);
+  draft.value = { ...now, ...(now.ownSize ? {} : sizeFromSource(photo, model)), source: photo.id };
 }

@@ -1,3 +1,5 @@
+// What becomes of a draft's size and numbers when another model is chosen.
+
 import type { Model } from "../api/types";
 import { type Draft, modelId } from "./draft";
 import { nativeSide, shapesOf } from "./shapes";
@@ -16,8 +18,9 @@ export interface ModelMemory {
 export const NO_MEMORY: ModelMemory = { left: {}, given: null };
 
 const GROUPS: readonly (readonly (keyof Numbers)[])[] = [["width", "height"], ["steps"], ["cfg"], ["scheduler"]];
-const LEAST = 64;
-const MOST = 4096;
+/** Of a side, in pixels. */
+export const LEAST = 64;
+export const MOST = 4096;
 
 function numbersOf({ width, height, steps, cfg, scheduler }: Draft): Numbers {
   return { width, height, steps, cfg, scheduler };
@@ -42,6 +45,12 @@ function defaultsOf(model: Model): Numbers {
     cfg: numberSetting(model, "cfg_scale"),
     scheduler: typeof scheduler === "string" ? scheduler : null,
   };
+}
+
+/** In pixels, of what a model usually makes. */
+export function areaOf(model: Model | undefined): number {
+  const { width, height } = model ? defaultsOf(model) : { width: nativeSide(undefined), height: nativeSide(undefined) };
+  return width * height;
 }
 
 /** A draft with its first model, and that model's own size and numbers. */
@@ -92,7 +101,7 @@ function carriedSize({ width, height }: Size, from: Model | undefined, to: Model
   const area = own.width * own.height;
   const were = from && defaultsOf(from);
   if (were && width === were.width && height === were.height) return { width: own.width, height: own.height };
-  // Of a model that has gone nobody knows the area: a size that is near the new one's is as good.
+  // The area of a model that has gone is not known: a size that is near the new one's is as good.
   const fits = were ? were.width * were.height === area : width * height > area / 2 && width * height < area * 2;
   if (fits) return { width, height };
   const shape = from ? shapesOf(from.base).findIndex(([, across, down]) => across === width && down === height) : -1;

@@ -1,11 +1,12 @@
 import { useState } from "preact/hooks";
 import type { Model } from "../api/types";
-import { baseName } from "../app/format";
-import { toast, toastFailure } from "../app/toasts";
-import { IconButton } from "../shell/icon";
-import { RefreshCw } from "../shell/icons";
+import { IconButton } from "../components/icon";
+import { RefreshCw } from "../components/icons";
+import { baseName, hourly } from "../lib/format";
+import { toast, toastFailure } from "../lib/toasts";
 import { backendName, backends } from "../state/backends";
 import { models, modelsError, refreshModels } from "../state/models";
+import { isAtRest, podWord } from "../state/pods";
 import { findModel, modelId } from "./draft";
 
 /** The bases that Darkroom builds graphs for. */
@@ -26,7 +27,7 @@ interface ModelFieldProps {
 export function ModelField({ chosen, flaw, onChoose }: ModelFieldProps) {
   const all = models.value ?? [];
   const several = backends.value.length > 1;
-  const groups = Map.groupBy(all, (model) => `${baseName(model.base)}${several ? ` · ${backendName(model.backend_id)}` : ""}`);
+  const groups = Map.groupBy(all, (model) => `${baseName(model.base)}${serverWords(model.backend_id, several)}`);
   return (
     <div class="field">
       <label class="label" for="compose-model">
@@ -63,6 +64,16 @@ export function ModelField({ chosen, flaw, onChoose }: ModelFieldProps) {
   );
 }
 
+/** Which server has it, where there are several; of a pod how it stands and what it costs. */
+function serverWords(backendId: string, several: boolean): string {
+  const server = backends.value.find((one) => one.id === backendId);
+  const state = server && podWord(server);
+  const price = server?.pod?.cost_per_hour;
+  const words = [state, price && hourly(price)].filter(Boolean).join(", ");
+  if (words) return ` · ${server!.name} (${words})`;
+  return several ? ` · ${backendName(backendId)}` : "";
+}
+
 type Group = [string, Model[]];
 
 function byUse([nameA, [a]]: Group, [nameB, [b]]: Group): number {
@@ -72,7 +83,9 @@ function byUse([nameA, [a]]: Group, [nameB, [b]]: Group): number {
 function noModelWords(known: readonly Model[] | null, error: string | null): string {
   if (error !== null) return "The models cannot be read";
   if (known === null) return "Reading the models…";
-  return known.length ? "Choose a model" : "No server has a model yet";
+  if (known.length) return "Choose a model";
+  const pod = backends.value.find((server) => server.enabled && isAtRest(server));
+  return pod ? `Start ${pod.name} once: its models are not known yet` : "No server has a model yet";
 }
 
 function RefreshModels() {

@@ -10,11 +10,13 @@ interface NumberInputProps {
   step?: number;
   /** What an empty box means. */
   empty?: string;
+  /** The id of what says why the number cannot be taken. */
+  flaw?: string | undefined;
   onChange: (value: number | null) => void;
 }
 
-/** What is being typed stands, whatever else changes on the page, and counts when the box is left. */
-export function NumberInput({ label, name, value, min, max, step = 1, empty, onChange }: NumberInputProps) {
+/** What is being typed stays while other things change on the page, and counts when the box is left. */
+export function NumberInput({ label, name, value, min, max, step = 1, empty, flaw, onChange }: NumberInputProps) {
   const [typed, setTyped] = useState<string | null>(null);
   return (
     <input
@@ -27,6 +29,8 @@ export function NumberInput({ label, name, value, min, max, step = 1, empty, onC
       max={max}
       step={step}
       placeholder={empty}
+      aria-invalid={flaw !== undefined}
+      aria-describedby={flaw}
       value={typed ?? value ?? ""}
       onInput={(event) => setTyped(event.currentTarget.value)}
       onBlur={() => setTyped(null)}

@@ -15,6 +15,7 @@ function step(id: string, parent_id: string | null, status: StepState["status"])
     negative_prompt: "",
     backend_id: "b",
     model_key: "m",
+    source_photo_id: null,
     parameters: { width: 1024, height: 1024, steps: 30, cfg_scale: 7 },
   } as unknown as StepState;
 }
@@ -28,8 +29,8 @@ const tree = [
   step("alone", null, "failed"),
 ];
 const find = (id: string | null) => tree.find((one) => one.id === id);
-const draftOf = (id: string, prompt: string) => ({ ...fromStep(find(id)!, BLANK), prompt });
-const parentOf = (id: string, prompt: string) => branchOf(draftOf(id, prompt), model, find(id)!, find).parent?.id ?? null;
+const draftOf = (id: string, prompt: string) => ({ ...fromStep(find(id)!, BLANK, []), prompt });
+const parentOf = (id: string, prompt: string) => branchOf(draftOf(id, prompt), model, find(id)!, find, []).parent?.id ?? null;
 
 describe("the next step branches from", () => {
   test.each([
@@ -51,14 +52,16 @@ describe("the next step branches from", () => {
   test("the chosen one, once a number is other than what it was made with", () => {
     const chosen = find("done")!;
     const same = { ...draftOf("done", "hills"), steps: null, batch: 7, seed: 4 };
-    expect(branchOf(same, model, chosen, find).parent?.id).toBe("root");
-    expect(branchOf({ ...same, cfg: 5 }, model, chosen, find).parent?.id).toBe("done");
-    expect(branchOf(same, { ...model, default_settings: { steps: 20 } } as unknown as Model, chosen, find).parent?.id).toBe("done");
-    expect(branchOf(same, { ...model, key: "other" } as Model, chosen, find).parent?.id).toBe("done");
+    expect(branchOf(same, model, chosen, find, []).parent?.id).toBe("root");
+    expect(branchOf({ ...same, cfg: 5 }, model, chosen, find, []).parent?.id).toBe("done");
+    expect(branchOf(same, { ...model, default_settings: { steps: 20 } } as unknown as Model, chosen, find, []).parent?.id).toBe(
+      "done",
+    );
+    expect(branchOf(same, { ...model, key: "other" } as Model, chosen, find, []).parent?.id).toBe("done");
   });
 
   test("says why it is not the chosen one", () => {
-    const why = (id: string) => branchOf(draftOf(id, "a lake"), model, find(id)!, find).why;
+    const why = (id: string) => branchOf(draftOf(id, "a lake"), model, find(id)!, find, []).why;
     expect(why("done")).toBeNull();
     expect(why("failed")).toMatch(/failed/);
     expect(why("canceled")).toMatch(/was canceled/);

@@ -1,6 +1,9 @@
+// Which step the next one branches from.
+
 import type { Model } from "../api/types";
 import type { StepState } from "../state/steps";
-import { type Draft, modelId } from "./draft";
+import { type Draft, modelId, USUAL_STRENGTH } from "./draft";
+import { type SentLora, sentLoras } from "./loras";
 
 type Find = (id: string | null) => StepState | undefined;
 
@@ -11,8 +14,8 @@ export interface Branch {
 }
 
 /** The next step's parent: the nearest completed step on the way from the chosen one to its root; a repeat stands beside it. */
-export function branchOf(draft: Draft, model: Model | undefined, chosen: StepState, find: Find): Branch {
-  if (isRepeat(draft, model, chosen)) {
+export function branchOf(draft: Draft, model: Model | undefined, chosen: StepState, find: Find, loras: readonly Model[]): Branch {
+  if (isRepeat(draft, model, chosen, loras)) {
     return {
       parent: nearestCompleted(find(chosen.parent_id), find),
       why: "Nothing is changed: made beside the chosen step.",
@@ -40,8 +43,8 @@ function nearestCompleted(step: StepState | undefined, find: Find): StepState | 
 }
 
 /** Would it make more of the same? Seed and number of pictures make no difference. */
-function isRepeat(draft: Draft, model: Model | undefined, step: StepState): boolean {
-  const { width, height, steps, cfg_scale, scheduler } = step.parameters;
+function isRepeat(draft: Draft, model: Model | undefined, step: StepState, loras: readonly Model[]): boolean {
+  const { width, height, steps, cfg_scale, scheduler, strength } = step.parameters;
   const own = (name: string) => model?.default_settings?.[name];
   // An empty number means the model's own, which the step has been given since.
   const isSame = (value: unknown, name: string, made: unknown) =>
@@ -57,6 +60,13 @@ function isRepeat(draft: Draft, model: Model | undefined, step: StepState): bool
     isSame(draft.height, "height", height) &&
     isSame(draft.steps, "steps", steps) &&
     isSame(draft.cfg, "cfg_scale", cfg_scale) &&
-    isSame(draft.scheduler, "scheduler", scheduler)
+    isSame(draft.scheduler, "scheduler", scheduler) &&
+    draft.source === step.source_photo_id &&
+    (draft.source === null || draft.strength === (strength ?? USUAL_STRENGTH)) &&
+    isSameLoras(sentLoras(draft.loras, model, loras), step.parameters.loras ?? [])
   );
+}
+
+function isSameLoras(one: readonly SentLora[], other: readonly SentLora[]): boolean {
+  return one.length === other.length && one.every(({ key, weight }, at) => other[at]!.key === key && other[at]!.weight === weight);
 }

@@ -1,9 +1,9 @@
 import { useState } from "preact/hooks";
 import type { Session } from "../api/types";
-import { toast, toastFailure } from "../app/toasts";
-import { Confirm, Dialog } from "../shell/dialog";
-import { IconButton } from "../shell/icon";
-import { Pencil, Trash2 } from "../shell/icons";
+import { Confirm, Dialog } from "../components/dialog";
+import { IconButton } from "../components/icon";
+import { Pencil, Trash2 } from "../components/icons";
+import { toast, toastFailure } from "../lib/toasts";
 import { deleteSession, renameSession } from "../state/sessions";
 
 /** Rename and delete. */
@@ -20,7 +20,7 @@ export function SessionMenu({ session, onDeleted }: { session: Session; onDelete
     }
   }
   return (
-    <span class="session-menu">
+    <span class="card-menu">
       <IconButton icon={Pencil} label={`Rename ${session.name}`} onClick={() => ask("name")} />
       <IconButton icon={Trash2} label={`Delete ${session.name}`} onClick={() => ask("delete")} />
       {asking === "name" && <Rename session={session} onClose={close} />}

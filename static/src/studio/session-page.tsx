@@ -1,24 +1,25 @@
 import { useEffect } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
-import { isPhone, isWide } from "../app/responsive";
-import { useTitle } from "../app/use-title";
-import { Icon, IconButton } from "../shell/icon";
-import { ArrowLeft, ListTree, Pencil } from "../shell/icons";
-import { TopBar } from "../shell/top-bar";
+import { Blank } from "../components/blank";
+import { Icon, IconButton } from "../components/icon";
+import { ArrowLeft, CloudOff, ListTree, Pencil } from "../components/icons";
+import { TopBar } from "../components/top-bar";
+import { pathHere } from "../lib/base";
+import { useTitle } from "../lib/navigation";
+import { isPhone, isWide } from "../lib/responsive";
 import { sessions } from "../state/sessions";
 import { getStep, stepsOf } from "../state/steps";
 import { Alternatives } from "./alternatives";
 import { Compose, type ComposeProps } from "./compose";
-import { Examples } from "./examples";
+import { Examples, takeExample } from "./examples";
 import { draftNumber, followStep, keepAsEdit, NEW } from "./kept-drafts";
 import { SessionMenu } from "./session-menu";
-import { SessionMissing } from "./session-missing";
 import { removeStep } from "./step-actions";
-import { takeExample } from "./take-example";
 import { Tree } from "./tree";
 import { useFromPhoto } from "./use-from-photo";
-import { useSession } from "./use-session";
+import { type SessionError, useSession } from "./use-session";
 import { useSheet } from "./use-sheet";
+import { useSourceAddress } from "./use-source-address";
 
 const NO_STEPS: readonly string[] = [];
 
@@ -33,15 +34,15 @@ export function SessionPage({ id, stepId }: { id: string; stepId: string | null 
   const chosen = step?.value.id ?? null;
   const choose = async (next: string) => {
     await hide();
-    navigate(`/studio/${id}/${next}`, { replace: location.pathname !== `/studio/${id}` });
+    navigate(`/studio/${id}/${next}`, { replace: pathHere() !== `/studio/${id}` });
   };
 
   const showMade: ComposeProps["onMade"] = async ({ session, step: next, created }) => {
-    // Whoever has gone elsewhere meanwhile stays there.
-    const isHere = () => location.pathname.startsWith(`/studio/${session}`) || (created && location.pathname === `/studio/${NEW}`);
+    // A reader who has gone elsewhere since stays there.
+    const isHere = () => pathHere().startsWith(`/studio/${session}`) || (created && pathHere() === `/studio/${NEW}`);
     if (!isHere()) return;
     await hide();
-    if (isHere()) navigate(`/studio/${session}/${next}`, { replace: location.pathname !== `/studio/${session}` });
+    if (isHere()) navigate(`/studio/${session}/${next}`, { replace: pathHere() !== `/studio/${session}` });
   };
   // What can be removed is what made nothing and what nothing branches from.
   const isLeaf = chosen !== null && !ids?.some((other) => getStep(other)?.value.parent_id === chosen);
@@ -50,13 +51,17 @@ export function SessionPage({ id, stepId }: { id: string; stepId: string | null 
     const next = step?.peek().parent_id ?? ids?.findLast((other) => other !== chosen) ?? null;
     keepAsEdit(id);
     if (chosen === null || !(await removeStep(chosen))) return;
-    if (location.pathname.startsWith(`/studio/${id}`))
-      navigate(next ? `/studio/${id}/${next}` : `/studio/${id}`, { replace: true });
+    if (pathHere().startsWith(`/studio/${id}`)) navigate(next ? `/studio/${id}/${next}` : `/studio/${id}`, { replace: true });
   };
 
   useEffect(() => {
     if (step) followStep(id, step.peek());
   }, [chosen]);
+  // After the chosen step's words are in the draft.
+  useSourceAddress(id, stepId, () => {
+    if (isPhone.peek()) show("compose");
+    else document.querySelector<HTMLElement>(".compose [name=prompt]")?.focus();
+  });
 
   if (error && (error.missing || ids === null)) return <SessionMissing error={error} />;
   const toggleTree = () => (panel === "tree" ? void hide() : show("tree"));
@@ -107,7 +112,7 @@ function SessionBar({ id, tree }: { id: string; tree: { shown: boolean; toggle: 
   const session = sessions.value?.find((one) => one.id === id);
   const name = id === NEW ? "New session" : session?.name;
   useTitle(name ?? "Studio");
-  const isHere = () => location.pathname.startsWith(`/studio/${id}`);
+  const isHere = () => pathHere().startsWith(`/studio/${id}`);
   return (
     <TopBar>
       <Link href="/studio" class="icon-button" aria-label="All sessions" title="All sessions">
@@ -132,5 +137,22 @@ function NothingYet({ id, onTaken }: { id: string; onTaken: () => void }) {
       <p>Write a prompt and generate; each step you make after that branches from the one you choose.</p>
       <Examples onTake={take} />
     </section>
+  );
+}
+
+function SessionMissing({ error }: { error: SessionError }) {
+  return (
+    <>
+      <TopBar>
+        <h1>Studio</h1>
+        <div class="rest" />
+      </TopBar>
+      <Blank icon={CloudOff} title={error.missing ? "This session is gone" : "The session cannot be read"}>
+        <p>{error.missing ? "It may have been deleted. Its photos are still in the library." : error.reason}</p>
+        <Link href="/studio" class="button">
+          All sessions
+        </Link>
+      </Blank>
+    </>
   );
 }

@@ -1,22 +1,32 @@
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import type { Session } from "../api/types";
-import { ago, count } from "../app/format";
-import { toastFailure } from "../app/toasts";
-import { useTitle } from "../app/use-title";
-import { Picture } from "../library/picture";
-import { Blank } from "../shell/blank";
-import { Icon } from "../shell/icon";
-import { CloudOff, GitFork, Plus, Sparkles } from "../shell/icons";
-import { TopBar } from "../shell/top-bar";
+import { Blank } from "../components/blank";
+import { Icon } from "../components/icon";
+import { CloudOff, GitFork, Plus, Sparkles } from "../components/icons";
+import { TopBar } from "../components/top-bar";
+import { ago, count } from "../lib/format";
+import { useTitle } from "../lib/navigation";
+import { toastFailure } from "../lib/toasts";
+import { Picture } from "../photo/picture";
+import { usePhoto } from "../photo/use-photo";
+import { loadModels } from "../state/models";
 import { loadOlderSessions, loadSessions, olderSessions, sessions, sessionsError } from "../state/sessions";
-import { usePhoto } from "../viewer/use-photo";
-import { Examples } from "./examples";
+import { Examples, takeExample } from "./examples";
 import { NEW } from "./kept-drafts";
 import { SessionMenu } from "./session-menu";
-import { takeExample } from "./take-example";
+import { SessionPage } from "./session-page";
 
-export function SessionsPage() {
+/** The studio: all sessions, or the one that is open. */
+export function StudioPage({ sessionId, stepId }: { sessionId: string | null; stepId: string | null }) {
+  useEffect(() => {
+    void loadSessions();
+    void loadModels();
+  }, []);
+  return sessionId === null ? <SessionsPage /> : <SessionPage id={sessionId} stepId={stepId} />;
+}
+
+function SessionsPage() {
   const [, navigate] = useLocation();
   useTitle("Studio");
   const start = (prompt?: string) => {
@@ -57,8 +67,8 @@ export function SessionsPage() {
         </Blank>
       )}
       {all !== null && all.length > 0 && (
-        <div class="sessions-scroll scroll">
-          <ul class="sessions">
+        <div class="cards-scroll scroll">
+          <ul class="cards sessions">
             {all.map((session) => (
               <SessionCard key={session.id} session={session} />
             ))}
@@ -73,7 +83,7 @@ export function SessionsPage() {
 function SessionCard({ session }: { session: Session }) {
   const { photo } = usePhoto(session.cover_photo_id);
   return (
-    <li class="session-card" data-testid="session-card" data-session={session.id}>
+    <li class="picture-card" data-testid="session-card" data-session={session.id}>
       <Link href={`/studio/${session.id}`}>
         <span class="session-cover">{photo ? <Picture photo={photo} key={photo.value.id} /> : <Icon of={GitFork} />}</span>
         <strong class="ellipsis">{session.name}</strong>

@@ -1,3 +1,5 @@
+// Sizes to choose from, by base model.
+
 const SIDES: Record<string, number> = { "sd-1": 512, "sd-2": 768 };
 
 /** The side of a square that a base was trained on. */
@@ -5,7 +7,7 @@ export function nativeSide(base: string | undefined): number {
   return SIDES[base ?? ""] ?? 1024;
 }
 
-export type Shape = readonly [name: string, width: number, height: number];
+type Shape = readonly [name: string, width: number, height: number];
 
 const SHAPES: Record<number, readonly Shape[]> = {
   512: [

@@ -1,12 +1,15 @@
 import type { Signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Item, Photo } from "../api/types";
-import { duration } from "../app/format";
-import { Picture, RetryRetrieval } from "../library/picture";
-import type { Box } from "../library/renditions";
-import { Icon, IconButton } from "../shell/icon";
-import { Check, CircleAlert, Minus, X } from "../shell/icons";
-import { ProgressBar } from "../shell/progress-bar";
+import { Icon, IconButton } from "../components/icon";
+import { Check, CircleAlert, ImagePlay, Minus, X } from "../components/icons";
+import { ProgressBar } from "../components/progress";
+import { below } from "../lib/base";
+import { duration } from "../lib/format";
+import { beginDrag, canDrag } from "../photo/drag";
+import { Picture, RetryRetrieval } from "../photo/picture";
+import type { Box } from "../photo/renditions";
+import { canBeSource, openAsSource } from "../photo/source-address";
 import { getItem, isLive, itemKey, progressWords } from "../state/items";
 import { canRetry, getPhoto, isLost, spokenName, spokenState } from "../state/photos";
 import { previewOf } from "../state/previews";
@@ -22,6 +25,8 @@ interface SlotProps {
   slot: Slot;
   /** What the step's header says already. */
   trouble: string | null;
+  /** Why its pod does not make it yet. */
+  wait: string | null;
   /** Whether others of its step can be made without it: then it can be canceled alone. */
   several: boolean;
   /** Whether it is its step's selection. */
@@ -32,7 +37,7 @@ interface SlotProps {
   onSelect: (id: string) => void;
 }
 
-export function SlotView({ slot, trouble, several, selected, box, addressOf, onOpen, onSelect }: SlotProps) {
+export function SlotView({ slot, trouble, wait, several, selected, box, addressOf, onOpen, onSelect }: SlotProps) {
   const photo = slot.photo === null ? undefined : getPhoto(slot.photo);
   const work = photo === undefined && slot.item !== null && isLive(slot.item) ? slot.item : null;
   const still = useJustEnded(work !== null);
@@ -45,9 +50,9 @@ export function SlotView({ slot, trouble, several, selected, box, addressOf, onO
       {photo ? (
         <MadeSlot photo={photo} selected={selected} box={box} href={addressOf(slot.photo!)} onOpen={onOpen} onSelect={onSelect} />
       ) : slot.item === null ? (
-        <Quiet words="Waiting" />
+        <Quiet words={wait ?? "Waiting"} />
       ) : (
-        <WorkSlot item={slot.item} trouble={trouble} />
+        <WorkSlot item={slot.item} trouble={trouble} wait={wait} />
       )}
       {work && several && (
         <IconButton
@@ -86,13 +91,15 @@ interface MadeProps {
   onSelect: (id: string) => void;
 }
 
-/** One tab stop for each picture: Enter and `s` select it, Space shows it large. */
+/** One tab stop for each picture: Enter and `s` select it, Space shows it large, `e` makes it the next step's source. */
 function MadeSlot({ photo, selected, box, href, onOpen, onSelect }: MadeProps) {
   const { id } = photo.value;
   return (
     <div class="alternative" tabIndex={-1} data-testid="alternative" data-photo={id} data-selected={selected}>
       <a
-        href={href}
+        href={below(href)}
+        draggable={canDrag}
+        onDragStart={(event) => beginDrag(event, { list: null, ids: [id], all: null, onAdded: () => undefined })}
         aria-label={`${spokenState(photo.value)}${selected ? ", selected" : ""}`}
         data-keys="page"
         onClick={(event) => {
@@ -113,24 +120,36 @@ function MadeSlot({ photo, selected, box, href, onOpen, onSelect }: MadeProps) {
       >
         <Icon of={Check} />
       </button>
+      {canBeSource(photo.value) && (
+        <button
+          type="button"
+          class="slot-source"
+          tabIndex={-1}
+          aria-label={`Use ${spokenName(photo.value)} as source`}
+          title="Use as source (e)"
+          onClick={() => openAsSource(photo.value)}
+        >
+          <Icon of={ImagePlay} />
+        </button>
+      )}
       {isLost(photo.value) && canRetry(photo.value) && <RetryRetrieval photo={photo.value} />}
     </div>
   );
 }
 
-function WorkSlot({ item, trouble }: { item: Item; trouble: string | null }) {
+function WorkSlot({ item, trouble, wait }: { item: Item; trouble: string | null; wait: string | null }) {
   if (item.status === "failed") {
     const said = item.error === null || trouble?.includes(item.error);
     return <Ended words={said ? "Failed" : item.error!} bad />;
   }
   if (item.status === "gone") return <Ended words="No longer in InvokeAI" bad />;
   if (item.status === "canceled") return <Ended words="Canceled" />;
-  if (item.status === "pending" || item.status === "waiting") return <Quiet words="In the queue" />;
-  return <Running item={item} />;
+  if (item.status === "pending" || item.status === "waiting") return <Quiet words={wait ?? "In the queue"} />;
+  return <Running item={item} wait={wait} />;
 }
 
 /** Only this redraws when a progress frame comes. */
-function Running({ item }: { item: Item }) {
+function Running({ item, wait }: { item: Item; wait: string | null }) {
   const key = itemKey(item);
   const live = getItem(key);
   const progress = live?.progress.value ?? null;
@@ -144,7 +163,7 @@ function Running({ item }: { item: Item }) {
     <>
       <span class="picture">{frame && <img src={frame} alt="" />}</span>
       <span class="slot-words" data-testid="slot-progress">
-        {away ? "Waiting for the server" : saving ? "Saving" : `${progressWords(progress)}${left}`}
+        {away ? (wait ?? "Waiting for the server") : saving ? "Saving" : `${progressWords(progress)}${left}`}
       </span>
       {(portion !== null || !away) && <ProgressBar portion={portion} label="Being made" />}
     </>

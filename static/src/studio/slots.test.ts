@@ -1,12 +1,10 @@
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import type { Item } from "../api/types";
 import type { StepState } from "../state/steps";
+import { slotsOf } from "./slots";
 
-vi.stubGlobal("location", { origin: "http://darkroom.test" });
-const { slotsOf } = await import("./slots");
-
-function item(item_id: number, status: Item["status"], batch_id = "one"): Item {
-  return { backend_id: "b", item_id, batch_id, ordinal: item_id, status, started_at: null, completed_at: null } as unknown as Item;
+function item(item_id: number, status: Item["status"], batch_id = "one", photo_ids: string[] = []): Item {
+  return { backend_id: "b", item_id, batch_id, ordinal: item_id, status, photo_ids } as unknown as Item;
 }
 
 const stateOf = (status: StepState["status"], items: Item[]) =>
@@ -27,4 +25,18 @@ test("what failed before a retry waits once more", () => {
     "waiting",
     "waiting",
   ]);
+});
+
+test("each picture stands in the place of the work that made it, however they are ordered", () => {
+  const items = [
+    item(1, "completed", "one", ["c"]),
+    item(2, "in_progress"),
+    item(3, "completed", "one", ["a", "b"]),
+    item(4, "canceled"),
+    item(4, "completed", "one", ["d"]),
+  ];
+  const step = { status: "processing", batch_size: 4, items } as unknown as StepState;
+  const slots = slotsOf(step, ["a", "b", "c", "d", "of no item"]);
+  expect(slots.map(({ photo, item }) => photo ?? item?.status)).toEqual(["of no item", "c", "in_progress", "a", "b", "d"]);
+  expect(slotsOf(step, ["c"])[0]!.key).toBe(slots[1]!.key);
 });

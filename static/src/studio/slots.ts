@@ -1,5 +1,5 @@
 import type { Item } from "../api/types";
-import { isLive, ranDuring } from "../state/items";
+import { isLive } from "../state/items";
 import { isStepLive, type StepState } from "../state/steps";
 
 /** One place among a step's alternatives: a photo, the work that makes one, or both in turn. */
@@ -8,11 +8,6 @@ export interface Slot {
   key: string;
   photo: string | null;
   item: Item | null;
-}
-
-interface Made {
-  id: string;
-  created_at: string;
 }
 
 /** The work of one ordinal of one batch; InvokeAI's retry adds an item with the same ordinal. */
@@ -38,20 +33,18 @@ function turnsOf(items: readonly Item[]): Turn[] {
   return [...turns.values()];
 }
 
-/** A photo belongs to the item that ran when it was saved; each item's first photo is told by time alone. */
-function giveToTurns(photos: readonly Made[], turns: readonly Turn[]): string[] {
+/** Gives each photo to the work that made it, and returns those of which no work is known. */
+function giveToTurns(photos: readonly string[], turns: readonly Turn[]): string[] {
   const unknown: string[] = [];
   for (const photo of photos) {
-    const makers = turns.filter((turn) => turn.items.some((item) => ranDuring(item, photo.created_at)));
-    const maker = makers.find((turn) => turn.photos.length === 0) ?? makers[0];
-    if (maker) maker.photos.push(photo.id);
-    else unknown.push(photo.id);
+    const maker = turns.find((turn) => turn.items.some((item) => item.photo_ids.includes(photo)));
+    (maker?.photos ?? unknown).push(photo);
   }
   return unknown;
 }
 
 /** What to show for a step, in its lasting order: pictures, work under way, work that is still wanted, and what failed. */
-export function slotsOf(step: StepState, photos: readonly Made[]): Slot[] {
+export function slotsOf(step: StepState, photos: readonly string[]): Slot[] {
   const turns = turnsOf(step.items);
   const unknown = giveToTurns(photos, turns);
   const live = isStepLive(step);

@@ -1,14 +1,18 @@
+// Generating and canceling.
+
 import { signal } from "@preact/signals";
 import { ApiError, answerOf, api } from "../api/client";
 import type { Item, Model, NewStep } from "../api/types";
-import { toast, toastFailure } from "../app/toasts";
+import { toast, toastFailure } from "../lib/toasts";
 import { moment } from "../state/freshness";
 import { itemKey } from "../state/items";
+import { loras } from "../state/models";
 import { createSession, dropSession } from "../state/sessions";
 import { putStep } from "../state/steps";
 import { sessionName } from "./changes";
 import { type Draft, randomUuid, toNewStep } from "./draft";
 import { NEW } from "./kept-drafts";
+import { leftOut } from "./loras";
 
 const of = (id: string) => ({ params: { path: { step_id: id } } });
 
@@ -22,12 +26,13 @@ export async function generate(
   model: Model,
   parent: string | null,
 ): Promise<{ session: string; step: string } | null> {
-  const wanted = toNewStep(draft, model, parent);
+  const wanted = toNewStep(draft, model, parent, loras.peek());
   const content = JSON.stringify([session, wanted]);
   const correlation = unanswered?.content === content ? unanswered.correlation : randomUuid();
   try {
     const made = await send(session, { ...wanted, correlation_id: correlation });
     if (unanswered?.content === content) unanswered = null;
+    tellLeftOut(draft, model);
     return made;
   } catch (failure) {
     const status = failure instanceof ApiError ? failure.status : 0;
@@ -36,6 +41,12 @@ export async function generate(
     toastFailure("Not started.", failure);
     return null;
   }
+}
+
+/** What does not fit the model was left out; its row says why, and may be out of view. */
+function tellLeftOut(draft: Draft, model: Model): void {
+  const names = leftOut(draft.loras, model, loras.peek());
+  if (names.length > 0) toast(`Made without ${new Intl.ListFormat("en").format(names)}: not for this model and its server`);
 }
 
 async function send(session: string, step: NewStep): Promise<{ session: string; step: string }> {

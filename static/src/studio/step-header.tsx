@@ -1,22 +1,26 @@
 import type { Signal } from "@preact/signals";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { count, duration } from "../app/format";
-import { Icon } from "../shell/icon";
-import { CircleAlert, RotateCcw, Trash2 } from "../shell/icons";
+import { Icon } from "../components/icon";
+import { CircleAlert, RotateCcw, Trash2 } from "../components/icons";
+import { count, duration } from "../lib/format";
+import { backendName } from "../state/backends";
+import { podWaitAt, uncapitalised } from "../state/pods";
 import { getStep, isStepLive, type StepState, stepsOf } from "../state/steps";
 import { secondsLeftOfStep } from "../state/time-left";
 import { isRepeated, stepTitle } from "./changes";
 import { cancelStep, isCanceling, retryStep } from "./step-actions";
+import { StepSource } from "./step-source";
 
 interface StepHeaderProps {
   step: Signal<StepState>;
   made: number;
+  address: { addressOf: (photo: string) => string; open: (photo: string) => void };
   /** Takes the step out of the tree; null where it cannot be taken out. */
   onRemove: (() => Promise<void>) | null;
 }
 
 /** What the chosen step is, where it comes from, and in words what went wrong. */
-export function StepHeader({ step, made, onRemove }: StepHeaderProps) {
+export function StepHeader({ step, made, address, onRemove }: StepHeaderProps) {
   const now = step.value;
   const title = useRef<HTMLHeadingElement>(null);
   const parent = getStep(now.parent_id)?.value;
@@ -25,12 +29,12 @@ export function StepHeader({ step, made, onRemove }: StepHeaderProps) {
   const live = isStepLive(now);
   return (
     <header class="step-header">
-      <div class="step-title">
+      <div class={`step-title ${now.source_photo_id === null ? "" : "from-source"}`}>
         <h1 class="ellipsis" title={now.prompt} ref={title} tabIndex={-1}>
           {stepTitle(now, parent)}
         </h1>
         <p class="small muted ellipsis">
-          {`step ${now.position + 1} · ${stateWords(now, made)}`}
+          {`step ${now.position + 1} · ${stateWords(now, made, podWaitAt(now.backend_id))}`}
           {live && <TimeLeft step={now.id} />}
           {isRepeated(now, steps) && " · other seed"}
           {from && ` · from ${from}`}
@@ -38,6 +42,7 @@ export function StepHeader({ step, made, onRemove }: StepHeaderProps) {
       </div>
       {/* Its place stays empty when the work has ended: what stood there must not be something else under the pointer. */}
       <div class="cancel-place">{live && <Cancel step={now} onGone={() => title.current?.focus()} />}</div>
+      <StepSource step={now} addressOf={address.addressOf} onOpen={address.open} />
       <Trouble step={now} made={made} onRemove={onRemove} />
     </header>
   );
@@ -75,12 +80,13 @@ function Cancel({ step, onGone }: { step: StepState; onGone: () => void }) {
   );
 }
 
-function stateWords(step: StepState, made: number): string {
+/** `wait`: why its pod does not make it yet. */
+function stateWords(step: StepState, made: number, wait: string | null): string {
   switch (step.status) {
     case "pending":
-      return "waiting for the server";
+      return wait === null ? waitingWords(step) : uncapitalised(wait);
     case "processing":
-      return `${made} of ${step.batch_size} made`;
+      return `${made} of ${step.batch_size} made${wait === null ? "" : ` · ${uncapitalised(wait)}`}`;
     case "completed":
       return count(made, "picture");
     case "failed":
@@ -88,6 +94,14 @@ function stateWords(step: StepState, made: number): string {
     case "canceled":
       return "canceled";
   }
+}
+
+function waitingWords({ waiting_for, backend_id }: StepState): string {
+  if (waiting_for === null) return "waiting for the server";
+  const server = backend_id === null ? "the server" : backendName(backend_id);
+  return waiting_for === "source_upload"
+    ? `waiting for its source: being sent to ${server}`
+    : "waiting for its source: its file is not here yet";
 }
 
 /** What a step that failed says, with what can be done about it. */

@@ -1,3 +1,5 @@
+// Drafts in the browser's storage.
+
 import { BLANK, type Draft } from "./draft";
 import { type ModelMemory, NO_MEMORY } from "./model-change";
 
@@ -40,7 +42,7 @@ export function recall(session: string): Stored | null {
     const stored = JSON.parse(text ?? "null") as Stored | null;
     if (stored === null) return null;
     const { draft, loaded, step, memory } = stored;
-    return { draft: { ...BLANK, ...draft }, loaded, step, memory: memory ?? NO_MEMORY };
+    return { draft: { ...BLANK, ...draft }, loaded: { ...BLANK, ...loaded }, step, memory: memory ?? NO_MEMORY };
   } catch {
     return null;
   }

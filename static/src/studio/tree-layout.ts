@@ -1,3 +1,5 @@
+// Where a session's steps stand in the tree, and where keys lead from one.
+
 import type { StepState } from "../state/steps";
 
 export interface Node {
@@ -42,4 +44,23 @@ export function edgePath({ x, y, parent }: Node): string | null {
   if (parent.x === x) return `M${from} ${top}V${y}`;
   const middle = y + NODE / 2;
   return `M${from} ${top}V${middle - BEND}Q${from} ${middle} ${from + BEND} ${middle}H${x}`;
+}
+
+/** Where a key leads from a node of a tree that is all unfolded; undefined for a key that leads nowhere. */
+export function nodeByKey(nodes: readonly Node[], from: Node, key: string): Node | undefined {
+  const at = nodes.indexOf(from);
+  switch (key) {
+    case "ArrowDown":
+      return nodes[at + 1];
+    case "ArrowUp":
+      return nodes[at - 1];
+    case "ArrowRight":
+      return nodes.find((node) => node.parent === from);
+    case "ArrowLeft":
+      return from.parent ?? undefined;
+    case "Home":
+      return nodes[0];
+    case "End":
+      return nodes.at(-1);
+  }
 }

@@ -1,18 +1,18 @@
 import type { RefObject, TargetedKeyboardEvent } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { count } from "../app/format";
-import { isStill } from "../app/responsive";
-import { Picture } from "../library/picture";
-import { Icon } from "../shell/icon";
-import { GitFork, Unplug } from "../shell/icons";
-import { Ring } from "../shell/ring";
-import { selectionOf } from "../state/choice";
+import { Icon } from "../components/icon";
+import { GitFork, Unplug } from "../components/icons";
+import { Ring } from "../components/progress";
+import { count } from "../lib/format";
+import { isStill } from "../lib/responsive";
+import { Picture } from "../photo/picture";
 import { getPhoto, isHome } from "../state/photos";
+import { podWaitAt, uncapitalised } from "../state/pods";
 import { isAway } from "../state/server-alarm";
+import { selectionOf } from "../state/step-selection";
 import { getStep, isStepLive, type StepState, shownAlternatives } from "../state/steps";
 import { whatChanged } from "./changes";
-import { nodeByKey } from "./tree-keys";
-import { edgePath, layOutTree, NODE, type Node } from "./tree-layout";
+import { edgePath, layOutTree, NODE, type Node, nodeByKey } from "./tree-layout";
 
 /** What a label needs at least, and the panel's inner width. */
 const LABEL = 110;
@@ -123,7 +123,7 @@ function TreeNode({ node, steps, chosen, stop, onFocus, onChoose }: TreeNodeProp
       aria-selected={chosen}
       aria-level={node.level}
       tabIndex={stop ? 0 : -1}
-      aria-label={`${change}: ${away && isStepLive(step) ? "waiting for the server" : WORDS[step.status]}, ${count(shown.length, "picture")}${selected ? ", one selected" : ""}`}
+      aria-label={`${change}: ${away && isStepLive(step) ? uncapitalised(podWaitAt(step.backend_id) ?? "waiting for the server") : WORDS[step.status]}, ${count(shown.length, "picture")}${selected ? ", one selected" : ""}`}
       style={{ left: `${node.x}px`, top: `${node.y}px` }}
       data-testid="tree-node"
       data-step={step.id}

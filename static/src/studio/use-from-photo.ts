@@ -2,9 +2,9 @@ import { effect, untracked } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { useLocation, useSearch } from "wouter-preact";
 import type { Model, Photo } from "../api/types";
-import { toast } from "../app/toasts";
+import { toast } from "../lib/toasts";
+import { useWholePhoto } from "../photo/use-photo";
 import { models, modelsError } from "../state/models";
-import { usePhoto } from "../viewer/use-photo";
 import { fromPhoto, modelOf } from "./from-photo";
 import { draftOf, isEdited, loadDraft, NEW } from "./kept-drafts";
 import { canGenerate } from "./model-field";
@@ -14,7 +14,7 @@ export function useFromPhoto(session: string, onTaken: () => void): void {
   const [, navigate] = useLocation();
   const asked = new URLSearchParams(useSearch()).get("from");
   const id = session === NEW ? asked : null;
-  const { photo, error } = usePhoto(id);
+  const { photo, error } = useWholePhoto(id);
   const leave = () => navigate(`/studio/${NEW}`, { replace: true });
 
   useEffect(() => {
@@ -29,11 +29,11 @@ export function useFromPhoto(session: string, onTaken: () => void): void {
     return effect(() => {
       if (isTaken || (models.value === null && modelsError.value === null)) return;
       const usable = (models.value ?? []).filter(canGenerate);
-      const model = modelOf(photo.peek(), usable);
+      const model = modelOf(photo, usable);
       // A first model is about to be chosen, and its own numbers would take the place of the photo's.
       if (!model && usable.length > 0 && draftOf(NEW).value.model === null) return;
       isTaken = true;
-      untracked(() => take(photo.peek(), model));
+      untracked(() => take(photo, model));
       leave();
       onTaken();
     });

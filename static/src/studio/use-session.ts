@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
-import { ApiError, reasonOf } from "../api/client";
+import { ApiError } from "../api/client";
+import { reasonOf } from "../lib/format";
 import { resyncEvents } from "../state/feed-events";
 import { isRemoved, loadSession } from "../state/sessions";
 import { NEW } from "./kept-drafts";

@@ -1,8 +1,8 @@
 import { useEffect } from "preact/hooks";
 import { navigate, useHistoryState } from "wouter-preact/use-browser-location";
-import { goBack, goOn } from "../app/go-back";
+import { goBack, goOn } from "../lib/navigation";
 
-export type Panel = "tree" | "compose";
+type Panel = "tree" | "compose";
 
 interface Opened {
   panel?: Panel;

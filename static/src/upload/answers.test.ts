@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { readAnswer, secondsOf } from "./answers";
 import type { Sums } from "./tally";
-import { exceptions, headline, pace, spoken, stateOf } from "./words";
+import { exceptions, headline, speedWords, spoken, stateOf } from "./words";
 
 const error = (code: string, message: string) => JSON.stringify({ error: { code, message } });
 
@@ -73,8 +73,8 @@ test("the sums in words", () => {
   expect(spoken(sums({ unfinished: 5 }), null)).toBe("Uploading 5 files.");
   expect(spoken(sums({ here: 2, unfinished: 3 }), null)).toBe("2 of 5 uploads over.");
   expect(headline(sums({ all: 1, here: 1, duplicates: 1 }))).toBe("Nothing uploaded");
-  expect(pace(sums({ portion: 0.481, speed: 2_300_000, secondsLeft: 80 }))).toBe("48 % · 2.3 MB/s · 1 min 20 s left");
-  expect(pace(sums({ portion: 0 }))).toBe("0 %");
+  expect(speedWords(sums({ portion: 0.481, speed: 2_300_000, secondsLeft: 80 }))).toBe("48 % · 2.3 MB/s · 1 min 20 s left");
+  expect(speedWords(sums({ portion: 0 }))).toBe("0 %");
 });
 
 test("a file in words", () => {

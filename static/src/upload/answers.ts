@@ -8,7 +8,7 @@ export type Answer =
   /** Darkroom takes nothing just now, of any file. */
   | { kind: "later"; words: string; seconds: number }
   | { kind: "signed-out" }
-  /** Nobody knows: the connection broke, or Darkroom failed. `sent`: the file had been sent whole. */
+  /** Not known: the connection broke, or Darkroom failed. `sent`: the file had been sent whole. */
   | { kind: "broken"; words: string; sent: boolean };
 
 const LATER_SECONDS = 5;

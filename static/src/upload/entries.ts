@@ -1,3 +1,5 @@
+// Files and folders that were dropped.
+
 /** Folders within folders, at most so deep: a link may lead back to where it stands. */
 const DEEPEST = 40;
 

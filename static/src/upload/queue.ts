@@ -1,3 +1,5 @@
+// The queue of uploads: three at a time, tried again, and held while nothing can go out.
+
 import { batch, computed, effect, type ReadonlySignal, signal, untracked } from "@preact/signals";
 import type { Photo } from "../api/types";
 import type { Answer } from "./answers";
@@ -20,7 +22,7 @@ export interface Hold {
 
 const OFFLINE: Hold = { kind: "offline", words: "Waiting for the connection; goes on by itself." };
 
-interface Surroundings {
+export interface UploadContext {
   send: Send;
   /** Darkroom can be asked. */
   isReachable: ReadonlySignal<boolean>;
@@ -59,7 +61,7 @@ export class UploadQueue {
   #isDrawing = false;
   readonly #moved = new Set<Upload>();
 
-  constructor(readonly around: Surroundings) {
+  constructor(readonly around: UploadContext) {
     effect(() => {
       const canGoOn = around.isReachable.value && !around.isSignedOut.value;
       if (around.isOnline.value && canGoOn) untracked(() => this.#goOn());
@@ -125,7 +127,7 @@ export class UploadQueue {
     this.retry(...this.uploads.peek().filter(({ status }) => status.peek().at === "failed" || status.peek().at === "canceled"));
   }
 
-  /** Takes what is here, and with `all` whatever has ended, from the list. */
+  /** Takes what is here from the list, and with `all` everything that has ended. */
   clear(all = false): void {
     const isOver = (upload: Upload) => (all ? upload.hasEnded : upload.status.peek().at === "here");
     const over = new Set(this.uploads.peek().filter(isOver));
@@ -140,7 +142,7 @@ export class UploadQueue {
     else this.#waiting.add(upload);
   }
 
-  /** Whatever waited for the connection need wait no longer. */
+  /** Files that waited for the connection need wait no longer. */
   #goOn(): void {
     for (const upload of this.#waiting) upload.notBefore = 0;
     this.#paused.value = null;

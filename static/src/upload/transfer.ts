@@ -1,3 +1,6 @@
+// One attempt to upload a file.
+
+import { below } from "../lib/base";
 import { type Answer, readAnswer } from "./answers";
 
 /** One attempt under way. */
@@ -51,7 +54,7 @@ export const send: Send = (file, onSent) => {
     request.onloadend = () => clearTimeout(timer);
     const form = new FormData();
     form.append("file", file, file.name);
-    request.open("POST", "/api/v1/photos");
+    request.open("POST", below("/api/v1/photos"));
     expectWithin(SILENT_MS);
     request.send(form);
   });

@@ -1,5 +1,5 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { defaultRangeExtractor, type Range, useVirtual } from "../app/virtual";
+import { defaultRangeExtractor, type Range, useVirtual } from "../lib/virtual";
 import type { Upload } from "./upload";
 import { UploadRow } from "./upload-row";
 import { outside, queue } from "./uploads";

@@ -1,11 +1,11 @@
 import { useRef, useState } from "preact/hooks";
 import { Link } from "wouter-preact";
-import { Icon, IconButton } from "../shell/icon";
-import { CircleAlert, CircleCheck, FileImage, RotateCcw, X } from "../shell/icons";
-import { Ring } from "../shell/ring";
+import { Icon, IconButton } from "../components/icon";
+import { CircleAlert, CircleCheck, FileImage, RotateCcw, X } from "../components/icons";
+import { Ring } from "../components/progress";
+import { useKeptFocus } from "../lib/focus";
 import type { Upload } from "./upload";
 import { queue } from "./uploads";
-import { useKeptFocus } from "./use-kept-focus";
 import { stateOf } from "./words";
 
 interface UploadRowProps {

@@ -1,3 +1,5 @@
+// One file of the queue.
+
 import { type Signal, signal } from "@preact/signals";
 import type { Photo } from "../api/types";
 import type { Transfer } from "./transfer";

@@ -1,22 +1,21 @@
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { count } from "../app/format";
-import { useKeys } from "../app/keys";
-import { closeByPulling } from "../app/pull-down";
-import { isPhone } from "../app/responsive";
-import { enterPage } from "../shell/frame";
-import { Icon, IconButton } from "../shell/icon";
-import { ChevronDown, CircleAlert, CircleCheck, Upload, X } from "../shell/icons";
-import { ProgressBar } from "../shell/progress-bar";
-import { Ring } from "../shell/ring";
+import { effect } from "@preact/signals";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { navigate, useHistoryState } from "wouter-preact/use-browser-location";
+import { Icon, IconButton } from "../components/icon";
+import { ChevronDown, CircleAlert, CircleCheck, Upload, X } from "../components/icons";
+import { ProgressBar, Ring } from "../components/progress";
+import { enterPage, useKeptFocus } from "../lib/focus";
+import { count } from "../lib/format";
+import { useKeys } from "../lib/keys";
+import { goBack, goOn } from "../lib/navigation";
+import { closeByPulling } from "../lib/pull-down";
+import { isPhone } from "../lib/responsive";
 import { pickFiles } from "./pick";
 import type { Sums } from "./tally";
 import { UploadList } from "./upload-list";
-import { destination, queue } from "./uploads";
+import { destination, isOpen, queue } from "./uploads";
 import { isDragging, useIntake } from "./use-intake";
-import { useKeptFocus } from "./use-kept-focus";
-import { useOpen } from "./use-open";
-import { useSpoken } from "./use-spoken";
-import { detail, exceptions, headline } from "./words";
+import { detail, exceptions, headline, spoken } from "./words";
 
 /** Over every page: what is being uploaded, and the way to upload more. */
 export function Uploads() {
@@ -151,4 +150,47 @@ function Panel({ onCollapse }: { onCollapse: () => void }) {
       </footer>
     </section>
   );
+}
+
+interface Opened {
+  uploads?: boolean;
+}
+
+/** Whether the queue is shown whole. On a phone it is a sheet with a place in the history, which Back closes. */
+function useOpen(): { isOpen: boolean; open: () => void; close: () => void } {
+  const state = useHistoryState<Opened | null>();
+  if (!isPhone.value) {
+    return { isOpen: isOpen.value, open: () => (isOpen.value = true), close: () => (isOpen.value = false) };
+  }
+  return {
+    isOpen: state?.uploads === true,
+    open: () => {
+      goOn();
+      navigate(location.href, { state: { ...(history.state as object | null), uploads: true } });
+    },
+    close: () => void goBack(),
+  };
+}
+
+/** So often at most is a reader told how far it is. */
+const EVERY_MS = 10_000;
+
+/** What is said aloud of the uploads: when they begin, why they wait, how they ended, and how far they are now and then. */
+function useSpoken(): string {
+  const [said, say] = useState("");
+  useEffect(() => {
+    let kind = "";
+    let at = 0;
+    return effect(() => {
+      const sums = queue.sums.value;
+      const hold = queue.hold.value;
+      const next = sums.all === 0 ? "none" : sums.unfinished === 0 ? "over" : (hold?.kind ?? "going on");
+      const now = performance.now();
+      if (next === kind && (next !== "going on" || now - at < EVERY_MS)) return;
+      kind = next;
+      at = now;
+      say(spoken(sums, hold));
+    });
+  }, []);
+  return said;
 }

@@ -1,11 +1,13 @@
+// The uploads of this page.
+
 import { computed, signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { signedOut } from "../api/client";
-import { count, number } from "../app/format";
-import { toast, toastFailure } from "../app/toasts";
 import { connection } from "../feed/connection";
+import { count, number } from "../lib/format";
+import { toast, toastFailure } from "../lib/toasts";
 import { filesIn } from "./entries";
-import { MOST_FILES, UploadQueue } from "./queue";
+import { MOST_FILES, type UploadContext, UploadQueue } from "./queue";
 import { send } from "./transfer";
 import type { Destination } from "./upload";
 
@@ -13,8 +15,8 @@ const isOnline = signal(navigator.onLine);
 addEventListener("online", () => (isOnline.value = true));
 addEventListener("offline", () => (isOnline.value = false));
 
-/** What is being uploaded from this page; pages change, and it goes on. */
-export const queue = new UploadQueue({
+/** What a queue of this page goes by. */
+export const uploadContext: UploadContext = {
   send,
   isReachable: computed(() => connection.value !== "offline" && connection.value !== "reconnecting"),
   isOnline,
@@ -25,7 +27,10 @@ export const queue = new UploadQueue({
   },
   frame: (draw) => requestAnimationFrame(draw),
   now: () => performance.now(),
-});
+};
+
+/** What is being uploaded from this page; pages change, and it goes on. */
+export const queue = new UploadQueue(uploadContext);
 
 /** Files that did not become photos. */
 export const outside = computed(() => queue.sums.value.refused + queue.sums.value.failed + queue.sums.value.canceled);

@@ -1,11 +1,21 @@
+// Files that are dropped on the page or pasted.
+
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { isTyping } from "../app/keys";
+import { isTyping } from "../lib/keys";
 import { droppedOn } from "./entries";
 import { upload, uploadDropped } from "./uploads";
 
 /** Files are being dragged over the page. */
 export const isDragging = signal(false);
+
+/** A picture of the page itself is dragged, which a browser offers as a file too. */
+let isOwn = false;
+
+/** Whether files from elsewhere are dragged, which nothing on the page has taken yet. */
+export function bringsFiles(event: DragEvent): boolean {
+  return !isOwn && !event.defaultPrevented && event.dataTransfer?.types.includes("Files") === true;
+}
 
 /** Anywhere on the page files can be dropped and pasted. */
 export function useIntake(): void {
@@ -13,12 +23,8 @@ export function useIntake(): void {
     const listening = new AbortController();
     const on = <K extends keyof WindowEventMap>(type: K, hear: (event: WindowEventMap[K]) => void) =>
       addEventListener(type, hear, { signal: listening.signal });
-    /** A picture of the page itself, which a browser offers as a file too. */
-    let isOwn = false;
-    const isOfFiles = (event: DragEvent) =>
-      !isOwn && !event.defaultPrevented && event.dataTransfer?.types.includes("Files") === true;
     const over = (event: DragEvent) => {
-      if (!isOfFiles(event)) return;
+      if (!bringsFiles(event)) return;
       event.preventDefault();
       event.dataTransfer!.dropEffect = "copy";
       isDragging.value = true;
@@ -34,7 +40,7 @@ export function useIntake(): void {
     });
     on("drop", (event) => {
       isDragging.value = false;
-      if (!isOfFiles(event)) return;
+      if (!bringsFiles(event)) return;
       event.preventDefault();
       void uploadDropped(droppedOn(event.dataTransfer!));
     });
@@ -52,7 +58,7 @@ export function useIntake(): void {
 }
 
 /** The files of the clipboard; none where its text is meant. */
-function pasted({ clipboardData, target, defaultPrevented }: ClipboardEvent): File[] {
+export function pasted({ clipboardData, target, defaultPrevented }: ClipboardEvent): File[] {
   if (clipboardData === null || defaultPrevented) return [];
   const hasText = clipboardData.types.some((type) => type.startsWith("text/"));
   if (hasText && isTyping(target)) return [];

@@ -1,4 +1,6 @@
-import { bytes, count, duration, number } from "../app/format";
+// What is said of uploads.
+
+import { bytes, count, duration, number } from "../lib/format";
 import type { Hold } from "./queue";
 import type { Sums } from "./tally";
 import type { Status } from "./upload";
@@ -26,7 +28,7 @@ export function exceptions({ duplicates, refused, failed, canceled }: Sums): str
 }
 
 /** How far it is, how fast, and how long it takes. */
-export function pace({ portion, speed, secondsLeft }: Sums): string {
+export function speedWords({ portion, speed, secondsLeft }: Sums): string {
   const parts = [
     portion !== null && `${Math.floor(portion * 100)} %`,
     speed !== null && speed > 0 && `${bytes(Math.round(speed))}/s`,
@@ -38,7 +40,7 @@ export function pace({ portion, speed, secondsLeft }: Sums): string {
 /** Below the headline. */
 export function detail(sums: Sums, hold: Hold | null): string {
   if (sums.unfinished === 0) return exceptions(sums);
-  return hold ? hold.words : pace(sums);
+  return hold ? hold.words : speedWords(sums);
 }
 
 /** What a reader hears: sums, not each file. */

@@ -1,7 +1,7 @@
 import type { Signal } from "@preact/signals";
 import type { Photo } from "../api/types";
 import { isHeard } from "../feed/connection";
-import { Picture, RetryRetrieval } from "../library/picture";
+import { Picture, RetryRetrieval } from "../photo/picture";
 import { canRetry, isLost } from "../state/photos";
 
 /** In the viewer, a photo whose file is not home yet, or never came. */

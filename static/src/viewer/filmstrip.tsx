@@ -1,6 +1,6 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { useVirtual } from "../app/virtual";
-import { Picture } from "../library/picture";
+import { useVirtual } from "../lib/virtual";
+import { Picture } from "../photo/picture";
 import { getPhoto, spokenState } from "../state/photos";
 
 const CELL = 52;

@@ -1,18 +1,19 @@
-import { useEffect } from "preact/hooks";
-import { inspectorOpen } from "../app/preferences";
-import { isWide } from "../app/responsive";
-import { Picture } from "../library/picture";
-import { Icon } from "../shell/icon";
-import { Info } from "../shell/icons";
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { Icon, IconButton } from "../components/icon";
+import { Info, X } from "../components/icons";
+import { inspectorOpen } from "../lib/preferences";
+import { closeByPulling } from "../lib/pull-down";
+import { isPhone, isWide } from "../lib/responsive";
+import { Picture } from "../photo/picture";
+import { usePhoto } from "../photo/use-photo";
 import { Inspector } from "./inspector";
-import { InspectorFrame } from "./inspector-frame";
-import { usePhoto } from "./use-photo";
 
 /** Of its picture, at most. */
 const WIDTH = 288;
 
 /** The inspector beside the library: a column where there is room, else it slides over. */
-export function InspectorPanel({ id }: { id: string | null }) {
+export function InspectorPanel({ id, onOpen }: { id: string | null; onOpen: (id: string) => void }) {
   const { photo } = usePhoto(id);
   useEffect(() => {
     if (!isWide.peek()) inspectorOpen.value = false;
@@ -29,7 +30,7 @@ export function InspectorPanel({ id }: { id: string | null }) {
           >
             <Picture photo={photo} box={{ width: WIDTH, height: (WIDTH * photo.value.height) / photo.value.width }} />
           </div>
-          <Inspector photo={photo} key={`facts-${photo.value.id}`} />
+          <Inspector photo={photo} onOpen={onOpen} key={`facts-${photo.value.id}`} />
         </>
       ) : (
         <div class="inspector-none">
@@ -39,4 +40,21 @@ export function InspectorPanel({ id }: { id: string | null }) {
       )}
     </InspectorFrame>
   );
+}
+
+/** What holds the facts: a column where there is room, else it slides over; on a phone a sheet that is pulled down to close it. */
+export function InspectorFrame({ children }: { children: ComponentChildren }) {
+  const frame = useRef<HTMLElement>(null);
+  useEffect(() => (isPhone.value ? closeByPulling(frame.current!, close) : undefined), [isPhone.value]);
+  return (
+    <aside class="inspector scroll" aria-label="Info" ref={frame}>
+      <span class="sheet-grip" aria-hidden="true" />
+      <IconButton class="inspector-close" icon={X} label="Close" keys="i" onClick={close} />
+      {children}
+    </aside>
+  );
+}
+
+function close(): void {
+  inspectorOpen.value = false;
 }

@@ -4,22 +4,30 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Link } from "wouter-preact";
 import { PhotoAlbums } from "../albums/photo-albums";
 import type { Photo } from "../api/types";
-import { copyText } from "../app/clipboard";
-import { toast } from "../app/toasts";
-import { RetryRetrieval } from "../library/picture";
-import { PhotoMarks } from "../marks/photo-marks";
-import { TagField } from "../marks/tag-field";
-import { CaptionField, NameField } from "../marks/text-fields";
-import { IconButton } from "../shell/icon";
-import { Check, Copy } from "../shell/icons";
+import { IconButton } from "../components/icon";
+import { Check, Copy } from "../components/icons";
+import { toast } from "../lib/toasts";
+import { type Fact, fileFacts, madeWith } from "../photo/facts";
+import { PhotoMarks } from "../photo/photo-marks";
+import { RetryRetrieval } from "../photo/picture";
+import { canBeSource, sourceAddress } from "../photo/source-address";
+import { TagField } from "../photo/tag-field";
+import { CaptionField, NameField } from "../photo/text-fields";
+import { useWholePhoto } from "../photo/use-photo";
 import { canRetry, isHome, isLost, lostReason } from "../state/photos";
-import { type Fact, fileFacts, madeWith } from "./facts";
+import { LineageStrip } from "./lineage-strip";
 
 const CONFIRMED_MS = 1_500;
+/** Who only walks past asks for nothing. */
+const AFTER_MS = 150;
 
 /** All that is known of one photo. */
-export function Inspector({ photo }: { photo: Signal<Photo> }) {
+export function Inspector({ photo, onOpen }: { photo: Signal<Photo>; onOpen: (id: string) => void }) {
   const now = photo.value;
+  const { photo: whole } = useWholePhoto(now.is_generated ? now.id : null, { sha256: now.sha256, after: AFTER_MS });
+  // Lists cut prompts that are very long.
+  const prompt = whole?.generation_prompt ?? now.generation_prompt;
+  const negative = whole?.generation_negative_prompt ?? now.generation_negative_prompt;
   return (
     <div class="inspector-facts" data-testid="inspector">
       <Retrieval photo={now} />
@@ -29,18 +37,19 @@ export function Inspector({ photo }: { photo: Signal<Photo> }) {
         </p>
       )}
       <OwnerFields photo={now} />
-      {now.generation_prompt && (
-        <Part name="Prompt" copy={now.generation_prompt}>
-          <Prompt text={now.generation_prompt} />
+      <LineageStrip id={now.id} onOpen={onOpen} />
+      {prompt && (
+        <Part name="Prompt" copy={prompt}>
+          <Prompt text={prompt} />
         </Part>
       )}
-      {now.generation_negative_prompt && (
-        <Part name="Negative prompt" copy={now.generation_negative_prompt}>
-          <Prompt text={now.generation_negative_prompt} muted />
+      {negative && (
+        <Part name="Negative prompt" copy={negative}>
+          <Prompt text={negative} muted />
         </Part>
       )}
       <Part name={now.is_generated ? "Generation" : "Picture"}>
-        <Facts facts={madeWith(now)} />
+        <Facts facts={madeWith(now, whole)} />
       </Part>
       <Part name="Albums">
         <PhotoAlbums photo={now} />
@@ -64,6 +73,11 @@ export function Inspector({ photo }: { photo: Signal<Photo> }) {
       {!now.step_id && now.generation_prompt && (
         <Link href={`/studio/new?from=${now.id}`} class="button">
           Use in the studio
+        </Link>
+      )}
+      {canBeSource(now) && (
+        <Link href={sourceAddress(now)} class="button" title="Use as source (e)">
+          Use as source
         </Link>
       )}
     </div>
@@ -187,4 +201,18 @@ function CopyButton({ text, what }: { text: string; what: string }) {
       onClick={() => void copy()}
     />
   );
+}
+
+/** Copies text; rejects when the browser forbids it. `navigator.clipboard` exists only on https and localhost. */
+async function copyText(text: string): Promise<void> {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const area = document.createElement("textarea");
+  area.value = text;
+  area.className = "hidden-text";
+  // Inside an open dialog or viewer only what is within it can be selected.
+  (document.activeElement?.parentElement ?? document.body).append(area);
+  area.select();
+  const copied = document.execCommand("copy");
+  area.remove();
+  if (!copied) throw new Error("The browser did not copy.");
 }

@@ -1,3 +1,5 @@
+// Zooming: what is kept from picture to picture, and how it moves.
+
 import { signal } from "@preact/signals";
 import type PhotoSwipe from "photoswipe";
 import { panFor, type View, viewOf } from "./zoom";
@@ -35,7 +37,7 @@ export function keepView(stage: PhotoSwipe, middle: () => { x: number; y: number
   };
   stage.on("change", restore);
   stage.on("zoomPanUpdate", note);
-  // Its end is known when it begins; whoever goes on before then takes that along.
+  // Its end is known when it begins; a zoom that begins before then goes on from that end.
   stage.on("beforeZoomTo", () => queueMicrotask(note));
   return { zoom, restore };
 }

@@ -1,9 +1,11 @@
+// The viewer's stage: PhotoSwipe, without its own controls. The only place that uses its private `_cachedItems`.
+
 import { effect, type ReadonlySignal, untracked } from "@preact/signals";
 import type PhotoSwipe from "photoswipe";
 import type { SlideData } from "photoswipe";
 import { h, render } from "preact";
-import { isPhone, isStill } from "../app/responsive";
-import { needsOriginal, standIn, wholeRendition } from "../library/renditions";
+import { isPhone, isStill } from "../lib/responsive";
+import { needsOriginal, standIn, wholeRendition } from "../photo/renditions";
 import { getPhoto, isHome, photoName } from "../state/photos";
 import { Absent, Unloaded } from "./absent";
 import { FIT_MS, followPointer, keepView, moveSmoothly } from "./stage-zoom";
@@ -213,7 +215,7 @@ function renumber(stage: PhotoSwipe, by: number): void {
   stage.potentialIndex += by;
 }
 
-/** PhotoSwipe keeps slides by number, whatever the list says by now. */
+/** PhotoSwipe keeps slides by number, though the list may have changed since. */
 function redraw(stage: PhotoSwipe, isWrong: (content: Content) => boolean, ids: readonly string[]): void {
   for (const content of [...stage.contentLoader._cachedItems]) if (isWrong(content)) stage.refreshSlideContent(content.index);
   // Where the list has grown, a place beside the shown photo was empty.

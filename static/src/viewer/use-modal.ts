@@ -3,7 +3,7 @@ import { useEffect } from "preact/hooks";
 /** Messages stand above everything. */
 const ABOVE = ".toasts";
 
-/** Leaves whatever lies under an element deaf and out of Tab's way, and what comes there later too. Returns what ends that. */
+/** Makes all that lies under an element inert, also what comes there later. Returns the function that ends that. */
 function cover(element: HTMLElement): () => void {
   const covered = new Set<HTMLElement>();
   const coverAll = () => {

@@ -1,15 +1,28 @@
 import type { ReadonlySignal, Signal } from "@preact/signals";
 import type { Ref } from "preact";
 import type { Photo } from "../api/types";
-import { inspectorOpen } from "../app/preferences";
-import { isPhone } from "../app/responsive";
-import { PhotoMarks } from "../marks/photo-marks";
-import { alarms } from "../shell/alarms";
-import { Icon, IconButton } from "../shell/icon";
-import { ArrowLeft, Check, ChevronLeft, ChevronRight, Download, FolderPlus, Heart, Info, Trash2, Undo2 } from "../shell/icons";
+import { Icon, IconButton } from "../components/icon";
+import {
+  ArrowLeft,
+  Check,
+  ChevronLeft,
+  ChevronRight,
+  Download,
+  FolderPlus,
+  Heart,
+  ImagePlay,
+  Info,
+  Trash2,
+  Undo2,
+} from "../components/icons";
+import { inspectorOpen } from "../lib/preferences";
+import { isPhone } from "../lib/responsive";
+import { PhotoMarks } from "../photo/photo-marks";
+import { canBeSource } from "../photo/source-address";
+import { TimeLeft } from "../photo/trash";
+import { alarms } from "../state/alarms";
 import { toggleFavorite } from "../state/marks";
 import { isHome } from "../state/photos";
-import { TimeLeft } from "./time-left";
 
 interface ViewerBarProps {
   photo: Signal<Photo> | null;
@@ -21,6 +34,7 @@ interface ViewerBarProps {
   /** Of moving to the trash, and in the trash of deleting for good. */
   deleteKey: string | undefined;
   onAdd: () => void;
+  onSource: () => void;
   /** Whether it is its step's selection; null where there is none to make. */
   selected: boolean | null;
   onSelect: () => void;
@@ -34,7 +48,7 @@ interface ViewerBarProps {
 
 /** The viewer's controls, above the picture. */
 export function ViewerBar(props: ViewerBarProps) {
-  const { photo, place, zoom, onZoom, download, deleteKey, selected, onSelect, onAdd } = props;
+  const { photo, place, zoom, onZoom, download, deleteKey, selected, onSelect, onAdd, onSource } = props;
   const { onTrash, onRestore, onPurge, onClose, onBefore, onAfter } = props;
   const trashed = photo !== null && photo.value.deleted_at !== null;
   return (
@@ -76,6 +90,9 @@ export function ViewerBar(props: ViewerBarProps) {
       )}
       {photo && !trashed && selected !== null && (
         <IconButton class="selects" icon={Check} label="Select" keys="s" pressed={selected} onClick={onSelect} />
+      )}
+      {photo && canBeSource(photo.value) && (
+        <IconButton class="as-source" icon={ImagePlay} label="Use as source" keys="e" onClick={onSource} />
       )}
       {photo && !trashed && <IconButton icon={FolderPlus} label="Add to an album" keys="+" class="to-album" onClick={onAdd} />}
       {trashed && <IconButton icon={Undo2} label="Restore" keys="r" onClick={onRestore} />}

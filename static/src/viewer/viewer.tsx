@@ -1,10 +1,14 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { Link } from "wouter-preact";
+import { Link, useLocation } from "wouter-preact";
 import { AlbumPicker } from "../albums/album-picker";
-import { useKeys } from "../app/keys";
-import { filmstripOpen, inspectorOpen } from "../app/preferences";
-import { isPhone } from "../app/responsive";
-import { PhotoMarks } from "../marks/photo-marks";
+import { pathHere } from "../lib/base";
+import { useKeys } from "../lib/keys";
+import { filmstripOpen, inspectorOpen } from "../lib/preferences";
+import { isPhone } from "../lib/responsive";
+import { PhotoMarks } from "../photo/photo-marks";
+import { openAsSource } from "../photo/source-address";
+import { PurgeQuestion } from "../photo/trash";
+import { usePhoto } from "../photo/use-photo";
 import { flag, markKeys, rate, toggleFavorite } from "../state/marks";
 import { onlyPhoto, restorePhotos, trashPhotos } from "../state/photo-actions";
 import { photoName } from "../state/photos";
@@ -12,11 +16,9 @@ import { undoLast } from "../state/undo";
 import { Absent, Unloaded } from "./absent";
 import { Filmstrip } from "./filmstrip";
 import { Inspector } from "./inspector";
-import { InspectorFrame } from "./inspector-frame";
-import { PurgeQuestion } from "./purge-question";
+import { InspectorFrame } from "./inspector-panel";
 import { useIdle } from "./use-idle";
 import { useModal } from "./use-modal";
-import { usePhoto } from "./use-photo";
 import { useStage } from "./use-stage";
 import { ViewerBar } from "./viewer-bar";
 
@@ -50,7 +52,10 @@ const NEAR_END = 20;
 
 /** One photo on black, its neighbours a swipe or an arrow away. */
 export function Viewer({ ids: all, list, shown, choice, inTrash = false, more, onMore, onMove, onClose }: ViewerProps) {
+  const [, navigate] = useLocation();
   const { ids, index } = usePlace(all, list, shown, onMove, onClose);
+  /** Another photo of its family may be shown, which is no picture of the step. */
+  const isListed = all.includes(shown);
   const { photo, error } = usePhoto(shown);
   const root = useRef<HTMLDivElement>(null);
   const strip = filmstripOpen.value && ids.length > 1 && !isPhone.value;
@@ -88,6 +93,12 @@ export function Viewer({ ids: all, list, shown, choice, inTrash = false, more, o
       i: () => (inspectorOpen.value = !inspectorOpen.value),
       t: () => (filmstripOpen.value = !filmstripOpen.value),
       d: () => download.current?.click(),
+      y: () => {
+        const family = `/photo/${shown}/family`;
+        // Opened from there, it lies below.
+        if (pathHere() === family) onClose();
+        else navigate(family, { state: { opened: true } });
+      },
       z: () => stage?.toggleZoom(),
       ...(trashed
         ? {}
@@ -98,7 +109,8 @@ export function Viewer({ ids: all, list, shown, choice, inTrash = false, more, o
           })),
       "+": () => photo && !trashed && add(true),
       r: restore,
-      s: () => !trashed && choice?.toggle(shown),
+      e: () => photo && openAsSource(photo.peek()),
+      s: () => !trashed && isListed && choice?.toggle(shown),
       Delete: () => (inTrash ? trashed && askToPurge(shown) : trash()),
       "ctrl+z": undoLast,
     },
@@ -137,7 +149,8 @@ export function Viewer({ ids: all, list, shown, choice, inTrash = false, more, o
         download={download}
         deleteKey={inTrash === trashed ? "Del" : undefined}
         onAdd={() => add(true)}
-        selected={choice ? choice.selected === shown : null}
+        onSource={() => photo && openAsSource(photo.peek())}
+        selected={choice && isListed ? choice.selected === shown : null}
         onSelect={() => choice?.toggle(shown)}
         onTrash={trash}
         onRestore={restore}
@@ -156,7 +169,7 @@ export function Viewer({ ids: all, list, shown, choice, inTrash = false, more, o
       {purging !== null && <PurgeQuestion what={onlyPhoto(purging)} onClose={() => askToPurge(null)} />}
       {inspectorOpen.value && photo && (
         <InspectorFrame>
-          <Inspector photo={photo} key={shown} />
+          <Inspector photo={photo} onOpen={onMove} key={shown} />
         </InspectorFrame>
       )}
     </div>

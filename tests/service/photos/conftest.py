@@ -13,12 +13,14 @@ from uuid import UUID, uuid4
 import aiohttp
 import pytest
 
+from service.api.resources import Album, Backend, Photo
 from service.backends import ledger
+from service.bus.bus import Bus
+from service.bus.live_state import Ledger
 from service.database.engine import Connection, Database
-from service.library import album_routes, bulk_routes, file_routes, routes
+from service.library import album_routes, bulk_routes, file_routes, lineage, routes
 from service.library.albums import albums_by_ids
 from service.library.bulk import Bulk
-from service.library.integrity import Integrity
 from service.library.queries import photos_by_ids
 from service.library.renditions import Renditions
 from service.library.thumbnail_source import ThumbnailSource
@@ -26,10 +28,10 @@ from service.library.thumbnails import Thumbnails
 from service.library.trash import Trash
 from service.live.announce import Announcer, Readers
 from service.live.hub import Hub
-from service.live.messages import Album, Ledger, Photo
 from service.media.imaging import Imaging
 from service.media.layout import thumbnail_path
 from service.media.storage import LocalStorage
+from service.photos.integrity import Integrity
 from service.retrieval.worker import Retrieval
 from service.selection.mover import FileMover
 from service.uploads import routes as upload_routes
@@ -50,7 +52,7 @@ def hub() -> Hub:
 
 
 @pytest.fixture
-async def announcer(database: Database, hub: Hub) -> AsyncIterator[Announcer]:
+async def bus(database: Database, hub: Hub) -> AsyncIterator[Bus]:
     async def photos(ids: Any) -> dict[UUID, Photo]:
         async with database.connection() as connection:
             return await photos_by_ids(connection, ids)
@@ -66,34 +68,37 @@ async def announcer(database: Database, hub: Hub) -> AsyncIterator[Announcer]:
         async with database.connection() as connection:
             return await albums_by_ids(connection, ids)
 
-    announcer = Announcer(hub, Readers(photos, nothing, nothing, albums, read_ledger))
+    async def no_backends() -> list[Backend]:
+        return []
+
+    bus = Bus()
+    announcer = Announcer(hub, Readers(photos, nothing, nothing, albums, read_ledger, no_backends), bus)
     running = asyncio.create_task(announcer.run())
-    yield announcer
+    yield bus
     running.cancel()
 
 
 @pytest.fixture
-def retrieval(database: Database, storage: LocalStorage, announcer: Announcer, limits: SimpleNamespace) -> Retrieval:
+def retrieval(database: Database, storage: LocalStorage, bus: Bus, limits: SimpleNamespace) -> Retrieval:
     return Retrieval(
         database,
         storage,
         Imaging(10_000_000),
-        lambda _: None,
-        list,
-        announcer=announcer,
-        limits=lambda: limits,
+        SimpleNamespace(client=lambda _: None, reachable=list),
+        bus,
+        settings=SimpleNamespace(current=limits),
         workers=1,
     )
 
 
 @pytest.fixture
-def thumbnails() -> Thumbnails:
-    return Thumbnails()
+def thumbnails(bus: Bus) -> Thumbnails:
+    return Thumbnails(bus)
 
 
 @pytest.fixture
-async def file_mover(database: Database, storage: LocalStorage) -> AsyncIterator[FileMover]:
-    async with FileMover(database, storage) as mover:
+async def file_mover(database: Database, storage: LocalStorage, bus: Bus) -> AsyncIterator[FileMover]:
+    async with FileMover(database, storage, bus) as mover:
         yield mover
 
 
@@ -101,12 +106,10 @@ async def file_mover(database: Database, storage: LocalStorage) -> AsyncIterator
 def integrity(
     database: Database,
     storage: LocalStorage,
-    announcer: Announcer,
-    retrieval: Retrieval,
-    thumbnails: Thumbnails,
+    bus: Bus,
     file_mover: FileMover,
 ) -> Integrity:
-    return Integrity(database, storage, thumbnails, announcer, mover=file_mover, wake_retrieval=retrieval.wake)
+    return Integrity(database, storage, bus, file_mover)
 
 
 @pytest.fixture
@@ -121,7 +124,7 @@ async def renditions(
     storage: LocalStorage,
     integrity: Integrity,
     thumbnails: Thumbnails,
-    announcer: Announcer,
+    bus: Bus,
     file_mover: FileMover,
     limits: SimpleNamespace,
 ) -> AsyncIterator[Renditions]:
@@ -131,23 +134,22 @@ async def renditions(
         Imaging(10_000_000),
         integrity,
         thumbnails,
-        announcer,
+        bus,
         mover=file_mover,
-        quality=lambda: limits.thumbnail_quality,
-        keeps_large=lambda: limits.large_renditions,
+        settings=SimpleNamespace(current=limits),
     )
     async with made:
         yield made
 
 
 @pytest.fixture
-def trash(database: Database, storage: LocalStorage, thumbnails: Thumbnails, announcer: Announcer) -> Trash:
-    return Trash(database, storage, thumbnails, announcer)
+def trash(database: Database, storage: LocalStorage, bus: Bus) -> Trash:
+    return Trash(database, storage, bus)
 
 
 @pytest.fixture
 def uploads(
-    database: Database, storage: LocalStorage, integrity: Integrity, announcer: Announcer, limits: SimpleNamespace
+    database: Database, storage: LocalStorage, integrity: Integrity, bus: Bus, limits: SimpleNamespace
 ) -> Iterator[Uploads]:
     imaging = Imaging(200_000_000)
     yield Uploads(
@@ -155,8 +157,8 @@ def uploads(
         storage,
         imaging,
         integrity,
-        announcer,
-        limits=lambda: limits,
+        bus,
+        settings=SimpleNamespace(current=limits),
         max_bytes=4_000_000,
         max_frames=500,
     )
@@ -164,15 +166,15 @@ def uploads(
 
 
 @pytest.fixture
-def bulk(database: Database, announcer: Announcer, trash: Trash, retrieval: Retrieval) -> Bulk:
-    return Bulk(database, announcer, trash, retrieval.wake)
+def bulk(database: Database, bus: Bus, trash: Trash) -> Bulk:
+    return Bulk(database, bus, trash)
 
 
 @pytest.fixture
 async def client(
     database: Database,
     storage: LocalStorage,
-    announcer: Announcer,
+    bus: Bus,
     retrieval: Retrieval,
     thumbnails: Thumbnails,
     integrity: Integrity,
@@ -184,10 +186,17 @@ async def client(
     async with (
         ThumbnailSource(database, storage, thumbnails, integrity, renditions) as source,
         served(
-            [*routes.routes, *upload_routes.routes, *bulk_routes.routes, *album_routes.routes, *file_routes.routes],
+            [
+                *routes.routes,
+                *upload_routes.routes,
+                *bulk_routes.routes,
+                *album_routes.routes,
+                *file_routes.routes,
+                *lineage.routes,
+            ],
             database=database,
             storage=storage,
-            announcer=announcer,
+            bus=bus,
             retrieval=retrieval,
             integrity=integrity,
             thumbnail_source=source,

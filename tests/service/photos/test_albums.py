@@ -11,10 +11,9 @@ import aiohttp
 import pytest
 
 from service.database.engine import Connection, Database
-from service.library import album_photos, albums
+from service.library import album_photos, albums, many_changes
 from service.library.bulk import Bulk, BulkChange, BulkFilter
-from service.live import many_changes
-from service.retrieval import retries
+from service.photos import retries
 from tests.fakes.locks import until_waiting_for_a_lock
 from tests.fakes.photos import NOW, Feed, answer
 from tests.fakes.rows import add_photo

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from service.database.engine import Connection, Database
-from service.retrieval import retries
+from service.photos import retries
 from tests.fakes.photos import NOW, Feed, answer
 from tests.fakes.rows import add_backend, add_photo
 from tests.fakes.search import index_all

@@ -1,4 +1,4 @@
-"""A file that is missing, cut or damaged is not served: it is fetched again, or named as lost (rule 18)."""
+"""A file that is missing, cut or damaged is not served: it is fetched again, or named as lost (rows are true)."""
 
 from __future__ import annotations
 

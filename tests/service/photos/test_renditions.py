@@ -1,4 +1,5 @@
-"""Two renditions of each photo: named in lists, made when they are asked for, and gone with their photo (rule 12)."""
+"""Two renditions of each photo: named in lists, made when they are asked for, and gone with their photo (whole upload
+or nothing)."""
 
 from __future__ import annotations
 
@@ -249,21 +250,30 @@ async def test_what_nobody_waits_for_any_more_is_not_made(
 
 
 async def test_a_disk_that_sleeps_keeps_nothing_else_waiting(
-    client: aiohttp.ClientSession, add_home: AddHome, connection: Connection, storage: LocalStorage
+    client: aiohttp.ClientSession,
+    add_home: AddHome,
+    connection: Connection,
+    storage: LocalStorage,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     here, sleeping, next_to_it = await add_home(), await add_home(), await add_home()
     assert await status_of(client, f"/api/v1/photos/{here}/thumbnail") == 200
-    # To open a pipe takes until there is somebody at its other end.
     path = await connection.fetchval("SELECT local_thumbnail_path FROM photos WHERE id = $1", sleeping)
-    storage.unlink(path)
-    os.mkfifo(storage.path(path))
+    awake, real_open = threading.Event(), os.open
+
+    def open_slowly(name: Any, *options: Any, **named: Any) -> int:
+        if str(name) == storage.name(path):
+            awake.wait(60)
+        return real_open(name, *options, **named)
+
+    monkeypatch.setattr(os, "open", open_slowly)
     waiting = asyncio.create_task(status_of(client, f"/api/v1/photos/{sleeping}/thumbnail"))
     await asyncio.sleep(0.2)
     for asked in (here, next_to_it):
         assert await status_of(client, f"/api/v1/photos/{asked}/thumbnail") == 200
     assert await status_of(client, "/api/v1/photos") == 200
     assert not waiting.done()
-    await asyncio.to_thread(storage.path(path).write_bytes, THUMBNAIL)
+    awake.set()
     assert await waiting == 200
 
 

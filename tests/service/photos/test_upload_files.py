@@ -1,4 +1,5 @@
-"""Files of every kind and fault, uploaded: what is taken, how it is shown, and what is refused (rule 12)."""
+"""Files of every kind and fault, uploaded: what is taken, how it is shown, and what is refused (whole upload or
+nothing)."""
 
 from __future__ import annotations
 

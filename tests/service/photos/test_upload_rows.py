@@ -1,5 +1,5 @@
-"""The row of an upload: written once, whatever becomes of the answer; and the sweep, which removes files that never got
-one, and none whose upload is still running (rule 12)."""
+"""The row of an upload: written once, with or without an answer; and the sweep, which removes files that never got a
+row, and none whose upload is still running (whole upload or nothing)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
+from service.bus.bus import Bus
 from service.database.engine import Connection, Database
 from service.errors import DatabaseAway
 from service.media.layout import unrecorded, uploaded_path
-from service.media.metadata.parameters import Parameters
+from service.media.metadata.parameters import GenerationParameters
 from service.media.metadata.read import Found
 from service.media.storage import LocalStorage
 from service.retrieval.sweep import UNDECIDED, Sweep
@@ -50,7 +51,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def sweep(database: Database, storage: LocalStorage, uploads: Uploads) -> Sweep:
-    return Sweep(database, storage, lambda: None, uploads.running, undecided=0)
+    return Sweep(database, storage, Bus(), uploads.under_way, undecided=0)
 
 
 def make_old(storage: LocalStorage, seconds: float = 1000) -> None:
@@ -130,7 +131,7 @@ async def test_the_sweep_leaves_alone_what_the_database_may_still_write(
     uploads: Uploads,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    patient = Sweep(database, storage, lambda: None, uploads.running)
+    patient = Sweep(database, storage, Bus(), uploads.under_way)
     with monkeypatch.context() as away:
         answer_is_lost(away, 10**6, writes=False)
         await upload(client, PICTURE, status=503)
@@ -159,7 +160,7 @@ async def test_the_sweep_leaves_alone_what_is_being_uploaded(
             writer.write(head(client, len(whole)) + whole)
             await until_waiting_for_a_lock(connection)
             make_old(storage)
-            await Sweep(database, storage, lambda: None, uploads.running, undecided=0).run()
+            await Sweep(database, storage, Bus(), uploads.under_way, undecided=0).run()
             assert len(files(storage)) == 4
             await writing.rollback()
         assert await status_of(reader) == 201
@@ -207,7 +208,9 @@ async def test_two_uploads_of_the_same_bytes_meet_in_the_database(
 async def test_metadata_that_cannot_be_kept_do_not_keep_a_picture_from_being_kept(
     client: aiohttp.ClientSession, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "read_metadata", lambda _: Found(parameters=Parameters(prompt="nul\0"), rating=3))
+    monkeypatch.setattr(
+        intake, "read_metadata", lambda *_: Found(parameters=GenerationParameters(prompt="nul\0"), rating=3)
+    )
     photo = await upload(client, PICTURE)
     assert photo["generation_prompt"] is None
     assert await connection.fetchval("SELECT count(*) FROM photos") == 1

@@ -120,3 +120,29 @@ async def test_images_that_an_upload_was_made_from_are_recorded(
     photo = await upload(client, png_texts({"invokeai_metadata": metadata}))
     sources = await connection.fetch("SELECT image_name, role FROM photo_sources WHERE photo_id = $1", photo["id"])
     assert [tuple(source) for source in sources] == [("first.png", "init image")]
+
+
+async def test_two_megabytes_of_invokeais_metadata_stay_in_the_file_and_their_words_are_read(
+    client: aiohttp.ClientSession, database: Database
+) -> None:
+    metadata = '{"positive_prompt": "a walrus", "steps": 20, "pad": "' + "x" * 2_000_000 + '"}'
+    photo = await upload(client, png_texts({"invokeai_metadata": metadata}))
+    assert photo["params_summary"] == {"steps": 20, "cfg_scale": None, "scheduler": None, "strength": None}
+    whole: Any = await answer(await client.get(f"/api/v1/photos/{photo['id']}"), 200)
+    assert (whole["generation_params"], whole["generation_prompt"]) == (None, "a walrus")
+    await index_changes(database)
+    assert await found_by(client, "walrus") == [photo["id"]]
+
+
+async def test_an_upload_is_answered_as_in_a_list_and_is_whole_by_its_id(client: aiohttp.ClientSession) -> None:
+    metadata = '{"positive_prompt": "a walrus", "steps": 20, "scheduler": "euler"}'
+    photo = await upload(client, png_texts({"invokeai_metadata": metadata}))
+    summary = {"steps": 20, "cfg_scale": None, "scheduler": "euler", "strength": None}
+    assert (photo["generation_params"], photo["params_summary"]) == (None, summary)
+    listed = await answer(await client.get("/api/v1/photos"), 200)
+    del photo["duplicate"]
+    assert listed["items"] == [photo]
+    whole: Any = await answer(await client.get(f"/api/v1/photos/{photo['id']}"), 200)
+    assert whole.pop("generation_params")["positive_prompt"] == "a walrus"
+    del photo["generation_params"]
+    assert whole == photo

@@ -1,4 +1,4 @@
-"""Uploading a photo: the body it comes in, its name, and what is here already (rule 12)."""
+"""Uploading a photo: the body it comes in, its name, and what is here already (whole upload or nothing)."""
 
 from __future__ import annotations
 
@@ -147,10 +147,10 @@ async def test_a_client_that_goes_away_in_the_middle_leaves_nothing(
     async with connected(client) as (_, writer):
         writer.write(head(client, len(whole)) + whole[:2_000_000])
         async with asyncio.timeout(10):
-            while not uploads.running:
+            while not uploads.under_way:
                 await asyncio.sleep(0.01)
     async with asyncio.timeout(10):
-        while uploads.running:
+        while uploads.under_way:
             await asyncio.sleep(0.01)
     assert await nothing_is_left(connection, storage)
 

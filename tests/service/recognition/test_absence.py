@@ -1,4 +1,5 @@
-"""What another server lacks, asked by REST while the socket of the first is still open, proves nothing (rule 19)."""
+"""What another server lacks, asked by REST while the socket of the first is still open, proves nothing (recognised
+servers only)."""
 
 from __future__ import annotations
 
@@ -7,8 +8,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from service.correlation import correlate, reconcile
+from service.correlation import queue_reader
 from service.database.engine import Database
+from service.steps import item_state as correlate
 from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.correlation_harness import CorrelationHarness, correlation_harness
 from tests.fakes.reverse_proxy import ReverseProxy, reverse_proxy
@@ -21,8 +23,8 @@ BY_NAMES = "/images_by_names$"
 @pytest.fixture
 def short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(correlate, "ABSENCE", 0.2)
-    monkeypatch.setattr(reconcile, "ABSENCE", -0.5)
-    monkeypatch.setattr(reconcile, "QUIET", 0.5)
+    monkeypatch.setattr(queue_reader, "ABSENCE", -0.5)
+    monkeypatch.setattr(queue_reader, "QUIET", 0.5)
 
 
 @dataclass
@@ -117,7 +119,7 @@ async def test_without_an_answer_nothing_is_concluded_and_the_connection_stays(
 ) -> None:
     """A server that was recognised and cannot be asked just now is asked again."""
     harness = proxied.harness
-    await harness.connection.client._call("PUT", "/api/v1/queue/default/processor/pause", dict)
+    harness.invokeai.queue.started = False
     step, _ = await harness.enqueue_own(batches.blank())
     harness.registry.request_reading(harness.backend_id)
 
@@ -126,7 +128,7 @@ async def test_without_an_answer_nothing_is_concluded_and_the_connection_stays(
 
     await harness.until(seen)
     rule = harness.invokeai.on(BY_NAMES, answers.status(500), times=None)
-    await harness.connection.client._call("PUT", "/api/v1/queue/default/clear", dict)
+    await harness.invokeai.queue.clear("default", None)
     await rule.wait(4)
     [item] = await harness.fetch("SELECT status, absent_since FROM queue_items")
     assert item["status"] != "gone"
@@ -194,7 +196,7 @@ async def test_a_batch_in_doubt_that_another_server_lacks_is_not_sent_again(
 async def test_nothing_is_sent_to_a_server_that_took_the_place_of_the_first(
     submitting: Submitting, invokeai: ScriptedInvokeAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.studio.posting.RECOGNISED_WITHIN", 0.0)
+    monkeypatch.setattr("service.steps.submission.RECOGNISED_WITHIN", 0.0)
     studio, proxy = submitting.studio, submitting.proxy
     proxy.upstream = submitting.other.url
     step = await studio.create(MODEL)

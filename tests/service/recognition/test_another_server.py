@@ -1,4 +1,5 @@
-"""Another InvokeAI answers where the recorded one did (rule 19): nothing is concluded, and nothing is lost."""
+"""Another InvokeAI answers where the recorded one did (recognised servers only): nothing is concluded, and nothing is
+lost."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from tests.fakes.owner import Owner
 from tests.fakes.rows import add_batch, add_photo, add_session, add_step
 from tests.fakes.servers import Servers
 
-LOGINS = "SELECT logins::text FROM backends WHERE id = $1"
+LOGINS = "SELECT logins::text || gateways::text FROM backends WHERE id = $1"
 
 
 class Choice:
@@ -40,7 +40,8 @@ async def choice(
         backend_id = (await owner.backend())["id"]
         photo = await add_photo(connection, backend_id=UUID(backend_id), home=False)
         await connection.execute("UPDATE backends SET recognised_url = url")
-        await owner.patch(backend_id, url=another.url, credentials={"email": "a@b.c", "password": "p"})
+        login, gateway = {"email": "a@b.c", "password": "p"}, {"username": "gate", "password": "keeper"}
+        await owner.patch(backend_id, url=another.url, credentials=login, gateway=gateway)
         await owner.until_state("unrecognised")
         yield Choice(owner, another, backend_id, photo)
 
@@ -94,8 +95,10 @@ async def test_a_new_one_gets_the_address_and_its_login_and_the_former_waits_whe
     assert await place_of(connection, choice.photo) == (choice.backend_id, "pending")
     row = await connection.fetchrow("SELECT backend_id, state FROM step_batches WHERE batch_id = $1", batch)
     assert (str(row["backend_id"]), row["state"]) == (choice.backend_id, "prepared")
-    assert '"a@b.c"' in await connection.fetchval(LOGINS, UUID(new["id"]))
-    assert '"a@b.c"' not in await connection.fetchval(LOGINS, UUID(choice.backend_id))
+    of_new, of_former = [await connection.fetchval(LOGINS, UUID(id)) for id in (new["id"], choice.backend_id)]
+    for given in ('"a@b.c"', '"keeper"'):
+        assert given in of_new
+        assert given not in of_former
     remembered = await connection.fetchval("SELECT value->>'backend_id' FROM settings WHERE key LIKE 'environment%'")
     assert remembered == new["id"], "the environment's URL is the new one's"
 

@@ -1,4 +1,4 @@
-"""What a server is recognised by, and what proves nothing (rule 19)."""
+"""What a server is recognised by, and what proves nothing (recognised servers only)."""
 
 from __future__ import annotations
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from service.errors import InvokeInterrupted, InvokeUnrecognised
 from service.invokeai.client import InvokeClient
-from service.invokeai.subscription import Pace
+from service.invokeai.subscription import SocketTiming
 from tests.fakes.raw_invokeai import page
 from tests.fakes.raw_socket import RawSockets
 from tests.fakes.subscription_recorder import (
@@ -18,6 +20,7 @@ from tests.fakes.subscription_recorder import (
 )
 
 VERSION = "/api/v1/app/version"
+A_PAGE = "InvokeAI answered 200: a web page: it is not InvokeAI, or a gateway before it shows its login page"
 
 
 class Door:
@@ -41,7 +44,7 @@ async def test_a_server_without_a_socket_is_connected_for_as_long_as_it_answers(
         await watch.until(lambda: len(watch.sockets) >= 3)
         assert watch.states == [(CONNECTING, None), (CONNECTED, None)]
         server.rest.on(VERSION, page)
-        assert await watch.reported(UNREACHABLE) == "InvokeAI answered 200: a web page"
+        assert await watch.reported(UNREACHABLE) == A_PAGE
         server.rest.serves()
         await watch.connected(times=2)
 
@@ -50,7 +53,7 @@ async def test_a_socket_that_keeps_us_waiting_keeps_nothing_else_waiting(
     server: RawSockets, client: InvokeClient
 ) -> None:
     server.sends_open = False
-    async with subscribed(client, Pace(head_start=0.0)) as watch:
+    async with subscribed(client, SocketTiming(head_start=0.0)) as watch:
         await watch.connected()
         assert watch.sockets == []
 
@@ -91,6 +94,20 @@ async def test_a_server_that_cannot_be_asked_who_it_is_is_unreachable(server: Ra
 
 async def test_an_unrecognised_server_is_asked_again_within_a_minute(server: RawSockets, client: InvokeClient) -> None:
     door, waits = Door(InvokeUnrecognised("another")), Waits()
-    async with subscribed(client, Pace(), door, waits) as watch:
+    async with subscribed(client, SocketTiming(), door, waits) as watch:
         await watch.until(lambda: watch.times(UNRECOGNISED) >= 12)
     assert max(waits) <= 60
+
+
+async def test_a_server_that_is_barred_is_not_tried_before_a_poke(server: RawSockets, client: InvokeClient) -> None:
+    async with subscribed(client) as watch:
+        await watch.connected()
+        watch.subscription.barred = lambda: "its pod is stopped"
+        watch.subscription.recheck()
+        assert await watch.reported(UNREACHABLE) == "its pod is stopped"
+        asked = len(server.rest.received)
+        await asyncio.sleep(1.5)
+        assert len(server.rest.received) == asked
+        watch.subscription.barred = lambda: None
+        watch.subscription.poke()
+        await watch.connected(times=2)
