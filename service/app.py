@@ -37,7 +37,7 @@ from service.backends.registry import Registry
 from service.backends.routes import routes as backends_routes
 from service.bus.bus import Bus
 from service.bus.previews import Previews
-from service.config.base_path import own_address, serve_below
+from service.config.base_path import serve_below
 from service.config.runtime_settings import RuntimeSettings
 from service.config.settings import Settings
 from service.database.photo_counts import PhotoCounts
@@ -64,7 +64,7 @@ from service.media.imaging import Imaging
 from service.models.cache import ModelCache
 from service.models.routes import routes as model_routes
 from service.operations.health import routes as health_routes
-from service.operations.metrics import Requests
+from service.operations.metrics import ObserveRequests, Requests
 from service.operations.metrics import routes as metrics_routes
 from service.operations.readiness import Readiness
 from service.operations.settings import routes as settings_routes
@@ -154,15 +154,12 @@ def create_app(settings: Settings, *, demo: bool = False, give_up: Callable[[str
 
     `demo` runs the demo InvokeAI inside; `give_up` is called with the reason when the service cannot go on.
     """
-    serve_below(settings.base_path)
-    requests = Requests()
-    gate = AuthMiddleware(OwnNames(settings.host_names, any_address=settings.password is not None))
-    return Litestar(
+    gate = AuthMiddleware()
+    app = Litestar(
         route_handlers=[*ROUTES, nothing_here],
-        lifespan=[partial(opened, settings=settings, demo=demo, give_up=give_up)],
-        state=State({"settings": settings, "requests": requests}),
+        lifespan=[opened],
         dependencies={name: provided(name) for name in PROVIDED},
-        middleware=[requests, gate, FeedPosition()],
+        middleware=[ObserveRequests(), gate, FeedPosition()],
         exception_handlers={
             **EXCEPTION_HANDLERS,
             NotFoundException: gate.answer_unrouted,
@@ -182,13 +179,31 @@ def create_app(settings: Settings, *, demo: bool = False, give_up: Callable[[str
             render_plugins=[DocsPage()],
             use_handler_docstrings=True,
             components=SECURITY,
-            servers=[Server(url=own_address("") or "/")],
+            servers=[Server(url=settings.base_path or "/")],
         ),
         plugins=[CommonAnswers()],
         request_class=StrictRequest,
         request_max_body_size=LARGEST_BODY,
         event_emitter_backend=NoEvents,
         logging_config=None,
+    )
+    prepare(app, settings, demo=demo, give_up=give_up)
+    return app
+
+
+def prepare(
+    app: Litestar, settings: Settings, *, demo: bool = False, give_up: Callable[[str], None] = log.critical
+) -> None:
+    """Says what the app opens next, as `create_app` does. An app that was closed may be prepared and opened again; its
+    base path stays the same."""
+    serve_below(settings.base_path)
+    app.state.clear()
+    app.state.update(
+        settings=settings,
+        demo=demo,
+        give_up=give_up,
+        own_names=OwnNames(settings.host_names, any_address=settings.password is not None),
+        requests=Requests(),
     )
 
 
@@ -222,11 +237,11 @@ def nothing_here(path: FromPath[str] = "") -> None:
 
 
 @asynccontextmanager
-async def opened(
-    app: Litestar, *, settings: Settings, demo: bool, give_up: Callable[[str], None]
-) -> AsyncIterator[None]:
+async def opened(app: Litestar) -> AsyncIterator[None]:
     """Opens everything that lives as long as the service, and closes it in reverse order."""
     began = time.monotonic()
+    settings: Settings = app.state["settings"]
+    give_up: Callable[[str], None] = app.state["give_up"]
     async with AsyncExitStack() as closing:
         infrastructure = await closing.enter_async_context(open_infrastructure(settings, give_up))
         database, storage, supervisor = infrastructure.database, infrastructure.storage, infrastructure.supervisor
@@ -348,7 +363,7 @@ async def opened(
             supervisor.every("session sweep", DAY, sessions.sweep, at_once=True)
 
         # Last, the sources of events and photos: they also end first.
-        server = await closing.enter_async_context(demo_server(settings)) if demo else None
+        server = await closing.enter_async_context(demo_server(settings)) if app.state["demo"] else None
         await add_first_backend(settings, server, database)
         closing.push_async_callback(_wind_down, registry, retrieval, supervisor)
         await pods.load()

@@ -29,9 +29,6 @@ class AuthMiddleware(ASGIMiddleware):
     """Lets a request in or refuses it. If the app's state has no sessions there is no password, and everybody who
     passes the origin check is the owner: `Settings.require_safe_binding` keeps that to loopback."""
 
-    def __init__(self, own: OwnNames) -> None:
-        self._own = own
-
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         if scope["type"] == ScopeType.HTTP:
             send = with_security_headers(send, private=not scope["route_handler"].opt.get(OPEN))
@@ -62,11 +59,12 @@ class AuthMiddleware(ASGIMiddleware):
         return await _owner(scope, sessions)
 
     def _refuse_elsewhere(self, scope: Scope) -> None:
+        own: OwnNames = scope["litestar_app"].state["own_names"]
         reason = refusal(
             scope["headers"],
             changes=scope["type"] == ScopeType.WEBSOCKET or scope["method"] not in SAFE_METHODS,
             scheme=scope["scheme"].replace("ws", "http", 1),
-            own=self._own,
+            own=own,
         )
         if reason is not None:
             raise Forbidden(reason)

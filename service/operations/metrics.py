@@ -26,10 +26,8 @@ from service.runtime.supervisor import Supervisor
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
-class Requests(ASGIMiddleware):
-    """Counts and times HTTP requests by route template, so that no path of a client's choosing becomes a label."""
-
-    scopes = (ScopeType.HTTP,)
+class Requests:
+    """Counts and times of HTTP requests by route template, so that no path of a client's choosing becomes a label."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -41,6 +39,16 @@ class Requests(ASGIMiddleware):
         )
         self._answers = Counter("darkroom_requests", "Requests answered.", (*labels, "status"), registry=self.registry)
 
+    def observe(self, method: str, template: str, status: int, seconds: float) -> None:
+        self._seconds.labels(method, template).observe(seconds)
+        self._answers.labels(method, template, str(status)).inc()
+
+
+class ObserveRequests(ASGIMiddleware):
+    """Observes each HTTP request, to its last byte, in the `requests` of the app's state."""
+
+    scopes = (ScopeType.HTTP,)
+
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         if scope["type"] != ScopeType.HTTP:
             await next_app(scope, receive, send)
@@ -48,18 +56,17 @@ class Requests(ASGIMiddleware):
         status = 0
         began = time.perf_counter()
 
-        async def observe(message: Message) -> None:
+        async def sending(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await next_app(scope, receive, observe)
+            await next_app(scope, receive, sending)
         finally:
-            method, route = scope["method"], scope["path_template"]
-            self._seconds.labels(method, route).observe(time.perf_counter() - began)
-            self._answers.labels(method, route, str(status)).inc()
+            requests: Requests = scope["litestar_app"].state["requests"]
+            requests.observe(scope["method"], scope["path_template"], status, time.perf_counter() - began)
 
 
 class _Snapshot:

@@ -9,19 +9,23 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import aiohttp
 from litestar import Litestar
 from websockets.asyncio.client import ClientConnection, connect
 
-from service.app import create_app
+from service.app import create_app, prepare
 from service.config.base_path import BelowBasePath
 from service.config.settings import Settings
 from service.web.server import listen, server_for
 
 NO_SERVER = "http://127.0.0.1:9"
 """A port where no InvokeAI answers."""
+
+
+_CLOSED: Final[list[Litestar]] = []
+"""Apps that were closed, to be opened again: registering all routes takes a quarter of a second."""
 
 
 @dataclass
@@ -80,7 +84,11 @@ def settings_for(folder: Path, database_url: str | None, **options: Any) -> Sett
 async def running(settings: Settings, *, demo: bool = False) -> AsyncIterator[Darkroom]:
     """Open from the first request on; closed as a signal would close it. Raises what opening raises."""
     reasons: list[str] = []
-    app = create_app(settings, demo=demo, give_up=reasons.append)
+    if settings.base_path or not _CLOSED:
+        app = create_app(settings, demo=demo, give_up=reasons.append)
+    else:
+        app = _CLOSED.pop()
+        prepare(app, settings, demo=demo, give_up=reasons.append)
     started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
     # Litestar's lifespan must be left by the task that entered it, and pytest tears fixtures down in another.
@@ -95,6 +103,8 @@ async def running(settings: Settings, *, demo: bool = False) -> AsyncIterator[Da
     finally:
         stop.set()
         await life
+        if not settings.base_path:
+            _CLOSED.append(app)
 
 
 async def _live(app: Litestar, settings: Settings, started: asyncio.Future[int], stop: asyncio.Event) -> None:
