@@ -1,4 +1,4 @@
-"""Darkroom in a process of its own: `python -m tests.fakes.pod_process DATABASE_URL FOLDER MOMENT ORDER`.
+"""Darkroom in a process of its own (`forked`). Arguments: database URL, data folder, moment, order.
 
 At one moment of the first ORDER ("start", "stop") it says "here" and does nothing more, to be killed there. MOMENT is
 "written" (and not marked as sent), "marked" (and not sent), "answered" (and not written down), "unread" (what the order
@@ -69,7 +69,3 @@ async def main(database_url: str, folder: str, moment: str, order: str) -> None:
         settings = darkroom.app.state["runtime_settings"]
         settings.current = msgspec.structs.replace(settings.current, idle_check_seconds=0.5)
         await asyncio.Event().wait()
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

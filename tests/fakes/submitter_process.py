@@ -1,4 +1,5 @@
-"""Darkroom's submitter in a process of its own: `python -m tests.fakes.submitter_process DATABASE_URL FOLDER [unsent]`.
+"""Darkroom's submitter in a process of its own (`forked`). Arguments: database URL, data folder, and "", "unsent" or
+"unsent-upload".
 
 With `unsent` it says "posted" and waits for ever where it would send a batch, with `unsent-upload` a source.
 """
@@ -35,7 +36,3 @@ async def main(database_url: str, folder: str, mode: str = "") -> None:
             harness.backend_id = await connection.fetchval("SELECT id FROM backends")
         await harness.start()
         await asyncio.Event().wait()
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

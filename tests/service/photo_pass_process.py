@@ -5,9 +5,7 @@ Arguments: database URL, data folder, `patrol_days`, and n. Each file that is lo
 
 from __future__ import annotations
 
-import asyncio
 import sys
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +19,7 @@ from service.media.storage import LocalStorage
 from service.photos.integrity import Checked, Integrity
 from service.selection.mover import FileMover
 from tests.fakes.retrieval_harness import RecordedBus
+from tests.service.retrieval_process import stand_still
 
 
 class Counting(Integrity):
@@ -30,9 +29,7 @@ class Counting(Integrity):
     async def check(self, path: str, file_size: int | None, sha256: str) -> Checked:
         self.looks += 1
         if self.looks == self.stands_still_at:
-            sys.stdout.write("standing still\n")
-            sys.stdout.flush()
-            threading.Event().wait()
+            stand_still()
         sys.stdout.write(f"{path}\n")
         return await super().check(path, file_size, sha256)
 
@@ -72,7 +69,3 @@ async def main(database_url: str, folder: str, patrol_days: str, stands_still_at
         quiet_seconds=0,
     )
     await photo_pass.run()
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

@@ -1,11 +1,11 @@
 """Retrieval as a process of its own, which stands still at a given step and says so: to be killed there.
 
-Arguments: database URL, data folder, InvokeAI's URL, backend id, and the step ("none": it runs on).
+Arguments: database URL, data folder, InvokeAI's URL, backend id, the step ("none": it runs on), and how many bytes a
+file may have (0: any number).
 """
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import resource
 import sys
@@ -26,9 +26,11 @@ from service.retrieval import fetcher, queue
 from service.retrieval.worker import Retrieval
 from tests.fakes.retrieval_harness import RecordedBus
 
+STANDING_STILL = "standing still"
+
 
 def stand_still() -> None:
-    sys.stdout.write("standing still\n")
+    sys.stdout.write(f"{STANDING_STILL}\n")
     sys.stdout.flush()
     threading.Event().wait()
 
@@ -84,7 +86,9 @@ STEPS: dict[str, Callable[[], None]] = {
 }
 
 
-async def main(database_url: str, folder: str, url: str, backend: str, step: str) -> None:
+async def main(database_url: str, folder: str, url: str, backend: str, step: str, file_limit: str) -> None:
+    if int(file_limit):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(file_limit), int(file_limit)))
     STEPS[step]()
     backend_id = UUID(backend)
     limits = SimpleNamespace(retrieval_max_attempts=5, thumbnail_quality=85)
@@ -100,10 +104,3 @@ async def main(database_url: str, folder: str, url: str, backend: str, step: str
             workers=4,
         )
         await retrieval.run()
-
-
-if __name__ == "__main__":
-    *arguments, file_limit = sys.argv[1:]
-    if int(file_limit):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (int(file_limit), int(file_limit)))
-    asyncio.run(main(*arguments))

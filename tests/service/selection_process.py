@@ -7,7 +7,6 @@ and "links" or "no links".
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import sys
@@ -107,7 +106,3 @@ async def main(database_url: str, folder: str, step: str, choice: str, photo: st
         for changed_photo in changed.photos:
             await file_mover.settle(changed_photo)
     sys.stdout.write("done\n")
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

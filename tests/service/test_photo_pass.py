@@ -4,10 +4,8 @@ pass)."""
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import struct
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -23,13 +21,13 @@ from service.media.storage import MARKER
 from service.photos import derive
 from tests.fakes import answers
 from tests.fakes.batches import batch, edge, text_to_image
+from tests.fakes.forked import forked
 from tests.fakes.passing import A_SECOND, add_image, bring_home, passing, until_home
 from tests.fakes.pictures import png_of
 from tests.fakes.retrieval_harness import RetrievalHarness, retrieval_harness
 from tests.fakes.rows import insert
 from tests.service import photo_pass_process
-
-SCRIPT = Path(photo_pass_process.__file__)
+from tests.service.retrieval_process import STANDING_STILL
 
 
 @pytest.fixture
@@ -364,20 +362,12 @@ async def test_a_photo_whose_texts_cannot_be_kept_holds_up_no_other(harness: Ret
 
 async def looked_at(database_url: str, folder: Path, patrol_days: float, stands_still_at: int) -> list[str]:
     """The files that such a process looked at before it was killed where it stood still."""
-    running = await asyncio.create_subprocess_exec(
-        sys.executable, SCRIPT, database_url, str(folder), str(patrol_days), str(stands_still_at),
-        stdout=asyncio.subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(SCRIPT.parents[2])},
-    )  # fmt: skip
-    assert running.stdout is not None
     lines: list[str] = []
-    try:
+    async with forked(photo_pass_process.main, database_url, folder, patrol_days, stands_still_at) as running:
         async with asyncio.timeout(60):
-            while lines[-1:] != ["standing still"] and (line := await running.stdout.readline()):
+            while lines[-1:] != [STANDING_STILL] and (line := await running.stdout.readline()):
                 lines.append(line.decode().strip())
-    finally:
-        running.kill()
-        await running.wait()
-    assert lines.pop() == "standing still"
+    assert lines.pop() == STANDING_STILL
     return [line for line in lines if line.startswith(PHOTOS)]
 
 

@@ -4,20 +4,17 @@ without need, and nothing is stopped that is not home (stopped only when home)."
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from service.pods import decide, watch
-from tests.fakes import ScriptedInvokeAI, provider_answers
+from tests.fakes import ScriptedInvokeAI, pod_process, provider_answers
+from tests.fakes.forked import Forked, forked
 from tests.fakes.pod_harness import PodHarness
 from tests.fakes.provider import FakeProvider
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -41,29 +38,14 @@ async def rented(tmp_path: Path, database_url: str, fake: FakeProvider, invokeai
     return harness
 
 
-@asynccontextmanager
-async def another(rented: PodHarness, moment: str, order: str) -> AsyncIterator[asyncio.StreamReader]:
+def another(rented: PodHarness, moment: str, order: str) -> AbstractAsyncContextManager[Forked]:
     """Another Darkroom, killed at the end."""
-    arguments = ["-m", "tests.fakes.pod_process", rented.database_url, str(rented.folder), moment, order]
-    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        yield process.stdout
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def until_here(output: asyncio.StreamReader) -> None:
-    async with asyncio.timeout(40):
-        while b"here" not in (line := await output.readline()):
-            assert line, "it ended"
+    return forked(pod_process.main, rented.database_url, rented.folder, moment, order)
 
 
 async def killed_at(rented: PodHarness, moment: str, order: str) -> None:
-    async with another(rented, moment, order) as output:
-        await until_here(output)
+    async with another(rented, moment, order) as running:
+        await running.until_line("here")
 
 
 async def step_made_offline(rented: PodHarness) -> str:

@@ -6,10 +6,8 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import signal
-import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -19,11 +17,10 @@ import pytest
 from service.database.engine import Database
 from service.retrieval.faults import Timing
 from tests.fakes import answers
+from tests.fakes.forked import Forked, forked
 from tests.fakes.retrieval_harness import RetrievalHarness, retrieval_harness
 from tests.service import retrieval_process
-
-SCRIPT = Path(retrieval_process.__file__)
-ROOT = SCRIPT.parents[2]
+from tests.service.retrieval_process import STANDING_STILL
 
 
 @pytest.fixture
@@ -32,33 +29,11 @@ async def harness(database: Database, tmp_path: Path) -> AsyncIterator[Retrieval
         yield made
 
 
-@asynccontextmanager
-async def process(
+def process(
     harness: RetrievalHarness, database_url: str, step: str, file_limit: int = 0
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    arguments = [database_url, harness.storage.root, harness.server.url, harness.backend_id, step, file_limit]
-    running = await asyncio.create_subprocess_exec(
-        sys.executable,
-        SCRIPT,
-        *map(str, arguments),
-        stdout=asyncio.subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
-    try:
-        yield running
-    finally:
-        if running.returncode is None:
-            running.kill()
-            await running.wait()
-
-
-async def until_it_stands_still(running: asyncio.subprocess.Process) -> None:
-    assert running.stdout is not None
-    async with asyncio.timeout(30):
-        while line := await running.stdout.readline():
-            if line == b"standing still\n":
-                return
-    raise AssertionError("it ended instead of standing still")
+) -> AbstractAsyncContextManager[Forked]:
+    folder, url = harness.storage.root, harness.server.url
+    return forked(retrieval_process.main, database_url, folder, url, harness.backend_id, step, file_limit)
 
 
 STEPS = [step for step in retrieval_process.STEPS if step != "none"]
@@ -71,9 +46,8 @@ async def test_killed_at_this_step_there_is_one_row_and_one_file_after_the_next_
     image = harness.server.add_image(size=(300, 200), metadata={"seed": 7})
     photo = await harness.photo(image)
     async with process(harness, database_url, step) as running:
-        await until_it_stands_still(running)
-        running.send_signal(signal.SIGKILL)
-        await running.wait()
+        await running.until_line(STANDING_STILL)
+        await running.kill()
     assert (await harness.row(photo))["retrieval_status"] == ("completed" if step == "row written" else "retrieving")
 
     harness.start()
@@ -92,8 +66,7 @@ async def test_killed_while_the_server_still_sends_there_is_one_row_and_one_file
     photo = await harness.photo(image)
     async with process(harness, database_url, "none") as running:
         await held.wait(seconds=30)
-        running.send_signal(signal.SIGKILL)
-        await running.wait()
+        await running.kill()
     harness.start()
     harness.assert_home(await harness.until_status(photo, "completed"), image)
     assert len(harness.files()) == 2
@@ -108,8 +81,7 @@ async def test_killed_again_and_again_every_image_comes_home_once(harness: Retri
             async with asyncio.timeout(30), harness.database.connection() as connection:
                 while await connection.fetchval(home) < round_number * 15 + 3:
                     await asyncio.sleep(random.uniform(0, 0.01))
-            running.send_signal(signal.SIGKILL)
-            await running.wait()
+            await running.kill()
     harness.start()
     for photo, image in zip(photos, images, strict=True):
         harness.assert_home(await harness.until_status(photo, "completed"), image)
@@ -199,8 +171,7 @@ async def test_killed_between_two_looks_at_a_missing_image_the_first_still_count
         photo = await harness.photo("00000000-0000-0000-0000-000000000000.png")
         async with process(harness, database_url, "none") as running:
             first = await harness.until(photo, lambda row: row["missing_since"] is not None)
-            running.send_signal(signal.SIGKILL)
-            await running.wait()
+            await running.kill()
         assert (first["retrieval_status"], first["retrieval_attempts"]) == ("pending", 0)
         harness.start()
         harness.retrieval.reconnected(harness.backend_id)

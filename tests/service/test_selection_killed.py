@@ -4,10 +4,8 @@ names that it should have, and no other file (safe selection)."""
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import signal
-import sys
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -15,12 +13,11 @@ import pytest
 
 from service.database.engine import Database
 from tests.fakes import ScriptedInvokeAI
+from tests.fakes.forked import Forked, forked
 from tests.fakes.selecting import Selecting
 from tests.service import selection_process
-from tests.service.test_retrieval_killed import until_it_stands_still
+from tests.service.retrieval_process import STANDING_STILL
 
-SCRIPT = Path(selection_process.__file__)
-ROOT = SCRIPT.parents[2]
 # The new selection gets two names for each file and loses one, the former gets one and loses two.
 STEPS = {
     ("new", "links"): [
@@ -49,16 +46,8 @@ def made(database: Database, database_url: str, tmp_path: Path, invokeai: Script
     return Selecting(database, invokeai, tmp_path / "data", database_url)
 
 
-async def start(made: Selecting, *arguments: object) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        SCRIPT,
-        made.url,
-        made.data,
-        *map(str, arguments),
-        stdout=asyncio.subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
+def process(made: Selecting, *arguments: object) -> AbstractAsyncContextManager[Forked]:
+    return forked(selection_process.main, made.url, made.data, *arguments)
 
 
 async def until_settled(made: Selecting) -> None:
@@ -81,10 +70,8 @@ async def test_killed_at_this_step_there_is_one_selection_and_no_orphan_after_th
         photos = await made.fill(2)
         await made.select(photos[0])
     moved = photos[1] if which == "new" else photos[0]
-    running = await start(made, made.step, photos[1], moved, step, links)
-    await until_it_stands_still(running)
-    running.send_signal(signal.SIGKILL)
-    await running.wait()
+    async with process(made, made.step, photos[1], moved, step, links) as running:
+        await running.until_line(STANDING_STILL)
     assert (await made.selection())["selected_image_id"] == photos[1]
     async with made.open():
         await read_all(made, photos)
@@ -100,10 +87,8 @@ async def test_killed_while_it_is_unchosen_and_purged_before_the_next_start_no_n
         photos = await made.fill(2)
         await made.select(photos[0])
         await made.darkroom.http.delete(f"/api/v1/photos/{photos[0]}")
-    running = await start(made, made.step, "none", photos[0], step, "links")
-    await until_it_stands_still(running)
-    running.send_signal(signal.SIGKILL)
-    await running.wait()
+    async with process(made, made.step, "none", photos[0], step, "links") as running:
+        await running.until_line(STANDING_STILL)
     async with made.database.connection() as connection:  # as a purge that was killed before it removed a file
         await connection.execute(
             "UPDATE photos SET purged_at = now() - interval '1 hour', sha256 = NULL WHERE id = $1", photos[0]
@@ -121,16 +106,9 @@ async def test_killed_again_and_again_while_the_owner_changes_her_mind_nothing_i
     random.seed(7)
     for _ in range(12):
         choice = random.choice([*photos, "none"])
-        running = await start(made, made.step, choice, photos[0], "forgotten", "links")
-        assert running.stdout is not None
-        try:
-            async with asyncio.timeout(random.uniform(0.6, 1.2)):
-                await running.stdout.readline()
-        except TimeoutError:
-            pass
-        if running.returncode is None:
-            running.send_signal(signal.SIGKILL)
-            await running.wait()
+        async with process(made, made.step, choice, photos[0], "forgotten", "links") as running:
+            with suppress(TimeoutError):
+                await running.until_line("done", STANDING_STILL, seconds=random.uniform(0.05, 0.4))
     async with made.open():
         await read_all(made, photos)
         await until_settled(made)

@@ -13,7 +13,7 @@ from service.database.engine import Database
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.studio_harness import MODEL, POST, StudioHarness, eventually, posts, studio_harness, until_made
 from tests.fakes.upload_files import quarters, saved
-from tests.service.test_submit_killed import darkroom, until_said
+from tests.service.test_submit_killed import darkroom
 
 UPLOAD = "/images/upload$"
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ $1"
@@ -61,7 +61,7 @@ async def test_killed_before_the_source_is_sent_it_is_sent_after_the_window(
 ) -> None:
     step_id = await step_with_source(database, invokeai)
     async with darkroom(database_url, folder(invokeai), "unsent-upload") as process:
-        await until_said(process, b"posted")
+        await process.until_line("posted")
     async with studio_harness(database, invokeai) as studio:
         assert await studio.states(step_id) == ["waiting"]
         assert len(await studio.fetch("SELECT FROM source_uploads")) == 1
@@ -127,7 +127,7 @@ async def test_killed_before_the_batch_is_sent_it_is_made_anew_from_the_same_sou
 ) -> None:
     step_id = await step_with_source(database, invokeai)
     async with darkroom(database_url, folder(invokeai), "unsent") as process:
-        await until_said(process, b"posted")
+        await process.until_line("posted")
     if is_deleted_there:
         [image] = invokeai.images.select(categories=("user",))
         invokeai.images.remove([image.image_name])

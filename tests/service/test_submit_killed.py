@@ -3,45 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from service.database.engine import Database
-from tests.fakes import ScriptedInvokeAI, answers
+from tests.fakes import ScriptedInvokeAI, answers, submitter_process
+from tests.fakes.forked import Forked, forked
 from tests.fakes.studio_harness import MODEL, POST, StudioHarness, eventually, posts, studio_harness, until_made
 
-ROOT = Path(__file__).resolve().parents[2]
 
-
-@asynccontextmanager
-async def darkroom(database_url: str, folder: Path, mode: str = "") -> AsyncIterator[asyncio.subprocess.Process]:
+def darkroom(database_url: str, folder: Path, mode: str = "") -> AbstractAsyncContextManager[Forked]:
     """Another Darkroom, killed at the end."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.fakes.submitter_process",
-        database_url,
-        str(folder),
-        mode,
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        await process.wait()
-
-
-async def until_said(process: asyncio.subprocess.Process, word: bytes) -> None:
-    assert process.stdout is not None
-    async with asyncio.timeout(20):
-        while word not in await process.stdout.readline():
-            assert process.returncode is None
+    return forked(submitter_process.main, database_url, folder, mode)
 
 
 async def prepared_step(database: Database, invokeai: ScriptedInvokeAI) -> UUID:
@@ -63,7 +38,7 @@ async def test_killed_before_sending_the_batch_is_lost_after_the_window_and_made
 ) -> None:
     step_id = await prepared_step(database, invokeai)
     async with darkroom(database_url, invokeai.folder.parent / "data", "unsent") as process:
-        await until_said(process, b"posted")
+        await process.until_line("posted")
     async with studio_harness(database, invokeai) as studio:
         assert await studio.states(step_id) == ["posted"]
         await until_made(studio, step_id, 100, 101)

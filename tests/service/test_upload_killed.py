@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -19,13 +16,12 @@ from service.bus.bus import Bus
 from service.database.engine import Connection, Database
 from service.media.storage import LocalStorage
 from service.retrieval.sweep import Sweep
+from tests.fakes.forked import Forked, forked
 from tests.fakes.pictures import png_of
 from tests.service import upload_process
 from tests.service.photos.uploading import files, form, originals
-from tests.service.test_retrieval_killed import until_it_stands_still
+from tests.service.retrieval_process import STANDING_STILL
 
-SCRIPT = Path(upload_process.__file__)
-ROOT = SCRIPT.parents[2]
 PICTURE = png_of(1600, 800)
 
 
@@ -37,24 +33,12 @@ def storage(tmp_path: Path) -> LocalStorage:
 @asynccontextmanager
 async def process(
     database_url: str, storage: LocalStorage, step: str
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, aiohttp.ClientSession]]:
-    running = await asyncio.create_subprocess_exec(
-        sys.executable,
-        SCRIPT,
-        *map(str, (database_url, storage.root, step)),
-        stdout=asyncio.subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
-    assert running.stdout is not None
-    try:
+) -> AsyncIterator[tuple[Forked, aiohttp.ClientSession]]:
+    async with forked(upload_process.main, database_url, storage.root, step) as running:
         async with asyncio.timeout(60):
             url = (await running.stdout.readline()).decode().strip()
         async with aiohttp.ClientSession(url) as client:
             yield running, client
-    finally:
-        if running.returncode is None:
-            running.kill()
-            await running.wait()
 
 
 async def upload(client: aiohttp.ClientSession, content: bytes) -> UUID:
@@ -69,9 +53,8 @@ async def test_killed_at_this_step_there_is_a_whole_photo_or_nothing_after_the_n
 ) -> None:
     async with process(database_url, storage, step) as (running, client):
         sending = asyncio.create_task(upload(client, PICTURE))
-        await until_it_stands_still(running)
-        running.send_signal(signal.SIGKILL)
-        await running.wait()
+        await running.until_line(STANDING_STILL)
+        await running.kill()
         with suppress(aiohttp.ClientError):
             await sending
     await Sweep(database, storage, Bus(), undecided=0).run()
@@ -94,8 +77,7 @@ async def test_killed_again_and_again_no_file_is_without_a_row_and_no_row_withou
             async with asyncio.timeout(60):
                 while await connection.fetchval("SELECT count(*) FROM photos") < min(before + 5, len(pictures)):
                     await asyncio.sleep(random.uniform(0, 0.01))
-            running.send_signal(signal.SIGKILL)
-            await running.wait()
+            await running.kill()
             await asyncio.gather(*sending, return_exceptions=True)
         # A start has a storage of its own: this one has not walked the library yet.
         await Sweep(database, LocalStorage(storage.root), Bus(), undecided=0).run()

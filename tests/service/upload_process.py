@@ -94,7 +94,3 @@ async def main(database_url: str, folder: str, step: str) -> None:
         sys.stdout.write(f"{client._base_url}\n")
         sys.stdout.flush()
         await asyncio.Event().wait()
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
