@@ -67,6 +67,7 @@ async def test_a_tag_leads_to_all_photos_that_have_it(
         async with darkroom.http.patch(f"/api/v1/photos/{photo['id']}", json={"tags": given}) as response:
             assert response.status == 200
     await tiles(page).first.get_by_role("link").click()
+    await expect(page.get_by_test_id("viewer")).to_be_visible()
     await page.keyboard.press("i")
     await page.get_by_role("link", name="sea & sky").click()
     await expect(page.get_by_test_id("viewer")).to_be_hidden()

@@ -27,6 +27,7 @@ async def inspected(open_page: OpenPage, invokeai: ScriptedInvokeAI, many: int =
     page = await open_page("/", **options)
     await expect(pictures(page)).to_have_count(many)
     await tiles(page).first.get_by_role("link").click()
+    await expect(page.get_by_test_id("viewer")).to_be_visible()
     await page.keyboard.press("i")
     await expect(caption(page)).to_be_visible()
     return page

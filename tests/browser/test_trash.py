@@ -208,6 +208,7 @@ async def test_the_trash_says_how_long_it_keeps_a_photo_and_deletes_for_good_the
     await expect(pictures(page)).to_have_count(1)
 
     await tiles(page).first.get_by_role("link").click()
+    await expect(page.get_by_test_id("viewer")).to_be_visible()
     await page.keyboard.press("Delete")
     await (
         page.get_by_role("dialog", name="Delete 1 photo for good?")

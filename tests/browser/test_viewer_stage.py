@@ -137,6 +137,7 @@ async def test_the_strip_is_centred_again_when_the_inspector_takes_its_room(
     await expect(page.get_by_text("24 photos")).to_be_visible()
     await pictures(page).first.get_by_role("link").click()
     viewer = page.get_by_test_id("viewer")
+    await expect(viewer.get_by_text("1 of 24")).to_be_visible()
     for number in range(2, 14):
         await page.keyboard.press("ArrowRight")
         await expect(viewer.get_by_text(f"{number} of 24")).to_be_visible()

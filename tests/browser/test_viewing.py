@@ -65,6 +65,7 @@ async def test_a_long_prompt_is_cut_to_eight_lines_and_read_whole_on_demand(
     await make(invokeai, 1, prompt="layered hills at first light, " * 80)
     page = await open_page("/")
     await pictures(page).first.get_by_role("link").click()
+    await expect(page.get_by_test_id("viewer")).to_be_visible()
     await page.keyboard.press("i")
     info = page.get_by_test_id("viewer").get_by_role("complementary", name="Info")
     prompt = info.locator(".prompt").first
