@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
@@ -52,3 +53,12 @@ def is_there(path: Path, name: str) -> bool:
     return path.is_file() and (
         not name or re.search(rf"^(async )?def {name}\(", path.read_text(), re.MULTILINE) is not None
     )
+
+
+def test_what_snippets_import_from_the_service_is_there() -> None:
+    """The snippets themselves are tried apart from the suite (make test-attacks)."""
+    texts = [page.read_text() for page in PAGES]
+    imports = [found for text in texts for found in re.findall(r"from (service[\w.]*) import (\w+)", text)]
+    assert imports
+    for module, name in imports:
+        assert hasattr(importlib.import_module(module), name), (module, name)
