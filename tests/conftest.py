@@ -19,15 +19,18 @@ import structlog
 from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
 from hypothesis import settings
-from sqlalchemy import text
+from sqlalchemy import URL, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from service.access import password
+from service.database import preconditions
 from service.database.embedded.server import EmbeddedPostgres
 from service.database.engine import Connection, Database
 from service.database.migrate import upgrade
 from service.database.models import Base
+from service.database.url import DatabaseUrl
+from service.startup import infrastructure
 
 # Tests lose nothing in a power cut.
 UNSAFE_BUT_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -50,6 +53,9 @@ DELETE_ROWS = f"""
         WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace;
     END $$
 """
+
+MIGRATED = "migrated_"
+"""The names of databases begin so that are copies of the one migrated database."""
 
 TESTS = Path(__file__).parent
 SHARED_MEMORY = Path("/dev/shm")
@@ -117,10 +123,29 @@ def cheap_passwords() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def known_databases() -> Iterator[None]:
+    """A start neither checks nor migrates the copies of the migrated database: six connections, for nothing. What those
+    do is tested with other databases."""
+
+    async def check(url: DatabaseUrl) -> None:
+        if not (url.url.database or "").startswith(MIGRATED):
+            await preconditions.check(url)
+
+    async def upgrade_other(url: URL) -> None:
+        if not (url.database or "").startswith(MIGRATED):
+            await upgrade(url)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(infrastructure, "check", check)
+        patch.setattr(infrastructure, "upgrade", upgrade_other)
+        yield
+
+
 @asynccontextmanager
 async def fresh_database(server: AsyncEngine, template: str = "template1") -> AsyncIterator[str]:
     """Its name. It is dropped at the end, with all connections to it."""
-    name = f"test_{uuid4().hex}"
+    name = f"{'test_' if template == 'template1' else MIGRATED}{uuid4().hex}"
     async with server.connect() as connection:
         await connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
     try:

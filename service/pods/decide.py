@@ -30,6 +30,8 @@ STOPS_WITHIN: Final = timedelta(minutes=2)
 """Time after a stop was ordered until it has come true."""
 AWAY: Final = 120.0
 """Seconds for which InvokeAI or the provider may be away before it is an alarm."""
+IDLE_UNIT: Final = timedelta(minutes=1)
+"""The unit of a pod's `idle_minutes`."""
 LATE_START: Final = timedelta(hours=1)
 """A pod that starts so long after our last start order was started by somebody else."""
 
@@ -145,7 +147,7 @@ def idle(row: PodRow, now: datetime, *, busy: bool, moved: bool) -> PodRow:
 def is_idle(row: PodRow, now: datetime) -> bool:
     """Nothing has happened for `idle_minutes`."""
     since = row.idle_since
-    return row.said == "running" and since is not None and now - since >= timedelta(minutes=row.idle_minutes)
+    return row.said == "running" and since is not None and now - since >= row.idle_minutes * IDLE_UNIT
 
 
 def may_stop(row: PodRow, now: datetime) -> bool:

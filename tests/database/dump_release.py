@@ -46,7 +46,8 @@ from tests.fakes.rows import (
     add_step,
     insert,
 )
-from tests.fakes.studio_harness import MODEL, eventually
+from tests.fakes.studio_harness import MODEL
+from tests.fakes.waiting import eventually
 
 Json = dict[str, Any]
 

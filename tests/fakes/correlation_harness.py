@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -27,6 +26,7 @@ from service.runtime.supervisor import Supervisor
 from tests.fakes import batches
 from tests.fakes.rows import add_backend, add_batch, add_session, add_step
 from tests.fakes.scripted import ScriptedInvokeAI
+from tests.fakes.waiting import eventually
 
 Json = dict[str, Any]
 PATIENCE = 15
@@ -109,9 +109,7 @@ class CorrelationHarness:
             return list(await connection.fetch(query, *values))
 
     async def until(self, met: Callable[[], Awaitable[bool]], seconds: float = PATIENCE) -> None:
-        async with asyncio.timeout(seconds):
-            while not await met():
-                await asyncio.sleep(0.02)
+        await eventually(met, seconds)
 
     async def until_step(self, step: UUID, status: str) -> Mapping[str, Any]:
         """The step once it has that status; tells what it had instead."""

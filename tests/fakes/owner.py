@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tests.fakes.darkroom import Darkroom
+from tests.fakes.waiting import eventually
 
 Json = dict[str, Any]
 PATIENCE = 40.0
@@ -50,7 +49,7 @@ class Owner:
             return bool(found["state"] == state)
 
         try:
-            await until(reached)
+            await eventually(reached, PATIENCE)
         except TimeoutError:
             raise AssertionError(f"{found['state']}, not {state}: {found['error']}") from None
         return found
@@ -64,12 +63,6 @@ class Owner:
             return ledger.items() >= counts.items()
 
         try:
-            await until(met)
+            await eventually(met, PATIENCE)
         except TimeoutError:
             raise AssertionError(f"{ledger}, not {counts}") from None
-
-
-async def until(met: Callable[[], Awaitable[Any]], seconds: float = PATIENCE) -> None:
-    async with asyncio.timeout(seconds):
-        while not await met():
-            await asyncio.sleep(0.05)

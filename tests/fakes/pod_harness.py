@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from tests.fakes.darkroom import Darkroom, running, settings_for
 from tests.fakes.provider import FakeProvider
 from tests.fakes.scripted import ScriptedInvokeAI
 from tests.fakes.studio_harness import MODEL
+from tests.fakes.waiting import eventually
 
 Json = dict[str, Any]
 
@@ -89,14 +89,10 @@ class PodHarness:
 
     async def until(self, met: Callable[[], Awaitable[Any]], seconds: float = 40) -> Any:
         """The first true answer."""
-        answer = None
         try:
-            async with asyncio.timeout(seconds):
-                while not (answer := await met()):
-                    await asyncio.sleep(0.05)
+            return await eventually(met, seconds)
         except TimeoutError:
-            raise AssertionError(f"{answer!r} after {seconds} s: {await self.backend()}") from None
-        return answer
+            raise AssertionError(f"not after {seconds} s: {await self.backend()}") from None
 
     async def until_pod(self, seconds: float = 40, **wanted: Any) -> Json:
         """The pod, once these of its fields are so; a callable is asked."""

@@ -26,6 +26,7 @@ def be_quick() -> None:
     """What takes minutes in earnest takes a second."""
     watch.PRESSING, watch.QUIET, watch.TICK, watch.QUIET_TICK = 0.2, 0.6, 0.1, 0.2
     decide.NO_GPU_AGAIN, decide.NOT_REACHED = timedelta(seconds=0.5), timedelta(seconds=1.5)
+    decide.IDLE_UNIT = timedelta(seconds=15)
 
 
 def here(*_: Any, **__: Any) -> Any:

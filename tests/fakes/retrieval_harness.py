@@ -28,6 +28,7 @@ from service.retrieval.sweep import Sweep
 from service.retrieval.worker import Retrieval
 from tests.fakes import ScriptedInvokeAI, rows
 from tests.fakes.reverse_proxy import ReverseProxy, reverse_proxy
+from tests.fakes.waiting import eventually
 
 
 class RecordedBus(Bus):
@@ -103,10 +104,12 @@ class RetrievalHarness:
 
     async def until(self, photo: UUID, met: Callable[[dict[str, Any]], bool], seconds: float = 20) -> dict[str, Any]:
         """The row, as soon as it is so."""
-        async with asyncio.timeout(seconds):
-            while not met(row := await self.row(photo)):
-                await asyncio.sleep(0.01)
-        return row
+
+        async def so() -> dict[str, Any] | None:
+            row = await self.row(photo)
+            return row if met(row) else None
+
+        return dict(await eventually(so, seconds))
 
     async def until_status(self, photo: UUID, status: str, seconds: float = 20) -> dict[str, Any]:
         return await self.until(photo, lambda row: row["retrieval_status"] == status, seconds)

@@ -20,6 +20,7 @@ from service.media.storage import LocalStorage
 from tests.fakes import ScriptedInvokeAI, rows
 from tests.fakes.darkroom import Darkroom, running, settings_for
 from tests.fakes.pictures import png_of
+from tests.fakes.waiting import eventually
 
 
 @dataclass
@@ -95,10 +96,11 @@ class Selecting:
             return dict(await connection.fetchrow("SELECT * FROM photos WHERE id = $1", photo))
 
     async def until(self, photo: UUID, met: Callable[[dict[str, Any]], Any], seconds: float = 30) -> dict[str, Any]:
-        async with asyncio.timeout(seconds):
-            while not met(row := await self.row(photo)):
-                await asyncio.sleep(0.02)
-        return row
+        async def so() -> dict[str, Any] | None:
+            row = await self.row(photo)
+            return row if met(row) else None
+
+        return dict(await eventually(so, seconds))
 
     async def moving(self) -> int:
         """How many photos are not known to be in their places."""

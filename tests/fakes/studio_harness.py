@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +38,7 @@ from service.studio.steps import StepCreate
 from service.studio.worker import StudioWorker
 from tests.fakes.rows import add_backend, add_photo, add_session
 from tests.fakes.scripted import ScriptedInvokeAI
+from tests.fakes.waiting import eventually
 
 PATIENCE = 15.0
 MODEL = next(model for model in DEMO_MODELS if model["type"] == "main" and model["base"] == "sd-1")
@@ -49,14 +49,6 @@ EMPTY = BackendLedger(expected=0, made=0, retrieved=0, waiting=0, failed=0, gone
 def posts(invokeai: ScriptedInvokeAI) -> int:
     """How many batches it was sent."""
     return sum(path.endswith("/enqueue_batch") for _, path in invokeai.requests)
-
-
-async def eventually(met: Callable[[], Awaitable[Any]], seconds: float = PATIENCE) -> Any:
-    """The first true answer, looked for again and again."""
-    async with asyncio.timeout(seconds):
-        while not (answer := await met()):
-            await asyncio.sleep(0.02)
-    return answer
 
 
 class StudioHarness:

@@ -15,7 +15,8 @@ from service.models import cache as model_cache
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.feed_client import subscribe_to_feed, until_backend
 from tests.fakes.rows import add_backend
-from tests.fakes.studio_harness import StudioHarness, eventually, studio_harness
+from tests.fakes.studio_harness import StudioHarness, studio_harness
+from tests.fakes.waiting import eventually
 
 MODELS = "/api/v2/models/$"
 

@@ -10,7 +10,8 @@ import aiohttp
 
 from tests.fakes.darkroom import Darkroom, running, settings_for
 from tests.fakes.pictures import png_of
-from tests.fakes.studio_harness import MODEL, eventually
+from tests.fakes.studio_harness import MODEL
+from tests.fakes.waiting import eventually
 
 STEP = {"model_key": MODEL["key"], "model_hash": MODEL["hash"]}
 PARAMETERS = {"width": 64, "height": 64, "steps": 1, "seed": 0, "strength": 0.5}

@@ -18,7 +18,8 @@ from tests.fakes import answers, provider_answers
 from tests.fakes.darkroom import NO_SERVER, Darkroom, running, settings_for
 from tests.fakes.provider import fake_provider
 from tests.fakes.rows import add_photo
-from tests.fakes.studio_harness import MODEL, eventually
+from tests.fakes.studio_harness import MODEL
+from tests.fakes.waiting import eventually
 
 NO_ID = str(UUID(int=0))
 NOWHERE: dict[str, Any] = {

@@ -24,6 +24,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "QUIET_TICK", 0.2)
     monkeypatch.setattr(decide, "NO_GPU_AGAIN", timedelta(seconds=0.5))
     monkeypatch.setattr(decide, "NOT_REACHED", timedelta(seconds=1.5))
+    monkeypatch.setattr(decide, "IDLE_UNIT", timedelta(seconds=15))
 
 
 async def learn_models(rented: PodHarness) -> None:

@@ -23,6 +23,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "QUIET", 0.6)
     monkeypatch.setattr(watch, "TICK", 0.1)
     monkeypatch.setattr(decide, "NOT_REACHED", timedelta(seconds=6))
+    monkeypatch.setattr(decide, "IDLE_UNIT", timedelta(seconds=15))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.fakes import provider_answers
 from tests.fakes.darkroom import Darkroom, running, settings_for
 from tests.fakes.provider import API_KEY, FakeProvider, fake_provider
 from tests.fakes.scripted import ScriptedInvokeAI
-from tests.fakes.studio_harness import eventually
+from tests.fakes.waiting import eventually
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ import pytest
 
 from service.database.engine import Database
 from tests.fakes import ScriptedInvokeAI, answers
-from tests.fakes.studio_harness import MODEL, POST, StudioHarness, eventually, posts, studio_harness, until_made
+from tests.fakes.studio_harness import MODEL, POST, StudioHarness, posts, studio_harness, until_made
 from tests.fakes.upload_files import quarters, saved
+from tests.fakes.waiting import eventually
 from tests.service.test_submit_killed import darkroom
 
 UPLOAD = "/images/upload$"

@@ -17,8 +17,9 @@ from service.demo.images import Image
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.invokeai.pictures import read_texts
 from tests.fakes.rows import add_backend
-from tests.fakes.studio_harness import MODEL, StudioHarness, eventually, posts, until_made
+from tests.fakes.studio_harness import MODEL, StudioHarness, posts, until_made
 from tests.fakes.upload_files import BLUE, GREEN, RED, WHITE, quarters, sample, saved
+from tests.fakes.waiting import eventually
 
 UPLOAD = "/images/upload$"
 QUARTERS = saved(quarters(), ".png")

@@ -26,8 +26,9 @@ from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.photos import NOW
 from tests.fakes.rows import add_backend, add_photo, insert
 from tests.fakes.served import served
-from tests.fakes.studio_harness import MODEL, StudioHarness, eventually
+from tests.fakes.studio_harness import MODEL, StudioHarness
 from tests.fakes.upload_files import quarters, saved
+from tests.fakes.waiting import eventually
 
 NO_ID = UUID(int=0)
 BEYOND_TIME = cursors.encode(SessionOrder(), Position(NO_ID, "0001-01-01T00:00:00+14:00"))

@@ -14,7 +14,8 @@ from service.demo.answers import json_answer
 from service.invokeai.client import InvokeClient
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.rows import add_backend, insert
-from tests.fakes.studio_harness import MODEL, POST, StudioHarness, eventually, posts, studio_harness, until_made
+from tests.fakes.studio_harness import MODEL, POST, StudioHarness, posts, studio_harness, until_made
+from tests.fakes.waiting import eventually
 
 
 async def test_a_batch_of_four_is_one_post_with_four_seeds_and_comes_back_as_four_alternatives(

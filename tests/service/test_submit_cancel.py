@@ -9,7 +9,8 @@ import pytest
 from service.database.engine import Database
 from service.errors import Conflict, NotFound
 from tests.fakes import ScriptedInvokeAI, answers
-from tests.fakes.studio_harness import MODEL, POST, StudioHarness, eventually, posts, studio_harness, until_made
+from tests.fakes.studio_harness import MODEL, POST, StudioHarness, posts, studio_harness, until_made
+from tests.fakes.waiting import eventually
 
 CANCEL = "/cancel_by_batch_ids$"
 

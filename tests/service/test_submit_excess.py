@@ -10,7 +10,8 @@ from service.studio.cancellation import unwanted
 from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.rows import add_item
 from tests.fakes.scripted import Hold
-from tests.fakes.studio_harness import MODEL, POST, StudioHarness, eventually, until_made
+from tests.fakes.studio_harness import MODEL, POST, StudioHarness, until_made
+from tests.fakes.waiting import eventually
 
 
 async def test_items_beyond_what_was_asked_are_canceled(studio: StudioHarness, invokeai: ScriptedInvokeAI) -> None:

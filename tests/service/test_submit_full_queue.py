@@ -11,7 +11,8 @@ import pytest
 
 from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.rows import add_backend
-from tests.fakes.studio_harness import MODEL, POST, StudioHarness, eventually, until_made
+from tests.fakes.studio_harness import MODEL, POST, StudioHarness, until_made
+from tests.fakes.waiting import eventually
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 
 from service.studio import cancellation
 from tests.fakes import ScriptedInvokeAI, answers
-from tests.fakes.studio_harness import MODEL, POST, StudioHarness, eventually, posts, until_made
+from tests.fakes.studio_harness import MODEL, POST, StudioHarness, posts, until_made
+from tests.fakes.waiting import eventually
 
 
 @pytest.mark.parametrize("when", ["during", "after"])

@@ -11,7 +11,8 @@ from uuid import UUID
 from service.database.engine import Database
 from tests.fakes import ScriptedInvokeAI, answers, submitter_process
 from tests.fakes.forked import Forked, forked
-from tests.fakes.studio_harness import MODEL, POST, StudioHarness, eventually, posts, studio_harness, until_made
+from tests.fakes.studio_harness import MODEL, POST, StudioHarness, posts, studio_harness, until_made
+from tests.fakes.waiting import eventually
 
 
 def darkroom(database_url: str, folder: Path, mode: str = "") -> AbstractAsyncContextManager[Forked]:

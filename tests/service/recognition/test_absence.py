@@ -15,7 +15,8 @@ from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.correlation_harness import CorrelationHarness, correlation_harness
 from tests.fakes.reverse_proxy import ReverseProxy, reverse_proxy
 from tests.fakes.servers import Servers
-from tests.fakes.studio_harness import MODEL, StudioHarness, eventually, posts, studio_harness
+from tests.fakes.studio_harness import MODEL, StudioHarness, posts, studio_harness
+from tests.fakes.waiting import eventually
 
 BY_NAMES = "/images_by_names$"
 
@@ -186,8 +187,9 @@ async def test_a_batch_in_doubt_that_another_server_lacks_is_not_sent_again(
     await invokeai.until(lambda: is_unrecognised(studio), 30)
     assert await studio.states(step) == ["posted"]
     assert posts(submitting.other) == 0
-    proxy.upstream = invokeai.url
     hold.release()
+    await invokeai.until_ended(1)  # no event tells of it: the first reading has to find it
+    proxy.upstream = invokeai.url
     await studio.until_status(step, "completed", seconds=30)
     assert await studio.states(step) == ["enqueued"]
     assert posts(invokeai) == 1

@@ -15,10 +15,11 @@ from aiohttp import web
 from service.database.engine import Connection
 from tests.fakes import ScriptedInvokeAI, batches
 from tests.fakes.darkroom import Darkroom, running, settings_for
-from tests.fakes.owner import Owner, until
+from tests.fakes.owner import Owner
 from tests.fakes.process import DarkroomProcess
 from tests.fakes.reverse_proxy import ReverseProxy, json_404, reverse_proxy
 from tests.fakes.servers import Servers
+from tests.fakes.waiting import eventually
 
 WAITING = 20
 FATES = "SELECT retrieval_status, count(*) FROM photos GROUP BY retrieval_status"
@@ -58,7 +59,7 @@ class TwoServers:
             )
             return await self.fates() == {"pending": WAITING}
 
-        await until(all_wait)
+        await eventually(all_wait)
 
     async def environment(self) -> Any:
         return await self.connection.fetchval("SELECT (value->>'backend_id')::uuid FROM settings WHERE key LIKE 'env%'")
@@ -104,7 +105,7 @@ async def test_another_server_for_a_while_costs_no_image(two: TwoServers) -> Non
     two.proxy.faults.clear()
     two.proxy.asked.clear()
     two.other.add_canvas_save()
-    await until(lambda: asked_again(two))
+    await eventually(lambda: asked_again(two))
     assert await two.fates() == {"pending": WAITING}, "nothing of the other is taken, nothing of the first is gone"
     assert owner.darkroom.app.state.registry.reachable() == []
     assert not [path for method, path in two.proxy.asked if path.endswith(("/enqueue_batch", "/full"))]
@@ -210,7 +211,7 @@ async def test_two_servers_whose_addresses_are_exchanged_are_not_taken_for_each_
     await owner.until_state("connected", second["id"])
     two.other.add_canvas_save()
     owner.darkroom.app.state.registry.request_gallery_reading(await id_of(two, second))
-    await until(lambda: something_home(owner, second["id"]))
+    await eventually(lambda: something_home(owner, second["id"]))
     await owner.patch(second["id"], url="http://127.0.0.1:9")
     await owner.patch(one["id"], url=two.other.url)
     await owner.patch(second["id"], url=two.proxy.url)

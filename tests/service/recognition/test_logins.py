@@ -11,10 +11,11 @@ from service.database.engine import Connection
 from tests.fakes import ScriptedInvokeAI, answers
 from tests.fakes.darkroom import running, settings_for
 from tests.fakes.multiuser import Account
-from tests.fakes.owner import Owner, until
+from tests.fakes.owner import Owner
 from tests.fakes.raw_invokeai import QUEUE, SINCE_6_14, RawInvokeAI, json
 from tests.fakes.raw_socket import RawSockets, raw_sockets
 from tests.fakes.servers import Servers
+from tests.fakes.waiting import eventually
 
 EMAIL, PASSWORD = "owner@example.com", "hunter2hunter2"
 LOGIN = {"email": EMAIL, "password": PASSWORD}
@@ -129,6 +130,6 @@ async def test_the_sockets_token_does_not_follow_a_redirect(
     async def told() -> bool:
         return [trouble["code"] for trouble in (await owner.backend())["troubles"]] == ["no_events"]
 
-    await until(told)
+    await eventually(told)
     assert elsewhere.connections == []
     assert (await owner.backend())["state"] == "connected"
