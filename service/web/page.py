@@ -79,7 +79,8 @@ def _file(path: Path, name: str) -> File:
 
 @functools.cache
 def _compressed(content: bytes) -> bytes:
-    """A second opening in this process finds it here: compressing the page takes a tenth of a second."""
+    """The content as gzip. It is kept, since compressing the page takes a tenth of a second, and an app may be opened
+    again."""
     return gzip.compress(content, 9, mtime=0)
 
 
