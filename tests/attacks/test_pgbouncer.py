@@ -16,9 +16,11 @@ from sqlalchemy import make_url
 
 from service.database import preconditions
 from service.database.engine import Connection
+from service.database.migrate import upgrade
 from service.database.preconditions import check
 from service.database.url import read
 from service.errors import StartupError
+from service.startup import infrastructure
 from tests.fakes.darkroom import Darkroom, running, settings_for
 from tests.fakes.pictures import png_of
 
@@ -41,6 +43,13 @@ logfile = {folder}/log
 
 
 @asynccontextmanager
+@pytest.fixture(autouse=True)
+def unknown_databases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each start checks and migrates, as it does outside of tests."""
+    monkeypatch.setattr(infrastructure, "check", check)
+    monkeypatch.setattr(infrastructure, "upgrade", upgrade)
+
+
 async def pgbouncer(database_url: str, folder: Path, **options: str | int) -> AsyncIterator[str]:
     """The URL of the database through one."""
     program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
