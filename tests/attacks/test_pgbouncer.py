@@ -42,7 +42,6 @@ logfile = {folder}/log
 """
 
 
-@asynccontextmanager
 @pytest.fixture(autouse=True)
 def unknown_databases(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each start checks and migrates, as it does outside of tests."""
@@ -50,6 +49,7 @@ def unknown_databases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(infrastructure, "upgrade", upgrade)
 
 
+@asynccontextmanager
 async def pgbouncer(database_url: str, folder: Path, **options: str | int) -> AsyncIterator[str]:
     """The URL of the database through one."""
     program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
