@@ -142,6 +142,13 @@ def known_databases() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def unknown_databases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of just that: each start checks and migrates, as it does outside of tests."""
+    monkeypatch.setattr(infrastructure, "check", preconditions.check)
+    monkeypatch.setattr(infrastructure, "upgrade", upgrade)
+
+
 @asynccontextmanager
 async def fresh_database(server: AsyncEngine, template: str = "template1") -> AsyncIterator[str]:
     """Its name. It is dropped at the end, with all connections to it."""

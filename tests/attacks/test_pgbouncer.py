@@ -16,15 +16,13 @@ from sqlalchemy import make_url
 
 from service.database import preconditions
 from service.database.engine import Connection
-from service.database.migrate import upgrade
 from service.database.preconditions import check
 from service.database.url import read
 from service.errors import StartupError
-from service.startup import infrastructure
 from tests.fakes.darkroom import Darkroom, running, settings_for
 from tests.fakes.pictures import png_of
 
-pytestmark = pytest.mark.attacks
+pytestmark = [pytest.mark.attacks, pytest.mark.usefixtures("unknown_databases")]
 
 CONFIGURATION = """
 [databases]
@@ -40,13 +38,6 @@ pidfile = {folder}/pid
 logfile = {folder}/log
 {options}
 """
-
-
-@pytest.fixture(autouse=True)
-def unknown_databases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each start checks and migrates, as it does outside of tests."""
-    monkeypatch.setattr(infrastructure, "check", check)
-    monkeypatch.setattr(infrastructure, "upgrade", upgrade)
 
 
 @asynccontextmanager

@@ -16,14 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.database import preconditions
 from service.database.engine import Database
-from service.database.migrate import upgrade
 from service.database.preconditions import check
 from service.database.url import read
 from service.errors import StartupError
-from service.startup import infrastructure
 from tests.conftest import address
 from tests.fakes.darkroom import running, settings_for
 from tests.fakes.pooler import transaction_pooler
+
+pytestmark = pytest.mark.usefixtures("unknown_databases")
 
 ROOT = Path(__file__).parents[2]
 SECRET = "Sesame"
@@ -34,13 +34,6 @@ OTHERS = """
     SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
        AND backend_type = 'client backend'
 """
-
-
-@pytest.fixture(autouse=True)
-def unknown_databases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each start checks and migrates, as it does outside of tests."""
-    monkeypatch.setattr(infrastructure, "check", check)
-    monkeypatch.setattr(infrastructure, "upgrade", upgrade)
 
 
 @pytest.fixture(scope="session")
