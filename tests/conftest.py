@@ -54,6 +54,7 @@ DELETE_ROWS = f"""
     END $$
 """
 
+CONNECTIONS = 5
 MIGRATED = "migrated_"
 """The names of databases begin so that are copies of the one migrated database."""
 
@@ -120,6 +121,14 @@ def cheap_passwords() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         cheapest = {"time_cost": CHEAPEST.time_cost, "memory_cost": CHEAPEST.memory_cost, "parallelism": 1}
         patch.setattr(password, "PasswordHasher", partial(PasswordHasher, **cheapest))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_connections() -> Iterator[None]:
+    """A Darkroom opens about as many connections as it has tasks at its start, and each plans its queries anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(infrastructure, "Database", partial(Database, size=CONNECTIONS))
         yield
 
 

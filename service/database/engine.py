@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
 import asyncpg
 import msgspec
@@ -27,8 +28,32 @@ COSTLY_AT_ONCE: Final = 4
 milliseconds."""
 COSTLY_WAITING: Final = 64
 
+FIRST_OWN_OID: Final = 16384
+"""Types below it are PostgreSQL's own, the same in each database (access/transam.h)."""
+
 T = TypeVar("T")
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+if TYPE_CHECKING:
+    _DriversConnection = asyncpg.Connection[asyncpg.Record]
+else:
+    _DriversConnection = asyncpg.Connection  # generic in the stubs alone
+_TypesOfOids: TypeAlias = tuple[list[asyncpg.Record], Any]
+_types_of_oids: Final[dict[frozenset[int], _TypesOfOids]] = {}
+
+
+class _Connection(_DriversConnection):
+    """On each connection, the driver asks the server what uuid[] and other arrays consist of, which costs the server
+    6 ms of computing. One answer is enough for a process."""
+
+    async def _introspect_types(self, typeoids: Iterable[int], timeout: float | None) -> _TypesOfOids:
+        oids = frozenset(typeoids)
+        if (known := _types_of_oids.get(oids)) is not None:
+            return known
+        rows, statement = await super()._introspect_types(typeoids, timeout)  # type: ignore[misc]
+        if max(oids) < FIRST_OWN_OID:
+            # Of the statement that asked, the driver reads the name alone: an unnamed one replaced the caller's.
+            _types_of_oids[oids] = rows, SimpleNamespace(name="not asked")
+        return rows, statement
 
 
 async def _prepare(connection: Connection) -> None:
@@ -159,6 +184,7 @@ class Database:
                 max_inactive_connection_lifetime=IDLE_SECONDS,
                 init=_prepare,
                 reset=_reset,
+                connection_class=_Connection,
                 **arguments,
             )
         await self._pool  # at once, as no connection is made before it is asked for

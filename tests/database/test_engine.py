@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import UUID
 
 import pytest
 
@@ -41,6 +42,32 @@ async def test_a_connection_is_used_without_a_word_before(database: Database) ->
         assert connection.get_server_pid() == backend
         await connection.fetchval("SELECT 2")
     assert said == ["SELECT 1", "SELECT 2"]
+
+
+async def test_what_an_array_consists_of_is_asked_once_and_not_on_each_connection(database: Database) -> None:
+    asked = "SELECT $1::uuid[] AS ids, $2::int8[] AS numbers, $3::uuid AS id"
+    values = ([UUID(int=1)], [2**40], UUID(int=2))
+    async with database.connection() as first, database.connection() as second:
+        assert tuple(await first.fetchrow(asked, *values)) == values
+        said: list[str] = []
+        second.add_query_logger(lambda query: said.append(query.query))
+        assert tuple(await second.fetchrow(asked, *values)) == values
+    assert said == [asked]
+
+
+async def test_a_type_of_ones_own_is_asked_for_in_each_database(database: Database, empty_database_url: str) -> None:
+    """The same number may be another type there."""
+    other = Database(empty_database_url)
+    try:
+        for one, definition in ((database, "AS ENUM ('a', 'b')"), (other, "AS (x int, y text)")):
+            async with one.transaction() as connection:
+                await connection.execute(f"CREATE TYPE pair {definition}")
+                literal = "'{a,b}'" if one is database else "ARRAY[(1, 'a')::pair]"
+                (pairs,) = await connection.fetchrow(f"SELECT {literal}::pair[]")
+                assert list(map(str, pairs)) == (["a", "b"] if one is database else ["<Record x=1 y='a'>"])
+                await connection.execute("DROP TYPE pair")
+    finally:
+        await other.close()
 
 
 @pytest.mark.parametrize("ticks", range(12))
