@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from uuid import uuid4
 
@@ -54,31 +55,40 @@ DELETE_ROWS = f"""
     END $$
 """
 
-CONNECTIONS = 5
+CONNECTIONS = 8
+"""Of a Darkroom in tests."""
 MIGRATED = "migrated_"
 """The names of databases begin so that are copies of the one migrated database."""
 
 TESTS = Path(__file__).parent
 SHARED_MEMORY = Path("/dev/shm")
-# By what they were measured to take, longest first; files that wait beside files that compute.
-LONGEST = (
-    "service/test_selection_killed.py",
-    "service/test_selection.py",
-    "service/test_pods_killed.py",
-    "browser/test_uploading.py",
-    "service/test_pods.py",
-    "browser/test_making.py",
-    "service/test_retrieval_killed.py",
-    "browser/test_albums.py",
-    "service/test_hostile_server.py",
-    "browser/test_accessible.py",
-    "service/test_wire.py",
-    "browser/test_sources.py",
-    "service/test_submit_killed.py",
-    "browser/test_pod_card.py",
-    "database/test_own_database.py",
-    "browser/test_models_page.py",
-)
+SECONDS = {
+    "service/test_pods.py": 150,
+    "service/test_pods_killed.py": 120,
+    "service/test_selection.py": 70,
+    "browser/test_pod_card.py": 70,
+    "service/test_hostile_server.py": 65,
+    "browser/test_stillness.py": 50,
+    "service/test_selection_killed.py": 50,
+    "service/test_pod_attacks.py": 50,
+    "service/photos/test_upload_files.py": 45,
+    "browser/test_uploading.py": 45,
+    "service/test_source_uploads.py": 45,
+    "browser/test_keyboard.py": 40,
+    "browser/test_reading_place.py": 40,
+    "browser/test_albums.py": 40,
+    "browser/test_family.py": 40,
+    "browser/test_sessions.py": 40,
+    "browser/test_making.py": 40,
+    "service/test_photo_pass.py": 35,
+    "browser/test_viewer_stage.py": 30,
+    "browser/test_viewing.py": 30,
+    "browser/test_marking.py": 30,
+    "browser/test_phone.py": 30,
+}
+"""What the longest files take with four workers on two cores."""
+OTHERS_SECONDS = {"browser": 16, "service": 12}
+"""And what the others take about; those of neither folder about two."""
 
 # How long an example takes says more of the machine than of what is tested.
 settings.register_profile("darkroom", deadline=None)
@@ -103,9 +113,19 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files that take longest begin first: one that began last would keep one worker busy after the others."""
-    position = {name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: position.get(item.path.relative_to(TESTS).as_posix(), len(position)))
+    """The files that take longest begin first: one that began last would keep one worker busy after the others. Files
+    with a browser, which compute, and the others, which wait for most of their time, take turns by what they take."""
+    by_file: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        by_file.setdefault(item.path.relative_to(TESTS).as_posix(), []).append(item)
+    seconds = {name: SECONDS.get(name, OTHERS_SECONDS.get(name.split("/")[0], 2)) for name in by_file}
+    begins: dict[str, float] = {}
+    for is_browser in (True, False):
+        files = [name for name in by_file if name.startswith("browser/") is is_browser]
+        files.sort(key=seconds.__getitem__, reverse=True)
+        ends = list(accumulate(seconds[name] for name in files))
+        begins |= {name: (end - seconds[name]) / ends[-1] for name, end in zip(files, ends, strict=True)}
+    items[:] = [item for name in sorted(begins, key=begins.__getitem__) for item in by_file[name]]
 
 
 @pytest.fixture(scope="session", autouse=True)
