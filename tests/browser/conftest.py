@@ -46,8 +46,9 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def watched_pages(chromium: Browser, request: pytest.FixtureRequest) -> AsyncIterator[WatchedPages]:
-    """The test fails on any error in a page's console; failing, it leaves pictures in test-artifacts/."""
-    watched_pages = WatchedPages(chromium)
+    """The test fails on any error in a page's console; failing, it leaves pictures in test-artifacts/. Pages move
+    in tests marked with `moves`."""
+    watched_pages = WatchedPages(chromium, moves=request.node.get_closest_marker("moves") is not None)
     yield watched_pages
     errors = watched_pages.errors()
     if errors or request.node.stash.get(FAILED, True):

@@ -13,7 +13,7 @@ from tests.browser.pictures import make, pictures, tiles
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.moves]
 
 WINDOW = {"width": 1100, "height": 500}
 MANY = 30

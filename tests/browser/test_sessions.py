@@ -13,7 +13,7 @@ from tests.browser.watched_pages import LOST_CONNECTION
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.moves]
 
 MANY = 405
 
@@ -189,6 +189,7 @@ async def test_a_session_that_turns_out_to_be_gone_says_so_when_a_step_is_begun(
     await page.route("**/feed/snapshot", lambda route: route.fulfill(json=stale))
     await page.context.route_web_socket("**/api/v1/feed", lambda socket: None)
     await page.reload()
+    await expect(page.locator("[data-testid=slot][data-state=photo]")).to_have_count(2)
     await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))
     async with darkroom.http.delete(f"/api/v1/sessions/{session}") as response:
         assert response.status == 204

@@ -14,7 +14,7 @@ from tests.browser.watched_pages import PHONE
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.moves]
 
 MEASURE = """() => {
   window.shifts = [];

@@ -13,7 +13,7 @@ from tests.browser.viewer import assert_viewer_shows, shown_file
 from tests.browser.watched_pages import LOST_CONNECTION
 from tests.fakes import ScriptedInvokeAI
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.moves]
 
 WINDOW = {"width": 1000, "height": 700}
 BAR = STRIP = 60

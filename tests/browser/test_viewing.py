@@ -13,7 +13,7 @@ from tests.browser.viewer import assert_viewer_shows, shown_file
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.moves]
 
 
 async def ids(page: Page) -> list[str]:

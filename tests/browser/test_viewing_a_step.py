@@ -13,7 +13,7 @@ from tests.browser.views import create_session
 from tests.fakes import Hold, ScriptedInvokeAI, answers
 from tests.fakes.darkroom import Darkroom
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.moves]
 
 WINDOW = {"width": 900, "height": 600}
 
