@@ -15,6 +15,7 @@ from tests.browser.test_marking import NARROWEST, stored, toast
 from tests.browser.watched_pages import PHONE
 from tests.fakes import ScriptedInvokeAI
 from tests.fakes.darkroom import Darkroom
+from tests.fakes.waiting import eventually
 
 pytestmark = pytest.mark.browser
 
@@ -106,7 +107,11 @@ async def test_a_caption_typed_and_left_for_the_next_photo_is_saved_with_its_own
     await page.evaluate("history.back()")
     await expect(viewer).to_be_hidden()
     await expect(toast(page)).to_contain_text("Caption saved")
-    assert await one(darkroom, "caption") == ["The first", "The second", None]
+
+    async def are_saved() -> bool:
+        return await one(darkroom, "caption") == ["The first", "The second", None]
+
+    await eventually(are_saved)
 
 
 async def test_a_caption_that_cannot_be_saved_stays_in_its_field_and_is_saved_later(

@@ -17,6 +17,7 @@ from service.demo.images import Image
 from service.errors import InvokeError
 from tests.fakes import ScriptedInvokeAI, answers, batches
 from tests.fakes.correlation_harness import CorrelationHarness, correlation_harness
+from tests.fakes.waiting import eventually
 
 
 def saved(invokeai: ScriptedInvokeAI) -> list[str]:
@@ -156,8 +157,14 @@ async def test_images_made_in_the_same_moment_are_all_taken(harness: Correlation
 async def test_only_a_complete_pass_moves_the_watermark_and_the_time_it_was_read(
     harness: CorrelationHarness, small_pages: None
 ) -> None:
-    await harness.connection.gallery.read()
-    before, read_from = await watermark(harness), harness.connection.gallery.read_from
+    reading = harness.connection.gallery
+
+    async def has_read() -> bool:
+        return reading.read_from is not None
+
+    await eventually(has_read)  # by itself, once it is connected
+    await reading.read()
+    before, read_from = await watermark(harness), reading.read_from
     add_images(harness, 4)
 
     async def fail_second(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -165,12 +172,12 @@ async def test_only_a_complete_pass_moves_the_watermark_and_the_time_it_was_read
 
     rule = harness.invokeai.on("/images/$", fail_second, method="GET", times=None)
     with pytest.raises(InvokeError):
-        await harness.connection.gallery.read()
-    assert (await watermark(harness), harness.connection.gallery.read_from) == (before, read_from)
+        await reading.read()
+    assert (await watermark(harness), reading.read_from) == (before, read_from)
     rule.remove()
-    await harness.connection.gallery.read()
+    await reading.read()
     assert await watermark(harness) > before
-    assert harness.connection.gallery.read_from != read_from
+    assert reading.read_from != read_from
     await harness.until_photos(4)
 
 
