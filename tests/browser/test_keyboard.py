@@ -264,7 +264,9 @@ async def test_the_focus_stays_on_generate_and_leaves_cancel_for_the_steps_title
     session = await create_session(invokeai, darkroom, 64, 64)
     page = await open_page(f"/studio/{session}")
     await expect(page.get_by_label("Model", exact=True)).to_have_value(re.compile("."))
+    await expect(page.get_by_label("Prompt", exact=True)).to_have_value(re.compile("."))
     # The session's own step is over.
+    await expect(page.locator("[data-testid=slot][data-state=photo]")).to_have_count(2)
     await expect(page.get_by_test_id("cancel")).to_be_hidden()
     hold = invokeai.hold("output")
     await page.get_by_test_id("generate").focus()
