@@ -19,8 +19,10 @@ LONG_REFUSAL = "[{'type': 'missing', 'loc': ('body', 'batch'), 'msg': 'Field req
 
 async def box_of(one: Locator) -> FloatRect:
     await expect(one).to_be_visible()
-    box = await one.bounding_box()
-    assert box is not None
+    # Playwright's bounding_box is None when the element is drawn anew meanwhile.
+    box: FloatRect = await one.evaluate(
+        "(one) => { const { x, y, width, height } = one.getBoundingClientRect(); return { x, y, width, height }; }"
+    )
     return box
 
 

@@ -185,7 +185,14 @@ class DarkroomProcess:
             done = all(photo["retrieval_status"] == "completed" for photo in photos)
             return photos if len(photos) == count and done else None
 
-        return list(await self.until(home, seconds)) if count else []
+        try:
+            return list(await self.until(home, seconds)) if count else []
+        except AssertionError as error:
+            told = [
+                f"{photo['retrieval_status']} {photo['invoke_id']} {photo['generation_prompt']}"
+                for photo in await self.photos()
+            ]
+            raise AssertionError("\n".join((*told, str(error)))) from None
 
     async def file(self, photo: Json) -> bytes:
         status, content = await self.call("GET", f"/api/v1/photos/{photo['id']}/file")
