@@ -19,7 +19,7 @@ LONG_REFUSAL = "[{'type': 'missing', 'loc': ('body', 'batch'), 'msg': 'Field req
 
 async def box_of(one: Locator) -> FloatRect:
     await expect(one).to_be_visible()
-    # Playwright's bounding_box is None when the element is drawn anew meanwhile.
+    # Playwright's bounding_box is None if the page replaces the element just then.
     box: FloatRect = await one.evaluate(
         "(one) => { const { x, y, width, height } = one.getBoundingClientRect(); return { x, y, width, height }; }"
     )

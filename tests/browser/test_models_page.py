@@ -243,14 +243,14 @@ async def test_five_hundred_models_ask_only_for_those_in_view(open_page: OpenPag
 async def test_a_reading_that_fails_says_so_and_can_be_tried_again(open_page: OpenPage) -> None:
     page = await open_page("/activity", tolerated=("status of 503",))
 
-    async def fail(route: Route) -> None:
+    async def fail_until_pressed(route: Route) -> None:
         if await page.evaluate("window.pressed"):
             await route.continue_()
             return
         error = {"code": "unavailable", "message": "The database does not answer."}
         await route.fulfill(status=503, json={"error": error})
 
-    await page.route("**/api/v1/models?*", fail)
+    await page.route("**/api/v1/models?*", fail_until_pressed)
     await page.get_by_role("link", name="Models", exact=True).click()
     await expect(page.get_by_role("heading", name="The models cannot be read")).to_be_visible()
     await expect(page.get_by_text("The database does not answer.")).to_be_visible()

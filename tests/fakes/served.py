@@ -9,24 +9,16 @@ from typing import Any, Final
 
 import aiohttp
 from litestar import Litestar
-from litestar.datastructures import State
-from litestar.di import Provide
 
 from service.api.error_answers import EXCEPTION_HANDLERS
 from service.api.request_body import StrictRequest
+from service.app import provided
 from service.web.connections import HttpConnections
 from service.web.server import listen, server_for
 
 _CLOSED: Final[dict[tuple[Any, ...], list[Litestar]]] = {}
 """Apps whose server has stopped, by their routes and the names of what these depend on. They are used again:
 registering a route takes a millisecond."""
-
-
-def given(name: str) -> Provide:
-    async def provide(state: State) -> Any:
-        return state[name]
-
-    return Provide(provide)
 
 
 @asynccontextmanager
@@ -52,7 +44,7 @@ async def listening(
 def _app(routes: Sequence[Any], names: Iterable[str]) -> Litestar:
     return Litestar(
         list(routes),
-        dependencies={name: given(name) for name in names},
+        dependencies={name: provided(name) for name in names},
         exception_handlers=EXCEPTION_HANDLERS,
         request_class=StrictRequest,
         openapi_config=None,
