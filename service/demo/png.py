@@ -1,4 +1,4 @@
-"""Pixels to PNG, JPEG and WebP with libvips, and the text chunks InvokeAI writes into its PNGs (FACTS §7)."""
+"""Pixels to PNG and JPEG with libvips, and the text chunks InvokeAI writes into its PNGs (FACTS §7)."""
 
 from __future__ import annotations
 

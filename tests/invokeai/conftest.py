@@ -47,6 +47,7 @@ async def invokeai(url: str, behind: str | None) -> AsyncIterator[RealInvokeAI]:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http:
         server = RealInvokeAI(url, http, behind)
         await server.until_idle()
+        await server.until_no_image_is_new()
         yield server
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,20 @@ class RealInvokeAI:
             while True:
                 queue = (await self.queue("GET", "status"))["queue"]
                 if queue["pending"] + queue["in_progress"] == 0:
+                    return
+                await asyncio.sleep(0.3)
+
+    async def until_no_image_is_new(self) -> None:
+        """Until the newest image is so old that a Darkroom which is added now does not take it for new: it learns
+        InvokeAI's time from HTTP's `Date`, in whole seconds, and takes one second more."""
+        query = {"limit": "1", "is_intermediate": "false", "starred_first": "false"}
+        async with asyncio.timeout(10):
+            while True:
+                async with self.http.get(f"{self.url}/api/v1/images/", params=query) as response:
+                    now = parsedate_to_datetime(response.headers["Date"])
+                    images = (await response.json())["items"]
+                made = [datetime.fromisoformat(image["created_at"]).replace(tzinfo=UTC) for image in images]
+                if all(now - at > timedelta(seconds=2) for at in made):
                     return
                 await asyncio.sleep(0.3)
 
