@@ -114,6 +114,14 @@ class RetrievalHarness:
     async def until_status(self, photo: UUID, status: str, seconds: float = 20) -> dict[str, Any]:
         return await self.until(photo, lambda row: row["retrieval_status"] == status, seconds)
 
+    async def until_announced(self, met: Callable[[RecordedBus], bool]) -> None:
+        """The bus is told after a change is committed, so a row that changed may be read before."""
+
+        async def is_met() -> bool:
+            return met(self.announced)
+
+        await eventually(is_met)
+
     async def until_tried(self, photo: UUID) -> dict[str, Any]:
         """As soon as a first try has ended, in any way."""
         return await self.until(

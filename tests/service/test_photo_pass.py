@@ -94,7 +94,7 @@ async def test_with_the_server_away_lost_photos_wait_and_come_when_it_is_back(ha
             row = await harness.until_status(photo, "pending")
             assert row["retrieval_error"] == "its file is missing from the data folder"
         assert made.photo_pass.report().missing + made.photo_pass.report().damaged <= 5
-        assert harness.announced.ledgers >= 5
+        await harness.until_announced(lambda announced: announced.ledgers >= 5)
         harness.reachable.append(harness.backend_id)
         harness.retrieval.wake()
         await until_home(harness, photos)
@@ -112,7 +112,7 @@ async def test_without_a_server_a_lost_photo_has_failed_and_its_file_is_kept(har
         assert found["retrieval_error"] == (
             "its file is damaged: its bytes are not those that came, and there is no server to fetch it from again"
         )
-        assert "failed" in harness.announced.about(photo)
+        await harness.until_announced(lambda announced: "failed" in announced.about(photo))
         assert harness.file(row).read_bytes() == damaged
         harness.file(row).write_bytes(whole)
         found = await harness.until_status(photo, "completed")
@@ -275,7 +275,7 @@ async def test_photos_of_an_earlier_release_are_read_again_and_seen_at_once(harn
         row = await harness.until(photo, lambda row: row["derived"] is not None)
         assert_derived(row)
         assert await sources(harness, photo) == [("first.png", "init image", first)]
-        assert harness.announced.about(photo) == ["updated"]
+        await harness.until_announced(lambda announced: announced.about(photo) == ["updated"])
         async with asyncio.timeout(10):
             while made.photo_pass.report().is_deriving:
                 await asyncio.sleep(0.02)
@@ -311,7 +311,7 @@ async def test_names_that_were_not_linked_when_they_were_recorded_are_linked(
             for photo in photos:
                 while sorted(await sources(harness, photo)) != linked:
                     await asyncio.sleep(0.02)
-        assert {what for what, _ in harness.announced.messages} == {"updated"}
+        await harness.until_announced(lambda announced: {what for what, _ in announced.messages} == {"updated"})
         async with harness.database.connection() as connection:
             await connection.execute("UPDATE photo_sources SET source_photo_id = NULL")
 
