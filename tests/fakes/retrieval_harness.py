@@ -142,6 +142,7 @@ class RetrievalHarness:
         self.gone += 1
 
     def start(self) -> None:
+        assert self.task is None, "a second one would work on when the database is closed"
         self.task = asyncio.create_task(self.retrieval.run(), name="retrieval")
 
     async def stop(self) -> None:

@@ -40,7 +40,9 @@ async def bring_home(harness: RetrievalHarness, count: int, *size: int) -> list[
         await harness.photo(add_image(harness, *size, shade=number), created_at=now + timedelta(seconds=number))
         for number in range(count)
     ]
-    harness.start()
+    if harness.task is None:
+        harness.start()
+    harness.retrieval.wake()
     for photo in photos:
         await harness.until_status(photo, "completed", seconds=60)
     return photos
