@@ -10,16 +10,21 @@ HILLS = "hills in the mist"
 
 
 async def enqueue(
-    invokeai: ScriptedInvokeAI, *seeds: int, prompt: str = HILLS, size: tuple[int, int] = (96, 64)
+    invokeai: ScriptedInvokeAI,
+    *seeds: int,
+    prompt: str = HILLS,
+    size: tuple[int, int] = (96, 64),
+    steps: int = 4,
 ) -> list[int]:
     """The ids of one item a seed."""
-    graph = batches.text_to_image(invokeai.main_model(), prompt=prompt, size=size)
+    graph = batches.text_to_image(invokeai.main_model(), prompt=prompt, size=size, steps=steps)
     return list((await invokeai.enqueue(batches.batch(graph, data=batches.seeds(*seeds))))["item_ids"])
 
 
 async def make(invokeai: ScriptedInvokeAI, *seeds: int, prompt: str = HILLS, size: tuple[int, int] = (96, 64)) -> None:
-    """As `enqueue`, once InvokeAI has made them."""
-    await invokeai.until_ended(*await enqueue(invokeai, *seeds, prompt=prompt, size=size), seconds=30)
+    """As `enqueue`, once InvokeAI has made them in a single step: few see how."""
+    item_ids = await enqueue(invokeai, *seeds, prompt=prompt, size=size, steps=1)
+    await invokeai.until_ended(*item_ids, seconds=30)
 
 
 def tiles(page: Page) -> Locator:
