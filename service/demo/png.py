@@ -58,7 +58,7 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _text_chunk(key: str, value: str) -> bytes:
-    """tEXt where Latin-1 holds the text, else iTXt: as Pillow, hence InvokeAI, does."""
+    """tEXt where Latin-1 holds the text, else iTXt: as Pillow does, which InvokeAI uses."""
     try:
         return chunk(b"tEXt", key.encode() + b"\0" + value.encode("latin-1"))
     except UnicodeEncodeError:
