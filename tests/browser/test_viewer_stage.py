@@ -101,7 +101,7 @@ async def test_z_leads_to_every_pixel_also_of_a_picture_that_was_enlarged(
 async def test_the_next_picture_shows_the_same_place_as_closely(
     open_page: OpenPage, invokeai: ScriptedInvokeAI
 ) -> None:
-    await make(invokeai, 1, 2, 3, size=(2048, 1536))
+    await make(invokeai, 1, 2, 3, size=(1280, 960))
     page = await open_page("/", viewport=WINDOW)
     viewer = await open_first(page, 3)
     picture = shown_file(page)
@@ -110,7 +110,7 @@ async def test_the_next_picture_shows_the_same_place_as_closely(
     at = (fitting["x"] + fitting["width"] * 0.25, fitting["y"] + fitting["height"] * 0.75)
     await page.mouse.move(*at)
     await page.keyboard.press("z")
-    await expect(picture).to_have_css("width", "2048px")
+    await expect(picture).to_have_css("width", "1280px")
     close = await box_of(picture)
     assert (at[0] - close["x"]) / close["width"] == pytest.approx(0.25, abs=0.01)
     assert (at[1] - close["y"]) / close["height"] == pytest.approx(0.75, abs=0.01)
