@@ -50,7 +50,8 @@ def filling(pixels: Pixels, width: int, height: int) -> Pixels:
 
 
 def blurred(pixels: Pixels, radius: float) -> Pixels:
-    return to_pixels(to_vips(pixels).gaussblur(radius)) if radius > 0.2 else pixels
+    """By so many pixels; by less than one, which nobody sees, not at all."""
+    return to_pixels(to_vips(pixels).gaussblur(radius)) if radius >= 1 else pixels
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
