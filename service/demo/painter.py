@@ -278,6 +278,7 @@ def paint(scene: Scene, width: int, height: int) -> Pixels:
 def half_done(picture: Pixels, scene: Scene, progress: float) -> Pixels:
     """The picture as a denoiser would show it: noise at 0, itself at 1, in between blurred shapes first."""
     noise = scene.rng(f"noise {progress:.4f}").normal(0.5, 0.2, picture.shape)
-    shapes = png.blurred(picture, (1 - progress) * min(picture.shape[:2]) / 14) / 255
+    radius = (1 - progress) * min(picture.shape[:2]) / 14
+    shapes = (png.blurred(picture, radius) if radius >= 1 else picture) / 255  # less than a pixel is not seen
     clear = 1 - (1 - progress) ** 2.2
     return np.asarray(np.clip((noise + (shapes - noise) * clear) * 255, 0, 255), np.uint8)

@@ -50,8 +50,7 @@ def filling(pixels: Pixels, width: int, height: int) -> Pixels:
 
 
 def blurred(pixels: Pixels, radius: float) -> Pixels:
-    """By so many pixels; by less than one, which nobody sees, not at all."""
-    return to_pixels(to_vips(pixels).gaussblur(radius)) if radius >= 1 else pixels
+    return to_pixels(to_vips(pixels).gaussblur(radius)) if radius > 0.2 else pixels
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:

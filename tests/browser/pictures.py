@@ -22,7 +22,7 @@ async def enqueue(
 
 
 async def make(invokeai: ScriptedInvokeAI, *seeds: int, prompt: str = HILLS, size: tuple[int, int] = (96, 64)) -> None:
-    """As `enqueue`, once InvokeAI has made them in a single step: few see how."""
+    """As `enqueue`, but in a single step, so with few previews. Returns when InvokeAI has made them."""
     item_ids = await enqueue(invokeai, *seeds, prompt=prompt, size=size, steps=1)
     await invokeai.until_ended(*item_ids, seconds=30)
 

@@ -14,15 +14,14 @@ from tests.fakes.darkroom import Darkroom
 
 pytestmark = pytest.mark.browser
 
+BOX = "(one) => { const { x, y, width, height } = one.getBoundingClientRect(); return { x, y, width, height }; }"
 LONG_REFUSAL = "[{'type': 'missing', 'loc': ('body', 'batch'), 'msg': 'Field required'}]" * 20
 
 
 async def box_of(one: Locator) -> FloatRect:
     await expect(one).to_be_visible()
     # Playwright's bounding_box is None if the page replaces the element just then.
-    box: FloatRect = await one.evaluate(
-        "(one) => { const { x, y, width, height } = one.getBoundingClientRect(); return { x, y, width, height }; }"
-    )
+    box: FloatRect = await one.evaluate(BOX)
     return box
 
 
@@ -39,12 +38,9 @@ async def test_each_of_many_tall_pictures_fits_the_view(
     page = await open_page(f"/studio/{session}")
     slots = page.get_by_test_id("slot")
     await expect(slots).to_have_count(6)
-    # Measured at one time, as a slot that just got its picture is drawn anew.
+    # All are measured at one time: a slot that just got its picture is drawn anew.
     view, *boxes = await page.evaluate(
-        """() => [...document.querySelectorAll('.alternatives, [data-testid=slot]')].map((one) => {
-          const { x, y, width, height } = one.getBoundingClientRect();
-          return { x, y, width, height };
-        })"""
+        f"() => [...document.querySelectorAll('.alternatives, [data-testid=slot]')].map({BOX})"
     )
     assert len(boxes) == 6
     assert [box for box in boxes if not within(box, view)] == []

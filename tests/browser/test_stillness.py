@@ -22,7 +22,7 @@ MEASURE = """() => {
   window.moved = new Set();
   new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) {
-      // On a slow machine the connection may be lost meanwhile: its word changes within a box of its own.
+      // A slow machine may lose the connection here. Then its word changes, within its own box: no picture moves.
       const isWord = ({ node }) => (node?.parentElement ?? node)?.closest('.connection');
       const onlyWord = entry.sources.length > 0 && entry.sources.every(isWord);
       const what = entry.sources.map((one) => one.node?.className ?? '');
